@@ -1,0 +1,381 @@
+"""The rule: what is unreported, when a mail may come, and the decision with its reason."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import due
+from app.due import (
+    Decision,
+    Frequency,
+    OpenTask,
+    Past,
+    QuietHours,
+    Reason,
+    Rhythm,
+    Verdict,
+    counts_for,
+    decide,
+    unreported,
+)
+from app.workdays import Calendar, Company, Span
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+NEW_YORK = ZoneInfo("America/New_York")
+LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
+CAIRO = ZoneInfo("Africa/Cairo")
+ZONES = [TOKYO, NEW_YORK, LORD_HOWE, CAIRO, ZoneInfo("Europe/Berlin")]
+
+COMPANY = Company(frozenset({5, 6}), "JP", (Span(date(2026, 12, 29), date(2027, 1, 3)),))
+CALENDAR = Calendar(COMPANY)
+SATO = Rhythm(TOKYO)
+FRIDAY, MONDAY, TUESDAY = date(2026, 11, 20), date(2026, 11, 23), date(2026, 11, 24)
+WEDNESDAY, THURSDAY = date(2026, 11, 25), date(2026, 11, 26)
+
+
+def tokyo(day: date, hour: int, minute: int = 0) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=TOKYO)
+
+
+def task(
+    last: date | None = None,
+    *,
+    start: date = date(2026, 11, 2),
+    every: str = "daily",
+    assigned: date | None = None,
+    ref: str = "T-1",
+) -> OpenTask:
+    return OpenTask(ref, start, assigned, every, last)
+
+
+def decided(
+    rhythm: Rhythm = SATO,
+    day: date = TUESDAY,
+    *,
+    calendar: Calendar = CALENDAR,
+    tasks: Sequence[OpenTask] = (task(),),
+    now: datetime | None = None,
+    past: Sequence[Past] = (),
+) -> Decision:
+    return decide(rhythm, calendar, day, tasks, now=now or due.hour(rhythm, day), past=past)
+
+
+# --- unreported ---------------------------------------------------------------------------
+
+
+def test_a_report_for_the_last_workday_is_recent_enough_after_a_holiday_monday() -> None:
+    assert unreported([task(FRIDAY)], CALENDAR, TUESDAY) == []
+
+
+def test_one_workday_without_a_report_makes_a_daily_task_unreported() -> None:
+    late = unreported([task(date(2026, 11, 19))], CALENDAR, TUESDAY)
+    assert [(one.ref, one.silent) for one in late] == [("T-1", 1)]
+
+
+def test_a_weekly_task_may_be_five_workdays_old() -> None:
+    weekly = task(date(2026, 11, 16), every="weekly")
+    assert unreported([weekly], CALENDAR, TUESDAY) == []
+    assert unreported([weekly], CALENDAR, WEDNESDAY)[0].silent == 1
+
+
+def test_a_task_that_starts_today_is_not_unreported_today_but_tomorrow() -> None:
+    started = task(start=TUESDAY)
+    assert unreported([started], CALENDAR, TUESDAY) == []
+    assert len(unreported([started], CALENDAR, WEDNESDAY)) == 1
+
+
+def test_silence_before_the_task_came_to_the_member_does_not_count() -> None:
+    inherited = task(date(2026, 11, 4), assigned=TUESDAY)
+    assert unreported([inherited], CALENDAR, TUESDAY) == []
+    assert unreported([inherited], CALENDAR, WEDNESDAY)[0].silent == 1
+
+
+def test_leave_does_not_make_a_task_unreported() -> None:
+    on_leave = Calendar(COMPANY, (Span(TUESDAY, THURSDAY),))
+    assert unreported([task(FRIDAY)], on_leave, date(2026, 11, 27)) == []
+
+
+def test_the_longest_silent_task_comes_first() -> None:
+    late = unreported([task(date(2026, 11, 19), ref="B"), task(ref="A")], CALENDAR, TUESDAY)
+    assert [one.ref for one in late] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("made", "counts"),
+    [
+        (tokyo(TUESDAY, 11, 59), FRIDAY),  # answers the morning's mail about the workday before
+        (tokyo(TUESDAY, 12), TUESDAY),
+        (tokyo(TUESDAY, 23, 59), TUESDAY),
+        (tokyo(date(2026, 11, 22), 10), FRIDAY),  # on a Sunday morning
+        (tokyo(date(2026, 11, 22), 15), date(2026, 11, 22)),
+    ],
+)
+def test_a_report_before_noon_counts_for_the_workday_before(made: datetime, counts: date) -> None:
+    assert counts_for(made, TOKYO, CALENDAR) == counts
+
+
+def test_who_reports_every_morning_is_reminded_once_each_workday() -> None:
+    last = FRIDAY
+    for day in (WEDNESDAY, THURSDAY, date(2026, 11, 27)):
+        assert decided(day=day, tasks=[task(last)]).verdict is Verdict.SEND
+        last = counts_for(tokyo(day, 9, 5), TOKYO, CALENDAR)
+        assert unreported([task(last)], CALENDAR, day) == []
+
+
+def test_who_reports_every_evening_is_never_reminded() -> None:
+    last = FRIDAY
+    for day in (TUESDAY, WEDNESDAY, THURSDAY):
+        assert decided(day=day, tasks=[task(last)]).reason is Reason.NOTHING_UNREPORTED
+        last = counts_for(tokyo(day, 18), TOKYO, CALENDAR)
+
+
+# --- the hour -----------------------------------------------------------------------------
+
+
+def test_the_hour_is_nine_in_tokyo_by_default() -> None:
+    assert due.hour(SATO, TUESDAY) == datetime(2026, 11, 24, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("at", "start", "end", "hour"),
+    [
+        (time(23), time(22), time(7), time(7)),
+        (time(6), time(22), time(7), time(7)),
+        (time(7), time(22), time(7), time(7)),
+        (time(9), time(22), time(7), time(9)),
+        (time(9), time(8), time(10), time(10)),
+        (time(23), time(22), time(0), time(0)),
+        (time(9), time(9), time(9), time(9)),  # start = end: none
+        (time(0), time(0), time(0), time(0)),
+    ],
+)
+def test_quiet_hours_move_the_hour_to_their_end_on_the_same_date(
+    at: time, start: time, end: time, hour: time
+) -> None:
+    rhythm = Rhythm(TOKYO, notify_at=at, quiet=QuietHours(start, end))
+    assert due.hour(rhythm, TUESDAY) == datetime.combine(TUESDAY, hour, TOKYO)
+
+
+def test_an_hour_that_the_clock_change_skips_becomes_the_first_instant_after_it() -> None:
+    gap = Rhythm(NEW_YORK, notify_at=time(2, 30))
+    assert due.hour(gap, date(2026, 3, 8)) == datetime(2026, 3, 8, 7, 0, tzinfo=UTC)  # 03:00 EDT
+    half = Rhythm(LORD_HOWE, notify_at=time(2, 15))
+    after = due.hour(half, date(2026, 10, 4)).astimezone(LORD_HOWE)
+    assert after.time() == time(2, 30)  # half an hour is skipped there
+
+
+def test_midnight_that_does_not_exist_in_cairo_becomes_one_o_clock() -> None:
+    at = due.hour(Rhythm(CAIRO, notify_at=time(0)), date(2026, 4, 24)).astimezone(CAIRO)
+    assert (at.date(), at.time()) == (date(2026, 4, 24), time(1))
+
+
+def test_an_hour_that_exists_twice_happens_at_its_first_occurrence() -> None:
+    twice = Rhythm(NEW_YORK, notify_at=time(1, 30))
+    assert due.hour(twice, date(2026, 11, 1)) == datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("at", "quiet", "limit"),
+    [
+        (time(9), None, time(18)),
+        (time(17), None, time(20)),
+        (time(9), QuietHours(time(12), time(13)), time(12)),
+        (time(9), QuietHours(time(17), time(8)), time(17)),
+        (time(9), QuietHours(time(22), time(7)), time(18)),
+    ],
+)
+def test_catching_up_ends_at_six_or_three_hours_later_or_with_quiet_hours(
+    at: time, quiet: QuietHours | None, limit: time
+) -> None:
+    rhythm = Rhythm(TOKYO, notify_at=at, quiet=quiet)
+    assert due.too_late(rhythm, TUESDAY) == datetime.combine(TUESDAY, limit, TOKYO)
+
+
+def test_nothing_is_carried_over_midnight() -> None:
+    late = Rhythm(TOKYO, notify_at=time(23, 30))
+    assert due.too_late(late, TUESDAY) == tokyo(WEDNESDAY, 0)
+
+
+def test_quiet_hours_around_now_end_on_the_right_date() -> None:
+    rhythm = Rhythm(TOKYO, quiet=QuietHours(time(22), time(7)))
+    assert due.quiet_until(rhythm, tokyo(TUESDAY, 23)) == tokyo(WEDNESDAY, 7)
+    assert due.quiet_until(rhythm, tokyo(WEDNESDAY, 3)) == tokyo(WEDNESDAY, 7)
+    assert due.quiet_until(rhythm, tokyo(WEDNESDAY, 7)) is None
+
+
+def test_a_member_who_joins_after_the_hour_starts_with_the_next_date() -> None:
+    assert due.first_date(SATO, tokyo(TUESDAY, 8, 59)) == TUESDAY
+    assert due.first_date(SATO, tokyo(TUESDAY, 9, 1)) == WEDNESDAY
+
+
+def test_dates_on_which_nothing_ran_come_back_seven_days_and_no_further() -> None:
+    dates = due.dates_due(SATO, date(2026, 11, 1), tokyo(TUESDAY, 9))
+    assert (dates[0], dates[-1], len(dates)) == (date(2026, 11, 17), TUESDAY, 8)
+    assert due.dates_due(SATO, MONDAY, tokyo(TUESDAY, 8, 59)) == []
+
+
+@given(
+    st.sampled_from(ZONES),
+    st.dates(date(2026, 1, 1), date(2027, 12, 31)),
+    st.times().map(lambda t: t.replace(second=0, microsecond=0)),
+    st.none()
+    | st.builds(
+        QuietHours,
+        st.times().map(lambda t: t.replace(second=0, microsecond=0)),
+        st.times().map(lambda t: t.replace(second=0, microsecond=0)),
+    ),
+)
+def test_the_hour_lies_on_its_date_outside_quiet_hours_and_before_it_is_too_late(
+    zone: ZoneInfo, day: date, at: time, quiet: QuietHours | None
+) -> None:
+    rhythm = Rhythm(zone, notify_at=at, quiet=quiet)
+    hour = due.hour(rhythm, day)
+    local = hour.astimezone(zone)
+    assert local.date() == day
+    if quiet is not None and quiet.start != quiet.end:
+        assert not quiet.cover(local.time()) or _skipped(zone, day, quiet.end)
+    assert hour < due.hour(rhythm, day + timedelta(days=1))
+    assert due.too_late(rhythm, day) <= due.instant(zone, day + timedelta(days=1), time(0))
+
+
+def _skipped(zone: ZoneInfo, day: date, wall: time) -> bool:
+    return due.instant(zone, day, wall).astimezone(zone).time() != wall
+
+
+# --- the decision -------------------------------------------------------------------------
+
+
+def test_an_unreported_task_on_a_workday_sends() -> None:
+    decision = decided()
+    assert (decision.verdict, decision.reason) == (Verdict.SEND, None)
+    assert [one.ref for one in decision.tasks] == ["T-1"]
+
+
+ALL_AT_ONCE = replace(
+    SATO,
+    suppressed=True,
+    frequency=Frequency.NONE,
+    paused_until=date(2027, 1, 10),
+)
+NEW_YEARS_DAY = date(2027, 1, 1)  # a Friday, a holiday and inside the company's closure
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "day", "calendar", "reason"),
+    [
+        (ALL_AT_ONCE, NEW_YEARS_DAY, CALENDAR, Reason.ADDRESS_SUPPRESSED),
+        (replace(ALL_AT_ONCE, suppressed=False), NEW_YEARS_DAY, CALENDAR, Reason.FREQUENCY_NONE),
+        (replace(SATO, paused_until=date(2027, 1, 10)), NEW_YEARS_DAY, CALENDAR, Reason.PAUSED),
+        (SATO, NEW_YEARS_DAY, Calendar(COMPANY, (Span(NEW_YEARS_DAY),)), Reason.ON_LEAVE),
+        (SATO, NEW_YEARS_DAY, CALENDAR, Reason.COMPANY_CLOSED),
+        (SATO, MONDAY, CALENDAR, Reason.HOLIDAY),
+        (SATO, date(2026, 11, 22), CALENDAR, Reason.WEEKEND),
+    ],
+)
+def test_of_several_reasons_the_first_in_the_stated_order_is_told(
+    rhythm: Rhythm, day: date, calendar: Calendar, reason: Reason
+) -> None:
+    assert decided(rhythm, day, calendar=calendar).reason is reason
+
+
+def test_a_pause_ends_on_its_date() -> None:
+    paused = replace(SATO, paused_until=TUESDAY)
+    assert decided(paused, FRIDAY).reason is Reason.PAUSED
+    assert decided(paused, TUESDAY).verdict is Verdict.SEND
+
+
+def test_too_late_is_expired_but_only_where_a_mail_would_have_gone() -> None:
+    evening = tokyo(TUESDAY, 18)
+    assert decided(now=evening).reason is Reason.EXPIRED
+    assert decided(now=evening - timedelta(seconds=1)).verdict is Verdict.SEND
+    assert decided(now=evening, tasks=[]).reason is Reason.NOTHING_UNREPORTED
+
+
+# --- weekly -------------------------------------------------------------------------------
+
+WEEKLY = replace(SATO, frequency=Frequency.WEEKLY)
+
+
+def past(day: date, reason: Reason | None, frequency: Frequency = Frequency.WEEKLY) -> Past:
+    return Past(day, Verdict.SKIP if reason else Verdict.SEND, reason, frequency)
+
+
+def test_weekly_mail_waits_for_the_first_workday_after_a_holiday_monday() -> None:
+    assert decided(WEEKLY, MONDAY).reason is Reason.HOLIDAY
+    assert decided(WEEKLY, TUESDAY, past=[past(MONDAY, Reason.HOLIDAY)]).verdict is Verdict.SEND
+    after = [past(MONDAY, Reason.HOLIDAY), past(TUESDAY, None)]
+    assert decided(WEEKLY, WEDNESDAY, past=after).reason is Reason.NOT_THIS_WEEKDAY
+
+
+def test_weekly_mail_comes_before_its_weekday_when_the_rest_of_the_week_is_off() -> None:
+    fridays = replace(WEEKLY, weekly_day=4)
+    off = Calendar(COMPANY, (Span(date(2026, 11, 27), date(2026, 11, 30)),))
+    assert decided(fridays, THURSDAY, calendar=off).verdict is Verdict.SEND
+    assert decided(fridays, THURSDAY).reason is Reason.NOT_THIS_WEEKDAY
+
+
+def test_a_week_without_any_workday_has_no_weekly_mail() -> None:
+    off = Calendar(COMPANY, (Span(date(2026, 11, 23), date(2026, 11, 29)),))
+    assert due.weekly_target(off, 0, TUESDAY) is None
+    assert decided(WEEKLY, TUESDAY, calendar=off).reason is Reason.ON_LEAVE
+
+
+def test_a_missed_weekly_mail_comes_on_the_next_workday_of_the_week() -> None:
+    missed = [past(MONDAY, Reason.HOLIDAY), past(TUESDAY, Reason.EXPIRED)]
+    assert decided(WEEKLY, WEDNESDAY, past=missed).verdict is Verdict.SEND
+
+
+def test_nothing_unreported_on_the_weekly_day_ends_the_week() -> None:
+    ended = [past(MONDAY, Reason.HOLIDAY), past(TUESDAY, Reason.NOTHING_UNREPORTED)]
+    assert decided(WEEKLY, WEDNESDAY, past=ended).reason is Reason.NOT_THIS_WEEKDAY
+
+
+def test_another_weekday_chosen_after_the_weeks_mail_brings_no_second_one() -> None:
+    sent = [past(TUESDAY, None)]
+    thursdays = replace(WEEKLY, weekly_day=3)
+    assert decided(thursdays, THURSDAY, past=sent).reason is Reason.ALREADY_SENT
+
+
+def test_a_member_who_joins_after_the_weekly_day_waits_for_the_next_week() -> None:
+    assert decided(WEEKLY, THURSDAY).reason is Reason.NOT_THIS_WEEKDAY
+
+
+def test_a_closure_lifted_after_the_weekly_day_does_not_cost_the_weeks_mail() -> None:
+    closed = [past(date(2026, 11, 16), Reason.COMPANY_CLOSED)]
+    assert decided(WEEKLY, date(2026, 11, 17), past=closed).verdict is Verdict.SEND
+
+
+weeks = st.lists(st.sampled_from(["runs", "down", "closed"]), min_size=7, max_size=7)
+
+
+@given(
+    weeks,
+    st.integers(0, 6),
+    st.lists(st.integers(0, 6), min_size=7, max_size=7),
+    st.lists(st.sampled_from([Frequency.DAILY, Frequency.WEEKLY]), min_size=7, max_size=7),
+)
+def test_a_weekly_member_never_gets_two_mails_in_an_iso_week(
+    week: list[str], first: int, weekdays: list[int], frequencies: list[Frequency]
+) -> None:
+    """Whatever ran, was closed, or was changed on the way."""
+    monday = date(2026, 11, 30)
+    history: list[Past] = []
+    weekly_sends = 0
+    closed = [monday + timedelta(days=n) for n in range(7) if week[n] == "closed"]
+    calendar = Calendar(Company(frozenset({5, 6}), "JP", tuple(Span(day, day) for day in closed)))
+    for n in range(first, 7):
+        day = monday + timedelta(days=n)
+        rhythm = replace(SATO, frequency=frequencies[n], weekly_day=weekdays[n])
+        now = due.too_late(rhythm, day) if week[n] == "down" else due.hour(rhythm, day)
+        decision = decide(rhythm, calendar, day, [task()], now=now, past=history)
+        sent = decision.verdict is Verdict.SEND
+        if sent and rhythm.frequency is Frequency.WEEKLY:
+            assert not any(one.verdict is Verdict.SEND for one in history)
+            weekly_sends += 1
+        history.append(Past(day, decision.verdict, decision.reason, rhythm.frequency))
+    assert weekly_sends <= 1
