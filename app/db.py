@@ -1,0 +1,226 @@
+"""The database: one engine, read and write transactions, and the database's own clock.
+
+SQLite runs in WAL mode, writers begin with BEGIN IMMEDIATE so that two of them queue up instead
+of failing half-way; readers begin plainly. PostgreSQL needs none of that.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import TypeDecorator
+
+from app.words import Both
+
+from app.words import Both
+
+BUSY_TIMEOUT_MS = 30_000  # how long an SQLite writer waits for another one
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An instant: aware on the way in (naive is refused), aware UTC on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """UTC; without its zone on SQLite, which keeps none."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = f"naive datetime: {value!r}"
+            raise ValueError(msg)
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """UTC, aware."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class database_now(ColumnElement[datetime]):  # noqa: N801 - reads as an SQL function
+    """The database's clock plus `seconds`: leases of several machines need one clock."""
+
+    inherit_cache = False
+    type = UTCDateTime()
+
+    def __init__(self, seconds: float = 0) -> None:
+        super().__init__()
+        self.seconds = float(seconds)
+
+
+@compiles(database_now, "postgresql")
+def _now_postgresql(element: database_now, _compiler: object, **_kw: object) -> str:
+    # now() stands still inside a transaction; a lease must not.
+    return f"(clock_timestamp() + interval '{element.seconds:f} seconds')"
+
+
+@compiles(database_now, "sqlite")
+def _now_sqlite(element: database_now, _compiler: object, **_kw: object) -> str:
+    # Six digits, as SQLAlchemy writes them: the texts must compare.
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{element.seconds:+f} seconds') || '000')"
+
+
+class DatabaseDown(Exception):
+    """The database does not answer, refuses the connection, or cannot write."""
+
+    def __init__(self, error: DBAPIError) -> None:
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+        self.sentence = Both(
+            f"データベースを使えません({reason})。",
+            f"The database cannot be used ({reason}).",
+        )
+        super().__init__(str(self.sentence))
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseDown(error) from error
+
+
+class Database:
+    """One engine and its transactions. Opens no connection before it is used."""
+
+    def __init__(self, url: str) -> None:
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self.engine = _sqlite(url) if self.is_sqlite else _postgresql(url)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading; whatever it changed is thrown away. Raises DatabaseDown."""
+        with _in_words(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session whose changes are committed at the end, or all undone on an error.
+
+        Raises DatabaseDown.
+        """
+        engine = self.engine.execution_options(writes=True) if self.is_sqlite else self.engine
+        session = Session(engine, expire_on_commit=False)
+        with _in_words(), session, session.begin():
+            yield session
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A bare connection, for looking at the schema. Raises DatabaseDown."""
+        with _in_words(), self.engine.connect() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Forget all connections; call it in a forked child before first use."""
+        self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _postgresql(url: str) -> Engine:
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10, "application_name": "task-progress"},
+    )
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a commit is on the disk: the promise needs that
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def insert_new(
+    session: Session,
+    table: type[Any],
+    rows: Sequence[Mapping[str, Any]],
+    returning: Sequence[Any] = (),
+) -> list[Any]:
+    """Inserts the rows that break no unique constraint; returns `returning` of those inserted.
+
+    A row that is there already stays as it is: whoever comes second changes nothing.
+    """
+    if not rows:
+        return []
+    dialect = session.get_bind().dialect.name
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = insert(table).on_conflict_do_nothing()
+    if not returning:
+        session.execute(statement, rows)
+        return []
+    return list(session.execute(statement.returning(*returning), rows))
+
+
+def in_words(error: BaseException, place: str) -> Both | None:
+    """What a person at the terminal is told when the database fails; None for other errors.
+
+    `place`: the file or server as it may be shown (relative, without a password).
+    """
+    if not isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError)):
+        return None
+    text = str(getattr(error, "orig", None) or error)
+    for found, sentence in _TROUBLES:
+        if found in text:
+            return Both(f"{place}: {sentence.ja}", f"{place}: {sentence.en}")
+    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return Both(
+        f"データベース {place} を使えません({first})。動いているか、"
+        "DATABASE_URL が正しいかを確かめてください。",
+        f"The database {place} cannot be used ({first}). Check that it runs and that "
+        "DATABASE_URL is right.",
+    )
+
+
+_NOT_ALLOWED = Both(
+    "開けないか、書き込めません。持ち主と権限を確かめてください。",
+    "cannot be opened or written. Check who owns it and its permissions.",
+)
+_TROUBLES = (
+    ("unable to open database file", _NOT_ALLOWED),
+    ("attempt to write a readonly database", _NOT_ALLOWED),
+    (
+        "database is locked",
+        Both(
+            "ほかのプログラムが30秒以上書き込み中です。少し待ってからもう一度実行してください。",
+            "another program has been writing for 30 seconds. Wait a little and try again.",
+        ),
+    ),
+    (
+        "database or disk is full",
+        Both(
+            "ディスクがいっぱいです。空きを作ってからもう一度実行してください。",
+            "the disk is full. Make room and try again.",
+        ),
+    ),
+)

@@ -1,0 +1,384 @@
+"""Tables and constraints. The constraints carry the promises; no clock, no mail."""
+
+from datetime import date, datetime, time
+from enum import StrEnum
+from typing import Any, Literal, get_args
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    Time,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from app.db import UTCDateTime
+from app.due import REPORT_EVERY, Frequency, Reason, Verdict
+
+# AUTOINCREMENT on SQLite (see __table_args__): ids must never be used twice, the Redis guard
+# carries them.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Role(StrEnum):
+    """What a member may see and do."""
+
+    MEMBER = "member"
+    LEAD = "lead"
+    ADMIN = "admin"
+
+
+class Kind(StrEnum):
+    """What an outbox mail is."""
+
+    REMINDER = "reminder"
+    ASKED_REMINDER = "asked_reminder"
+    WEEKLY_DIGEST = "weekly_digest"
+    ESCALATION = "escalation"
+    SIGN_IN = "sign_in"
+    ALERT = "alert"
+
+
+class State(StrEnum):
+    """Where an outbox mail is in its life (docs/architecture.md has the picture)."""
+
+    READY = "ready"
+    SENDING = "sending"
+    IN_DOUBT = "in_doubt"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+ENDS = frozenset(State) - {State.READY, State.SENDING, State.IN_DOUBT}
+
+
+ReportEvery = Literal["daily", "weekly"]
+StatusWord = Literal["on_track", "at_risk", "blocked", "done"]  # what a report says of its task
+STATUSES: tuple[StatusWord, ...] = get_args(StatusWord)
+
+
+def _one_of(column: str, values: type[StrEnum] | list[str]) -> CheckConstraint:
+    allowed = ", ".join(f"'{value!s}'" for value in values)
+    return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_known")
+
+
+class Base(DeclarativeBase):
+    """All tables; named constraints, so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UTCDateTime(), dict[str, Any]: JSON()}  # noqa: RUF012
+
+
+class Team(Base):
+    """A team of members."""
+
+    __tablename__ = "teams"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+
+
+class Member(Base):
+    """A person. NULL in a setting means: the organisation's default."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    email: Mapped[str] = mapped_column(String(320))
+    name: Mapped[str] = mapped_column(String(500))
+    role: Mapped[str] = mapped_column(String(10), default=Role.MEMBER)
+    team_id: Mapped[int | None] = mapped_column(ForeignKey("teams.id"))
+    manager_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    active: Mapped[bool] = mapped_column(default=True)
+    locale: Mapped[str | None] = mapped_column(String(5))
+    timezone: Mapped[str | None] = mapped_column(String(64))
+    weekend: Mapped[str | None] = mapped_column(String(30))  # "sat,sun"; "" = none
+    notify_frequency: Mapped[str | None] = mapped_column(String(10))
+    notify_at: Mapped[time | None] = mapped_column(Time)
+    weekly_day: Mapped[int | None]  # Monday 0
+    quiet_hours_start: Mapped[time | None] = mapped_column(Time)
+    quiet_hours_end: Mapped[time | None] = mapped_column(Time)
+    paused_until: Mapped[date | None] = mapped_column(Date)  # the first date with mail again
+    suppressed_reason: Mapped[str | None] = mapped_column(Text)
+    # Every local date up to and including this one has its decision, or is before the member's
+    # first one. It never goes back, so a change of time zone decides no date twice.
+    decided_through: Mapped[date] = mapped_column(Date)
+    # The next hour, UTC; NULL: look at the next plan (settings or tasks came anew).
+    next_due_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+    team: Mapped[Team | None] = relationship()
+    manager: Mapped["Member | None"] = relationship(remote_side="Member.id")
+
+    __table_args__ = (
+        Index("uq_users_email", func.lower(text("email")), unique=True),
+        Index("ix_users_next_due_at", "next_due_at", postgresql_where=text("active")),
+        _one_of("role", Role),
+        _one_of("notify_frequency", Frequency),
+        CheckConstraint("weekly_day BETWEEN 0 AND 6", name="weekly_day_known"),
+        CheckConstraint(
+            "(quiet_hours_start IS NULL) = (quiet_hours_end IS NULL)", name="quiet_hours_pair"
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class Setting(Base):
+    """One organisation-wide value: a default, the pause, the brake."""
+
+    __tablename__ = "settings"
+
+    key: Mapped[str] = mapped_column(String(60), primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON)
+    changed_by: Mapped[str] = mapped_column(String(320))
+    changed_at: Mapped[datetime]
+
+
+class Task(Base):
+    """A task that somebody works on."""
+
+    __tablename__ = "tasks"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    ref: Mapped[str] = mapped_column(String(60), unique=True)
+    title: Mapped[str] = mapped_column(Text)
+    assignee_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    assigned_on: Mapped[date | None] = mapped_column(Date)  # NULL: since its start
+    status: Mapped[str] = mapped_column(String(10), default="open")
+    closed_on: Mapped[date | None] = mapped_column(Date)
+    start_on: Mapped[date] = mapped_column(Date)
+    due_on: Mapped[date | None] = mapped_column(Date)
+    report_every: Mapped[ReportEvery] = mapped_column(String(10), default="daily")
+
+    assignee: Mapped[Member | None] = relationship()
+
+    __table_args__ = (
+        _one_of("status", ["open", "done", "cancelled"]),
+        _one_of("report_every", list(REPORT_EVERY)),
+        Index("ix_tasks_assignee_id", "assignee_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class Report(Base):
+    """One progress report on one task."""
+
+    __tablename__ = "reports"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    reporter_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    counts_for: Mapped[date] = mapped_column(Date)
+    percent: Mapped[int]
+    status: Mapped[StatusWord] = mapped_column(String(10))
+    text: Mapped[str] = mapped_column(Text)
+    import_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+
+    reporter: Mapped[Member | None] = relationship()
+
+    __table_args__ = (
+        CheckConstraint("percent BETWEEN 0 AND 100", name="percent_range"),
+        _one_of("status", list(STATUSES)),
+        Index("ix_reports_task_id_counts_for", "task_id", "counts_for"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class DaysOff(Base):
+    """A company closure (no member) or a member's leave; `last_day` NULL is open-ended."""
+
+    __tablename__ = "days_off"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    first_day: Mapped[date] = mapped_column(Date)
+    last_day: Mapped[date | None] = mapped_column(Date)
+    name: Mapped[str] = mapped_column(String(200), default="")
+
+    __table_args__ = (
+        CheckConstraint("last_day IS NULL OR last_day >= first_day", name="in_order"),
+        Index("ix_days_off_user_id_last_day", "user_id", "last_day"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class DecisionRow(Base):
+    """What was decided for one member and local date, and why."""
+
+    __tablename__ = "decisions"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    slot: Mapped[str] = mapped_column(String(10), default="reminder")
+    local_date: Mapped[date] = mapped_column(Date)
+    verdict: Mapped[str] = mapped_column(String(4))
+    reason: Mapped[str | None] = mapped_column(String(30))
+    # What the rule saw: frequency, time zone, task refs with workdays silent.
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    at: Mapped[datetime]
+    decided_at: Mapped[datetime]
+
+    member: Mapped[Member] = relationship()
+
+    __table_args__ = (
+        UniqueConstraint("user_id", "slot", "local_date"),
+        _one_of("slot", ["reminder", "digest", "escalation"]),
+        _one_of("verdict", Verdict),
+        _one_of("reason", Reason),
+        CheckConstraint("(verdict = 'skip') = (reason IS NOT NULL)", name="skip_says_why"),
+        Index("ix_decisions_local_date_verdict", "local_date", "verdict"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class OutboxMail(Base):
+    """One mail to send, and what became of it. Instants are those of the real clock."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    dedupe_key: Mapped[str] = mapped_column(String(200), unique=True)
+    decision_id: Mapped[int | None] = mapped_column(ForeignKey("decisions.id", ondelete="SET NULL"))
+    resend_of: Mapped[int | None] = mapped_column(ForeignKey("outbox.id", ondelete="SET NULL"))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    kind: Mapped[str] = mapped_column(String(20))
+    local_date: Mapped[date] = mapped_column(Date)
+    n: Mapped[int] = mapped_column(default=0)
+    to_addr: Mapped[str] = mapped_column(String(320))
+    message_id: Mapped[str] = mapped_column(String(255))
+    date_header: Mapped[datetime]
+    state: Mapped[str] = mapped_column(String(12), default=State.READY)
+    reason: Mapped[str | None] = mapped_column(Text)
+    # An admin's word is awaited: "brake" (an unusual number) or "restore".
+    held: Mapped[str | None] = mapped_column(String(10))
+    # A rehearsal (`--now`, `--date`) plans and delivers as if it were this many seconds later.
+    clock_shift: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    claims: Mapped[int] = mapped_column(default=0)
+    retries: Mapped[int] = mapped_column(default=0)
+    doubts: Mapped[int] = mapped_column(default=0)
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+    lease_until: Mapped[datetime | None]
+    subject: Mapped[str | None] = mapped_column(Text)
+    task_refs: Mapped[list[str] | None] = mapped_column(JSON)
+    sent_bytes: Mapped[bytes | None] = mapped_column(LargeBinary)  # zlib
+    response: Mapped[str | None] = mapped_column(Text)
+    accepted_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    member: Mapped[Member | None] = relationship()
+    decision: Mapped[DecisionRow | None] = relationship()
+
+    __table_args__ = (
+        _one_of("kind", Kind),
+        _one_of("state", State),
+        _one_of("held", ["brake", "restore"]),
+        CheckConstraint("doubts <= 2", name="doubts_bounded"),
+        CheckConstraint(
+            "(state IN ('sending', 'in_doubt')) = (lease_token IS NOT NULL)", name="lease_held"
+        ),
+        CheckConstraint("(state = 'accepted') = (accepted_at IS NOT NULL)", name="accepted_when"),
+        Index(
+            "ix_outbox_ready",
+            "not_before",
+            sqlite_where=text("state = 'ready'"),
+            postgresql_where=text("state = 'ready'"),
+        ),
+        Index(
+            "ix_outbox_leased",
+            "lease_until",
+            sqlite_where=text("state IN ('sending', 'in_doubt')"),
+            postgresql_where=text("state IN ('sending', 'in_doubt')"),
+        ),
+        Index("ix_outbox_user_id_local_date", "user_id", "local_date"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class MailEvent(Base):
+    """One thing that happened to an outbox mail."""
+
+    __tablename__ = "mail_events"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    outbox_id: Mapped[int] = mapped_column(ForeignKey("outbox.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime]
+    event: Mapped[str] = mapped_column(String(30))
+    detail: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class Alert(Base):
+    """Something an operator must know; open until `closed_at`. One open row per name."""
+
+    __tablename__ = "alerts"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    detail: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (
+        Index(
+            "uq_alerts_open",
+            "name",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class Service(Base):
+    """The last sign of life of a part (beat, a worker, the timer), and shared state."""
+
+    __tablename__ = "service"
+
+    name: Mapped[str] = mapped_column(String(120), primary_key=True)
+    at: Mapped[datetime]
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class Audit(Base):
+    """Who changed what."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(String(320))
+    what: Mapped[str] = mapped_column(String(60))
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    __table_args__ = ({"sqlite_autoincrement": True},)

@@ -1,0 +1,100 @@
+"""The database's schema: bring it up to date, and refuse to work on one that is not."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from app.db import Database
+from app.words import Both
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+_UPGRADE_LOCK = 7_305_516_001  # any fixed number: PostgreSQL's advisory lock of this program
+
+
+class SchemaError(Exception):
+    """The database's schema is not the one this code was written for."""
+
+    def __init__(self, sentence: Both) -> None:
+        super().__init__(str(sentence))
+        self.sentence = sentence
+
+
+def upgrade(database: Database) -> str:
+    """Runs all missing migrations in one transaction; returns the schema's version.
+
+    Two upgrades at once wait for each other. Raises SchemaError on a schema newer than this code.
+    """
+    scripts = _scripts()
+    engine = database.engine
+    if database.is_sqlite:
+        engine = engine.execution_options(writes=True)
+    with engine.begin() as connection:
+        if not database.is_sqlite:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+        _refuse_newer(_current(connection), scripts)
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return head()
+
+
+def prepare(database: Database) -> None:
+    """Makes the tables in an empty database; on any other one does what `check` does."""
+    with database.connect() as connection:
+        empty = not inspect(connection).get_table_names()
+    if empty:
+        upgrade(database)
+    check(database)
+
+
+def check(database: Database) -> None:
+    """Raises SchemaError, with the command to run, unless the schema is this code's own."""
+    with database.connect() as connection:
+        current = _current(connection)
+    _refuse_newer(current, _scripts())
+    if current != head():
+        raise SchemaError(
+            Both(
+                "データベースの準備ができていません。`task-progress db upgrade` を実行してください。",
+                "The database is not ready. Run `task-progress db upgrade`.",
+            )
+        )
+
+
+def head() -> str:
+    """The version that this code was written for."""
+    revision = _scripts().get_current_head()
+    if revision is None:  # a release without migrations cannot exist
+        raise RuntimeError(str(MIGRATIONS))
+    return revision
+
+
+def _config() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _refuse_newer(current: str | None, scripts: ScriptDirectory) -> None:
+    known = {script.revision for script in scripts.walk_revisions()}
+    if current is not None and current not in known:
+        raise SchemaError(
+            Both(
+                f"データベースの版 {current} はこのプログラムより新しいため、書き込みません。"
+                "新しい版のプログラムで起動してください。",
+                f"The database has version {current}, newer than this program: nothing is "
+                "written. Start the newer program.",
+            )
+        )
