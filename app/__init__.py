@@ -1,15 +1,23 @@
 """Task Progress: mails each person the tasks they have not reported on, every morning."""
 
-from flask import Flask
+from typing import TYPE_CHECKING
 
-from app import clock
-from app.config import Config, load_or_exit
-from app.services import Services, make
+# Every command and worker imports this package first, and few of them need the pages: what the
+# pages need is imported when they are made.
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from app.config import Config
+    from app.services import Services
 
 
-def create_app(config: Config | None = None, services: Services | None = None) -> Flask:
+def create_app(config: "Config | None" = None, services: "Services | None" = None) -> "Flask":
     """The pages. Wiring only: opens no connection."""
-    from app import web  # noqa: PLC0415 - Celery and the command line need no pages
+    from flask import Flask  # noqa: PLC0415 - see above
+
+    from app import clock, web  # noqa: PLC0415 - see above
+    from app.config import load_or_exit  # noqa: PLC0415 - see above
+    from app.services import make  # noqa: PLC0415 - see above
 
     config = config or load_or_exit()
     clock.shift(config.test_clock_offset)

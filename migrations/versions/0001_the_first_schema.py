@@ -333,3 +333,8 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_mail_events_outbox_id"), ["outbox_id"], unique=False)
 
     op.create_index("uq_users_email", "users", [sa.text("lower(email)")], unique=True)
+    # The Redis guard holds an outbox id, and the value "1" is what other programs write there.
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', 999)")
+    else:
+        op.execute("ALTER SEQUENCE outbox_id_seq RESTART WITH 1000")
