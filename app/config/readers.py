@@ -1,0 +1,247 @@
+"""One reader per shape of setting: text -> value, or a ValueError that carries both languages.
+
+Readers run in the order in which the fields of `Config` stand; one that depends on another
+setting finds it in `info.data` (absent, if that one was refused). `info.context` is the folder
+that relative paths start from.
+"""
+
+import ipaddress
+import re
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationInfo
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from app import parse
+from app.config.sources import relative
+from app.util import address
+from app.words import Both
+
+DATABASE_FILE = "task-progress.sqlite3"
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether `host` is this machine itself: localhost, 127.0.0.0/8, ::1."""
+    try:
+        return host == "localhost" or ipaddress.ip_address((host or "").strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def read_broker(text: str) -> str:
+    """CELERY_BROKER_URL: a Redis, or an AMQP server."""
+    # The contract foresees a broker that is no Redis; of Celery's others only AMQP is a server.
+    if text.startswith(("amqp://", "amqps://")) and parse.mask_url(text) != "amqp://***":
+        return text
+    return parse.parse_redis_url(text)
+
+
+def read_result_backend(text: str, info: ValidationInfo) -> str:
+    """CELERY_RESULT_BACKEND: a Redis; by default the one of the broker, database 1."""
+    if text:
+        return parse.parse_redis_url(text)
+    broker = str(info.data.get("celery_broker_url", ""))
+    if not broker.startswith(("redis://", "rediss://")):
+        return "redis://127.0.0.1:6379/1"
+    # The specification's pair: the same server, /0 for the broker, /1 for results.
+    server, question, query = broker.partition("?")
+    return re.sub(r"(://[^/]+).*", r"\1/1", server) + question + query
+
+
+def read_host(text: str) -> str:
+    """SMTP_HOST: a host name or address, without scheme and port."""
+    with_port = text.count(":") == 1
+    if not with_port and re.fullmatch(r"[\w.:-]+|\[[0-9A-Fa-f:.]+\]", text, re.ASCII):
+        return text
+    raise ValueError(
+        Both(
+            f"「{parse.shown(text)}」は使えません。smtp.example.jp のようにホスト名だけを書き、"
+            "ポートは SMTP_PORT に書いてください。",
+            f'"{parse.shown(text)}" cannot be used. Write only the host name, like '
+            "smtp.example.jp; the port belongs in SMTP_PORT.",
+        )
+    )
+
+
+def read_password(value: SecretStr | str | None, info: ValidationInfo) -> SecretStr | str | None:
+    """SMTP_PASSWORD: as it stands; needed as soon as there is a user name."""
+    if value is None and info.data.get("smtp_username"):
+        raise ValueError(
+            Both(
+                "SMTP_USERNAME があるので SMTP_PASSWORD も必要です。",
+                "SMTP_USERNAME is set, so SMTP_PASSWORD is needed too.",
+            )
+        )
+    return value
+
+
+def read_security(text: str, info: ValidationInfo) -> str:
+    """SMTP_SECURITY: one of four words, in accord with the port."""
+    choice = parse.parse_choice(text, ("auto", "ssl", "starttls", "none"))
+    if choice in {"starttls", "none"} and info.data.get("smtp_port") == 465:
+        raise ValueError(
+            Both(
+                f"SMTP_PORT=465 は最初から SSL なので {choice} と両立しません。"
+                "auto にするか、SMTP_PORT=587 にしてください。",
+                f"Port 465 speaks SSL from the start, so {choice} cannot work. "
+                "Use auto, or SMTP_PORT=587.",
+            )
+        )
+    return choice
+
+
+def read_mail_from(text: str | None, info: ValidationInfo) -> str | None:
+    """MAIL_FROM: one mailbox; needed as soon as there is a server."""
+    if text is None and info.data.get("smtp_host"):
+        raise ValueError(
+            Both(
+                "SMTP_HOST があるので差出人が必要です。例: Task Progress <app@example.jp>",
+                "SMTP_HOST is set, so a sender is needed, like Task Progress <app@example.jp>.",
+            )
+        )
+    return text and read_mailbox(text, info)
+
+
+def read_mailbox(text: str, info: ValidationInfo) -> str:
+    """One mail address, with or without a name; as it stands, since the mailer reads it again."""
+    _mailbox(text, info)
+    return text
+
+
+def read_return_path(text: str, info: ValidationInfo) -> str:
+    """MAIL_RETURN_PATH: one bare address."""
+    mailbox = _mailbox(text, info)
+    if not mailbox.name and "<" not in text:
+        return mailbox.address
+    raise ValueError(
+        Both(
+            f"名前は付けられません。{mailbox.address} とだけ書いてください。",
+            f"No name can stand here. Write only {mailbox.address}.",
+        )
+    )
+
+
+def read_only_to(text: str, info: ValidationInfo) -> tuple[str, ...]:
+    """MAIL_ONLY_TO: addresses and domains, separated by commas, as the mailer writes them."""
+    entries = [entry.strip() for entry in text.split(",")]
+    return tuple(_recipient(entry, info) for entry in entries)
+
+
+def _recipient(entry: str, info: ValidationInfo) -> str:
+    name, _, domain = entry.rpartition("@")
+    if name:
+        return _mailbox(entry, info).address
+    return _mailbox(f"x@{domain}", info).address.removeprefix("x@")
+
+
+def _mailbox(text: str, info: ValidationInfo) -> address.Mailbox:
+    """`text` by the rules for every address; `@localhost` only where no mail can leave."""
+    host = info.data.get("smtp_host")
+    at_home = host is None or is_loopback(host)
+    try:
+        return address.read_mailbox((info.field_name or "").upper(), text, allow_localhost=at_home)
+    except address.UnusableMessage as error:
+        raise ValueError(error.words) from None
+
+
+def read_folder(text: str | Path, info: ValidationInfo) -> Path:
+    """DATA_DIR: a folder, relative to the working folder."""
+    if "?" in str(text):  # an SQLite URL would end there
+        raise ValueError(Both("? を含むフォルダは使えません。", "A folder with ? cannot be used."))
+    base: Path = info.context or Path()
+    return base / text
+
+
+def read_database(text: str, info: ValidationInfo) -> str:
+    """DATABASE_URL as SQLAlchemy takes it: psycopg for PostgreSQL, an absolute file for SQLite."""
+    base: Path = info.context or Path()
+    if not text:
+        return f"sqlite:///{info.data.get('data_dir', base) / DATABASE_FILE}"
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise _bad_database(text) from None
+    if url.drivername in {"postgres", "postgresql"}:
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername == "postgresql+psycopg" and "@" not in (url.host or ""):
+        return url.render_as_string(hide_password=False)
+    if url.drivername not in {"sqlite", "sqlite+pysqlite"} or url.database in {None, ":memory:"}:
+        raise _bad_database(text)
+    file = base / (url.database or "")
+    if file.parent != info.data.get("data_dir") and not file.parent.is_dir():
+        raise ValueError(
+            Both(
+                f"フォルダがありません。次を実行してください: mkdir -p '{relative(file.parent)}'",
+                f"The folder does not exist. Run: mkdir -p '{relative(file.parent)}'",
+            )
+        )
+    return url.set(drivername="sqlite", database=str(file)).render_as_string()
+
+
+def _bad_database(text: str) -> ValueError:
+    shape = parse.mask_url(text)
+    return ValueError(
+        Both(
+            f"「{shape}」は使えません。DATABASE_URL=postgresql://ユーザー@ホスト/データベース か "
+            f"DATABASE_URL=sqlite:///data/{DATABASE_FILE} の形で書いてください"
+            "(パスワードの中の @ は %40)。",
+            f'"{shape}" cannot be used. Write DATABASE_URL=postgresql://user@host/database or '
+            f"DATABASE_URL=sqlite:///data/{DATABASE_FILE} (@ in a password as %40).",
+        )
+    )
+
+
+def read_key(value: SecretStr | str) -> SecretStr | str:
+    """SECRET_KEY: at least 32 bytes that nobody guesses."""
+    text = value if isinstance(value, str) else value.get_secret_value()
+    if len(text.encode()) >= 32 and "changeme" not in text.lower() and len(set(text)) >= 8:
+        return value
+    raise ValueError(
+        Both(
+            "推測されやすい値です。32バイト以上の乱数にするか、行ごと消して自動で作らせてください。"
+            "作り方: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+            "This value is easy to guess. Use at least 32 random bytes, or remove the line and "
+            "one is made for you. To make one: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+        )
+    )
+
+
+def read_debug(text: str, info: ValidationInfo) -> bool:
+    """DEBUG, FLASK_DEBUG: never on where others can reach the pages."""
+    on = text.lower() in {"1", "true", "yes", "on"}
+    url = str(info.data.get("app_base_url", ""))
+    if on and not is_loopback(re.sub(r"^https?://(\[[^]]*\]|[^:/]*).*", r"\1", url)):
+        raise ValueError(
+            Both(
+                "APP_BASE_URL がこのマシンの外を指している間は使えません。行を消してください。",
+                "Not allowed while APP_BASE_URL points beyond this machine. Remove the line.",
+            )
+        )
+    return on
+
+
+def read_rehearsal(text: str, info: ValidationInfo) -> str:
+    """TEST_*: only where no mail can leave this machine."""
+    if not is_loopback(info.data.get("smtp_host")):
+        raise ValueError(
+            Both(
+                "試験用の設定です。SMTP_HOST が 127.0.0.1 などのループバックのときだけ使えます。"
+                "行を消してください。",
+                "This is for tests only and needs a loopback SMTP_HOST such as 127.0.0.1. "
+                "Remove the line.",
+            )
+        )
+    return text
+
+
+def read_heartbeat(text: str) -> str:
+    """HEARTBEAT_URL: a web address; a query is allowed, no message shows it."""
+    parse.parse_web_url(text.partition("?")[0])
+    return text
+
+
+def read_mailbox_flag(text: str, info: ValidationInfo) -> bool:
+    """TASK_PROGRESS_MAILBOX: 1 where mail goes to the local mailbox; never for a real server."""
+    return text == "1" and is_loopback(info.data.get("smtp_host"))
