@@ -1,0 +1,41 @@
+# `make` alone lists what there is. Everything is set up by itself; nothing outside this folder
+# is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test lint fmt lock
+PYTHONS := app tests tools $(wildcard migrations)
+
+help: ## この一覧 / this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## 動かすための環境を .venv に作る / make .venv with what running needs
+	@sh tools/setup.sh run
+
+setup-dev: ## テストと検査の道具も入れる / add what tests and checks need
+	@sh tools/setup.sh dev
+
+run: setup ## すべてを起動する(http://127.0.0.1:8000) / start everything
+	@exec .venv/bin/task-progress run
+
+test: setup-dev ## テスト / the tests (ARGS="-k holiday")
+	@.venv/bin/python -m pytest -n logical $(ARGS)
+
+lint: setup-dev ## 書式、規則、型の検査と、長い関数の一覧 / style, rules, types, longest functions
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy $(PYTHONS)
+	@.venv/bin/python tools/longest.py app
+
+fmt: setup-dev ## 書式を整える / format and mend what can be mended
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+lock: ## requirements/*.in から *.txt を作り直す(uv が必要) / pin anew what *.in asks for (needs uv)
+	@command -v uv >/dev/null || { \
+	  echo "uv がありません。pip install uv などで入れてください。 / uv is missing; pip install uv."; \
+	  exit 1; }
+	@$(LOCK) requirements/run.in -o requirements/run.txt
+	@$(LOCK) -c requirements/run.txt requirements/dev.in -o requirements/dev.txt

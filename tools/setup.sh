@@ -1,0 +1,61 @@
+#!/bin/sh
+# tools/setup.sh run|dev: the virtual environment .venv (and the link venv, which the units use)
+# with exactly what requirements/run.txt or dev.txt pins. Does nothing when that is done already.
+set -eu
+cd "$(dirname "$0")/.."
+want=$1
+
+say() { echo "$1 / $2" >&2; }
+
+# Two of these at once (`make run` here, `make test` there) take turns.
+exec 9<pyproject.toml
+if command -v flock >/dev/null; then flock 9; fi
+
+# A lock that changed, or a folder that was moved (scripts name their folder), means work again.
+stamp() { { cat "requirements/$1.txt" pyproject.toml; pwd; } | cksum | tr ' ' -; }
+done_for() { [ -e ".venv/.stamp-$1-$(stamp "$1")" ]; }
+
+if done_for "$want"; then exit 0; fi
+
+new_enough='import sys; sys.exit(sys.version_info < (3, 11))'
+python=
+for name in python3 python3.14 python3.13 python3.12 python3.11; do
+  if command -v "$name" >/dev/null && "$name" -c "$new_enough"; then
+    python=$name
+    break
+  fi
+done
+if [ -z "$python" ]; then
+  say "Python 3.11 以上が必要です。" "Python 3.11 or newer is needed."
+  exit 1
+fi
+
+here='import os, sys; sys.exit(os.path.realpath(sys.prefix) != os.path.realpath(".venv"))'
+if ! .venv/bin/python -c "$here" 2>/dev/null || ! .venv/bin/python -c "$new_enough"; then
+  if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    say "venv がありません。次を実行してください: sudo apt install python3-venv" \
+      "venv is missing. Run: sudo apt install python3-venv"
+    exit 1
+  fi
+  say "環境を作っています(.venv)…" "Making the environment (.venv) ..."
+  "$python" -m venv --clear .venv
+fi
+[ -e venv ] || [ -L venv ] || ln -s .venv venv
+
+say "部品を入れています(初回は1分ほど)…" "Installing the parts (about a minute the first time) ..."
+rm -f ".venv/.stamp-$want-"*
+if command -v uv >/dev/null; then
+  uv pip install -q --python .venv/bin/python --require-hashes -r "requirements/$want.txt"
+else
+  .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes \
+    -r "requirements/$want.txt"
+fi
+# The program itself, from this folder, so that .venv/bin/task-progress exists.
+.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+
+touch ".venv/.stamp-$want-$(stamp "$want")"
+if [ "$want" = dev ]; then # it holds all of run, at the same versions
+  rm -f .venv/.stamp-run-*
+  touch ".venv/.stamp-run-$(stamp run)"
+fi
+say "用意ができました。" "Ready."
