@@ -1,0 +1,11 @@
+"""QUIET. What to say: one small function per letter, facts in, `MailMessage` out.
+
+`templates/mail/NAME.ja.txt` and `NAME.en.txt` are the text part of the letter NAME, `NAME.ja.html`
+and `NAME.en.html` say the same words in the look of `layout.html`. What people wrote (titles,
+reports, names) is data: on one line, without invisible characters, cut at a stated length.
+"""
+
+from app.compose.reminder import ReminderFacts, TaskLine, reminder
+from app.compose.text import message_id, show_date
+
+__all__ = ["ReminderFacts", "TaskLine", "message_id", "reminder", "show_date"]

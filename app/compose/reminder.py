@@ -1,0 +1,224 @@
+"""QUIET. The reminder: the tasks a member has not reported on, and the way to report each.
+
+Its sentences stand in `templates/mail/reminder.*`; the few words that depend on the facts of one
+task (its due date, its last report) are made here, once for the text and the HTML part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal, NamedTuple
+
+from app.compose.look import Words, html, text
+from app.compose.text import Locale, message_id, shorten, show_date
+from app.util.address import write_mailbox
+from app.util.message import MailMessage
+from app.words import Both
+
+Kind = Literal["reminder", "asked_reminder"]
+Status = Literal["on_track", "at_risk", "blocked", "done"]
+
+SHOWN = 20  # tasks in one letter; the others are one link away
+HELP_AFTER = 3  # workdays of silence after which the letter offers help
+# Columns shown of what people wrote; a full-width character takes two.
+TITLE, REF, NAME, REPORTER, QUOTE, PREHEADER = 80, 24, 100, 40, 120, 100
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLine:
+    """One unreported task as its member should see it.
+
+    `last_on` is the date the last report counts for, `last_by` its reporter's name where that
+    is somebody else, `silent` the workdays without a report beyond what was agreed,
+    `report_url` the page to report this task (without one, the page of all tasks serves).
+    """
+
+    ref: str
+    title: str
+    due_on: date | None
+    report_every: Literal["daily", "weekly"]
+    last_on: date | None
+    last_by: str | None
+    last_percent: int | None
+    last_status: Status | None
+    last_text: str | None
+    silent: int
+    report_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderFacts:
+    """Everything one reminder says. `tasks` come most urgent first.
+
+    `all_url` shows all tasks on one page, `stop_url` changes or stops the mails (a page, and
+    RFC 8058's one-click POST), `reply_to_shown` is the address a reply goes to (None: the
+    sender's), `message_domain` the domain of the Message-ID.
+    """
+
+    member_id: int
+    name: str
+    email: str
+    locale: Locale
+    local_date: date
+    kind: Kind
+    n: int
+    tasks: Sequence[TaskLine]
+    all_url: str
+    stop_url: str
+    reply_to_shown: str | None
+    message_domain: str
+
+
+def reminder(facts: ReminderFacts) -> MailMessage:
+    """The letter that names a member's unreported tasks; sender fields are left to the road.
+
+    Raises ValueError when there is no task to name: such a letter must not exist.
+    """
+    if not facts.tasks:
+        raise ValueError(
+            str(Both("未報告のタスクがないため、メールを作れません。", "No task is unreported."))
+        )
+    words = _words(facts)
+    links = {facts.all_url, facts.stop_url, *(task.report_url or "" for task in facts.tasks)}
+    return MailMessage(
+        to=write_mailbox(shorten(facts.name, NAME), facts.email),
+        subject=_subject(facts),
+        text=text(f"reminder.{facts.locale}.txt", words, links),
+        html=html(f"reminder.{facts.locale}.html", words),
+        headers=_headers(facts),
+        message_id=message_id(
+            facts.kind, facts.member_id, facts.local_date, facts.n, facts.message_domain
+        ),
+    )
+
+
+class Marked(NamedTuple):
+    """A few words with their mark and the name of their colour: never colour alone."""
+
+    mark: str
+    words: str
+    tone: str
+
+
+class Card(NamedTuple):
+    """One task in the letter, all words made."""
+
+    title: str
+    ref: str
+    due: Marked
+    weekly: bool
+    silent: Marked
+    last: str
+    status: Marked | None
+    quote: str
+    url: str
+
+
+_STATUS: dict[Status, tuple[str, Both, str]] = {
+    "on_track": ("●", Both("順調", "On track"), "teal"),
+    "at_risk": ("▲", Both("遅れ気味", "At risk"), "amber"),
+    "blocked": ("■", Both("止まっている", "Blocked"), "red"),
+    "done": ("●", Both("完了", "Done"), "teal"),
+}
+
+
+def _words(facts: ReminderFacts) -> Words:
+    cards = [_card(task, facts) for task in facts.tasks[:SHOWN]]
+    return {
+        "locale": facts.locale,
+        "subject": _subject(facts),
+        "preheader": _preheader(cards, facts.locale),
+        "name": shorten(facts.name, NAME),
+        "total": len(facts.tasks),
+        "more": len(facts.tasks) - len(cards),
+        "cards": cards,
+        "offer_help": max(task.silent for task in facts.tasks) >= HELP_AFTER,
+        "asked": facts.kind == "asked_reminder",
+        "reply_to": shorten(facts.reply_to_shown or "", NAME),
+        "all_url": facts.all_url,
+        "stop_url": facts.stop_url,
+    }
+
+
+def _subject(facts: ReminderFacts) -> str:
+    """Number first, then the date, so that no two days look alike or thread together."""
+    total, day = len(facts.tasks), show_date(facts.local_date, facts.locale)
+    return Both(
+        f"未報告のタスク{total}件 {day}",
+        f"{total} unreported {'task' if total == 1 else 'tasks'}, {day}",
+    ).to(facts.locale)
+
+
+def _preheader(cards: Sequence[Card], locale: Locale) -> str:
+    """What an inbox shows after the subject: which tasks."""
+    return shorten(Both("、", ", ").to(locale).join(card.title for card in cards), PREHEADER)
+
+
+def _card(task: TaskLine, facts: ReminderFacts) -> Card:
+    said = shorten(task.last_text or "", QUOTE)
+    return Card(
+        title=shorten(task.title, TITLE) or shorten(task.ref, TITLE),
+        ref=shorten(task.ref, REF),
+        due=_due(task.due_on, facts.local_date, facts.locale),
+        weekly=task.report_every == "weekly",
+        silent=_silent(task.silent, facts.locale),
+        last=_last(task, facts),
+        status=_status(task.last_status, facts.locale),
+        quote=said and Both(f"「{said}」", f"“{said}”").to(facts.locale),
+        url=task.report_url or facts.all_url,
+    )
+
+
+def _due(due_on: date | None, today: date, locale: Locale) -> Marked:
+    if due_on is None:
+        return Marked("", Both("期限なし", "No due date").to(locale), "muted")
+    day = show_date(due_on, locale, with_year=due_on.year != today.year)
+    if due_on < today:
+        return Marked("◆", Both(f"期限切れ {day}", f"Overdue, was due {day}").to(locale), "red")
+    if due_on == today:
+        return Marked("◇", Both(f"今日が期限 {day}", f"Due today, {day}").to(locale), "amber")
+    return Marked("", Both(f"期限 {day}", f"Due {day}").to(locale), "muted")
+
+
+def _silent(workdays: int, locale: Locale) -> Marked:
+    days = "workday" if workdays == 1 else "workdays"
+    words = Both(f"未報告 {workdays}営業日", f"Unreported for {workdays} {days}")
+    return Marked("○", words.to(locale), "amber")
+
+
+def _last(task: TaskLine, facts: ReminderFacts) -> str:
+    """When the last report was, by whom if by somebody else, and how far the task was."""
+    if task.last_on is None:
+        return Both("報告はまだありません", "No report yet").to(facts.locale)
+    day = show_date(
+        task.last_on, facts.locale, with_year=task.last_on.year != facts.local_date.year
+    )
+    parts = [Both(f"前回 {day}", f"Last report {day}").to(facts.locale)]
+    if by := shorten(task.last_by or "", REPORTER):
+        parts.append(Both(f"{by}さん", f"by {by}").to(facts.locale))
+    if task.last_percent is not None:
+        parts.append(f"{task.last_percent}%")
+    return Both("・", ", ").to(facts.locale).join(parts)
+
+
+def _status(status: Status | None, locale: Locale) -> Marked | None:
+    if status is None:
+        return None
+    mark, words, tone = _STATUS[status]
+    return Marked(mark, words.to(locale), tone)
+
+
+def _headers(facts: ReminderFacts) -> dict[str, str]:
+    """Headers that make mail programs behave.
+
+    One-click stop (RFC 2369, RFC 8058), no answers by machines (RFC 3834, and Exchange's own),
+    and a thread for each month rather than one for ever: all its reminders refer to one id.
+    """
+    month = f"{facts.local_date:%Y-%m}"
+    return {
+        "List-Unsubscribe": f"<{facts.stop_url}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "Auto-Submitted": "auto-generated",
+        "X-Auto-Response-Suppress": "OOF, AutoReply",
+        "References": f"<reminder.{facts.member_id}.{month}@{facts.message_domain}>",
+    }
