@@ -11,15 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeDecorator
-
-from app.words import Both
 
 from app.words import Both
 
@@ -187,13 +184,14 @@ def in_words(error: BaseException, place: str) -> Both | None:
 
     `place`: the file or server as it may be shown (relative, without a password).
     """
-    if not isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError)):
-        return None
-    text = str(getattr(error, "orig", None) or error)
+    cause = error.__cause__ if isinstance(error, DatabaseDown) else error
+    if not isinstance(cause, (OperationalError, InterfaceError, PoolTimeoutError)):
+        return error.sentence if isinstance(error, DatabaseDown) else None
+    text = str(getattr(cause, "orig", None) or cause)
     for found, sentence in _TROUBLES:
         if found in text:
             return Both(f"{place}: {sentence.ja}", f"{place}: {sentence.en}")
-    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    first = text.strip().splitlines()[0] if text.strip() else type(cause).__name__
     return Both(
         f"データベース {place} を使えません({first})。動いているか、"
         "DATABASE_URL が正しいかを確かめてください。",

@@ -39,8 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         os.environ[_SHARED] = tempfile.mkdtemp(prefix="tp-tests-")
         os.environ[_PYTEST] = str(os.getpid())
-    for name in (*(field.upper() for field in Config.model_fields), *_LANGUAGE):
+    for name in (*(str(field.alias) for field in Config.model_fields.values()), *_LANGUAGE):
         os.environ.pop(name, None)
+        os.environ.pop(f"{name}_FILE", None)
     _close_other_sockets()
 
 
@@ -62,10 +63,18 @@ _attempts: list[str] = []
 
 
 def _is_loopback(host: object) -> bool:
+    return host in {None, "", "localhost"} or (_is_number(host) and _address(host).is_loopback)
+
+
+def _is_number(host: object) -> bool:
     try:
-        return host in {None, "", "localhost"} or ipaddress.ip_address(str(host)).is_loopback
+        return bool(_address(host))
     except ValueError:
         return False
+
+
+def _address(host: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(str(host))
 
 
 def _close_other_sockets() -> None:
@@ -87,7 +96,7 @@ def _close_other_sockets() -> None:
 
     def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
-        if not _is_loopback(name):
+        if not (_is_loopback(name) or _is_number(name)):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return resolve(host, *args, **kwargs)
 

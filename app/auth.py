@@ -1,0 +1,93 @@
+"""Who is asking: the signed links in mails (sign-in and sessions stand here as they come).
+
+A token says for what, for whom and for which date it was made, and is signed with HMAC-SHA-256
+(256 bits). It holds no secret, and works as long as a key that signed it is configured.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from app.config import Config
+
+REPORT_LINK_DAYS = 7
+
+
+class BadToken(Exception):
+    """The token was not made here, or for another purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLink:
+    """What a `/r/` token says. `ref` None: all of the day's tasks on one page."""
+
+    member_id: int
+    local_date: date
+    ref: str | None
+
+    def expired(self, now: datetime) -> bool:
+        """True from 7 days after the mail's date on (whole days, UTC)."""
+        return now.date() > self.local_date + timedelta(days=REPORT_LINK_DAYS)
+
+
+@dataclass(frozen=True, slots=True)
+class StopLink:
+    """What a `/u/` token says: whose mails of which kind stop. Never expires."""
+
+    member_id: int
+    kind: str
+
+
+class Links:
+    """Makes and reads the signed links of mails."""
+
+    def __init__(self, config: Config) -> None:
+        # The last one signs, all verify.
+        keys = [
+            key.get_secret_value() for key in (config.secret_key_previous, config.secret_key) if key
+        ]
+        self._base = config.app_base_url.rstrip("/")
+        self._report = _serializer(keys, "report")
+        self._stop = _serializer(keys, "stop")
+
+    def report_url(self, link: ReportLink) -> str:
+        """The address of the report page."""
+        payload = [link.member_id, link.local_date.toordinal(), link.ref]
+        return f"{self._base}/r/{_text(self._report.dumps(payload))}"
+
+    def stop_url(self, link: StopLink) -> str:
+        """The address of the stop page, also for RFC 8058 one-click."""
+        return f"{self._base}/u/{_text(self._stop.dumps([link.member_id, link.kind]))}"
+
+    def read_report(self, token: str) -> ReportLink:
+        """The link behind a `/r/` token; BadToken when it was not made here for that."""
+        member_id, ordinal, ref = _loads(self._report, token)
+        return ReportLink(member_id, date.fromordinal(ordinal), ref)
+
+    def read_stop(self, token: str) -> StopLink:
+        """The link behind a `/u/` token; BadToken when it was not made here for that."""
+        member_id, kind = _loads(self._stop, token)
+        return StopLink(member_id, kind)
+
+
+def _serializer(keys: list[str], purpose: str) -> URLSafeSerializer:
+    # The salt binds a token to its purpose: a report link cannot stop anything.
+    return URLSafeSerializer(
+        keys,
+        salt=f"task-progress/{purpose}",
+        signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
+    )
+
+
+def _text(token: str | bytes) -> str:
+    return token if isinstance(token, str) else token.decode("ascii")
+
+
+def _loads(serializer: URLSafeSerializer, token: str) -> Any:
+    try:
+        return serializer.loads(token)
+    except BadSignature as error:
+        raise BadToken from error

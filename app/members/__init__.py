@@ -1,0 +1,1 @@
+"""ROAD: members, their settings, leave, and imports."""

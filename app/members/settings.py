@@ -1,0 +1,177 @@
+"""The organisation's defaults and each member's own values over them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.config import Config
+from app.due import Frequency, QuietHours, Rhythm
+from app.models import DaysOff, Member, Setting
+from app.workdays import Calendar, Company, Span, merge
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """The organisation's defaults; editable in the table `settings`, effective at once."""
+
+    timezone: str
+    locale: str
+    notify_frequency: str = Frequency.DAILY
+    notify_at: time = time(9)
+    weekly_day: int = 0
+    weekend: str = "sat,sun"
+    holidays: str = "JP"
+    quiet_hours_start: time | None = None
+    quiet_hours_end: time | None = None
+    catch_up_until: time = time(18)
+    catch_up_hours: int = 3
+    closures: tuple[Span, ...] = ()
+    _companies: dict[str, Company] = field(default_factory=dict, repr=False, compare=False)
+
+    def company(self, weekend: str | None = None) -> Company:
+        """The days off of everybody with this weekend ("sat,sun"; None: the default)."""
+        days = self.weekend if weekend is None else weekend
+        company = self._companies.get(days)
+        if company is None:
+            company = Company(weekdays(days), self.holidays, self.closures)
+            self._companies[days] = company
+        return company
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member with what `due` needs to know."""
+
+    member: Member
+    rhythm: Rhythm
+    calendar: Calendar
+    locale: str
+
+
+def weekdays(text: str) -> frozenset[int]:
+    """The numbers of "sat,sun"; ValueError on a word that is no weekday."""
+    return frozenset(WEEKDAYS.index(word.strip()) for word in text.split(",") if word.strip())
+
+
+def organisation(session: Session, config: Config) -> Organisation:
+    """The defaults as they stand now, with the company's closures."""
+    stored: dict[str, Any] = {row.key: row.value for row in session.scalars(select(Setting))}
+    values = {key: _read(key, stored[key]) for key in _EDITABLE if key in stored}
+    closed = session.execute(
+        select(DaysOff.first_day, DaysOff.last_day, DaysOff.name).where(DaysOff.user_id.is_(None))
+    )
+    values["closures"] = merge(Span(*row) for row in closed)
+    return Organisation(**{"timezone": config.app_timezone, "locale": config.app_locale, **values})
+
+
+_TIMES = {"notify_at", "quiet_hours_start", "quiet_hours_end", "catch_up_until"}
+_EDITABLE = _TIMES | {
+    "timezone",
+    "locale",
+    "notify_frequency",
+    "weekly_day",
+    "weekend",
+    "holidays",
+    "catch_up_hours",
+}
+
+
+def _read(key: str, value: Any) -> Any:
+    return time.fromisoformat(value) if key in _TIMES and value is not None else value
+
+
+def rhythm(member: Member, defaults: Organisation) -> Rhythm:
+    """How the member wants to be reminded.
+
+    Raises ValueError (zoneinfo's own errors included) when a stored value makes no sense.
+    """
+    start, end = member.quiet_hours_start, member.quiet_hours_end
+    if start is None:
+        start, end = defaults.quiet_hours_start, defaults.quiet_hours_end
+    quiet = None if start is None or end is None or start == end else QuietHours(start, end)
+    return Rhythm(
+        zone=_zone(member.timezone or defaults.timezone),
+        frequency=Frequency(member.notify_frequency or defaults.notify_frequency),
+        notify_at=member.notify_at or defaults.notify_at,
+        weekly_day=defaults.weekly_day if member.weekly_day is None else member.weekly_day,
+        quiet=quiet,
+        paused_until=member.paused_until,
+        suppressed=member.suppressed_reason is not None,
+        catch_up_until=defaults.catch_up_until,
+        catch_up_for=timedelta(hours=defaults.catch_up_hours),
+    )
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError
+        msg = f"timezone: {name!r}"
+        raise ValueError(msg) from error
+
+
+def people(
+    session: Session, defaults: Organisation, members: Sequence[Member]
+) -> tuple[list[Person], dict[int, str]]:
+    """The members with rhythm and calendar; and, by id, those whose values make no sense.
+
+    One member's bad data never stops the others.
+    """
+    leave = _leave(session, [member.id for member in members])
+    good: list[Person] = []
+    broken: dict[int, str] = {}
+    for member in members:
+        try:
+            person = Person(
+                member=member,
+                rhythm=rhythm(member, defaults),
+                calendar=Calendar(defaults.company(member.weekend), leave.get(member.id, ())),
+                locale=member.locale or defaults.locale,
+            )
+        except ValueError as error:
+            broken[member.id] = str(error)
+        else:
+            good.append(person)
+    return good, broken
+
+
+def person(session: Session, defaults: Organisation, member: Member) -> Person:
+    """One member with rhythm and calendar; ValueError when a stored value makes no sense."""
+    good, broken = people(session, defaults, [member])
+    if broken:
+        raise ValueError(broken[member.id])
+    return good[0]
+
+
+def _leave(session: Session, ids: Sequence[int]) -> dict[int, tuple[Span, ...]]:
+    spans: dict[int, list[Span]] = {}
+    rows = session.execute(
+        select(DaysOff.user_id, DaysOff.first_day, DaysOff.last_day, DaysOff.name).where(
+            DaysOff.user_id.in_(ids)
+        )
+    )
+    for user_id, first, last, name in rows:
+        if user_id is not None:
+            spans.setdefault(user_id, []).append(Span(first, last, name))
+    return {user_id: merge(days) for user_id, days in spans.items()}
+
+
+class NoSuchMember(LookupError):
+    """No member has this address."""
+
+
+def find(session: Session, email: str) -> Member:
+    """The member with this address, whatever its case. Raises NoSuchMember."""
+    member = session.scalars(
+        select(Member).where(func.lower(Member.email) == email.strip().lower())
+    ).one_or_none()
+    if member is None:
+        raise NoSuchMember(email)
+    return member

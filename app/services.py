@@ -1,0 +1,47 @@
+"""What the road works with: settings, database, guard, links, and the way to the mail queue."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app.auth import Links
+from app.config import Config
+from app.db import Database
+from app.util import crash
+from app.util.once import Once
+
+Publish = Callable[[Sequence[int]], None]
+
+
+@dataclass(frozen=True)
+class Services:
+    """Made once per process; opens no connection before it is used."""
+
+    config: Config
+    db: Database
+    once: Once
+    links: Links
+    publish: Publish  # outbox ids -> queue `mail`; never raises, losing ids costs latency only
+
+
+def _publish_nothing(_ids: Sequence[int]) -> None:
+    """Without Celery the next tick delivers."""
+
+
+def make(config: Config, publish: Publish = _publish_nothing) -> Services:
+    """The services for these settings."""
+    crash.arm(config.crash_at)
+    return Services(
+        config=config,
+        db=Database(config.database_url),
+        once=Once(guard_url(config)),
+        links=Links(config),
+        publish=publish,
+    )
+
+
+def guard_url(config: Config) -> str | None:
+    """The broker's Redis, or the result backend's where the broker is no Redis."""
+    for url in (config.celery_broker_url, config.celery_result_backend):
+        if url and url.startswith(("redis://", "rediss://", "unix://", "redis+socket://")):
+            return url.replace("redis+socket://", "unix://")
+    return None

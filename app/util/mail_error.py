@@ -1,0 +1,209 @@
+"""Why a mail was not accepted: at which step, whose fault it is, and whether waiting helps."""
+
+import re
+import socket
+import ssl
+from enum import StrEnum
+from typing import Literal
+
+from app.util.wire import Answer, BadReplyError
+from app.words import Both
+
+MOST_TEXT = 500
+
+
+class Phase(StrEnum):
+    """The steps of a mail's way to the server, in their order."""
+
+    CONNECT = "connect"
+    BANNER = "banner"
+    EHLO = "ehlo"
+    TLS = "tls"
+    AUTH = "auth"
+    MAIL = "mail"
+    SIZE = "size"  # the server said how much it takes, and this mail is more
+    RCPT = "rcpt"
+    DATA = "data"
+    BODY = "body"
+    DOT = "dot"
+
+
+Blame = Literal["server", "mail"]
+
+_STEPS = {
+    Phase.CONNECT: Both("メールサーバーへの接続", "connecting to the mail server"),
+    Phase.BANNER: Both("メールサーバーの最初の応答", "the mail server's greeting"),
+    Phase.EHLO: Both("挨拶(EHLO)", "EHLO"),
+    Phase.TLS: Both("暗号化(TLS)", "TLS"),
+    Phase.AUTH: Both("ログイン(AUTH)", "login (AUTH)"),
+    Phase.MAIL: Both("差出人(MAIL FROM)", "sender (MAIL FROM)"),
+    Phase.SIZE: Both("メールの大きさ", "size of the mail"),
+    Phase.RCPT: Both("宛先(RCPT TO)", "recipient (RCPT TO)"),
+    Phase.DATA: Both("本文の開始(DATA)", "start of the body (DATA)"),
+    Phase.BODY: Both("本文の送信", "sending the body"),
+    Phase.DOT: Both("本文の終わり(最後のドット)", "end of the body (final dot)"),
+}
+
+# What fails up to here would fail for every mail. From the recipient on it may be this mail's
+# own doing, also a hang or a close: blaming the server then would let one mail stop all others.
+_SERVER_PHASES = {
+    Phase.CONNECT,
+    Phase.BANNER,
+    Phase.EHLO,
+    Phase.TLS,
+    Phase.AUTH,
+    Phase.MAIL,
+}
+
+
+class MailSendError(Exception):
+    """A mail, or the whole session, that the mail server did not take.
+
+    permanent: trying the same again cannot help. phase: where it happened. code, status, text:
+    the server's answer ("550", "5.1.1", its words), without one None, None and our own words.
+    blame: "server" when the next mail would fare the same, else "mail". in_doubt: the final dot
+    was sent and no answer came, so the mail may have been accepted. words: all of it for people.
+    """
+
+    def __init__(
+        self,
+        phase: Phase,
+        why: Both,
+        *,
+        answer: Answer | None = None,
+        permanent: bool = False,
+        in_doubt: bool = False,
+    ) -> None:
+        step = _STEPS[phase]
+        self.words = Both(f"{step.ja}: {why.ja}", f"{step.en}: {why.en}")
+        super().__init__(str(self.words))
+        self.phase = phase
+        self.code = answer.code if answer else None
+        self.status = answer.status if answer else None
+        self.text = printable(answer.text) if answer else str(why)
+        self.permanent = permanent
+        self.in_doubt = in_doubt
+        self.blame = _blame(phase, answer)
+
+    @property
+    def login_refused(self) -> bool:
+        """Whether the login is what is wrong: nobody's mail goes until an operator acts."""
+        return self.phase is Phase.AUTH or self.code == 530
+
+
+def refusal(phase: Phase, answer: Answer) -> MailSendError:
+    """The error for a server's answer that is not the one hoped for; 5xx is permanent."""
+    said = f"{answer.code} {printable(answer.text)}".rstrip()
+    why = Both(f"メールサーバーが「{said}」と答えました。", f'The mail server answered "{said}".')
+    return MailSendError(phase, why, answer=answer, permanent=500 <= answer.code <= 599)
+
+
+def failure(phase: Phase, error: Exception, *, in_doubt: bool = False) -> MailSendError:
+    """The error for whatever socket, ssl or a time limit raised; never permanent."""
+    return MailSendError(phase, explained(error), in_doubt=in_doubt)
+
+
+def printable(text: str) -> str:
+    """A server's words on one line of at most 500 characters, nothing unprintable in it."""
+    line = re.sub(r"\s+", " ", text).strip()
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)[:MOST_TEXT]
+
+
+def _blame(phase: Phase, answer: Answer | None) -> Blame:
+    if phase in _SERVER_PHASES:
+        return "server"
+    if answer is None:
+        return "mail"
+    # 421: it is going away. 530: it wants a login. 4.3.1, 4.3.2, 452: it is full (RFC 3463, 5321).
+    full = answer.status in {"4.3.1", "4.3.2"} or (
+        answer.code == 452 and (answer.status or "4.3.").startswith("4.3.")
+    )
+    return "server" if answer.code in {421, 530} or full else "mail"
+
+
+# --- local trouble in plain words ---------------------------------------------------------
+
+# OpenSSL's numbers (X509_V_ERR_*).
+_CERTIFICATE = {
+    9: Both(
+        "サーバー証明書の有効期間がまだ始まっていません。",
+        "The server's certificate is not valid yet.",
+    ),
+    10: Both("サーバー証明書の有効期限が切れています。", "The server's certificate has expired."),
+    18: Both("サーバー証明書が自己署名です。", "The server's certificate is self-signed."),
+    19: Both(
+        "サーバー証明書の発行元がこのマシンでは信頼されていません。",
+        "The server's certificate comes from an authority this machine does not trust.",
+    ),
+    20: Both(
+        "サーバー証明書の発行元がこのマシンでは信頼されていません。",
+        "The server's certificate comes from an authority this machine does not trust.",
+    ),
+    62: Both(
+        "サーバー証明書は別のホスト名のものです。SMTP_HOST を確認してください。",
+        "The server's certificate is for another host name. Check SMTP_HOST.",
+    ),
+    64: Both(
+        "サーバー証明書は別の IP アドレスのものです。SMTP_HOST を確認してください。",
+        "The server's certificate is for another IP address. Check SMTP_HOST.",
+    ),
+}
+_OLD_TLS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
+
+
+def explained(error: Exception) -> Both:
+    """What went wrong on this side of the wire, in both languages, without any mail text."""
+    if isinstance(error, ssl.SSLError):
+        return _tls_trouble(error)
+    for kind, words in _TROUBLE.items():
+        if isinstance(error, kind):
+            return words
+    reason = printable(getattr(error, "strerror", None) or type(error).__name__)
+    return Both(f"通信できませんでした({reason})。", f"Communication failed ({reason}).")
+
+
+_TROUBLE: dict[type[Exception], Both] = {
+    BadReplyError: Both(
+        "メールサーバーの応答が SMTP の形をしていません。",
+        "The answer was not that of an SMTP server.",
+    ),
+    TimeoutError: Both("時間内に応答がありませんでした。", "No answer came in time."),
+    socket.gaierror: Both(
+        "サーバー名を IP アドレスに変換できません。SMTP_HOST と DNS を確認してください。",
+        "The server's name has no address. Check SMTP_HOST and the DNS.",
+    ),
+    UnicodeError: Both(
+        "SMTP_HOST がホスト名として使えません。", "SMTP_HOST cannot be used as a host name."
+    ),
+    ConnectionRefusedError: Both(
+        "接続を断られました。SMTP_HOST と SMTP_PORT を確認してください。",
+        "The connection was refused. Check SMTP_HOST and SMTP_PORT.",
+    ),
+    ConnectionError: Both(
+        "メールサーバーが途中で接続を切りました。", "The mail server closed the connection."
+    ),
+}
+
+
+def _tls_trouble(error: ssl.SSLError) -> Both:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = printable(getattr(error, "verify_message", ""))
+        unknown = Both(
+            f"サーバー証明書を確認できません({reason})。",
+            f"The server's certificate cannot be verified ({reason}).",
+        )
+        return _CERTIFICATE.get(getattr(error, "verify_code", 0), unknown)
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return _TROUBLE[ConnectionError]
+    reason = printable(getattr(error, "reason", None) or type(error).__name__)
+    if reason in _OLD_TLS:
+        return Both(
+            "メールサーバーの TLS の版が古すぎます(1.2 以上が必要です)。",
+            "The mail server's TLS is too old (1.2 or later is needed).",
+        )
+    if reason == "WRONG_VERSION_NUMBER":
+        return Both(
+            "このポートは SSL を話しません。SMTP_PORT と SMTP_SECURITY を確認してください。",
+            "This port does not speak SSL. Check SMTP_PORT and SMTP_SECURITY.",
+        )
+    return Both(f"TLS で通信できません({reason})。", f"TLS failed ({reason}).")

@@ -1,0 +1,55 @@
+"""TOOL. `send_email` for one mail, and what else a sender needs. Knows no member, no database.
+
+The session is in smtp.py, its settings and waits in smtp_settings.py, its errors in
+mail_error.py, its lines in wire.py; the mail and its bytes are in message.py.
+"""
+
+from dataclasses import replace
+from email.utils import make_msgid
+
+from app import clock
+from app.config import Config, load
+from app.util.address import read_mailbox
+from app.util.mail_error import MailSendError, Phase
+from app.util.message import Attachment, MailMessage, UnusableMessage, build
+from app.util.smtp import SmtpSession
+from app.util.smtp_settings import SmtpSettings
+from app.util.wire import Answer
+
+__all__ = [
+    "Answer",
+    "Attachment",
+    "MailMessage",
+    "MailSendError",
+    "Phase",
+    "SmtpSession",
+    "SmtpSettings",
+    "UnusableMessage",
+    "send_email",
+]
+
+
+def send_email(message: MailMessage) -> Answer:
+    """Sends one mail with the settings of the environment; returns the server's final answer.
+
+    Missing sender fields come from MAIL_FROM, MAIL_REPLY_TO and MAIL_RETURN_PATH, a missing
+    Message-ID is made. Raises UnusableMessage (a ValueError that names the field) before a byte
+    is sent, MailSendError when the server did not take the mail, ConfigError.
+    """
+    config = load()
+    complete = _completed(message, config)
+    envelope = build(complete, date=clock.now(), allow_localhost=config.rehearsal_allowed)
+    with SmtpSession(SmtpSettings.from_config(config)) as session:
+        return session.send(envelope)
+
+
+def _completed(message: MailMessage, config: Config) -> MailMessage:
+    mail_from = message.mail_from or config.mail_from or ""
+    author = read_mailbox("mail_from", mail_from, allow_localhost=config.rehearsal_allowed)
+    return replace(
+        message,
+        mail_from=mail_from,
+        reply_to=message.reply_to or config.mail_reply_to,
+        return_path=message.return_path or config.mail_return_path,
+        message_id=message.message_id or make_msgid(domain=author.address.rpartition("@")[2]),
+    )

@@ -1,0 +1,151 @@
+"""TOOL. One TCP connection that speaks lines, on which no wait is longer than was said.
+
+smtplib is not used: its time-out starts anew with every byte of a dripping server, it turns a
+reply line that is too long into a "500", and it hides at which step a connection was lost.
+
+Every `until` is an instant of time.monotonic(); past it, TimeoutError. All other trouble is an
+OSError too (ssl.SSLError and socket.gaierror are), or the ValueError of a hopeless host name.
+"""
+
+import contextlib
+import re
+import socket
+import ssl
+from time import monotonic
+from typing import NamedTuple
+
+MAX_REPLY_LINE = 8192
+MAX_REPLY = 65536
+
+_REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])([ -]?)(.*)", re.DOTALL)
+_STATUS = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+
+
+class Answer(NamedTuple):
+    """A server's reply: its code and its text, the lines of a long one joined by newlines."""
+
+    code: int
+    text: str
+
+    @property
+    def status(self) -> str | None:
+        """The enhanced status code (RFC 3463) that the text begins with, such as "5.1.1"."""
+        found = _STATUS.match(self.text)
+        return found[1] if found else None
+
+
+class BadReplyError(OSError):
+    """What came is no reply of an SMTP server."""
+
+
+class Wire:
+    """The connection, its bytes not yet read, and nothing about mail."""
+
+    def __init__(self, host: str, port: int, until: float) -> None:
+        """Connects. Each address of `host` gets an equal share of the time that is left.
+
+        The resolver keeps its own time (about 30 s at most on a common machine).
+        """
+        self._socket = _connect(host, port, until)
+        self._buffer = b""
+
+    def secure(self, context: ssl.SSLContext, host: str, until: float) -> None:
+        """Goes over to TLS; the certificate must be one of `host`, as `context` says."""
+        if self._buffer:
+            # Said in the clear to be heard after TLS: somebody sits on the line (CVE-2011-0411).
+            raise BadReplyError("text before TLS")
+        # The handshake as a whole may take this long, not each byte of it.
+        self._socket.settimeout(_left(until))
+        self._socket = context.wrap_socket(self._socket, server_hostname=host)
+
+    def write(self, data: bytes, until: float) -> None:
+        """Sends all of `data`."""
+        self._socket.settimeout(_left(until))
+        self._socket.sendall(data)
+
+    def read_answer(self, until: float) -> Answer:
+        """The next reply (RFC 5321 4.2.1). Raises BadReplyError where it is none."""
+        texts: list[bytes] = []
+        first = b""
+        while sum(map(len, texts)) <= MAX_REPLY:
+            line = self._read_line(until)
+            found = _REPLY_LINE.fullmatch(line)
+            if found is None or first not in {b"", found[1]}:
+                raise BadReplyError("no SMTP reply")
+            first = found[1]
+            texts.append(found[3])
+            if found[2] != b"-":
+                return Answer(int(first), b"\n".join(texts).decode("utf-8", "replace"))
+        raise BadReplyError("endless SMTP reply")
+
+    def has_spoken(self) -> bool:
+        """Whether the server says something unasked. Raises if it has hung up. Waits for nothing."""
+        self._socket.settimeout(0)
+        try:
+            received = self._socket.recv(4096)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return bool(self._buffer)
+        if not received:
+            raise ConnectionResetError("closed by the server")
+        self._buffer += received
+        return True
+
+    def last_answer(self, until: float) -> Answer | None:
+        """What the server said before it hung up, if that can still be read."""
+        try:
+            return self.read_answer(until)
+        except OSError:
+            return None
+
+    def own_address(self) -> str:
+        """The address of this end, as EHLO may say it (RFC 5321 4.1.3)."""
+        address = self._socket.getsockname()[0].partition("%")[0]
+        return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+    def close(self) -> None:
+        """Closes at once. Never raises."""
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def _read_line(self, until: float) -> bytes:
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > MAX_REPLY_LINE:
+                raise BadReplyError("endless reply line")
+            self._socket.settimeout(_left(until))
+            received = self._socket.recv(4096)
+            if not received:
+                raise ConnectionResetError("closed by the server")
+            self._buffer += received
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        if len(line) > MAX_REPLY_LINE:
+            raise BadReplyError("endless reply line")
+        return line.rstrip(b"\r")
+
+
+def _left(until: float) -> float:
+    left = until - monotonic()
+    if left <= 0:
+        raise TimeoutError("too late")
+    return left
+
+
+def _connect(host: str, port: int, until: float) -> socket.socket:
+    places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    trouble: OSError | None = None
+    for number, (family, kind, protocol, _, address) in enumerate(places):
+        line = socket.socket(family, kind, protocol)
+        try:
+            # An address that swallows everything must not use up the time of the next one.
+            line.settimeout(_left(until) / (len(places) - number))
+            line.connect(address)
+            # The body and the dot are written apart; Nagle's algorithm would hold back the dot.
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            line.close()
+            trouble = error
+        except BaseException:
+            line.close()
+            raise
+        else:
+            return line
+    raise trouble or OSError("no address")
