@@ -1,0 +1,72 @@
+"""New rows of the outbox: the intent, committed before anything is queued."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from email.utils import parseaddr
+
+from sqlalchemy.orm import Session
+
+from app.compose import message_id
+from app.config import Config
+from app.db import insert_new
+from app.models import OutboxMail, State
+
+
+@dataclass(frozen=True, slots=True)
+class NewMail:
+    """One mail to send. Instants are aware; `date_header` may be a rehearsal's."""
+
+    kind: str
+    user_id: int
+    to_addr: str
+    local_date: date
+    date_header: datetime
+    not_before: datetime
+    expires_at: datetime
+    decision_id: int | None = None
+    n: int = 0
+    held: str | None = None
+    clock_shift: timedelta = timedelta()
+    resend_of: int | None = None
+
+    @property
+    def dedupe_key(self) -> str:
+        """`kind:user_id:local_date:n`, UNIQUE in the database."""
+        return f"{self.kind}:{self.user_id}:{self.local_date.isoformat()}:{self.n}"
+
+
+def enqueue(
+    session: Session, config: Config, mails: Sequence[NewMail], *, now: datetime
+) -> list[int]:
+    """Stores the mails that are not there yet; returns their ids. Commit, then publish them."""
+    domain = mail_domain(config)
+    rows = [
+        {
+            "dedupe_key": mail.dedupe_key,
+            "decision_id": mail.decision_id,
+            "resend_of": mail.resend_of,
+            "user_id": mail.user_id,
+            "kind": mail.kind,
+            "local_date": mail.local_date,
+            "n": mail.n,
+            "to_addr": mail.to_addr,
+            "message_id": message_id(mail.kind, mail.user_id, mail.local_date, mail.n, domain),
+            "date_header": mail.date_header,
+            "state": State.READY,
+            "held": mail.held,
+            "clock_shift": round(mail.clock_shift.total_seconds()),
+            "not_before": mail.not_before,
+            "expires_at": mail.expires_at,
+            "created_at": now,
+            "updated_at": now,
+        }
+        for mail in mails
+    ]
+    return [row.id for row in insert_new(session, OutboxMail, rows, returning=(OutboxMail.id,))]
+
+
+def mail_domain(config: Config) -> str:
+    """The domain of Message-IDs: the sender's."""
+    address = parseaddr(config.mail_from or "")[1]
+    return address.rpartition("@")[2] or "localhost.localdomain"

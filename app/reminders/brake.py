@@ -1,0 +1,147 @@
+"""The brake: an unusual number of reminders waits for an admin's word.
+
+A day whose reminders would number more than 3 times the largest day of the last 10 workdays,
+and more than 50, is held. Mails of such a tick are stored as held, and let go when the count
+says that all is well.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
+
+from app.alerts import close_alert, raise_alert
+from app.members.settings import organisation
+from app.models import DecisionRow, OutboxMail, Setting, State
+from app.services import Services
+from app.words import Both
+
+ALWAYS_ALLOWED = 50  # mails a day
+TIMES = 3
+WORKDAYS_BACK = 10
+ALERT = "unusual number of reminders"
+RELEASED = "brake_released"  # settings key: the local dates that an admin let go
+
+
+@dataclass
+class Settled:
+    """What became of the held mails."""
+
+    released: list[int] = field(default_factory=list)
+    held: int = 0
+
+
+def must_count(services: Services, now: datetime, due_members: int) -> bool:
+    """True when the members due could exceed what the day may send, or mails are held already."""
+    with services.db.read() as session:
+        if session.scalar(select(OutboxMail.id).where(*_held()).limit(1)) is not None:
+            return True
+        if due_members <= ALWAYS_ALLOWED:
+            return False
+        day = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
+        return due_members + sends_of(session, day) > limit_for(services, session, day)
+
+
+def settle(services: Services, now: datetime) -> Settled:
+    """Lets held mails go whose day's number is usual; raises the alert for the others."""
+    settled = Settled()
+    with services.db.write() as session:
+        days = session.execute(
+            select(OutboxMail.local_date, func.count()).where(*_held()).group_by("local_date")
+        ).all()
+        for day, waiting in days:
+            number, limit = sends_of(session, day), limit_for(services, session, day)
+            if number <= limit or day.isoformat() in _released(session):
+                settled.released += _let_go(session, day, now)
+            else:
+                settled.held += waiting
+                raise_alert(session, ALERT, str(_sentence(day, number, limit)), now=now)
+        if not settled.held:
+            close_alert(session, ALERT, now=now)
+    return settled
+
+
+def release(session: Session, *, who: str, now: datetime) -> list[int]:
+    """An admin's word: all held mails go, and further ones of those dates are not held."""
+    days = session.scalars(select(OutboxMail.local_date).where(*_held()).distinct()).all()
+    ids: list[int] = []
+    for day in days:
+        ids += _let_go(session, day, now)
+    allow(session, [day.isoformat() for day in days], who=who, now=now)
+    close_alert(session, ALERT, now=now)
+    return ids
+
+
+def allow(session: Session, days: list[str], *, who: str, now: datetime) -> None:
+    """Remembers that an admin let these local dates go, whatever their number."""
+    if not days:
+        return
+    keep = sorted({*_released(session), *days})[-WORKDAYS_BACK:]
+    session.merge(Setting(key=RELEASED, value=keep, changed_by=who, changed_at=now))
+    session.flush()
+
+
+def sends_of(session: Session, day: date) -> int:
+    """How many reminders were decided for the local date."""
+    return (
+        session.scalar(
+            select(func.count()).where(
+                DecisionRow.local_date == day,
+                DecisionRow.verdict == "send",
+                DecisionRow.slot == "reminder",
+            )
+        )
+        or 0
+    )
+
+
+def limit_for(services: Services, session: Session, day: date) -> int:
+    """How many reminders the local date may have without anybody's word."""
+    company = organisation(session, services.config).company()
+    days: list[date] = []
+    before = day
+    while len(days) < WORKDAYS_BACK:
+        before -= timedelta(days=1)
+        if company.day_off(before) is None:
+            days.append(before)
+    largest = session.execute(
+        select(func.count())
+        .where(
+            DecisionRow.local_date.in_(days),
+            DecisionRow.verdict == "send",
+            DecisionRow.slot == "reminder",
+        )
+        .group_by(DecisionRow.local_date)
+    ).scalars()
+    return max(ALWAYS_ALLOWED, TIMES * max(largest, default=0))
+
+
+def _held() -> tuple[ColumnElement[bool], ...]:
+    return (OutboxMail.state == State.READY, OutboxMail.held == "brake")
+
+
+def _released(session: Session) -> list[str]:
+    row = session.get(Setting, RELEASED)
+    return list(row.value) if row else []
+
+
+def _let_go(session: Session, day: date, now: datetime) -> list[int]:
+    return list(
+        session.scalars(
+            update(OutboxMail)
+            .where(*_held(), OutboxMail.local_date == day)
+            .values(held=None, updated_at=now)
+            .returning(OutboxMail.id)
+        )
+    )
+
+
+def _sentence(day: date, number: int, limit: int) -> Both:
+    return Both(
+        f"{day.isoformat()} のリマインダーが{number}通あり、いつもの上限{limit}通を超えています。"
+        "確認のうえ `task-progress resume` で送信できます。",
+        f"{number} reminders for {day.isoformat()} exceed the usual limit of {limit}. "
+        "Look at them, then send them with `task-progress resume`.",
+    )

@@ -1,0 +1,81 @@
+"""What `due.decide` needs, read for many members at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import due
+from app.due import Decision, Frequency, Past, Reason, Verdict
+from app.members.settings import Person
+from app.models import DecisionRow
+from app.reports import open_tasks
+
+
+def monday_of(day: date) -> date:
+    """The first day of the ISO week of `day`."""
+    return day - timedelta(days=day.weekday())
+
+
+def past_of_week(session: Session, member_ids: Sequence[int], day: date) -> dict[int, list[Past]]:
+    """Each member's reminder decisions of the ISO week of `day`, before `day`."""
+    rows = session.execute(
+        select(
+            DecisionRow.user_id,
+            DecisionRow.local_date,
+            DecisionRow.verdict,
+            DecisionRow.reason,
+            DecisionRow.facts,
+        ).where(
+            DecisionRow.user_id.in_(member_ids),
+            DecisionRow.slot == "reminder",
+            DecisionRow.local_date >= monday_of(day),
+            DecisionRow.local_date < day,
+        )
+    )
+    past: dict[int, list[Past]] = {}
+    for member_id, local_date, verdict, reason, facts in rows:
+        past.setdefault(member_id, []).append(
+            Past(
+                local_date,
+                Verdict(verdict),
+                Reason(reason) if reason else None,
+                Frequency(facts["frequency"]),
+            )
+        )
+    return past
+
+
+def decide_all(
+    session: Session,
+    people: Iterable[Person],
+    day: date,
+    now: datetime | None,
+    past: Mapping[int, Sequence[Past]] | None = None,
+) -> list[tuple[Person, Decision]]:
+    """The decisions of these members for the local date `day`, as seen at `now`.
+
+    `now` None means each member's own hour; `past` (by member id) takes the place of the recorded
+    decisions of the week. Reads reports up to `day`; writes nothing.
+    """
+    members = list(people)
+    ids = [one.member.id for one in members]
+    if past is None:
+        weekly = [one.member.id for one in members if one.rhythm.frequency is Frequency.WEEKLY]
+        past = past_of_week(session, weekly, day) if weekly else {}
+    tasks = open_tasks(session, ids, day)
+    return [
+        (
+            one,
+            due.decide(
+                one.rhythm,
+                one.calendar,
+                day,
+                tasks.get(one.member.id, []),
+                now=now or due.hour(one.rhythm, day),
+                past=past.get(one.member.id, ()),
+            ),
+        )
+        for one in members
+    ]

@@ -1,0 +1,205 @@
+"""Planning: the decisions of all members whose hour has come, and the mails that follow."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app import due
+from app.alerts import raise_alert
+from app.db import insert_new
+from app.due import Decision, Verdict
+from app.members.settings import Person, organisation, people
+from app.models import DecisionRow, Member
+from app.outbox.rows import NewMail, enqueue
+from app.reminders import brake
+from app.reminders.facts import decide_all
+from app.services import Services
+from app.workdays import DAY
+
+log = logging.getLogger(__name__)
+
+BATCH = 500  # members per transaction
+
+
+@dataclass
+class Planned:
+    """What one planning did."""
+
+    ids: list[int] = field(default_factory=list)  # mails that may be sent now
+    decided: int = 0
+    held: int = 0  # mails that wait for an admin's word
+
+
+def plan(services: Services, now: datetime) -> Planned:
+    """Decides for every active member whose hour has come, up to 7 days back; commits in batches.
+
+    Running it twice, or twice at once, changes nothing: the first decision of a member and local
+    date stands.
+    """
+    planned = Planned()
+    holding = brake.must_count(services, now, _count_due(services, now))
+    after = 0
+    while True:
+        with services.db.write() as session:
+            members = _members_due(session, now, after)
+            if members:
+                _plan_batch(session, services, members, now, planned, holding=holding)
+        if not members:
+            break
+        after = members[-1].id
+    if holding:
+        settled = brake.settle(services, now)
+        planned.ids += settled.released
+        planned.held = settled.held
+    return planned
+
+
+def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (Member.active.is_(True), or_(Member.next_due_at.is_(None), Member.next_due_at <= now))
+
+
+def _count_due(services: Services, now: datetime) -> int:
+    with services.db.read() as session:
+        return session.scalar(select(func.count()).select_from(Member).where(*_due(now))) or 0
+
+
+def _members_due(session: Session, now: datetime, after: int) -> Sequence[Member]:
+    # Two planners at once share the members between them; whoever is skipped here is being
+    # decided, or changes settings right now and comes with the next tick.
+    return session.scalars(
+        select(Member)
+        .where(*_due(now), Member.id > after)
+        .order_by(Member.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def _plan_batch(
+    session: Session,
+    services: Services,
+    members: Sequence[Member],
+    now: datetime,
+    planned: Planned,
+    *,
+    holding: bool,
+) -> None:
+    defaults = organisation(session, services.config)
+    good, broken = people(session, defaults, members)
+    complain(session, broken, now)
+    by_date: dict[date, list[Person]] = defaultdict(list)
+    reached: dict[int, date] = {}
+    for person in good:
+        member = person.member
+        dates = due.dates_due(person.rhythm, member.decided_through, now)
+        for day in dates:
+            by_date[day].append(person)
+        if dates:
+            reached[member.id] = dates[-1]
+    for day in sorted(by_date):  # in order: a weekly member's Tuesday looks at Monday
+        decisions = decide_all(session, by_date[day], day, now)
+        ids = store(session, services, decisions, now=now, held="brake" if holding else None)
+        planned.decided += len(decisions)
+        planned.ids += [] if holding else ids
+    session.execute(
+        update(Member),
+        [
+            {
+                "id": person.member.id,
+                "decided_through": reached.get(person.member.id, person.member.decided_through),
+                "next_due_at": next_hour(person, reached.get(person.member.id), now),
+            }
+            for person in good
+        ],
+    )
+
+
+def next_hour(person: Person, reached: date | None, now: datetime) -> datetime:
+    """The next instant at which the member needs a decision; always after `now`."""
+    through = max(person.member.decided_through, reached or date.min)
+    day = through + DAY
+    today = now.astimezone(person.rhythm.zone).date()
+    return due.hour(person.rhythm, max(day, today - due.LOOK_BACK))
+
+
+def complain(session: Session, broken: dict[int, str], now: datetime) -> None:
+    """One alert per member whose settings make no sense; the others go on."""
+    for member_id, fault in broken.items():
+        log.error("member %s cannot be decided: %s", member_id, fault)
+        raise_alert(session, f"member {member_id} cannot be decided", fault, now=now)
+
+
+def store(
+    session: Session,
+    services: Services,
+    decisions: Iterable[tuple[Person, Decision]],
+    *,
+    now: datetime,
+    held: str | None = None,
+    clock_shift: timedelta | None = None,
+) -> list[int]:
+    """Writes decisions and the mails that follow from them; returns the ids of the new mails.
+
+    A decision that exists already stands, and no mail follows. With `clock_shift` the decisions
+    were made as if it were that much later: the mails' instants are those of the real clock.
+    """
+    shift = clock_shift or timedelta()
+    found = {(one.member.id, decision.local_date): (one, decision) for one, decision in decisions}
+    rows = [_row(person, decision, now) for person, decision in found.values()]
+    new = insert_new(
+        session,
+        DecisionRow,
+        rows,
+        returning=(DecisionRow.id, DecisionRow.user_id, DecisionRow.local_date),
+    )
+    mails = []
+    for decision_id, user_id, local_date in new:
+        person, decision = found[user_id, local_date]
+        if decision.verdict is Verdict.SEND:
+            mails.append(
+                NewMail(
+                    kind="reminder",
+                    user_id=user_id,
+                    to_addr=person.member.email,
+                    local_date=local_date,
+                    decision_id=decision_id,
+                    date_header=now + shift,
+                    not_before=now,
+                    expires_at=decision.expires_at - shift,
+                    held=held,
+                    clock_shift=shift,
+                )
+            )
+    return enqueue(session, services.config, mails, now=now)
+
+
+def _row(person: Person, decision: Decision, now: datetime) -> dict[str, Any]:
+    rhythm = person.rhythm
+    return {
+        "user_id": person.member.id,
+        "slot": "reminder",
+        "local_date": decision.local_date,
+        "verdict": decision.verdict,
+        "reason": decision.reason,
+        "facts": {
+            "frequency": rhythm.frequency,
+            "timezone": rhythm.zone.key,
+            "notify_at": rhythm.notify_at.isoformat("minutes"),
+            "tasks": [[one.ref, one.silent] for one in decision.tasks],
+            **({"day": name} if (name := _day_name(person, decision)) else {}),
+        },
+        "at": decision.at,
+        "decided_at": now,
+    }
+
+
+def _day_name(person: Person, decision: Decision) -> str:
+    if decision.reason in {due.Reason.HOLIDAY, due.Reason.COMPANY_CLOSED}:
+        return person.calendar.company.name_of(decision.local_date)
+    return ""
