@@ -1,0 +1,14 @@
+"""ROAD. The AI's part; so far the sign of life that shows its queue is worked on."""
+
+from datetime import datetime
+
+from app.services import Services
+from app.status import sign_of_life
+
+HEARTBEAT = "ai"
+
+
+def heartbeat(services: Services, now: datetime) -> str:
+    """Notes that the ai worker is alive; returns the instant noted, ISO 8601."""
+    sign_of_life(services, HEARTBEAT, now)
+    return now.isoformat()

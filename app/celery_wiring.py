@@ -1,0 +1,119 @@
+"""How Celery is set up. None of this is taste: each setting answers a failure that was seen."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery, signals
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from app import clock, schema
+from app.config import Config, load_or_exit
+from app.db import DatabaseDown
+from app.services import Services, make
+
+log = logging.getLogger(__name__)
+
+JOB_SECONDS = 600  # hard limit of one job; a delivery of one chunk stays far below
+IDS_PER_MESSAGE = 50
+MESSAGE_EXPIRES = 50  # seconds; after that the sweep brings the ids again
+SOCKET_SECONDS = 5.0
+_services: dict[int, Services] = {}  # by process id: connections do not survive a fork
+
+
+def make_celery(config: Config) -> Celery:
+    """The Celery application; opens no connection."""
+    clock.shift(config.test_clock_offset)
+    from app.tasks import ROUTES, TIMETABLE  # noqa: PLC0415 - the jobs import this module
+
+    celery = Celery("app", broker=config.celery_broker_url, backend=config.celery_result_backend)
+    celery.conf.update(
+        timezone=config.app_timezone,
+        enable_utc=True,
+        task_routes=ROUTES,
+        beat_schedule=TIMETABLE,
+        # In memory: no celerybeat-schedule file that can be corrupt or of another version.
+        beat_scheduler="celery.beat:Scheduler",
+        beat_max_loop_interval=5,
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_default_queue="mail",
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_time_limit=JOB_SECONDS,
+        worker_soft_shutdown_timeout=120.0,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # for ever
+        broker_transport_options=_transport_options("mail"),
+        result_backend_transport_options={"retry_policy": {"timeout": SOCKET_SECONDS}},
+        redis_socket_timeout=SOCKET_SECONDS,
+        redis_socket_connect_timeout=SOCKET_SECONDS,
+        result_expires=3600,
+    )
+    return celery
+
+
+def _transport_options(queue: str) -> dict[str, Any]:
+    return {
+        # Above the hard limit, or a long job would be handed out a second time.
+        "visibility_timeout": JOB_SECONDS * 2,
+        # Redis keeps unacknowledged messages in one set for all workers unless told otherwise:
+        # one worker's short time-out would hand out another one's jobs.
+        "unacked_key": f"unacked-{queue}",
+        "unacked_index_key": f"unacked-index-{queue}",
+        "unacked_mutex_key": f"unacked-mutex-{queue}",
+        # kombu's default is to wait for ever.
+        "socket_timeout": SOCKET_SECONDS,
+        "socket_connect_timeout": SOCKET_SECONDS,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "retry_on_timeout": False,
+    }
+
+
+@signals.celeryd_init.connect(weak=False)
+def _own_unacked_keys(conf: Any = None, options: dict[str, Any] | None = None, **_: object) -> None:
+    queues = (options or {}).get("queues") or "mail"
+    name = "-".join(sorted(queues if isinstance(queues, list) else str(queues).split(",")))
+    conf.broker_transport_options = _transport_options(name)
+
+
+@signals.worker_init.connect(weak=False)
+def _database_is_ours(**_: object) -> None:
+    """An empty database is set up, one of another version stops the worker (exit 2)."""
+    try:
+        schema.prepare(services().db)
+    except schema.SchemaError as error:
+        log.critical("%s", error)
+        sys.exit(2)
+    except DatabaseDown as error:
+        log.warning("the database does not answer yet, jobs fail until it does: %s", error)
+
+
+def publish(ids: Sequence[int]) -> None:
+    """Puts outbox ids on the queue `mail`. Redis away costs latency only: the tick sweeps."""
+    from app.tasks.notifications import deliver  # noqa: PLC0415 - the jobs import this module
+
+    for start in range(0, len(ids), IDS_PER_MESSAGE):
+        chunk = list(ids[start : start + IDS_PER_MESSAGE])
+        try:
+            deliver.apply_async((chunk,), expires=MESSAGE_EXPIRES, retry=False)
+        except (OperationalError, RedisError, OSError) as error:
+            log.warning("Redis is away, the next tick sends: %s", type(error).__name__)
+            return
+
+
+def services() -> Services:
+    """This process's services: made anew in each forked child, settings read once."""
+    found = _services.get(os.getpid())
+    if found is None:
+        _services.clear()
+        found = _services[os.getpid()] = make(load_or_exit(), publish)
+    return found

@@ -1,0 +1,40 @@
+"""DOOR. The mail queue: each job calls one use case; running one twice does no harm."""
+
+import logging
+from datetime import timedelta
+
+from celery import shared_task
+
+from app import clock, outbox, reminders, status
+from app.celery_wiring import services
+
+log = logging.getLogger(__name__)
+
+# A mail whose id was queued this recently is left to that message; the sweep takes the others.
+ON_THE_QUEUE = timedelta(seconds=30)
+
+
+@shared_task(name="app.tasks.notifications.daily_progress_reminder", ignore_result=True)
+def daily_progress_reminder(*, only_due: bool = False) -> None:
+    """Reminds everybody who has not been today; `only_due`: only those whose hour has come."""
+    now = clock.now()
+    if only_due:
+        services().publish(reminders.plan(services(), now).ids)
+    else:
+        reminders.remind(services(), now=now)
+
+
+@shared_task(name="app.tasks.notifications.tick", ignore_result=True)
+def tick() -> None:
+    """Each minute: decide for those whose hour has come, sweep, and queue what is to be sent."""
+    now = clock.now()
+    planned = reminders.plan(services(), now)
+    services().publish(planned.ids)
+    services().publish(outbox.sweep(services(), now, fresh=ON_THE_QUEUE))
+    status.sign_of_life(services(), status.TICK, now)
+
+
+@shared_task(name="app.tasks.notifications.deliver", ignore_result=True)
+def deliver(ids: list[int]) -> None:
+    """Sends these outbox mails, as far as they are still to be sent."""
+    outbox.deliver(services(), ids, clock.now)

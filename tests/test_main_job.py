@@ -1,0 +1,271 @@
+"""The main job with real parts: beat, Redis, workers, SQLite and PostgreSQL, an SMTP server."""
+
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import pytest
+import redis
+import trustme
+from sqlalchemy import select, text
+
+from app.db import Database
+from app.models import OutboxMail, State
+from tests.conftest import People, task
+from tests.servers import wait_until
+from tests.smtp_server import Plan, SmtpServer
+from tests.stack import PROJECT, Stack, offset_to, running
+
+# What does not hang on the kind of database is tried on one: each process takes a second to start.
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+EVERYBODY = ["sato.hanako@example.jp", "suzuki.ichiro@example.jp", "tanaka.misaki@example.jp"]
+NINE = datetime(2026, 11, 24, 0, 0, 5, tzinfo=UTC)  # 09:00:05 in Tokyo, a workday
+EIGHT = NINE - timedelta(hours=1)
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpServer]:
+    with SmtpServer(Plan()) as server:
+        yield server
+
+
+@pytest.fixture
+def stack(
+    environ: dict[str, str], tmp_path: Path, db: Database, team: People, smtp: SmtpServer
+) -> Iterator[Stack]:
+    """Three people with an unreported task each; it is 09:00:05 on 2026-11-24 in Tokyo."""
+    with db.write() as session:
+        session.add_all(
+            [task("T-1", team.sato), task("T-2", team.suzuki), task("T-3", team.tanaka)]
+        )
+    settings = {
+        **environ,
+        "SMTP_PORT": str(smtp.port),
+        "TEST_CLOCK_OFFSET": offset_to(NINE),
+        "LANG": "en_US.UTF-8",
+    }
+    with running(tmp_path, settings, smtp) as stack:
+        yield stack
+
+
+def states(db: Database) -> list[str]:
+    with db.read() as session:
+        return list(session.scalars(select(OutboxMail.state).order_by(OutboxMail.id)))
+
+
+def all_accepted(db: Database) -> bool:
+    return states(db) == [State.ACCEPTED] * 3
+
+
+@on_sqlite
+def test_called_by_hand_it_sends_at_once_and_a_second_call_sends_nothing(
+    stack: Stack, db: Database
+) -> None:
+    stack.worker()
+    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+    wait_until(lambda: all_accepted(db), stack.logs(), 20)
+    assert stack.recipients() == EVERYBODY
+    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+    time.sleep(1.5)
+    assert stack.recipients() == EVERYBODY
+
+
+def test_two_beats_ten_copies_and_ticks_by_hand_send_one_mail_each(
+    stack: Stack, db: Database, redis_url: str
+) -> None:
+    """And after FLUSHALL the same ticks again send nothing."""
+    stack.worker()
+    stack.beat()
+    stack.beat()
+    with redis.Redis.from_url(redis_url) as broker:
+        for _ in range(5):
+            stack.run("call", "app.tasks.notifications.tick")
+            for message in broker.lrange("mail", 0, -1):
+                broker.lpush("mail", *[message] * 10)
+            stack.command("tick")
+        wait_until(lambda: all_accepted(db), stack.logs(), 20)
+        broker.flushall()
+    stack.run("call", "app.tasks.notifications.tick")
+    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+    stack.command("tick")
+    time.sleep(1.5)
+    assert stack.recipients() == EVERYBODY
+
+
+@on_sqlite
+def test_beat_alone_brings_the_morning_mail(stack: Stack, db: Database) -> None:
+    """The tick at the next full minute decides and queues; a worker sends."""
+    almost = datetime(2026, 11, 24, 0, 0, 55, tzinfo=UTC)
+    real = datetime.now(UTC)
+    # Beat ticks at the machine's own full minutes.
+    to_minute = 60 - real.second - real.microsecond / 1e6
+    if to_minute < 8:
+        time.sleep(to_minute + 0.5)
+    stack.environ["TEST_CLOCK_OFFSET"] = offset_to(almost)
+    stack.worker()
+    stack.beat()
+    wait_until(lambda: all_accepted(db), stack.logs(), 75)
+    assert stack.recipients() == EVERYBODY
+
+
+def test_a_worker_killed_before_the_dot_costs_time_but_no_mail_and_makes_no_double(
+    stack: Stack, db: Database
+) -> None:
+    stack.environ["TEST_TIME_SCALE"] = "0.02"  # a lease of 2 s
+    doomed = stack.worker(CRASH_AT="body_sent")
+    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+    wait_until(lambda: State.SENDING in states(db), stack.logs(), 20)
+    stack.end(doomed, SIGKILL)
+    assert stack.recipients() == []
+    stack.worker()
+    time.sleep(2)
+    stack.run("call", "app.tasks.notifications.tick")
+    stack.command("tick")
+    wait_until(lambda: all_accepted(db), stack.logs(), 20)
+    assert stack.recipients() == EVERYBODY
+
+
+def test_a_worker_killed_after_the_answer_makes_at_most_one_copy_with_the_same_id(
+    stack: Stack, db: Database
+) -> None:
+    stack.environ["TEST_TIME_SCALE"] = "0.01"  # in doubt for 6.6 s
+    doomed = stack.worker(CRASH_AT="reply")
+    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+    wait_until(lambda: State.IN_DOUBT in states(db), stack.logs(), 20)
+    stack.end(doomed, SIGKILL)
+    wait_until(lambda: _tick_until_accepted(stack, db), stack.logs(), 30)
+    by_recipient: dict[str, set[str]] = {}
+    for mail in stack.smtp.mails:
+        message = message_from_bytes(mail.data, policy=policy.default)
+        by_recipient.setdefault(mail.recipient, set()).add(str(message["Message-ID"]))
+    assert sorted(by_recipient) == EVERYBODY
+    assert all(len(ids) == 1 for ids in by_recipient.values())
+    assert len(stack.smtp.mails) <= 3 + 2  # a copy per process of the pool that died
+
+
+def _tick_until_accepted(stack: Stack, db: Database) -> bool:
+    stack.command("tick")
+    return all_accepted(db)
+
+
+@on_sqlite
+def test_without_redis_the_timers_tick_decides_and_sends(stack: Stack, db: Database) -> None:
+    stack.environ["CELERY_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    stack.environ["CELERY_RESULT_BACKEND"] = "redis://127.0.0.1:1/1"
+    stack.command("tick")
+    assert all_accepted(db)
+    assert stack.recipients() == EVERYBODY
+
+
+@on_sqlite
+def test_before_the_hour_a_tick_sends_nothing(stack: Stack, db: Database) -> None:
+    stack.command("tick", "--now", EIGHT.isoformat())
+    assert states(db) == []
+
+
+@on_postgresql
+def test_a_worker_that_is_told_to_stop_finishes_its_mail(stack: Stack, db: Database) -> None:
+    worker = stack.worker()
+    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+    wait_until(lambda: stack.smtp.mails, stack.logs(), 20)
+    stack.end(worker, SIGTERM)
+    assert set(states(db)) <= {State.ACCEPTED, State.READY}
+    stack.command("tick")
+    assert stack.recipients() == EVERYBODY
+
+
+@on_sqlite
+def test_the_runbooks_inspections_answer(stack: Stack) -> None:
+    stack.worker()
+    stack.worker("ai")
+    for what in ("active", "registered", "scheduled"):
+        answer = stack.run("inspect", what, "--json").stdout
+        assert len(json.loads(answer)) == 2
+
+
+@on_postgresql
+def test_the_ai_worker_runs_its_small_job(stack: Stack, db: Database) -> None:
+    stack.worker("ai")
+    stack.run("call", "app.tasks.ai.heartbeat")
+
+    def noted() -> bool:
+        with db.read() as session:
+            found = session.execute(text("SELECT 1 FROM service WHERE name = 'ai'"))
+            return found.one_or_none() is not None
+
+    wait_until(noted, stack.logs(), 20)
+
+
+@on_sqlite
+@pytest.mark.parametrize("tls", ["starttls", "ssl"])
+def test_mail_goes_over_tls_with_a_login(
+    stack: Stack, db: Database, tmp_path: Path, tls: str
+) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    plan = Plan(tls=tls, login=("app@example.jp", "a made-up word"))  # type: ignore[arg-type]
+    plan.ssl_context = _server_context(ca)
+    with SmtpServer(plan) as server:
+        stack.environ |= {
+            "SMTP_PORT": str(server.port),
+            "SMTP_SECURITY": tls,
+            "SMTP_USERNAME": "app@example.jp",
+            "SMTP_PASSWORD": "a made-up word",
+            "SSL_CERT_FILE": str(tmp_path / "ca.pem"),
+        }
+        stack.command("tick")
+        assert sorted(mail.recipient for mail in server.mails) == EVERYBODY
+        assert all(one.secured for one in server.commands if one.line.startswith("AUTH"))
+        assert "a made-up word" not in stack.logs()
+
+
+def _server_context(ca: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+# --- the specification's own commands ---------------------------------------------------------
+
+SPECIFIED_ENV = """\
+# Redis / Celery
+CELERY_BROKER_URL={broker}
+CELERY_RESULT_BACKEND={backend}
+
+# SMTP
+SMTP_HOST=smtp.example.com
+SMTP_PORT=587                  # 465 の場合は SSL
+SMTP_USERNAME=app@example.com
+SMTP_PASSWORD=********
+MAIL_FROM=Task Progress <app@example.com>
+MAIL_REPLY_TO=Support <support@example.com>  # 任意
+MAIL_RETURN_PATH=bounce@example.com          # 任意
+SMTP_TIMEOUT=30
+"""
+
+
+def test_the_specified_env_starts_beat_and_both_workers_by_their_own_commands(
+    tmp_path: Path, redis_url: str, smtp: SmtpServer
+) -> None:
+    """On an empty machine: no database yet; only Redis's port is the test's own."""
+    backend = redis_url.removesuffix("/0") + "/1"
+    (tmp_path / ".env").write_text(SPECIFIED_ENV.format(broker=redis_url, backend=backend))
+    (tmp_path / "app").symlink_to(PROJECT / "app")
+    with running(tmp_path, {}, smtp) as stack:
+        del stack.environ["PYTHONPATH"]
+        stack.worker("mail")
+        stack.worker("ai")
+        beat = stack.beat()
+        log = tmp_path / f"beat--l-INFO-{len(stack.parts) - 1}.log"
+        wait_until(lambda: b"beat: Starting" in log.read_bytes(), stack.logs(), 20)
+        stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+        time.sleep(1)
+        assert beat.poll() is None
+        assert "Traceback" not in stack.logs()
