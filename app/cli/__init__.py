@@ -1,0 +1,157 @@
+"""DOOR: the command line. Parses, calls one use case, shows what it says.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted by Ctrl-C.
+"""
+
+import contextlib
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from app import db
+from app.cli.data import database, import_, sample
+from app.cli.explain import simulate, why
+from app.cli.mails import outbox_group
+from app.cli.remind import remind
+from app.cli.shell import Group, Shell
+from app.cli.state import pause, resume, run, status
+from app.cli.tick import tick
+from app.cli.words import Failed, complain, t, usage_words
+from app.config.sources import relative
+from app.members.table import ImportRefused
+from app.schema import SchemaError
+from app.words import Both
+
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+_LAST_ERROR = "last-error.txt"
+
+cli = Group(
+    "task-progress",
+    help=t(
+        "未報告のタスクを毎朝メールで知らせます。",
+        "Mails each person, every morning, the tasks they have not reported on.",
+    ),
+    commands=[
+        database,
+        import_,
+        sample,
+        tick,
+        remind,
+        simulate,
+        why,
+        outbox_group,
+        pause,
+        resume,
+        status,
+        run,
+    ],
+    epilog=t(
+        "各コマンドの説明: task-progress コマンド --help", "More: task-progress COMMAND --help"
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program `task-progress`; returns its exit code and never shows a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding
+    shell = Shell()
+    try:
+        code = cli.main(arguments, prog_name="task-progress", standalone_mode=False, obj=shell)
+        sys.stdout.flush()
+    except click.UsageError as error:
+        return _wrong_usage(error)
+    except (KeyboardInterrupt, click.Abort):
+        complain(Both("中断しました。", "Interrupted."))
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _nobody_reads()
+    except Exception as error:  # noqa: BLE001 - the one place that turns errors into words
+        return _failed(error, shell)
+    finally:
+        shell.close()
+    return code if isinstance(code, int) else 0
+
+
+def _wrong_usage(error: click.UsageError) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and error.ctx is not None:
+        print(error.ctx.get_help(), file=sys.stderr)
+        return WRONG_USAGE
+    if error.ctx is not None:
+        print(error.ctx.get_usage(), file=sys.stderr)
+    complain(usage_words(error))
+    return WRONG_USAGE
+
+
+def _failed(error: Exception, shell: Shell) -> int:
+    """Words for an error, and the exit code."""
+    if isinstance(error, SchemaError):
+        complain(error.sentence)
+        return WRONG_USAGE
+    if isinstance(error, ImportRefused):
+        _complain_about_lines(error)
+        return FAILED
+    if isinstance(error, Failed):
+        complain(error.sentence)
+        return error.code
+    sentence = db.in_words(error, shell.place()) or _of_a_file(error) or _unexpected(error, shell)
+    complain(sentence)
+    return FAILED
+
+
+def _complain_about_lines(error: ImportRefused) -> None:
+    complain(
+        Both(
+            f"直すところが{len(error.faults)}件あります。何も取り込んでいません。",
+            f"{len(error.faults)} to mend. Nothing was imported.",
+        )
+    )
+    for fault in error.faults:
+        where = Both(
+            f"  {fault.line}行目 {fault.column}: " if fault.line else "  ",
+            f"  line {fault.line} {fault.column}: " if fault.line else "  ",
+        )
+        complain(Both(where.ja + fault.sentence.ja, where.en + fault.sentence.en))
+
+
+def _of_a_file(error: Exception) -> Both | None:
+    if not isinstance(error, OSError) or not isinstance(error.filename, str | Path):
+        return None
+    where = relative(Path(error.filename).absolute())
+    if isinstance(error, FileNotFoundError):
+        return Both(f"{where} がありません。", f"{where} does not exist.")
+    if isinstance(error, PermissionError):
+        return Both(
+            f"{where} を読み書きする権限がありません。持ち主と権限を確かめてください。",
+            f"{where}: not allowed. Check who owns it and its permissions.",
+        )
+    return Both(f"{where} を使えません({error.strerror})。", f"{where}: {error.strerror}.")
+
+
+def _unexpected(error: Exception, shell: Shell) -> Both:
+    """A fault of this program: what it was, and where the details are for whoever mends it."""
+    file = shell.config.data_dir / _LAST_ERROR if shell.config else None
+    where = ""
+    if file is not None:
+        with contextlib.suppress(OSError):
+            file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            file.chmod(0o600)
+            where = relative(file)
+    name = type(error).__name__
+    return Both(
+        f"予期しない問題が起きました({name})。" + (f"詳しい記録: {where}" if where else ""),
+        f"Something unexpected went wrong ({name})." + (f" Details: {where}" if where else ""),
+    )
+
+
+def _nobody_reads() -> int:
+    """`task-progress … | head` is no failure worth words; but what is buffered must not be tried."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED

@@ -1,0 +1,67 @@
+"""What the commands about mails share: words for decisions, for nobody, for Ctrl-C."""
+
+import click
+
+from app.cli.shell import Day, Instant
+from app.cli.words import LOCALE, Failed, t
+from app.members.lookup import nearest
+from app.members.settings import NoSuchMember
+from app.parse import shown
+from app.reminders.explain import REASONS
+from app.services import Services
+from app.words import Both
+
+date_option = click.option("--date", "on", type=Day(), help=t("その日付の", "of this date"))
+user_option = click.option(
+    "--user", "email", metavar="EMAIL", help=t("この人だけ", "only this member")
+)
+now_option = click.option(
+    "--now", type=Instant(), help=t("この時刻として(試験用)", "as if it were then")
+)
+
+
+def verdict_words(verdict: str, *, known: bool = False) -> str:
+    """A decision as a table shows it; `known`: it was made before."""
+    words = t("送る", "send") if verdict == "send" else t("送らない", "skip")
+    return words + t("(決定済み)", " (decided before)") * known
+
+
+def reason_words(reason: str | None) -> str | None:
+    """A reason as a sentence of the shell's language; a text that is no reason as it stands."""
+    if reason is None:
+        return None
+    return REASONS[reason].to(LOCALE) if reason in REASONS else reason
+
+
+class member_named:  # noqa: N801 - reads as a sentence
+    """Turns an address nobody has into words, with the nearest one."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, NoSuchMember):
+            email = str(error.args[0])
+            near = nearest(self.services, email)
+            raise Failed(
+                Both(
+                    f"「{shown(email)}」というメンバーはいません。"
+                    + (f"{near} ではありませんか。" if near else ""),
+                    f'There is no member "{shown(email)}".'
+                    + (f" Did you mean {near}?" if near else ""),
+                )
+            ) from None
+
+
+def interrupted(done: int, left: int) -> Failed:
+    """After Ctrl-C: how far it came."""
+    return Failed(
+        Both(
+            f"中断しました。済み {done}通、残り {left}通。残りは次の定期処理が続けます。",
+            f"Interrupted: {done} done, {left} left. The next tick goes on with those.",
+        ),
+        code=130,
+    )

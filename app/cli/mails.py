@@ -1,0 +1,184 @@
+"""`outbox`: the mails, their states, and an operator's hand on one of them."""
+
+import csv
+import sys
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import click
+
+from app import clock, outbox
+from app.cli.common import (
+    date_option,
+    reason_words,
+    user_option,
+)
+from app.cli.shell import Group, Number, OneOf, Shell, as_json, on_terminal, who
+from app.cli.show import show_json, show_json_list, show_table
+from app.cli.words import LOCALE, Failed, say, t
+from app.members.table import export_cell
+from app.models import State
+from app.reminders.explain import STATES
+from app.services import Services
+from app.words import Both
+
+_MAIL_ID = Number("ID", 1, 10**12)
+_ENDED_OUT = (State.ACCEPTED, State.UNKNOWN)  # a copy is, or may be, out
+
+outbox_group = Group("outbox", help=t("送信箱", "the mails and their states"))
+
+_COLUMNS = (
+    "id",
+    "kind",
+    "email",
+    "local_date",
+    "state",
+    "reason",
+    "attempts",
+    "message_id",
+    "not_before",
+    "accepted_at",
+    "response",
+)
+
+Function = Callable[..., Any]
+
+
+def _filters(function: Function) -> Function:
+    """--state, --date, --user."""
+    states = OneOf("STATE", *(str(one) for one in State))
+    state = click.option("--state", type=states, help=t("この状態の", "in this state"))
+    return state(date_option(user_option(function)))
+
+
+@outbox_group.command("list", help=t("メールの一覧", "list the mails"))
+@_filters
+@as_json
+@click.pass_obj
+def list_(
+    shell: Shell, state: str | None, on: date | None, email: str | None, json_wanted: bool
+) -> None:
+    """The oldest first."""
+    rows = outbox.listing(shell.services(), state=state, on=on, email=email)
+    if json_wanted:
+        show_json_list(rows)
+        return
+    show_table(
+        (t("番号", "id"), t("日付", "date"), t("宛先", "to"), t("種類", "kind"),
+         t("状態", "state"), t("試行", "tries"), t("理由・応答", "reason, answer")),
+        (
+            (row["id"], row["local_date"], row["email"], row["kind"], row["state"],
+             row["attempts"], row["response"] or reason_words(row["reason"]))
+            for row in rows
+        ),
+    )  # fmt: skip
+
+
+@outbox_group.command("show", help=t("1通を詳しく見る", "show one mail"))
+@click.argument("mail_id", type=_MAIL_ID, metavar="ID")
+@as_json
+@click.pass_obj
+def show(shell: Shell, mail_id: int, json_wanted: bool) -> None:
+    """One mail with its history and its source."""
+    mail = _found(mail_id, lambda: outbox.show(shell.services(), mail_id))
+    if json_wanted:
+        show_json(mail)
+        return
+    source, history = mail.pop("source"), mail.pop("history")
+    show_table(
+        (t("項目", "field"), t("値", "value")),
+        ((name, ", ".join(value) if isinstance(value, list) else value)
+         for name, value in mail.items()),
+    )  # fmt: skip
+    click.echo()
+    show_table(
+        (t("時刻", "at"), t("出来事", "event"), t("詳細", "detail")),
+        ((one["at"], one["event"], one["detail"]) for one in history),
+    )
+    if source:
+        click.echo(f"\n{source}")
+
+
+@outbox_group.command("cancel", help=t("送信待ちのメールを取り消す", "cancel a mail that waits"))
+@click.argument("mail_id", type=_MAIL_ID, metavar="ID")
+@click.pass_obj
+def cancel(shell: Shell, mail_id: int) -> None:
+    """Only a mail that is ready can be cancelled."""
+    services = shell.services()
+    _found(mail_id, lambda: outbox.cancel(services, mail_id, who=who(), now=clock.now()))
+    say(f"メール {mail_id} を取り消しました。", f"Mail {mail_id} is cancelled.")
+
+
+@outbox_group.command("resend", help=t("終わったメールをもう一度送る", "send an ended mail again"))
+@click.argument("mail_id", type=_MAIL_ID, metavar="ID")
+@click.option("--yes", is_flag=True, help=t("確認せずに送る", "do not ask"))
+@click.pass_obj
+def resend(shell: Shell, mail_id: int, yes: bool) -> None:
+    """Makes a new mail. Where a copy is or may be out already, asks first."""
+    services = shell.services(queue=True)
+    mail = _found(mail_id, lambda: outbox.show(services, mail_id))
+    if mail["state"] in _ENDED_OUT:
+        _ask_for_another_copy(services, mail, yes=yes)
+    new = _found(mail_id, lambda: outbox.resend(services, mail_id, who=who(), now=clock.now()))
+    say(f"メール {new} として送り直します。", f"It goes out again as mail {new}.")
+
+
+def _ask_for_another_copy(services: Services, mail: dict[str, Any], *, yes: bool) -> None:
+    day = date.fromisoformat(mail["local_date"])
+    same = outbox.listing(services, on=day, email=mail["email"])
+    out = [one for one in same if one["kind"] == mail["kind"] and one["state"] in _ENDED_OUT]
+    copies = Both(
+        f"{mail['email']} には {day} の分としてすでに{len(out)}通出ています"
+        f"(メール {', '.join(str(one['id']) for one in out)})。",
+        f"{len(out)} went out to {mail['email']} for {day} already "
+        f"(mail {', '.join(str(one['id']) for one in out)}).",
+    )
+    if yes:
+        print(copies.to(LOCALE), file=sys.stderr)
+        return
+    if not on_terminal():
+        raise Failed(
+            Both(
+                f"{copies.ja}それでも送る場合は --yes を付けてください。",
+                f"{copies.en} To send one more, say --yes.",
+            )
+        )
+    if not click.confirm(copies.to(LOCALE) + t("もう1通送りますか", " Send one more"), err=True):
+        raise Failed(Both("何も送っていません。", "Nothing was sent."))
+
+
+@outbox_group.command("export", help=t("一覧を CSV で書き出す", "write the mails as CSV"))
+@_filters
+@as_json
+@click.pass_obj
+def export(
+    shell: Shell, state: str | None, on: date | None, email: str | None, json_wanted: bool
+) -> None:
+    """To stdout. Cells that a spreadsheet would run as a formula get a quote before them."""
+    rows = outbox.listing(shell.services(), state=state, on=on, email=email)
+    if json_wanted:
+        show_json_list(rows)
+        return
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows([export_cell(row[name]) for name in _COLUMNS] for row in rows)
+
+
+def _found(mail_id: int, do: Callable[[], Any]) -> Any:
+    """`do()`, with words for a mail that is not there or whose state does not allow it."""
+    try:
+        return do()
+    except outbox.NoSuchMail:
+        raise Failed(
+            Both(f"メール {mail_id} はありません。", f"There is no mail {mail_id}.")
+        ) from None
+    except outbox.NotPossible as error:
+        state = str(error)
+        words = STATES[state]
+        raise Failed(
+            Both(
+                f"メール {mail_id} は{words.ja}(状態: {state})。この操作はできません。",
+                f"Mail {mail_id} {words.en} (state: {state}): that is not possible now.",
+            )
+        ) from None

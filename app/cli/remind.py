@@ -1,0 +1,114 @@
+"""`remind`: the reminders now, whatever the hour, through the queue."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+
+import click
+
+from app import clock, reminders
+from app.cli.common import (
+    date_option,
+    interrupted,
+    member_named,
+    now_option,
+    reason_words,
+    user_option,
+    verdict_words,
+)
+from app.cli.shell import Command, Shell, as_json, on_terminal
+from app.cli.show import show_json, show_table
+from app.cli.words import Failed, Refused, say, t
+from app.reminders import Outcome
+from app.words import Both
+
+ASK_ABOVE = 50  # mails that `remind --all` makes without asking
+
+
+@click.command(
+    "remind",
+    cls=Command,
+    help=t("時刻を待たずにリマインダーを送る", "send the reminders now, whatever the hour"),
+)
+@click.option("--all", "everybody", is_flag=True, help=t("全員に", "to everybody"))
+@user_option
+@date_option
+@now_option
+@click.option("--yes", is_flag=True, help=t("確認せずに送る", "do not ask"))
+@as_json
+@click.pass_obj
+def remind(
+    shell: Shell,
+    *,
+    everybody: bool,
+    email: str | None,
+    on: date | None,
+    now: datetime | None,
+    yes: bool,
+    json_wanted: bool,
+) -> None:
+    """Decides at once and queues; a decision that exists stands and is shown."""
+    if everybody == (email is not None):
+        raise Refused(
+            Both(
+                "--all か --user EMAIL のどちらか1つを指定してください。",
+                "Say either --all or --user EMAIL.",
+            ),
+            click.get_current_context(),
+        )
+    for option, value in (("--date", on), ("--now", now)):
+        if value is not None:
+            shell.rehearsal(option)
+    services = shell.services(queue=True)
+    moment = now or clock.now()
+    with member_named(services):
+        total = reminders.would_remind(services, now=moment, email=email, on=on)
+        confirmed = yes or _confirmed(total)
+        try:
+            outcomes = reminders.remind(
+                services,
+                now=moment,
+                email=email,
+                on=on,
+                real_now=clock.now(),
+                confirmed=confirmed,
+            )
+        except KeyboardInterrupt:
+            left = reminders.would_remind(services, now=moment, email=email, on=on)
+            raise interrupted(total - left, left) from None
+    _show_outcomes(outcomes, json_wanted=json_wanted)
+
+
+def _confirmed(total: int) -> bool:
+    """An admin's word where one is needed; False where it is not. Refuses without one."""
+    if total <= ASK_ABOVE:
+        return False
+    if not on_terminal():
+        raise Failed(
+            Both(
+                f"{total}通になります。よければ --yes を付けてもう一度実行してください。"
+                "まだ何も送っていません。",
+                f"That would be {total} mails. If you mean it, say --yes. Nothing was sent.",
+            )
+        )
+    question = t(f"{total}通を送ります。よろしいですか", f"Send {total} mails")
+    if not click.confirm(question, err=True):
+        raise Failed(Both("何も送っていません。", "Nothing was sent."))
+    return True
+
+
+def _show_outcomes(outcomes: Sequence[Outcome], *, json_wanted: bool) -> None:
+    if json_wanted:
+        show_json([asdict(one) for one in outcomes])
+        return
+    show_table(
+        (t("日付", "date"), t("宛先", "member"), t("決定", "decision"), t("理由", "reason"),
+         t("メール", "mail")),
+        (
+            (one.local_date, one.email, verdict_words(one.verdict, known=one.existing),
+             reason_words(one.reason), one.mail_id)
+            for one in outcomes
+        ),
+    )  # fmt: skip
+    new = sum(one.verdict == "send" and not one.existing for one in outcomes)
+    say(f"新しく送るメール: {new}通", f"New mails: {new}")

@@ -1,0 +1,249 @@
+"""What the commands share: their settings and services, their help in two languages."""
+
+import getpass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from app import clock, schema
+from app.cli.words import Refused, did_you_mean, t
+from app.config import Config, load_or_exit
+from app.config.sources import relative
+from app.members.lines import read_date
+from app.parse import mask_url, parse_whole, shown
+from app.services import Services, make
+from app.words import Both
+
+
+class Shell:
+    """Settings and services of one command; read and made when they are first asked for."""
+
+    def __init__(self) -> None:
+        self.config: Config | None = None
+        self._made: Services | None = None
+
+    def settings(self) -> Config:
+        """The settings; exits with 2 and the whole list of faults."""
+        if self.config is None:
+            self.config = load_or_exit()
+            clock.shift(self.config.test_clock_offset)
+        return self.config
+
+    def services(self, *, queue: bool = False, any_schema: bool = False) -> Services:
+        """The services. `queue`: what is made is also put on the mail queue.
+
+        Raises SchemaError unless the database is ready (or `any_schema`).
+        """
+        config = self.settings()
+        services = self._made = make(config, _queue(config)) if queue else make(config)
+        if not any_schema:
+            schema.check(services.db)
+        return services
+
+    def close(self) -> None:
+        """Closes the database connections."""
+        if self._made is not None:
+            self._made.db.close()
+
+    def place(self) -> str:
+        """The database as messages may show it."""
+        url = self.config.database_url if self.config else ""
+        if url.startswith("sqlite"):
+            return relative(Path(url.partition(":///")[2]))
+        return mask_url(url)
+
+    def rehearsal(self, option: str) -> None:
+        """Refuses --now and --date where a mail could reach somebody."""
+        if not self.settings().rehearsal_allowed:
+            raise Refused(
+                Both(
+                    f"{option} は、SMTP_HOST が 127.0.0.1 などこのマシン自身のときだけ使えます。",
+                    f"{option} works only where SMTP_HOST is this machine, such as 127.0.0.1.",
+                )
+            )
+
+
+def _queue(config: Config) -> Any:
+    from app.celery_wiring import make_celery, publish  # noqa: PLC0415 - slow, and seldom needed
+
+    make_celery(config)
+    return publish
+
+
+def who() -> str:
+    """Whose hand it was, for the audit."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # an account without a name
+        return "cli"
+
+
+def on_terminal() -> bool:
+    """True when a person can be asked."""
+    try:
+        return sys.stdin is not None and sys.stdin.isatty()
+    except ValueError:  # closed
+        return False
+
+
+# --- values of options ------------------------------------------------------------------------
+
+
+class Day(click.ParamType[date]):
+    """A date YYYY-MM-DD."""
+
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Raises Refused."""
+        if isinstance(value, date):
+            return value
+        try:
+            return read_date(value)
+        except ValueError as error:
+            raise Refused(_named(param, error.args[0]), ctx) from None
+
+
+class Instant(click.ParamType[datetime]):
+    """An instant in ISO 8601; without an offset it is in APP_TIMEZONE."""
+
+    name = "ISO"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Raises Refused."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value) if len(value) > len("2026-11-24") else None
+        except ValueError:
+            moment = None
+        if moment is None:
+            raise Refused(_named(param, _no_instant(value)), ctx)
+        shell = ctx.find_object(Shell) if ctx is not None else None
+        if moment.tzinfo is None and shell is not None:
+            moment = moment.replace(tzinfo=ZoneInfo(shell.settings().app_timezone))
+        return moment
+
+
+class Number(click.ParamType[int]):
+    """A whole number from `low` to `high`."""
+
+    def __init__(self, name: str, low: int, high: int) -> None:
+        self.name = name
+        self.low = low
+        self.high = high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Raises Refused."""
+        try:
+            return parse_whole(str(value), self.low, self.high)
+        except ValueError as error:
+            raise Refused(_named(param, error.args[0]), ctx) from None
+
+
+class OneOf(click.ParamType[str]):
+    """One of a few words; the nearest is suggested."""
+
+    def __init__(self, name: str, *choices: str) -> None:
+        self.name = name
+        self.choices = choices
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002 - click's own signature
+        ctx: click.Context | None,
+    ) -> str:
+        """Raises Refused."""
+        if value in self.choices:
+            return str(value)
+        given = shown(str(value))
+        raise Refused(
+            did_you_mean(
+                f"「{given}」は使えません。", f'"{given}" cannot be used.', given, self.choices
+            ),
+            ctx,
+        )
+
+
+def _named(param: click.Parameter | None, sentence: Both) -> Both:
+    name = param.opts[0] if isinstance(param, click.Option) else param.metavar if param else ""
+    return Both(f"{name}: {sentence.ja}", f"{name}: {sentence.en}")
+
+
+def _no_instant(value: str) -> Both:
+    return Both(
+        f"「{shown(value)}」は日時として読めません。"
+        "2026-11-24T09:00:00+09:00 のように書いてください。",
+        f'"{shown(value)}" is not an instant. Write it like 2026-11-24T09:00:00+09:00.',
+    )
+
+
+as_json = click.option(
+    "--json", "json_wanted", is_flag=True, help=t("JSON で表示する", "show JSON")
+)
+
+
+# --- help -------------------------------------------------------------------------------------
+
+_SECTIONS = {"Options": "オプション", "Commands": "コマンド", "Usage: ": "使い方: "}
+
+
+class _Formatter(click.HelpFormatter):
+    """click's own, with its few words in the language of the shell."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, args, prefix or t("使い方: ", "Usage: "))
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        with super().section(t(_SECTIONS.get(name, name), name)):
+            yield
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
+class Command(click.Command):
+    """A command whose help speaks the shell's language."""
+
+    context_class = _Context
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """click's --help, described in the shell's language."""
+        return _in_our_words(super().get_help_option(ctx))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's; but every error says whose usage it is."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+
+class Group(click.Group):
+    """Commands under one name."""
+
+    context_class = _Context
+    command_class = Command
+    group_class = type  # subgroups are of this class too
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """click's --help, described in the shell's language."""
+        return _in_our_words(super().get_help_option(ctx))
+
+
+def _in_our_words(option: click.Option | None) -> click.Option | None:
+    if option is not None:
+        option.help = t("この説明を表示する", "show this help")
+    return option

@@ -1,0 +1,82 @@
+"""`pause`, `resume`, `status`, `run`."""
+
+from pathlib import Path
+
+import click
+
+from app import clock
+from app import status as state
+from app.cli.shell import Command, Number, Shell, as_json, who
+from app.cli.show import show_json
+from app.cli.words import LOCALE, complain, say, t
+
+_MARKS = {"ok": "●", "warn": "▲", "bad": "■"}
+
+
+@click.command("pause", cls=Command, help=t("すべての送信を止める", "stop all sending"))
+@click.pass_obj
+def pause(shell: Shell) -> None:
+    """Stops all sending at once."""
+    state.pause(shell.services(), who=who(), now=clock.now())
+    say(
+        "すべての送信を止めました。再開するには: task-progress resume",
+        "All sending is stopped. To start it again: task-progress resume",
+    )
+
+
+@click.command(
+    "resume",
+    cls=Command,
+    help=t("送信を再開し、保留中のメールを送る", "start sending again, held mails included"),
+)
+@click.pass_obj
+def resume(shell: Shell) -> None:
+    """Starts sending again and lets held mails go."""
+    released = state.resume(shell.services(queue=True), who=who(), now=clock.now())
+    say(
+        f"送信を再開しました。保留を解いたメール: {released}通",
+        f"Sending is on again. Held mails let go: {released}",
+    )
+
+
+@click.command("status", cls=Command, help=t("いまの状態を見る", "show how things stand"))
+@as_json
+@click.pass_obj
+def status(shell: Shell, json_wanted: bool) -> None:
+    """The facts as sentences, the worst first."""
+    facts = state.status(shell.services(), clock.now())
+    if json_wanted:
+        show_json(facts)
+        return
+    for warning in shell.settings().warnings:
+        complain(warning)
+    for line in state.lines(facts):
+        click.echo(f"{_MARKS[line.mark]} {line.sentence.to(LOCALE)}")
+
+
+@click.command(
+    "run",
+    cls=Command,
+    help=t("このマシンですべてを動かす(Ctrl-C で止まる)", "run everything here until Ctrl-C"),
+)
+@click.option(
+    "--port",
+    type=Number("PORT", 1, 65_535),
+    default=8000,
+    envvar="PORT",
+    show_default=True,
+    help=t("ページのポート", "port of the pages"),
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=Path("data"),
+    envvar="DATA_DIR",
+    show_default=True,
+    help=t("データのフォルダ", "folder of the data"),
+)
+def run(port: int, data_dir: Path) -> int:
+    """The one-machine stack behind `make run`."""
+    from app import local  # noqa: PLC0415 - brings the servers along, which nothing else needs
+
+    return local.run(port, data_dir)

@@ -1,0 +1,94 @@
+"""`tick`: decide and send what is due, in this process."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from types import FrameType
+from typing import Any, overload
+
+import click
+
+from app import clock, outbox, reminders, status
+from app.cli.common import interrupted, now_option
+from app.cli.shell import Command, Shell
+from app.cli.words import complain, say, t
+from app.words import Both
+
+
+@click.command(
+    "tick",
+    cls=Command,
+    help=t("時刻が来たメールを決めて送る(1回)", "decide and send what is due, once"),
+)
+@now_option
+@click.pass_obj
+def tick(shell: Shell, now: datetime | None) -> None:
+    """Plans, sweeps and delivers in this process, without a broker."""
+    if now is not None:
+        shell.rehearsal("--now")
+        clock.shift((now - clock.now()).total_seconds())
+    services = shell.services()
+    planned = reminders.plan(services, clock.now())
+    ids = outbox.sweep(services, clock.now())
+    if now is None:
+        status.sign_of_life(services, status.TICK, clock.now())
+    with _Queue(ids) as queue:
+        accepted = outbox.deliver(services, queue, clock.now) if ids else 0
+    if queue.stopped:
+        raise interrupted(accepted, len(ids) - queue.begun)
+    say(
+        f"決定 {planned.decided}件、送信 {accepted}通(対象 {len(ids)}通)、"
+        f"確認待ち {planned.held}通",
+        f"{planned.decided} decided, {accepted} of {len(ids)} mails accepted, {planned.held} held",
+    )
+    if services.config.smtp_host is None and ids:
+        complain(
+            Both(
+                "SMTP_HOST が設定されていないため、メールは送らずに残しています。",
+                "SMTP_HOST is not set: the mails stay where they are.",
+            )
+        )
+
+
+class _Queue(Sequence[int]):
+    """Ids that end early on Ctrl-C or TERM, so that the mail on its way is finished first.
+
+    A second signal interrupts at once; the mail on its way is then in doubt.
+    """
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self.ids = ids
+        self.begun = 0
+        self.stopped = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "_Queue":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
+        self.stopped = True
+
+    def __iter__(self) -> Iterator[int]:
+        for one in self.ids:
+            if self.stopped:
+                return
+            self.begun += 1
+            yield one
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[int]: ...
+    def __getitem__(self, place: int | slice) -> int | Sequence[int]:
+        return self.ids[place]

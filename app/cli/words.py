@@ -1,0 +1,102 @@
+"""What the commands say, and in which language: that of the shell, Japanese unless English.
+
+Errors are shown in both languages, the shell's first, so that whoever sees them can read them.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import click
+
+from app.words import Both
+
+# POSIX, XBD 8.2: the first of them that says something. C and POSIX name no language.
+LOCALE = next(
+    (os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "ja"
+)
+
+
+class Failed(Exception):
+    """The command could not do its work: one sentence, exit code 1."""
+
+    def __init__(self, sentence: Both, code: int = 1) -> None:
+        super().__init__(str(sentence))
+        self.sentence = sentence
+        self.code = code
+
+
+class Refused(click.UsageError):
+    """An argument or option that cannot be used: one sentence, exit code 2."""
+
+    def __init__(self, sentence: Both, ctx: click.Context | None = None) -> None:
+        super().__init__(str(sentence), ctx)
+        self.sentence = sentence
+
+
+def t(ja: str, en: str) -> str:
+    """The one of the two that the shell asks for."""
+    return Both(ja, en).to(LOCALE)
+
+
+def say(ja: str, en: str) -> None:
+    """One line of output."""
+    click.echo(t(ja, en))
+
+
+def complain(sentence: Both) -> None:
+    """An error on stderr, in both languages, the shell's first."""
+    first = sentence.to(LOCALE)
+    for text in (first, *(one for one in sentence if one != first)):
+        print(text, file=sys.stderr)
+
+
+def did_you_mean(ja: str, en: str, given: str, known: Sequence[str]) -> Both:
+    """A refusal with the nearest name, or with all of them where none is near."""
+    close = get_close_matches(given, known, n=1)
+    if close:
+        return Both(f"{ja}「{close[0]}」ではありませんか。", f"{en} Did you mean {close[0]}?")
+    listed = " | ".join(known)
+    return Both(f"{ja}次のどれかです: {listed}", f"{en} One of: {listed}")
+
+
+def usage_words(error: click.UsageError) -> Both:
+    """What is wrong with the command line, and what was probably meant."""
+    if isinstance(error, Refused):
+        return error.sentence
+    if isinstance(error, click.NoSuchCommand):
+        name = error.command_name
+        group = error.ctx.command if error.ctx is not None else None
+        known = list(group.commands) if isinstance(group, click.Group) else []
+        return did_you_mean(
+            f"「{name}」というコマンドはありません。", f"There is no command {name}.", name, known
+        )
+    if isinstance(error, click.NoSuchOption):
+        name = error.option_name
+        return did_you_mean(
+            f"「{name}」というオプションはありません。",
+            f"There is no option {name}.",
+            name,
+            _options(error.ctx),
+        )
+    if isinstance(error, click.MissingParameter):
+        name = _name(error)
+        return Both(f"{name} を指定してください。", f"{name} is missing.")
+    if isinstance(error, click.BadOptionUsage):
+        name = error.option_name
+        return Both(f"{name} には値を1つ指定してください。", f"{name} takes one value.")
+    return Both("余分な引数があるか、引数の形が違います。", error.format_message())
+
+
+def _name(error: click.MissingParameter) -> str:
+    if isinstance(error.param, click.Option):
+        return error.param.opts[0]
+    return error.param.make_metavar(error.ctx) if error.param and error.ctx else ""
+
+
+def _options(ctx: click.Context | None) -> list[str]:
+    if ctx is None:
+        return []
+    options = [one for one in ctx.command.get_params(ctx) if isinstance(one, click.Option)]
+    return [name for option in options for name in option.opts if name.startswith("--")]

@@ -1,0 +1,112 @@
+"""Importing company closures and leave. Spans that overlap become one."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+from sqlalchemy import select
+
+from app.members.desk import Desk
+from app.members.lines import DaysOffLine
+from app.models import DaysOff
+from app.words import Both
+from app.workdays import Span
+
+_LONG = timedelta(days=366)
+
+
+def run(desk: Desk, found: Sequence[DaysOffLine]) -> None:
+    """Writes the spans; raises ImportRefused before that if anything is wrong."""
+    members = desk.members()
+    seen: dict[tuple[str, date, date], int] = {}
+    owned: dict[int | None, list[DaysOffLine]] = {}
+    faulty = {fault.line for fault in desk.faults}
+    for line in found:
+        member = desk.known(members, line.email, line.line, "email")
+        key = ((line.email or "").lower(), line.first_day, line.last_day)
+        if line.line not in faulty:  # its key would not be the one that was meant
+            desk.once(seen, key, line.line, "first_day")
+        if line.last_day - line.first_day > _LONG:
+            desk.warn(line.line, "last_day", _VERY_LONG)
+        owned.setdefault(member.id if member else None, []).append(line)
+    desk.stop_on_faults()
+    rows = _rows(desk, owned)
+    for owner, lines in owned.items():
+        _write(desk, owner, lines, rows.get(owner, []))
+    desk.session.flush()
+
+
+def _rows(desk: Desk, owners: Iterable[int | None]) -> dict[int | None, list[DaysOff]]:
+    wanted = set(owners)
+    rows: dict[int | None, list[DaysOff]] = {}
+    for row in desk.session.scalars(select(DaysOff)):
+        if row.user_id in wanted:
+            rows.setdefault(row.user_id, []).append(row)
+    return rows
+
+
+def _write(
+    desk: Desk, owner: int | None, lines: Sequence[DaysOffLine], rows: list[DaysOff]
+) -> None:
+    """Brings one owner's rows to the union of what was there and what the file says."""
+    before = {(row.first_day, row.last_day): row.name for row in rows}
+    for line in lines:
+        _count(desk, line, before)
+    said: dict[tuple[date, date | None], str] = {
+        (line.first_day, line.last_day): line.name for line in lines
+    }
+    wanted = {
+        (span.first, span.last): span.name
+        for span in _union(Span(*days, name) for days, name in (before | said).items())
+    }
+    for row in rows:
+        days = (row.first_day, row.last_day)
+        if days in wanted:
+            row.name = wanted.pop(days)
+        else:
+            desk.session.delete(row)
+    for (first, last), name in wanted.items():
+        desk.session.add(DaysOff(user_id=owner, first_day=first, last_day=last, name=name))
+
+
+def _count(desk: Desk, line: DaysOffLine, before: dict[tuple[date, date | None], str]) -> None:
+    span = Span(line.first_day, line.last_day)
+    exact = before.get((span.first, span.last))
+    touched = [days for days in before if _overlap(Span(*days), span)]
+    covered = any(
+        Span(*days).covers(span.first) and Span(*days).covers(line.last_day) for days in touched
+    )
+    note = {
+        "email": line.email,
+        "first_day": line.first_day.isoformat(),
+        "last_day": line.last_day.isoformat(),
+        "name": line.name,
+    }
+    if not touched:
+        desk.add(**note)
+    else:
+        same = covered if exact is None else exact == line.name
+        desk.change(not same, **note)
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.covers(other.first) or other.covers(one.first)
+
+
+def _union(spans: Iterable[Span]) -> list[Span]:
+    """Overlapping spans as one, named after the earliest and longest; neighbours stay two."""
+    merged: list[Span] = []
+    for span in sorted(spans, key=lambda one: (one.first, -(one.last or date.max).toordinal())):
+        if merged and merged[-1].covers(span.first):
+            whole = merged[-1]
+            ends = [end for end in (whole.last, span.last) if end is not None]
+            last = max(ends) if len(ends) == 2 else None
+            merged[-1] = Span(whole.first, last, whole.name)
+        else:
+            merged.append(span)
+    return merged
+
+
+_VERY_LONG = Both(
+    "1年より長い期間です。年を確かめてください。このまま取り込みます。",
+    "It is longer than a year: check the year. It is taken as it is.",
+)

@@ -1,0 +1,124 @@
+"""Importing members. Settings of an existing member stay as the member chose them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from app import due
+from app.members.desk import Desk, assign, differing
+from app.members.lines import MemberLine
+from app.members.settings import rhythm
+from app.models import Member, Team
+from app.words import Both
+
+
+def run(desk: Desk, found: Sequence[MemberLine]) -> None:
+    """Writes the lines; raises ImportRefused before that if anything is wrong."""
+    members = desk.members()
+    _check(desk, found, members)
+    desk.stop_on_faults()
+    teams = _teams(desk, found)
+    changes = [_upsert(desk, line, members, teams) for line in found]
+    desk.session.flush()  # the new ones have ids now
+    for line, changed in zip(found, changes, strict=True):
+        _finish(desk, line, members, changed)
+    desk.session.flush()
+    in_file = {line.email.lower() for line in found}
+    desk.missing = sorted(
+        one.email for key, one in members.items() if one.active and key not in in_file
+    )
+
+
+def _check(desk: Desk, found: Sequence[MemberLine], members: dict[str, Member]) -> None:
+    """Managers may stand anywhere in the file, so they are looked up only now."""
+    seen: dict[str, int] = {}
+    for line in found:
+        if line.email:
+            desk.once(seen, line.email.lower(), line.line, "email")
+    for line in found:
+        manager = (line.manager_email or "").lower()
+        if manager and manager not in seen and manager not in members:
+            desk.fault(line.line, "manager_email", _no_manager(line.manager_email or ""))
+        if manager and manager == line.email.lower():
+            desk.fault(line.line, "manager_email", _OWN_MANAGER)
+
+
+def _teams(desk: Desk, found: Sequence[MemberLine]) -> dict[str, Team]:
+    teams = {team.name: team for team in desk.session.scalars(select(Team))}
+    for name in sorted({line.team for line in found if line.team} - teams.keys()):
+        teams[name] = Team(name=name)
+        desk.session.add(teams[name])
+    desk.session.flush()
+    return teams
+
+
+def _upsert(
+    desk: Desk, line: MemberLine, members: dict[str, Member], teams: dict[str, Team]
+) -> dict[str, Any] | None:
+    """Everything but the manager. Returns what changed; None for a new member."""
+    values: dict[str, Any] = {
+        "name": line.name,
+        "role": line.role,
+        "team_id": teams[line.team].id if line.team else None,
+        "active": line.active,
+    }
+    member = members.get(line.email.lower())
+    if member is None:
+        member = Member(email=line.email, created_at=desk.now, **values, **line.settings)
+        _start(desk, member)
+        members[line.email.lower()] = member
+        desk.session.add(member)
+        return None
+    settings = differing(member, line.settings) if desk.overwrite_settings else {}
+    changes = differing(member, values) | settings
+    assign(member, changes)
+    if changes.get("active"):
+        _start(desk, member)
+    if settings:
+        member.next_due_at = None  # the hour may be another: the next plan looks
+    return changes
+
+
+def _start(desk: Desk, member: Member) -> None:
+    """The first decision is that of the first date whose hour is still to come."""
+    first = due.first_date(rhythm(member, desk.organisation), desk.now)
+    before = first - timedelta(days=1)
+    # A member who was away keeps the dates decided before: no date is decided twice.
+    known: Any = member.decided_through  # None while it is new
+    member.decided_through = before if known is None else max(known, before)
+    member.next_due_at = None
+
+
+def _finish(
+    desk: Desk, line: MemberLine, members: dict[str, Member], changes: dict[str, Any] | None
+) -> None:
+    """The manager, who may be new himself; then the counts."""
+    member = members[line.email.lower()]
+    manager = members[line.manager_email.lower()] if line.manager_email else None
+    manager_id = manager.id if manager else None
+    if changes is None:
+        member.manager_id = manager_id
+        desk.add(email=member.email)
+        return
+    if member.manager_id != manager_id:
+        member.manager_id = manager_id
+        changes["manager"] = manager.email if manager else None
+    shown = {name: value if value is None else str(value) for name, value in changes.items()}
+    desk.change(bool(changes), email=member.email, **shown)
+
+
+def _no_manager(email: str) -> Both:
+    return Both(
+        f"上司「{email}」が、このファイルにもデータベースにもいません。"
+        "行を足すか、アドレスを直してください。",
+        f'The manager "{email}" is neither in this file nor in the database. '
+        "Add a line, or mend the address.",
+    )
+
+
+_OWN_MANAGER = Both(
+    "本人が自分の上司になっています。空にするか、別の人にしてください。",
+    "It names the member as their own manager. Leave it empty, or name somebody else.",
+)

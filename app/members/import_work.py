@@ -1,0 +1,143 @@
+"""Importing tasks and reports."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from app.members.desk import Desk, assign, differing
+from app.members.lines import ReportLine, TaskLine
+from app.models import Member, Report, Task
+from app.parse import shown
+from app.words import Both
+
+_KEYS_PER_QUERY = 500
+
+
+def run_tasks(desk: Desk, found: Sequence[TaskLine]) -> None:
+    """Writes the tasks; raises ImportRefused before that if anything is wrong."""
+    members = desk.members()
+    seen: dict[str, int] = {}
+    assignees = []
+    for line in found:
+        if line.ref:
+            desk.once(seen, line.ref, line.line, "ref")
+        assignees.append(desk.known(members, line.assignee_email, line.line, "assignee_email"))
+        if line.due_on and line.due_on < line.start_on:
+            desk.warn(line.line, "due_on", _due_before_start(line))
+    desk.stop_on_faults()
+    tasks = {task.ref: task for task in desk.session.scalars(select(Task))}
+    for line, assignee in zip(found, assignees, strict=True):
+        _upsert_task(desk, line, assignee, tasks.get(line.ref))
+    desk.session.flush()
+
+
+def _upsert_task(desk: Desk, line: TaskLine, assignee: Member | None, task: Task | None) -> None:
+    values: dict[str, Any] = {
+        "title": line.title,
+        "assignee_id": assignee.id if assignee else None,
+        "status": line.status,
+        "start_on": line.start_on,
+        "due_on": line.due_on,
+        "report_every": line.report_every,
+    }
+    if task is None:
+        # assigned_on stays empty: the assignee has had it since its start. closed_on too: a task
+        # that comes closed was never open here.
+        desk.session.add(Task(ref=line.ref, **values))
+        desk.add(ref=line.ref)
+        return
+    changes = differing(task, values)
+    if "assignee_id" in changes:
+        changes["assigned_on"] = desk.today if assignee else None
+    if (line.status == "open") != (task.status == "open"):
+        changes["closed_on"] = None if line.status == "open" else desk.today
+    assign(task, changes)
+    desk.change(bool(changes), ref=line.ref, **{name: str(new) for name, new in changes.items()})
+
+
+def run_reports(desk: Desk, found: Sequence[ReportLine]) -> None:
+    """Writes the reports; raises ImportRefused before that if anything is wrong.
+
+    A report counts for its reported_on as it stands; its status closes no task.
+    """
+    members = desk.members()
+    tasks = dict(iter(desk.session.execute(select(Task.ref, Task.id))))
+    seen: dict[str, int] = {}
+    reporters = []
+    for line in found:
+        if line.task_ref and line.reporter_email:
+            desk.once(seen, import_key(line), line.line, "text")
+        if line.task_ref and line.task_ref not in tasks:
+            desk.fault(line.line, "task_ref", _no_task(line.task_ref))
+        reporters.append(desk.known(members, line.reporter_email, line.line, "reporter_email"))
+        if line.reported_on > desk.today:
+            desk.warn(line.line, "reported_on", _IN_FUTURE)
+    desk.stop_on_faults()
+    known = _known_reports(desk, [import_key(line) for line in found])
+    for line, reporter in zip(found, reporters, strict=True):
+        if reporter is not None:
+            _upsert_report(desk, line, tasks[line.task_ref], reporter, known)
+    desk.session.flush()
+
+
+def import_key(line: ReportLine) -> str:
+    """What makes a report the same one when a file is imported again."""
+    parts = [line.task_ref, line.reporter_email.lower(), line.reported_on.isoformat(), line.text]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _known_reports(desk: Desk, keys: Sequence[str]) -> dict[str, Report]:
+    known: dict[str, Report] = {}
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        some = keys[start : start + _KEYS_PER_QUERY]
+        for report in desk.session.scalars(select(Report).where(Report.import_key.in_(some))):
+            known[report.import_key or ""] = report
+    return known
+
+
+def _upsert_report(
+    desk: Desk, line: ReportLine, task_id: int, reporter: Member, known: dict[str, Report]
+) -> None:
+    key = import_key(line)
+    values = {"percent": line.percent, "status": line.status}
+    report = known.get(key)
+    if report is None:
+        desk.session.add(
+            Report(
+                task_id=task_id,
+                reporter_id=reporter.id,
+                counts_for=line.reported_on,
+                text=line.text,
+                import_key=key,
+                created_at=desk.now,
+                **values,
+            )
+        )
+        desk.add(ref=line.task_ref, email=reporter.email, on=line.reported_on.isoformat())
+        return
+    changes = differing(report, values)
+    assign(report, changes)
+    desk.change(bool(changes), ref=line.task_ref, report=report.id, **changes)
+
+
+def _due_before_start(line: TaskLine) -> Both:
+    return Both(
+        f"期限 {line.due_on} が開始日 {line.start_on} より前です。このまま取り込みます。",
+        f"The due date {line.due_on} is before the start, {line.start_on}. It is taken as it is.",
+    )
+
+
+def _no_task(ref: str) -> Both:
+    return Both(
+        f"「{shown(ref)}」というタスクはありません。番号を直すか、先に tasks を取り込んでください。",
+        f'There is no task "{shown(ref)}". Mend the ref, or import the tasks first.',
+    )
+
+
+_IN_FUTURE = Both(
+    "報告日が今日より後です。このまま取り込みます。",
+    "The report is dated after today. It is taken as it is.",
+)

@@ -1,0 +1,103 @@
+"""Importing CSV files: members, tasks, reports, days off. All or nothing, and again and again.
+
+A line is new, changes what is there, or changes nothing; a second run of the same file changes
+nothing. All faults of a file are collected before anything is refused.
+"""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.config import Config
+from app.members import import_days_off, import_members, import_work, lines
+from app.members.desk import Desk
+from app.members.settings import organisation
+from app.members.table import LineFault, read_table
+from app.services import Services
+
+_IMPORT_LOCK = 7_305_516_002  # any fixed number: PostgreSQL's advisory lock of imports
+_PREVIEW = 3  # rows shown so that a person can see whether the names are readable
+
+
+@dataclass
+class ImportResult:
+    """What an import did, or with `dry_run` would do. `missing`: addresses the file left out."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    warnings: list[LineFault] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    encoding: str = "UTF-8"
+    preview: list[list[str]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        warnings = [asdict(one) | {"sentence": one.sentence._asdict()} for one in self.warnings]
+        return asdict(self) | {"warnings": warnings}
+
+
+def import_file(
+    services: Services,
+    what: str,
+    data: bytes,
+    *,
+    now: datetime,
+    dry_run: bool = False,
+    overwrite_settings: bool = False,
+    who: str = "import",
+) -> ImportResult:
+    """Imports one CSV file in one transaction; `what`: a key of lines.HEADERS.
+
+    `dry_run` does the same and takes it back. Raises ImportRefused with all faults.
+    """
+    transaction = services.db.read if dry_run else services.db.write
+    with transaction() as session:
+        return import_into(
+            session,
+            services.config,
+            what,
+            data,
+            now=now,
+            overwrite_settings=overwrite_settings,
+            who=who,
+        )
+
+
+def import_into(
+    session: Session,
+    config: Config,
+    what: str,
+    data: bytes,
+    *,
+    now: datetime,
+    overwrite_settings: bool = False,
+    who: str = "import",
+) -> ImportResult:
+    """`import_file` within a transaction of the caller's, who undoes it on ImportRefused."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
+        session.execute(text(f"SELECT pg_advisory_xact_lock({_IMPORT_LOCK})"))
+    table = read_table(data, lines.HEADERS[what])
+    desk = Desk(
+        session=session,
+        organisation=organisation(session, config),
+        now=now,
+        who=who,
+        faults=table.faults,
+        overwrite_settings=overwrite_settings,
+    )
+    if what == "members":
+        local = config.rehearsal_allowed
+        import_members.run(desk, lines.members(table, allow_localhost=local))
+    elif what == "tasks":
+        import_work.run_tasks(desk, lines.tasks(table))
+    elif what == "reports":
+        import_work.run_reports(desk, lines.reports(table))
+    else:
+        import_days_off.run(desk, lines.days_off(table))
+    desk.write_audit(what)
+    preview = [list(row.cells.values()) for row in table.rows[:_PREVIEW]]
+    return ImportResult(*desk.counts, desk.warnings, desk.missing, table.encoding, preview)

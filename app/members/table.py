@@ -1,0 +1,212 @@
+"""QUIET. A CSV file as bytes -> rows with their line numbers, or the faults of the whole file.
+
+Read: UTF-8 with or without BOM, else cp932 (what Japanese Excel writes). Everything else is
+refused with advice: a wrong guess would store unreadable names. Cells stay the text they are,
+`=cmd()` included; `export_cell` makes them harmless on the way out to a spreadsheet.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.words import Both
+
+MAX_BYTES = 100_000_000  # more is no team, and would be read into memory at once
+_BOMS = (
+    (b"\xff\xfe\x00\x00", "UTF-32"),
+    (b"\x00\x00\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
+_HALF_WIDTH_KANA = re.compile("[\uff61-\uff9f]")
+# cp932 lets bytes through that no Japanese text holds: C1 controls, private-use letters.
+_NOT_CP932 = re.compile("[\x80-\xa0\ue000-\uf8ff]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
+
+
+@dataclass(frozen=True, slots=True)
+class LineFault:
+    """What is wrong with one cell, and how to mend it. Line 1 is the header; 0: the whole file."""
+
+    line: int
+    column: str
+    sentence: Both
+
+
+class ImportRefused(Exception):
+    """Nothing was written; `faults` lists everything that is wrong with the file."""
+
+    def __init__(self, faults: Sequence[LineFault]) -> None:
+        super().__init__("; ".join(f"{one.line} {one.column} {one.sentence}" for one in faults))
+        self.faults = list(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record: the line on which it begins, and its cells by column, blanks cut off."""
+
+    line: int
+    cells: dict[str, str]
+
+
+@dataclass
+class Table:
+    """A file's records, those that could be read; `faults` are the lines that could not."""
+
+    encoding: str
+    rows: list[Row] = field(default_factory=list)
+    faults: list[LineFault] = field(default_factory=list)
+
+
+def read_table(data: bytes, header: Sequence[str]) -> Table:
+    """The rows of a comma-separated file whose columns are `header`, in any order.
+
+    Lines of the wrong length end up in `faults`. Raises ImportRefused for a file that cannot
+    be read at all: its encoding, its delimiter, its header.
+    """
+    text, encoding = _decode(data)
+    table = Table(encoding)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    columns: list[str] | None = None
+    line = 1
+    try:
+        for record in reader:
+            if columns is None:
+                columns = _columns(record, header)
+            elif any(record):
+                _add(table, line, columns, record)
+            line = reader.line_num + 1
+    except csv.Error:
+        table.faults.append(LineFault(line, "", _BROKEN_QUOTES))
+    if columns is None:
+        raise _whole_file(_EMPTY)
+    return table
+
+
+def export_cell(value: object) -> str:
+    """`value` for a CSV that a spreadsheet may open: what would be a formula gets a quote before.
+
+    Source: OWASP ASVS 5.0, 1.2.10.
+    """
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _add(table: Table, line: int, columns: list[str], record: list[str]) -> None:
+    if len(record) == len(columns):
+        cells = {name: cell.strip(" \u3000") for name, cell in zip(columns, record, strict=True)}
+        table.rows.append(Row(line, cells))
+        return
+    sentence = Both(
+        f"列が{len(record)}個あります。{len(columns)}個にしてください"
+        '(コンマを含む値は "…" で囲みます)。',
+        f"It has {len(record)} cells; make it {len(columns)} "
+        '(put a value that holds a comma in "…").',
+    )
+    table.faults.append(LineFault(line, "", sentence))
+
+
+def _columns(record: list[str], header: Sequence[str]) -> list[str]:
+    found = [name.strip().lower() for name in record]
+    if sorted(found) == sorted(header):
+        return found
+    why = _header_fault(found, header)
+    expected = ",".join(header)
+    raise ImportRefused(
+        [
+            LineFault(
+                1,
+                "",
+                Both(
+                    f"{why.ja}1行目は次のとおりにしてください(順番は自由です): {expected}",
+                    f"{why.en} The first line must be (in any order): {expected}",
+                ),
+            )
+        ]
+    )
+
+
+def _header_fault(found: list[str], header: Sequence[str]) -> Both:
+    if len(found) == 1 and any(sign in found[0] for sign in ";\t"):
+        return Both(
+            "区切り文字がコンマではありません(; やタブは使えません)。",
+            "The cells are not separated by commas (; and TAB are not taken).",
+        )
+    twice = sorted({name for name in found if name and found.count(name) > 1})
+    missing = [name for name in header if name not in found]
+    unknown = [name or "(空)" for name in found if name not in header]
+    parts = [
+        Both(f"重複した列: {', '.join(twice)}。", f"Columns given twice: {', '.join(twice)}."),
+        Both(f"足りない列: {', '.join(missing)}。", f"Missing columns: {', '.join(missing)}."),
+        Both(f"知らない列: {', '.join(unknown)}。", f"Unknown columns: {', '.join(unknown)}."),
+    ]
+    said = [part for part, names in zip(parts, (twice, missing, unknown), strict=True) if names]
+    return Both("".join(part.ja for part in said), " ".join(part.en for part in said))
+
+
+# --- bytes -> text ----------------------------------------------------------------------------
+
+
+def _decode(data: bytes) -> tuple[str, str]:
+    """The text and the name of its encoding. UTF-8 first: its bytes often decode as cp932 too."""
+    if not data.strip(b"\xef\xbb\xbf \r\n\t"):
+        raise _whole_file(_EMPTY)
+    if len(data) > MAX_BYTES:
+        raise _whole_file(_TOO_BIG)
+    for bom, name in _BOMS:
+        if data.startswith(bom):
+            raise _wrong_encoding(name)
+    if b"\0" in data:
+        raise _wrong_encoding("UTF-16")
+    try:
+        return data.decode("utf-8-sig"), "UTF-8"
+    except UnicodeDecodeError:
+        return _decode_japanese(data), "cp932"
+
+
+def _decode_japanese(data: bytes) -> str:
+    text = _try(data, "cp932")
+    # Kanji in EUC-JP are half-width katakana in cp932; real cp932 text does not decode as EUC-JP.
+    mojibake = text is None or _HALF_WIDTH_KANA.search(text)
+    if mojibake and _try(data, "euc_jp") is not None:
+        raise _wrong_encoding("EUC-JP")
+    if text is None or _NOT_CP932.search(text):
+        raise _wrong_encoding(None)
+    return text
+
+
+def _try(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _wrong_encoding(name: str | None) -> ImportRefused:
+    ja = f"文字コードが {name} のようです" if name else "文字コードを判別できません"
+    en = f"The encoding seems to be {name}" if name else "The encoding is not known"
+    return _whole_file(
+        Both(
+            f"{ja}。UTF-8 か cp932(Shift_JIS)で保存し直してください。"
+            "Excel では「名前を付けて保存」の「CSV UTF-8(コンマ区切り)」を選びます。",
+            f"{en}. Save the file as UTF-8 or cp932 (Shift_JIS); "
+            'in Excel choose "CSV UTF-8 (comma delimited)" under "Save as".',
+        )
+    )
+
+
+def _whole_file(sentence: Both) -> ImportRefused:
+    return ImportRefused([LineFault(0, "", sentence)])
+
+
+_EMPTY = Both("ファイルが空です。", "The file is empty.")
+_TOO_BIG = Both(
+    "ファイルが大きすぎます(100 MB まで)。分けて取り込んでください。",
+    "The file is too large (at most 100 MB). Import it in parts.",
+)
+_BROKEN_QUOTES = Both(
+    '引用符 " の対応が崩れているか、長すぎる値があります。ここから先は読めません。',
+    'The quotes " do not match, or a value is too long. Nothing can be read from here on.',
+)

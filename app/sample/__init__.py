@@ -1,0 +1,101 @@
+"""The sample team: what `make run` shows on its first start. Its people do not exist."""
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.members.imports import import_into
+from app.members.lines import HEADERS
+from app.models import Member, Setting
+from app.services import Services
+from app.workdays import Company, Span, move_by_workdays, workday_on_or_after
+
+ANCHOR = date(2026, 11, 24)  # the day of the sample that becomes D
+SAMPLE_DAY = "sample_day"  # settings key: D, once the sample was loaded
+_WHO = "sample load"
+_FILES = {
+    "days-off": "days_off.csv",
+    "members": "members.csv",
+    "tasks": "tasks.csv",
+    "reports": "reports.csv",
+}
+_DATES = {
+    "tasks": ("start_on", "due_on"),
+    "reports": ("reported_on",),
+    "days-off": ("first_day", "last_day"),
+}
+_ORDER = ("members", "tasks", "reports", "days-off")
+
+Line = dict[str, str]
+
+
+def load(services: Services, now: datetime) -> date | None:
+    """Loads the sample team; returns D: today (APP_TIMEZONE), or the next workday of its company.
+
+    Tasks, reports and leave are moved by workdays so that ANCHOR is D. Where the sample was
+    loaded before, returns its D and changes nothing; where there are other members, None.
+    """
+    files = {what: _read(name) for what, name in _FILES.items()}
+    company = Company(frozenset({5, 6}), closures=tuple(_closures(files["days-off"])))
+    today = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
+    day = workday_on_or_after(company, today)
+    with services.db.write() as session:
+        loaded = session.get(Setting, SAMPLE_DAY)
+        if loaded is not None:
+            return date.fromisoformat(loaded.value)
+        if session.scalar(select(Member.id).limit(1)) is not None:
+            return None
+        _load(
+            session, services, files, now, lambda one: move_by_workdays(company, one, ANCHOR, day)
+        )
+        session.add(Setting(key=SAMPLE_DAY, value=day.isoformat(), changed_by=_WHO, changed_at=now))
+    return day
+
+
+def _load(
+    session: Session,
+    services: Services,
+    files: dict[str, list[Line]],
+    now: datetime,
+    move: Callable[[date], date],
+) -> None:
+    for what in _ORDER:
+        moved = [_moved(line, _DATES.get(what, ()), move) for line in files[what]]
+        data = _as_csv(what, moved)
+        import_into(session, services.config, what, data, now=now, who=_WHO)
+
+
+def _read(name: str) -> list[Line]:
+    text = (Path(__file__).parent / name).read_text("utf-8")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def _closures(lines: list[Line]) -> list[Span]:
+    return [
+        Span(date.fromisoformat(line["first_day"]), date.fromisoformat(line["last_day"]))
+        for line in lines
+        if line["scope"] == "company"
+    ]
+
+
+def _moved(line: Line, columns: tuple[str, ...], move: Callable[[date], date]) -> Line:
+    if line.get("scope") == "company":
+        return line
+    dates = {
+        name: move(date.fromisoformat(line[name])).isoformat() for name in columns if line[name]
+    }
+    return line | dates
+
+
+def _as_csv(what: str, lines: list[Line]) -> bytes:
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, HEADERS[what])
+    writer.writeheader()
+    writer.writerows(lines)
+    return file.getvalue().encode()

@@ -1,0 +1,588 @@
+"""The command line: the real program, its exit codes, its words, its refusals."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from sqlalchemy import select, update
+
+from app import clock
+from app.cli import main
+from app.db import Database
+from app.members.lines import HEADERS
+from app.models import Audit, Member, OutboxMail
+from tests import servers
+from tests.conftest import People, suzuki, task
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND = [sys.executable, "-m", "app.cli"]
+# Long before the hour of a reminder nobody waits: 2026-11-24 12:00 in Tokyo.
+NOON = "2026-11-24T12:00:00+09:00"
+LATER = "2026-11-24T12:10:00+09:00"
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@dataclass
+class Ran:
+    """What one run of the program left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The output as JSON."""
+        return json.loads(self.out)
+
+
+class Terminal:
+    """Runs `task-progress` in a folder of its own with the settings of the test."""
+
+    def __init__(
+        self,
+        environ: dict[str, str],
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        self.settings = environ
+        self.folder = folder
+        self.monkeypatch = monkeypatch
+        self.capsys = capsys
+
+    def run(self, *arguments: str, **environ: str) -> Ran:
+        """In this process, for speed; nobody can be asked."""
+        self.capsys.readouterr()
+        with self.monkeypatch.context() as patch:
+            for name, value in (self.settings | environ).items():
+                patch.setenv(name, value)
+            patch.chdir(self.folder)
+            try:
+                code = main(arguments)
+            except SystemExit as error:  # the settings are refused
+                code = int(str(error.code))
+            finally:
+                clock.shift(0)
+        out, err = self.capsys.readouterr()
+        assert "Traceback" not in err
+        return Ran(code, out, err)
+
+    def start(
+        self, *arguments: str, before: tuple[str, ...] = (), **options: Any
+    ) -> subprocess.Popen[str]:
+        """The real program; leaves it running. `before`: a command that starts it."""
+        return subprocess.Popen(
+            [*before, *COMMAND, *arguments],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+            | self.settings
+            | options.pop("environ", {}),
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
+
+    def program(self, *arguments: str, **options: Any) -> Ran:
+        """The real program, from start to end."""
+        with self.start(*arguments, **options) as process:
+            out, err = process.communicate(timeout=60)
+        assert "Traceback" not in err
+        return Ran(process.returncode, out, err)
+
+    def asked(self, *arguments: str, answer: str) -> Ran:
+        """The real program at a terminal, and somebody who answers."""
+        ours, theirs = pty.openpty()
+        os.write(ours, f"{answer}\n".encode())
+        ran = self.program(*arguments, stdin=theirs)
+        os.close(theirs)
+        os.close(ours)
+        return ran
+
+
+@pytest.fixture
+def tp(
+    environ: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Terminal:
+    return Terminal(environ, tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Terminal:
+    """A folder without any settings."""
+    return Terminal({}, tmp_path, monkeypatch, capsys)
+
+
+@dataclass
+class Inbox:
+    """A real SMTP server; it takes `slow` seconds to answer the final dot."""
+
+    mails: list[str] = field(default_factory=list)
+    slow: float = 0.0
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd calls it so
+        """aiosmtpd's hook."""
+        self.mails.append(envelope.rcpt_tos[0])
+        time.sleep(self.slow)  # noqa: ASYNC251 - one mail at a time is what is wanted
+        return "250 OK"
+
+
+@pytest.fixture
+def inbox(environ: dict[str, str]) -> Iterator[Inbox]:
+    handler = Inbox()
+    controller = Controller(handler, hostname="127.0.0.1", port=servers.free_port())
+    controller.start()
+    environ["SMTP_PORT"] = str(controller.port)
+    yield handler
+    controller.stop()
+
+
+def many_members(db: Database, number: int) -> None:
+    """That many members, each with one task to report on."""
+    with db.write() as session:
+        people = [suzuki() for _ in range(number)]
+        for n, one in enumerate(people):
+            one.email = f"m{n}@example.jp"
+        session.add_all(people)
+        session.flush()
+        session.add_all([task(f"T-{n}", one) for n, one in enumerate(people)])
+
+
+@pytest.fixture
+def unreported(db: Database, team: People) -> People:
+    """鈴木さん has not reported on T-1; the others have no task."""
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki))
+    return team
+
+
+# --- wrong usage -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["remid"], ["remid", "remind"]),
+        (["outbox", "lst"], ["list"]),
+        (["remind", "--al"], ["--all"]),
+        (["why"], ["EMAIL"]),
+        (["simulate"], ["--from"]),
+        (["simulate", "--from", "tomorrow"], ["tomorrow", "2026-11-24"]),
+        (["simulate", "--from", "2026-11-31"], ["2026-11-31"]),
+        (["simulate", "--from"], ["--from"]),
+        (["outbox", "show", "x"], ["ID"]),
+        (["outbox", "list", "--state", "redy"], ["ready"]),
+        (["import", "member", "x.csv"], ["members"]),
+        (["tick", "--now", "noon"], ["2026-11-24T09:00:00+09:00"]),
+        (["run", "--port", "99999"], ["65535"]),
+        (["status", "extra"], ["extra"]),
+    ],
+)
+def test_wrong_usage_is_told_with_usage_and_the_nearest_right_one(
+    anywhere: Terminal, arguments: list[str], words: list[str]
+) -> None:
+    ran = anywhere.run(*arguments)
+    assert ran.code == 2
+    assert ran.out == ""
+    usage, *sentences = ran.err.splitlines()
+    assert usage.startswith("使い方: task-progress")
+    assert len(sentences) == 2, "one Japanese, one English"
+    assert all(word in ran.err for word in words)
+
+
+def test_nothing_at_all_shows_the_help_and_is_wrong_usage(anywhere: Terminal) -> None:
+    ran = anywhere.run()
+    assert ran.code == 2
+    assert "remind" in ran.err
+
+
+@pytest.mark.parametrize("command", [[], ["remind"], ["outbox"], ["import"], ["run"]])
+def test_every_command_has_help(anywhere: Terminal, command: list[str]) -> None:
+    ran = anywhere.run(*command, "--help")
+    assert ran.code == 0
+    assert "オプション:" in ran.out
+
+
+def test_help_is_in_the_language_of_the_shell_and_japanese_where_it_names_none(
+    anywhere: Terminal,
+) -> None:
+    english = anywhere.program("remind", "--help", environ={"LANG": "en_US.UTF-8"})
+    assert "Options:" in english.out
+    assert english.out.isascii()
+    assert "オプション:" in anywhere.program("remind", "--help", environ={"LC_ALL": "C"}).out
+
+
+def test_bad_settings_stop_every_command_by_name(anywhere: Terminal) -> None:
+    ran = anywhere.run("status", SMTP_PORT="abc", APP_TIMEZONE="JST")
+    assert ran.code == 2
+    assert "SMTP_PORT" in ran.err
+    assert "Asia/Tokyo" in ran.err
+
+
+def test_remind_wants_to_know_whom(anywhere: Terminal) -> None:
+    assert anywhere.run("remind").code == 2
+    assert anywhere.run("remind", "--all", "--user", "a@example.jp").code == 2
+
+
+@on_sqlite
+def test_rehearsals_are_refused_where_mail_could_reach_somebody(tp: Terminal) -> None:
+    for arguments in (["tick", "--now", NOON], ["remind", "--all", "--date", "2026-11-24"]):
+        ran = tp.run(*arguments, SMTP_HOST="smtp.example.jp")
+        assert ran.code == 2
+        assert "127.0.0.1" in ran.err
+
+
+# --- the database is not there -----------------------------------------------------------------------
+
+
+def test_a_database_without_its_schema_names_the_command_to_run(
+    anywhere: Terminal, tmp_path: Path
+) -> None:
+    assert anywhere.run("status").code == 2
+    ran = anywhere.run("status")
+    assert "task-progress db upgrade" in ran.err
+    assert anywhere.run("db", "upgrade").code == 0
+    assert anywhere.run("db", "upgrade").code == 0
+    assert anywhere.run("status").code == 0
+
+
+def test_a_server_that_does_not_answer_is_told_without_its_password(anywhere: Terminal) -> None:
+    url = f"postgresql://me:hush@127.0.0.1:{servers.free_port()}/x"
+    ran = anywhere.run("status", DATABASE_URL=url)
+    assert ran.code == 1
+    assert "DATABASE_URL" in ran.err
+    assert "hush" not in ran.err
+
+
+@on_sqlite
+def test_a_database_in_a_read_only_folder_is_told_with_its_path_from_here(
+    tp: Terminal, tmp_path: Path, database_url: str
+) -> None:
+    # Root may write anywhere, except in a user namespace.
+    as_somebody = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+    before = as_somebody if os.geteuid() == 0 else ()
+    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this root has no user namespaces")
+    (tmp_path / "task-progress.sqlite3").chmod(0o444)
+    tmp_path.chmod(0o555)
+    ran = tp.program("pause", before=before)
+    tmp_path.chmod(0o755)
+    assert ran.code == 1
+    assert ran.err.startswith("task-progress.sqlite3: 開けないか、書き込めません")
+
+
+# --- import --------------------------------------------------------------------------------------------
+
+
+def members_csv(*lines: str) -> str:
+    return "\n".join([",".join(HEADERS["members"]), *lines, ""])
+
+
+GOOD = "a@example.jp,佐藤 花子,,,,,,,,,,,"
+
+
+@on_sqlite
+def test_every_faulty_line_of_an_import_is_told_with_its_number(
+    tp: Terminal, tmp_path: Path
+) -> None:
+    bad = members_csv(GOOD, "b,x,,,,,JST,,,,,,", "c@example.jp,x,boss,,,,,,,,,,")
+    (tmp_path / "m.csv").write_text(bad)
+    ran = tp.run("import", "members", "m.csv")
+    assert ran.code == 1
+    for word in ("3行目 email", "3行目 timezone", "4行目 role", "line 4 role"):
+        assert word in ran.err
+    (tmp_path / "m.csv").write_text(members_csv(GOOD))
+    assert tp.run("import", "members", "m.csv", "--json").json["added"] == 1, "nothing was written"
+
+
+@on_sqlite
+def test_a_dry_run_shows_what_it_read_and_writes_nothing(
+    tp: Terminal, tmp_path: Path, db: Database
+) -> None:
+    (tmp_path / "m.csv").write_bytes(members_csv(GOOD).encode("cp932"))
+    ran = tp.run("import", "members", "m.csv", "--dry-run")
+    assert ran.code == 0
+    assert "追加 1" in ran.out
+    assert "cp932" in ran.err
+    assert "佐藤 花子" in ran.err
+    with db.read() as session:
+        assert session.scalars(select(Member)).all() == []
+
+
+@on_sqlite
+def test_a_guessed_encoding_is_shown_to_whoever_sits_there(
+    tp: Terminal, tmp_path: Path, db: Database
+) -> None:
+    (tmp_path / "m.csv").write_bytes(members_csv(GOOD).encode("cp932"))
+    refused = tp.asked("import", "members", "m.csv", answer="n")
+    assert refused.code == 1
+    assert "佐藤 花子" in refused.err
+    with db.read() as session:
+        assert session.scalars(select(Member)).all() == []
+    assert tp.asked("import", "members", "m.csv", answer="y").code == 0
+    with db.read() as session:
+        assert session.scalars(select(Member.name)).one() == "佐藤 花子"
+        assert session.scalars(select(Audit.who)).one().startswith("cli:")
+
+
+def test_a_file_that_is_not_there_is_told(anywhere: Terminal) -> None:
+    ran = anywhere.run("import", "members", "nowhere.csv")
+    assert (ran.code, ran.err.splitlines()[0]) == (1, "nowhere.csv がありません。")
+
+
+@on_sqlite
+def test_the_sample_team_says_its_day_last(tp: Terminal) -> None:
+    ran = tp.run("sample", "load")
+    assert ran.code == 0
+    assert date.fromisoformat(ran.out.split()[-1])
+    assert tp.run("sample", "load").out == ran.out
+
+
+@on_sqlite
+def test_the_sample_team_is_refused_among_real_members(tp: Terminal, team: People) -> None:
+    assert tp.run("sample", "load").code == 1
+
+
+# --- mails ---------------------------------------------------------------------------------------------
+
+
+def test_simulate_names_everybody_with_verdict_and_reason(tp: Terminal, unreported: People) -> None:
+    found = tp.run("simulate", "--from", "2026-11-23", "--to", "2026-11-24", "--json").json
+    assert [
+        (one["email"][:6], one["local_date"], one["verdict"], one["reason"]) for one in found
+    ] == [
+        ("sato.h", "2026-11-23", "skip", "holiday"),
+        ("suzuki", "2026-11-23", "skip", "holiday"),
+        ("tanaka", "2026-11-23", "skip", "holiday"),
+        ("sato.h", "2026-11-24", "skip", "nothing_unreported"),
+        ("suzuki", "2026-11-24", "send", None),
+        ("tanaka", "2026-11-24", "skip", "nothing_unreported"),
+    ]
+    assert found[4]["at"] == "2026-11-24T09:00:00+09:00"
+    assert found[4]["tasks"] == ["T-1"]
+    table = tp.run("simulate", "--from", "2026-11-24").out
+    assert "未報告のタスクがありません" in table
+
+
+@on_sqlite
+def test_simulate_backwards_is_wrong_usage(tp: Terminal) -> None:
+    assert tp.run("simulate", "--from", "2026-11-24", "--to", "2026-11-23").code == 2
+
+
+@on_sqlite
+def test_tables_line_up_by_what_a_terminal_shows(tp: Terminal, unreported: People) -> None:
+    rows = tp.run("simulate", "--from", "2026-11-24").out.splitlines()
+    assert rows[0].startswith("日付        宛先")
+    assert rows[1].startswith("2026-11-24  sato.hanako@example.jp    送らない")
+
+
+@on_sqlite
+@pytest.mark.parametrize("command", ["remind", "why", "simulate"])
+def test_a_member_who_does_not_exist_is_told_with_the_nearest(
+    tp: Terminal, team: People, command: str
+) -> None:
+    address = "suzuki.ichro@example.jp"
+    given = {
+        "remind": ["--user", address],
+        "why": [address],
+        "simulate": ["--from", "2026-11-24", "--user", address],
+    }
+    ran = tp.run(command, *given[command])
+    assert ran.code == 1
+    assert team.suzuki.email in ran.err
+
+
+def test_a_tick_decides_and_sends_and_the_next_one_has_nothing_to_do(
+    tp: Terminal, unreported: People, inbox: Inbox
+) -> None:
+    assert "送信 1通" in tp.run("tick", "--now", NOON).out
+    assert inbox.mails == [unreported.suzuki.email]
+    assert "対象 0通" in tp.run("tick", "--now", LATER).out
+    assert len(inbox.mails) == 1
+    why = tp.run("why", unreported.suzuki.email, "--date", "2026-11-24")
+    assert "メールサーバーが受け付けました" in why.out
+    facts = tp.run("why", unreported.suzuki.email, "--date", "2026-11-24", "--json").json
+    assert facts["verdict"] == "send"
+
+
+def test_two_ticks_at_once_both_succeed_and_send_one_copy(
+    tp: Terminal, unreported: People, inbox: Inbox
+) -> None:
+    both = [tp.start("tick", "--now", NOON) for _ in range(2)]
+    for one in both:
+        _, err = one.communicate(timeout=60)
+        assert (one.returncode, "Traceback" in err) == (0, False)
+    assert inbox.mails == [unreported.suzuki.email]
+
+
+@on_sqlite
+def test_ctrl_c_finishes_the_mail_on_its_way_and_says_what_is_left(
+    tp: Terminal, db: Database, inbox: Inbox
+) -> None:
+    many_members(db, 5)
+    inbox.slow = 1.0
+    process = tp.start("tick", "--now", NOON)
+    servers.wait_until(lambda: inbox.mails, "the first mail")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "済み 1通、残り 4通" in err
+    with db.read() as session:
+        states = sorted(session.scalars(select(OutboxMail.state)))
+    assert states == ["accepted", *["ready"] * 4]
+    inbox.slow = 0.0
+    assert "送信 4通" in tp.run("tick", "--now", LATER).out
+    assert len(set(inbox.mails)) == len(inbox.mails) == 5
+
+
+@on_sqlite
+def test_remind_of_more_than_fifty_wants_a_word(tp: Terminal, db: Database) -> None:
+    many_members(db, 51)
+    order = ("remind", "--all", "--date", "2026-11-24")
+    refused = tp.run(*order)
+    assert refused.code == 1
+    assert "51" in refused.err
+    assert "--yes" in refused.err
+    assert tp.asked(*order, answer="n").code == 1
+    with db.read() as session:
+        assert session.scalars(select(OutboxMail)).all() == []
+    assert tp.asked(*order, answer="y").code == 0
+    with db.read() as session:
+        mails = session.scalars(select(OutboxMail)).all()
+    assert len(mails) == 51
+    assert {one.held for one in mails} == {None}
+
+
+@on_sqlite
+def test_remind_with_a_closed_stdin_is_refused_like_any_other(tp: Terminal, db: Database) -> None:
+    many_members(db, 51)
+    closed = ("sh", "-c", '"$@" <&-', "sh")
+    ran = tp.program("remind", "--all", "--date", "2026-11-24", before=closed)
+    assert ran.code == 1
+    assert "--yes" in ran.err
+
+
+def test_remind_shows_each_decision_and_an_existing_one_stands(
+    tp: Terminal, unreported: People
+) -> None:
+    order = ("remind", "--all", "--date", "2026-11-24")
+    first = tp.run(*order, "--json").json
+    assert [(one["verdict"], one["existing"]) for one in first] == [
+        ("skip", False),
+        ("send", False),
+        ("skip", False),
+    ]
+    again = tp.run(*order)
+    assert "決定済み" in again.out
+    assert "新しく送るメール: 0通" in again.out
+
+
+@on_sqlite
+def test_a_reader_that_goes_away_is_no_error_worth_words(tp: Terminal, db: Database) -> None:
+    many_members(db, 50)
+    nobody_reads = ("sh", "-c", '"$@" | true', "sh")
+    ran = tp.program("simulate", "--from", "2026-11-24", "--json", before=nobody_reads)
+    assert (ran.code, ran.err) == (0, "")
+
+
+# --- the outbox --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one_mail(tp: Terminal, unreported: People, inbox: Inbox, db: Database) -> str:
+    """The number of a mail to 鈴木さん, accepted."""
+    assert tp.run("tick", "--now", NOON).code == 0
+    with db.read() as session:
+        return str(session.scalars(select(OutboxMail.id)).one())
+
+
+@on_sqlite
+def test_the_outbox_is_listed_shown_and_exported(tp: Terminal, one_mail: str) -> None:
+    (row,) = tp.run("outbox", "list", "--state", "accepted", "--json").json
+    assert list(row) == [
+        "id", "kind", "email", "local_date", "state", "reason", "attempts", "message_id",
+        "not_before", "accepted_at", "response",
+    ]  # fmt: skip
+    assert tp.run("outbox", "list", "--user", "nobody@example.jp", "--json").json == []
+    assert "suzuki.ichiro@example.jp" in tp.run("outbox", "list", "--date", "2026-11-24").out
+    assert "Message-ID" in tp.run("outbox", "show", one_mail).out
+    assert tp.run("outbox", "show", one_mail, "--json").json["tasks"] == ["T-1"]
+    assert tp.run("outbox", "show", "99999").code == 1
+
+
+@on_sqlite
+def test_an_export_holds_no_formulas(tp: Terminal, one_mail: str, db: Database) -> None:
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(response="=cmd()"))
+    header, row = tp.run("outbox", "export").out.splitlines()
+    assert header.startswith("id,kind,email,")
+    assert row.endswith(",'=cmd()")
+
+
+@on_sqlite
+def test_sending_an_accepted_mail_again_asks_and_shows_the_copies_so_far(
+    tp: Terminal, one_mail: str, db: Database
+) -> None:
+    refused = tp.run("outbox", "resend", one_mail)
+    assert refused.code == 1
+    assert f"1通出ています(メール {one_mail})" in refused.err
+    assert tp.asked("outbox", "resend", one_mail, answer="n").code == 1
+    assert tp.asked("outbox", "resend", one_mail, answer="y").code == 0
+    assert tp.run("outbox", "resend", one_mail, "--yes").code == 0
+    with db.read() as session:
+        mails = session.scalars(select(OutboxMail).order_by(OutboxMail.id)).all()
+        audits = session.scalars(select(Audit.who).where(Audit.what == "outbox.resend")).all()
+    assert [(one.n, one.resend_of) for one in mails] == [
+        (0, None),
+        (1, int(one_mail)),
+        (2, int(one_mail)),
+    ]
+    assert [who.startswith("cli:") for who in audits] == [True, True]
+
+
+@on_sqlite
+def test_only_a_waiting_mail_can_be_cancelled(
+    tp: Terminal, unreported: People, db: Database
+) -> None:
+    tp.run("remind", "--all", "--date", "2026-11-24")
+    with db.read() as session:
+        mail = str(session.scalars(select(OutboxMail.id)).one())
+    assert tp.run("outbox", "cancel", mail).code == 0
+    ran = tp.run("outbox", "cancel", mail)
+    assert ran.code == 1
+    assert "cancelled" in ran.err
+    assert tp.run("outbox", "cancel", "7").code == 1
+
+
+# --- the one word -----------------------------------------------------------------------------------------
+
+
+def test_pause_stops_all_sending_and_resume_starts_it(
+    tp: Terminal, unreported: People, inbox: Inbox
+) -> None:
+    assert tp.run("pause").code == 0
+    assert tp.run("status", "--json").json["paused"] is True
+    assert "■" in tp.run("status").out.splitlines()[0]
+    tp.run("tick", "--now", NOON)
+    assert inbox.mails == []
+    assert tp.run("resume").code == 0
+    tp.run("tick", "--now", LATER)
+    assert inbox.mails == [unreported.suzuki.email]
