@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal
 
@@ -53,12 +53,15 @@ class TaskDetail:
 
     task: Task
     report: Report | None
-    reporter: str | None  # the name of whoever reported, when it was somebody else
+    reporter: str | None  # the name of whoever reported
+
+    def seen_by(self, member_id: int) -> "TaskDetail":
+        """The same, naming the reporter only when it was somebody else than this member."""
+        own = self.report is None or self.report.reporter_id == member_id
+        return replace(self, reporter=None) if own else self
 
 
-def details(
-    session: Session, refs: Iterable[str], on: date, reader_id: int
-) -> dict[str, TaskDetail]:
+def details(session: Session, refs: Iterable[str], on: date) -> dict[str, TaskDetail]:
     """The tasks by ref, each with its last report that counts for `on` or before."""
     tasks = list(session.scalars(select(Task).where(Task.ref.in_(list(refs)))))
     place = func.row_number().over(
@@ -76,12 +79,7 @@ def details(
         .where(ranked.c.place == 1)
     )
     last = {report.task_id: (report, name) for report, name in rows}
-    found: dict[str, TaskDetail] = {}
-    for task in tasks:
-        report, name = last.get(task.id, (None, None))
-        by_other = report is not None and report.reporter_id != reader_id
-        found[task.ref] = TaskDetail(task, report, name if by_other else None)
-    return found
+    return {task.ref: TaskDetail(task, *last.get(task.id, (None, None))) for task in tasks}
 
 
 class NotYours(Exception):
@@ -258,7 +256,8 @@ def _theirs(
 ) -> list[TaskDetail]:
     """Those of the tasks that are the reader's, in the order in which letters name them."""
     silence = {ref: place for place, ref in enumerate(late)}
-    found = details(session, refs, on, reader.member.id).values()
+    known = details(session, refs, on).values()
+    found = [one.seen_by(reader.member.id) for one in known]
     return sorted(
         (one for one in found if one.task.assignee_id == reader.member.id),
         key=lambda one: (

@@ -8,6 +8,7 @@ from app.config import Config
 from app.db import Database
 from app.util import crash
 from app.util.once import Once
+from app.util.rate import Rate
 
 Publish = Callable[[Sequence[int]], None]
 
@@ -20,6 +21,7 @@ class Services:
     db: Database
     once: Once
     links: Links
+    rate: Rate
     publish: Publish  # outbox ids -> queue `mail`; never raises, losing ids costs latency only
 
 
@@ -35,6 +37,7 @@ def make(config: Config, publish: Publish = _publish_nothing) -> Services:
         db=Database(config.database_url),
         once=Once(guard_url(config)),
         links=Links(config),
+        rate=Rate(config.smtp_rate_per_minute, guard_url(config)),
         publish=publish,
     )
 

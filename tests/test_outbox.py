@@ -98,7 +98,9 @@ def test_a_due_mail_is_accepted_and_the_answer_recorded(
     received = message_from_bytes(smtp.mails[0].data, policy=policy.default)
     assert received["To"].addresses[0].addr_spec == "suzuki.ichiro@example.jp"
     assert received["Message-ID"] == mail.message_id
-    assert "タスク T-1" in received.get_body(("plain",)).get_content()
+    body = received.get_body(("plain",))
+    assert body is not None
+    assert "タスク T-1" in body.get_content()
     assert mail.subject == received["Subject"]
     assert mail.task_refs == ["T-1"]
 

@@ -1,10 +1,9 @@
 """`tick`: decide and send what is due, in this process."""
 
 import signal
-from collections.abc import Iterator, Sequence
 from datetime import datetime
 from types import FrameType
-from typing import Any, overload
+from typing import Any
 
 import click
 
@@ -32,10 +31,10 @@ def tick(shell: Shell, now: datetime | None) -> None:
     ids = outbox.sweep(services, clock.now())
     if now is None:
         status.sign_of_life(services, status.TICK, clock.now())
-    with _Queue(ids) as queue:
-        accepted = outbox.deliver(services, queue, clock.now) if ids else 0
-    if queue.stopped:
-        raise interrupted(accepted, len(ids) - queue.begun)
+    with _Patience() as patience:
+        accepted = outbox.deliver(services, ids, clock.now, lambda: patience.over)
+    if patience.over:
+        raise interrupted(accepted, len(ids) - accepted)
     say(
         f"決定 {planned.decided}件、送信 {accepted}通(対象 {len(ids)}通)、"
         f"確認待ち {planned.held}通",
@@ -50,19 +49,17 @@ def tick(shell: Shell, now: datetime | None) -> None:
         )
 
 
-class _Queue(Sequence[int]):
-    """Ids that end early on Ctrl-C or TERM, so that the mail on its way is finished first.
+class _Patience:
+    """Ctrl-C or TERM lets the mails on their way be finished first; a second one does not.
 
-    A second signal interrupts at once; the mail on its way is then in doubt.
+    Those are then in doubt.
     """
 
-    def __init__(self, ids: Sequence[int]) -> None:
-        self.ids = ids
-        self.begun = 0
-        self.stopped = False
+    def __init__(self) -> None:
+        self.over = False
         self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> "_Queue":
+    def __enter__(self) -> "_Patience":
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._stop)
         return self
@@ -72,23 +69,6 @@ class _Queue(Sequence[int]):
             signal.signal(number, handler)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        if self.stopped:
+        if self.over:
             raise KeyboardInterrupt
-        self.stopped = True
-
-    def __iter__(self) -> Iterator[int]:
-        for one in self.ids:
-            if self.stopped:
-                return
-            self.begun += 1
-            yield one
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @overload
-    def __getitem__(self, place: int) -> int: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[int]: ...
-    def __getitem__(self, place: int | slice) -> int | Sequence[int]:
-        return self.ids[place]
+        self.over = True

@@ -1,21 +1,31 @@
-"""Claims and ends: the transitions of one outbox mail, each one compare-and-set in the database.
+"""Claims and ends: the transitions of outbox mails, each one compare-and-set in the database.
 
 A claim is a lease with a fencing token, by the database's clock. Whoever lost it changes nothing
 any more: the row count says so.
 """
 
 import secrets
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
-from sqlalchemy.engine import CursorResult
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    and_,
+    bindparam,
+    exists,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
+from app.alerts import raise_alert
 from app.db import database_now
 from app.due import Verdict
-from app.models import DecisionRow, MailEvent, OutboxMail, Setting, State
+from app.models import Base, DecisionRow, Kind, MailEvent, OutboxMail, Setting, State
+from app.util.once import Guard
 
 SENDING_SECONDS = 100.0  # all before the dot takes at most 90 s
 IN_DOUBT_SECONDS = 660.0  # the answer to the dot is awaited for at most 600 s
@@ -25,9 +35,50 @@ PAUSE = "pause"  # settings key; while it stands nothing is claimed
 # Ends after which the decision itself says that no reminder went out, and why.
 TAKEN_BACK = frozenset({State.SUPPRESSED, State.CANCELLED, State.EXPIRED})
 
+_OUTBOX = Base.metadata.tables[OutboxMail.__tablename__]
+
 
 class LeaseLost(Exception):
     """Another sender holds the mail now, or it has ended."""
+
+
+class Claimed(NamedTuple):
+    """A mail leased to this sender, as it stood then; its fields are columns of the outbox."""
+
+    id: int
+    lease_token: str
+    decision_id: int | None
+    user_id: int | None
+    kind: str
+    local_date: date
+    n: int
+    to_addr: str
+    message_id: str
+    date_header: datetime
+    clock_shift: int
+    expires_at: datetime
+    claims: int
+    retries: int
+    doubts: int
+    subject: str | None
+    task_refs: list[str] | None
+    sent_bytes: bytes | None
+
+    @property
+    def guard(self) -> Guard | None:
+        """The Redis guard of an automatic reminder; a resend and other kinds have none."""
+        if self.kind != Kind.REMINDER or self.n != 0 or self.user_id is None:
+            return None
+        return Guard(self.user_id, self.local_date, self.id)
+
+
+class Sent(NamedTuple):
+    """What is stored with a mail right before its final dot."""
+
+    mail: Claimed
+    subject: str
+    task_refs: list[str]
+    sent_bytes: bytes
 
 
 def claimable(now: datetime) -> ColumnElement[bool]:
@@ -42,15 +93,36 @@ def claimable(now: datetime) -> ColumnElement[bool]:
     )
 
 
-def claim(session: Session, mail_id: int, *, now: datetime, scale: float) -> OutboxMail | None:
-    """Leases the mail to the caller, or returns None: not due, taken, held, ended or paused."""
-    return session.scalars(
+def claim(
+    session: Session, ids: Sequence[int], *, now: datetime, scale: float, at_most: int
+) -> list[Claimed]:
+    """Leases up to `at_most` of these mails; [] when none is due, free and not paused.
+
+    A mail that was claimed before without an answer comes alone: if it kills its sender, it takes
+    no other mail's claims along.
+    """
+    due = and_(OutboxMail.id.in_(ids), claimable(now))
+    fresh = _claim(session, and_(due, OutboxMail.claims == 0), at_most, now=now, scale=scale)
+    return fresh or _claim(session, and_(due, OutboxMail.claims > 0), 1, now=now, scale=scale)
+
+
+def _claim(
+    session: Session, which: ColumnElement[bool], at_most: int, *, now: datetime, scale: float
+) -> list[Claimed]:
+    # MATERIALIZED: PostgreSQL would run a plain subquery again for each row, and lock more rows
+    # than asked for. SKIP LOCKED: two senders with the same ids share them.
+    chosen = (
+        select(OutboxMail.id)
+        .where(which, ~exists(select(Setting.key).where(Setting.key == PAUSE)))
+        .order_by(OutboxMail.id)
+        .limit(at_most)
+        .with_for_update(skip_locked=True, of=OutboxMail)
+        .cte("chosen")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
+    rows = session.execute(
         update(OutboxMail)
-        .where(
-            OutboxMail.id == mail_id,
-            claimable(now),
-            ~exists(select(Setting.key).where(Setting.key == PAUSE)),
-        )
+        .where(OutboxMail.id == chosen.c.id)
         .values(
             state=State.SENDING,
             lease_token=secrets.token_hex(16),
@@ -58,60 +130,127 @@ def claim(session: Session, mail_id: int, *, now: datetime, scale: float) -> Out
             claims=OutboxMail.claims + 1,
             updated_at=now,
         )
-        .returning(OutboxMail)
+        .returning(*(getattr(OutboxMail, name) for name in Claimed._fields))
         .execution_options(synchronize_session=False)
-    ).one_or_none()
+    )
+    return sorted(Claimed(*row) for row in rows)
 
 
-def mark_in_doubt(session: Session, mail: OutboxMail, *, scale: float, **sent: Any) -> None:
-    """Says that the final dot comes next; raises LeaseLost, and then no dot may be sent."""
-    _change(
-        session,
-        mail,
-        State.SENDING,
+_MINE = (_OUTBOX.c.id == bindparam("of_id"), _OUTBOX.c.lease_token == bindparam("of_token"))
+
+
+def mark_in_doubt(session: Session, sent: Sequence[Sent], *, scale: float) -> set[int]:
+    """Says that the final dots come next; returns the ids for which a dot may be sent."""
+    statement = (
+        update(_OUTBOX)
+        .where(*_MINE, _OUTBOX.c.state == State.SENDING)
+        .values(
+            state=State.IN_DOUBT,
+            doubts=_OUTBOX.c.doubts + 1,
+            lease_until=database_now(IN_DOUBT_SECONDS * scale),
+            subject=bindparam("to_subject"),
+            task_refs=bindparam("to_refs"),
+            sent_bytes=bindparam("to_bytes"),
+        )
+    )
+    rows = [
         {
-            "state": State.IN_DOUBT,
-            "doubts": OutboxMail.doubts + 1,
-            "lease_until": database_now(IN_DOUBT_SECONDS * scale),
-            **sent,
-        },
+            "of_id": one.mail.id,
+            "of_token": one.mail.lease_token,
+            "to_subject": one.subject,
+            "to_refs": one.task_refs,
+            "to_bytes": one.sent_bytes,
+        }
+        for one in sent
+    ]
+    return _changed(session, statement, rows, State.IN_DOUBT)
+
+
+def record_accepted(
+    session: Session, answers: Sequence[tuple[Claimed, str]], *, now: datetime
+) -> None:
+    """The good end of these mails. One that somebody else holds by now is left to them."""
+    statement = (
+        update(_OUTBOX)
+        .where(*_MINE)
+        .values(
+            state=State.ACCEPTED,
+            accepted_at=now,
+            updated_at=now,
+            response=bindparam("to_response"),
+            reason=None,
+            lease_token=None,
+            lease_until=None,
+        )
+    )
+    rows = [
+        {"of_id": mail.id, "of_token": mail.lease_token, "to_response": response}
+        for mail, response in answers
+    ]
+    if rows:
+        session.connection().execute(statement, rows)
+
+
+def _changed(
+    session: Session, statement: Any, rows: Sequence[Mapping[str, Any]], state: State
+) -> set[int]:
+    ids = {row["of_id"] for row in rows}
+    result = session.connection().execute(statement, rows)
+    if result.rowcount == len(rows):
+        return ids
+    tokens = {row["of_token"] for row in rows}
+    return set(
+        session.scalars(
+            select(OutboxMail.id).where(
+                OutboxMail.id.in_(ids),
+                OutboxMail.lease_token.in_(tokens),
+                OutboxMail.state == state,
+            )
+        )
     )
 
 
 def give_back(
-    session: Session, mail: OutboxMail, *, now: datetime, not_before: datetime, event: str, why: str
+    session: Session, mail: Claimed, *, now: datetime, not_before: datetime | None = None
 ) -> None:
-    """The mail waits for its next try; the copy that was tried is certainly not out."""
-    _change(
-        session,
-        mail,
-        None,
-        {
-            "state": State.READY,
-            "lease_token": None,
-            "lease_until": None,
-            "claims": 0 if event == "deferred" else OutboxMail.claims - 1,
-            "retries": OutboxMail.retries + (1 if event == "deferred" else 0),
-            "doubts": 0,
-            "sent_bytes": None,
-            "response": why,
-            "not_before": not_before,
-            "updated_at": now,
-        },
-    )
-    record(session, mail.id, event, why, now=now)
+    """The mail is as it was before the claim; with `not_before` it waits until then."""
+    values = {"claims": OutboxMail.claims - 1, **_ready(mail), "updated_at": now}
+    if not_before is not None:
+        values["not_before"] = not_before
+    _change(session, mail, values)
+
+
+def defer(
+    session: Session, mail: Claimed, *, now: datetime, not_before: datetime, response: str
+) -> None:
+    """Refused for now: this copy is certainly not out, so the next try is composed anew."""
+    counted = {"claims": 0, "retries": OutboxMail.retries + 1, "response": response}
+    ready = {**_ready(mail), **counted, "not_before": not_before, "updated_at": now}
+    _change(session, mail, ready)
+    record(session, mail.id, "deferred", response, now=now)
+
+
+def _ready(mail: Claimed) -> dict[str, Any]:
+    """Ready again. If an earlier copy may be out, only the same bytes may follow it."""
+    return {
+        "state": State.READY,
+        "lease_token": None,
+        "lease_until": None,
+        "doubts": mail.doubts,
+        "sent_bytes": mail.sent_bytes,
+    }
 
 
 def end(
     session: Session,
-    mail: OutboxMail,
+    mail: Claimed,
     state: State,
     *,
     now: datetime,
     reason: str | None = None,
     response: str | None = None,
 ) -> None:
-    """The mail's end, and what it means for the decision, in the caller's one commit."""
+    """A mail's end other than accepted, and what it means for the decision, in one commit."""
     values: dict[str, Any] = {
         "state": state,
         "lease_token": None,
@@ -121,13 +260,25 @@ def end(
     }
     if response is not None:
         values["response"] = response
-    if state is State.ACCEPTED:
-        values["accepted_at"] = now
-    else:
-        record(session, mail.id, state, reason or response, now=now)
-    _change(session, mail, None, values)
+    _change(session, mail, values)
+    record(session, mail.id, state, reason or response, now=now)
     if state in TAKEN_BACK and mail.decision_id is not None and mail.n == 0:
         take_back_decision(session, [mail.decision_id], reason or state)
+
+
+def end_with_alert(
+    session: Session,
+    mail: Claimed,
+    state: State,
+    *,
+    now: datetime,
+    reason: str,
+    response: str | None = None,
+) -> None:
+    """An end that an operator must hear of."""
+    end(session, mail, state, now=now, reason=reason, response=response)
+    detail = f"task-progress outbox show {mail.id}"
+    raise_alert(session, f"mail {mail.id} {state}", detail, now=now)
 
 
 def take_back_decision(session: Session, decision_ids: list[int], reason: str) -> None:
@@ -146,14 +297,12 @@ def record(
     session.add(MailEvent(outbox_id=mail_id, at=now, event=event, detail=detail))
 
 
-def _change(
-    session: Session, mail: OutboxMail, state: State | None, values: Mapping[str, Any]
-) -> None:
-    where = [OutboxMail.id == mail.id, OutboxMail.lease_token == mail.lease_token]
-    if state is not None:
-        where.append(OutboxMail.state == state)
+def _change(session: Session, mail: Claimed, values: Mapping[str, Any]) -> None:
     changed = session.execute(
-        update(OutboxMail).where(*where).values(values).execution_options(synchronize_session=False)
+        update(OutboxMail)
+        .where(OutboxMail.id == mail.id, OutboxMail.lease_token == mail.lease_token)
+        .values(values)
+        .execution_options(synchronize_session=False)
     )
     if not isinstance(changed, CursorResult) or changed.rowcount != 1:
         raise LeaseLost(mail.id)

@@ -1,16 +1,18 @@
 """Read again, right before sending: is the member still to get this mail, and what does it say?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import compose, due
 from app.auth import ReportLink, StopLink
 from app.due import Frequency, Reason, Unreported
-from app.members.settings import Person, organisation, person
-from app.models import Kind, Member, OutboxMail, State
+from app.members.settings import Person, organisation, people
+from app.models import Kind, Member, State
+from app.outbox.lease import Claimed
 from app.outbox.rows import mail_domain
 from app.reports import TaskDetail, details, open_tasks
 from app.services import Services
@@ -43,22 +45,53 @@ class Wait:
 
 
 def read_again(
-    services: Services, session: Session, mail: OutboxMail, now: datetime
-) -> Letter | Stop | Wait:
-    """The letter as of now, or why there is none. `now` is the real clock's instant.
+    services: Services, session: Session, mails: Sequence[Claimed], now: datetime
+) -> list[Letter | Stop | Wait | Exception]:
+    """For each mail the letter as of now, or why there is none; what broke one breaks no other.
 
-    Raises ValueError when the member's settings or the facts make no sense.
+    `now` is the real clock's instant.
     """
+    facts = _Facts(services, session, mails)
+    found: list[Letter | Stop | Wait | Exception] = []
+    for mail in mails:
+        try:
+            found.append(_one(services, facts, mail, now))
+        except Exception as error:  # noqa: BLE001 - whatever a letter broke on, the others go on
+            found.append(error)
+    return found
+
+
+class _Facts:
+    """What the letters of a batch are made of, read at once."""
+
+    def __init__(self, services: Services, session: Session, mails: Sequence[Claimed]) -> None:
+        ids = {mail.user_id for mail in mails if mail.user_id is not None}
+        members = session.scalars(select(Member).where(Member.id.in_(ids))).all()
+        good, self.broken = people(session, organisation(session, services.config), members)
+        self.people = {one.member.id: one for one in good}
+        self.late: dict[tuple[int, date], list[Unreported]] = {}
+        self.known: dict[date, dict[str, TaskDetail]] = {}
+        for day in {mail.local_date for mail in mails}:
+            tasks = open_tasks(session, [*self.people], day)
+            for one in good:
+                late = due.unreported(tasks.get(one.member.id, ()), one.calendar, day)
+                self.late[one.member.id, day] = late
+            refs = [task.ref for one in good for task in self.late[one.member.id, day]]
+            self.known[day] = details(session, refs, day)
+
+
+def _one(services: Services, facts: _Facts, mail: Claimed, now: datetime) -> Letter | Stop | Wait:
     if now >= mail.expires_at:
         return Stop(State.EXPIRED, Reason.EXPIRED)
-    member = session.get(Member, mail.user_id) if mail.user_id is not None else None
-    if member is None or not member.active:
+    if mail.user_id in facts.broken:
+        raise ValueError(facts.broken[mail.user_id])
+    one = facts.people.get(mail.user_id) if mail.user_id is not None else None
+    if one is None or not one.member.active:
         return Stop(State.SUPPRESSED, Reason.INACTIVE)
     if not in_pilot(services.config.mail_only_to, mail.to_addr):
         return Stop(State.SUPPRESSED, Reason.NOT_IN_PILOT)
-    one = person(session, organisation(session, services.config), member)
     if mail.kind in {Kind.REMINDER, Kind.ASKED_REMINDER}:
-        return _reminder(services, session, mail, one, now)
+        return _reminder(services, facts, mail, one, now)
     msg = f"no letter for {mail.kind}"
     raise ValueError(msg)
 
@@ -71,7 +104,7 @@ def in_pilot(only_to: Iterable[str], address: str) -> bool:
 
 
 def _reminder(
-    services: Services, session: Session, mail: OutboxMail, one: Person, now: datetime
+    services: Services, facts: _Facts, mail: Claimed, one: Person, now: datetime
 ) -> Letter | Stop | Wait:
     reason = _no_longer(one, mail.local_date)
     if reason is not None:
@@ -81,12 +114,10 @@ def _reminder(
         if quiet_end >= mail.expires_at:
             return Stop(State.EXPIRED, Reason.EXPIRED)
         return Wait(quiet_end)
-    tasks = open_tasks(session, [one.member.id], mail.local_date).get(one.member.id, [])
-    late = due.unreported(tasks, one.calendar, mail.local_date)
+    late = facts.late[one.member.id, mail.local_date]
     if not late:
         return Stop(State.SUPPRESSED, Reason.REPORTED_MEANWHILE)
-    known = details(session, [task.ref for task in late], mail.local_date, one.member.id)
-    lines = _lines(services, one, mail.local_date, late, known)
+    lines = _lines(services, one, mail.local_date, late, facts.known[mail.local_date])
     return Letter(_compose(services, mail, one, lines), [line.ref for line in lines])
 
 
@@ -128,7 +159,7 @@ def _line(
         due_on=task.due_on,
         report_every=task.report_every,
         last_on=report.counts_for if report else None,
-        last_by=detail.reporter,
+        last_by=detail.seen_by(member_id).reporter,
         last_percent=report.percent if report else None,
         last_status=report.status if report else None,
         last_text=report.text if report else None,
@@ -138,7 +169,7 @@ def _line(
 
 
 def _compose(
-    services: Services, mail: OutboxMail, one: Person, lines: list[compose.TaskLine]
+    services: Services, mail: Claimed, one: Person, lines: list[compose.TaskLine]
 ) -> MailMessage:
     config = services.config
     facts = compose.ReminderFacts(

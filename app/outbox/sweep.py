@@ -10,6 +10,7 @@ from app.alerts import raise_alert
 from app.db import database_now
 from app.due import Reason
 from app.models import OutboxMail, State
+from app.outbox import breaker
 from app.outbox.lease import claimable, record, take_back_decision
 from app.services import Services
 
@@ -26,6 +27,7 @@ def sweep(services: Services, now: datetime, *, fresh: timedelta = timedelta()) 
     with services.db.write() as session:
         _expire(session, now)
         _give_up_doubts(session, now)
+        breaker.watch(session, now, services.config.test_time_scale)
     with services.db.read() as session:
         return list(
             session.scalars(

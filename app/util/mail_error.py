@@ -100,7 +100,13 @@ def refusal(phase: Phase, answer: Answer) -> MailSendError:
 
 def failure(phase: Phase, error: Exception, *, in_doubt: bool = False) -> MailSendError:
     """The error for whatever socket, ssl or a time limit raised; never permanent."""
-    return MailSendError(phase, explained(error), in_doubt=in_doubt)
+    why = explained(error)
+    if in_doubt:
+        why = Both(
+            f"{why.ja}受け付けられたかどうかは分かりません。",
+            f"{why.en} Whether the mail was accepted is not known.",
+        )
+    return MailSendError(phase, why, in_doubt=in_doubt)
 
 
 def printable(text: str) -> str:

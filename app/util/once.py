@@ -6,8 +6,10 @@ same one on a restored database, has already sent. Redis away means: go on witho
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 import redis
 
@@ -23,6 +25,24 @@ return 0
 """
 
 
+class Guard(NamedTuple):
+    """One member's local date, and the outbox id that may have it."""
+
+    user_id: int
+    local_date: date
+    mail_id: int
+
+    @property
+    def key(self) -> str:
+        """The key that others may set as well: `remind:<user_id>:YYYY-MM-DD`."""
+        return guard_key(self.user_id, self.local_date)
+
+    @property
+    def value(self) -> str:
+        """The outbox id as text."""
+        return str(self.mail_id)
+
+
 @dataclass
 class Once:
     """The guard on one Redis. Never raises: an unreachable Redis guards nothing."""
@@ -31,28 +51,36 @@ class Once:
     _client: "redis.Redis | None" = field(default=None, repr=False)
     _skip_until: float = 0.0
 
-    def take(self, user_id: int, day: date, value: str) -> bool:
-        """True when the guard is now held with `value` (or Redis is away); False when taken."""
+    def take(self, wanted: Sequence[Guard]) -> set[Guard]:
+        """The guards that somebody else holds; all others are now held, or Redis is away."""
         client = self._ready()
-        if client is None:
-            return True
-        key = guard_key(user_id, day)
+        if client is None or not wanted:
+            return set()
         try:
-            if client.set(key, value, nx=True, ex=KEEP_SECONDS):
-                return True
-            held = client.get(key)
+            with client.pipeline(transaction=False) as batch:
+                for guard in wanted:
+                    batch.set(guard.key, guard.value, nx=True, ex=KEEP_SECONDS)
+                    batch.get(guard.key)
+                held = batch.execute()[1::2]
         except redis.RedisError as error:
             self._failed(error)
-            return True
-        return held is None or held == value.encode()
+            return set()
+        return {
+            guard
+            for guard, value in zip(wanted, held, strict=True)
+            if value is not None and value != guard.value.encode()
+        }
 
-    def release(self, user_id: int, day: date, value: str) -> None:
-        """Lets go of the guard if it is held with `value`."""
+    def release(self, guards: Sequence[Guard]) -> None:
+        """Lets go of those guards that are held with their own value."""
         client = self._ready()
-        if client is None:
+        if client is None or not guards:
             return
         try:
-            client.eval(_RELEASE, 1, guard_key(user_id, day), value)
+            with client.pipeline(transaction=False) as batch:
+                for guard in guards:
+                    batch.eval(_RELEASE, 1, guard.key, guard.value)
+                batch.execute()
         except redis.RedisError as error:
             self._failed(error)
 

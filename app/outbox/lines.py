@@ -1,0 +1,248 @@
+"""The lines to the mail server: one mail on each, in doubt together, answered together.
+
+A round writes and reads on all connections in turn, so that their waits overlap. The marks
+"in doubt" of a round and the answers of the round before share one commit: at any moment at most
+one mail per connection has a dot whose answer is not recorded.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.alerts import raise_alert
+from app.db import DatabaseDown
+from app.models import Member, OutboxMail, State
+from app.outbox import breaker
+from app.outbox.lease import (
+    Claimed,
+    LeaseLost,
+    Sent,
+    defer,
+    end_with_alert,
+    give_back,
+    mark_in_doubt,
+    record_accepted,
+)
+from app.services import Services
+from app.util import crash
+from app.util.mailer import MailSendError, Phase, SmtpSession, SmtpSettings
+from app.util.message import Envelope
+
+log = logging.getLogger(__name__)
+
+RETRY_MINUTES = (1, 5, 10, 30)  # after a temporary refusal; the last one again and again
+SETTLE_FOR = 60.0  # seconds to try to record an answer while the database is away
+SLOWEST = 30.0  # seconds between rounds, at most, for a server that asks to slow down
+SUPPRESS_AFTER = 3  # days on which the address was refused for good
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A mail ready for the wire."""
+
+    mail: Claimed
+    envelope: Envelope
+    subject: str
+    task_refs: list[str]
+    packed: bytes
+
+
+Pair = tuple[SmtpSession, Job]
+
+
+class Lines:
+    """SMTP_CONNECTIONS connections, and the answers not yet recorded."""
+
+    def __init__(self, services: Services, clock: Callable[[], datetime]) -> None:
+        config = services.config
+        settings = SmtpSettings.from_config(config)
+        self.services = services
+        self.clock = clock
+        self.scale = config.test_time_scale
+        self.sessions = [SmtpSession(settings) for _ in range(config.smtp_connections)]
+        self.fault: MailSendError | None = None  # the server's: no further mail need be tried
+        self.accepted = 0
+        self._answers: list[tuple[Claimed, str]] = []
+        self._refusals: list[tuple[Claimed, MailSendError]] = []
+        self._pause = 0.0  # seconds before the next round
+        self._proved = False  # the server took a mail in this delivery, and the breaker knows
+        self._tripped = False  # the breaker knows of the fault
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for session in self.sessions:
+            session.close()
+
+    def round(self, jobs: Sequence[Job]) -> None:
+        """One mail on each line, to its answer. The answers are recorded with the next round."""
+        if self._pause:
+            time.sleep(self._pause * self.scale)
+        pairs = list(zip(self.sessions, jobs, strict=False))
+        pairs = self._each(pairs, lambda line, job: line.offer(job.envelope))
+        pairs = self._each(pairs, lambda line, _: line.agree())
+        pairs = self._each(pairs, lambda line, _: line.write_body())
+        crash.point("body_sent")
+        pairs = self._marked(pairs)
+        pairs = self._each(pairs, lambda line, _: line.write_dot())
+        crash.point("dot")
+        self._each(pairs, self._hear)
+        crash.point("reply")
+
+    def record(self) -> None:
+        """Records all answers; tries for a minute, because only this process knows them."""
+        give_up = time.monotonic() + SETTLE_FOR * self.scale
+        while self._answers or self._refusals:
+            try:
+                with self.services.db.write() as session:
+                    self._record(session)
+            except DatabaseDown:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(1.0 * self.scale)
+            else:
+                self._recorded()
+
+    # --- steps of a round -----------------------------------------------------------------
+
+    def _each(
+        self, pairs: Sequence[Pair], step: Callable[[SmtpSession, Job], object]
+    ) -> list[Pair]:
+        """The pairs for which the step went well."""
+        well: list[Pair] = []
+        for line, job in pairs:
+            try:
+                step(line, job)
+            except MailSendError as error:
+                self._refused(job.mail, error)
+            else:
+                well.append((line, job))
+        return well
+
+    def _hear(self, line: SmtpSession, job: Job) -> None:
+        answer = line.read_answer()
+        self._answers.append((job.mail, f"{answer.code} {answer.text}"))
+        self.accepted += 1
+        self._pause = self._pause / 2 if self._pause > 1 else 0.0
+
+    def _marked(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """The pairs whose mail is now in doubt; the others are cut before their dot."""
+        if not pairs:
+            return []
+        sent = [Sent(job.mail, job.subject, job.task_refs, job.packed) for _, job in pairs]
+        try:
+            with self.services.db.write() as session:
+                self._record(session)
+                marked = mark_in_doubt(session, sent, scale=self.scale)
+        except DatabaseDown:
+            for line, _ in pairs:
+                line.abandon()
+            self.services.once.release([one for _, job in pairs if (one := job.mail.guard)])
+            self.record()
+            raise
+        self._recorded()
+        for line, job in pairs:
+            if job.mail.id not in marked:
+                log.warning("mail %s: another sender has it", job.mail.id)
+                line.abandon()
+        return [(line, job) for line, job in pairs if job.mail.id in marked]
+
+    def _refused(self, mail: Claimed, error: MailSendError) -> None:
+        log.warning("mail %s: %s", mail.id, said(error))
+        if error.blame == "server" and not error.in_doubt:
+            self.fault = error
+        elif (error.status or "").startswith("4.7."):
+            self._pause = min(max(1.0, self._pause * 2), SLOWEST)
+        self._refusals.append((mail, error))
+
+    # --- the database ---------------------------------------------------------------------
+
+    def _record(self, session: Session) -> None:
+        now = self.clock()
+        record_accepted(session, self._answers, now=now)
+        if self._answers and not self._proved:
+            breaker.reset(session, now)
+        for mail, error in self._refusals:
+            try:
+                self._record_refusal(session, mail, error, now)
+            except LeaseLost:
+                log.warning("mail %s: another sender has it", mail.id)
+        if self.fault is not None and not self._tripped:
+            breaker.trip(session, self.fault, now, self.scale)
+
+    def _recorded(self) -> None:
+        if self._answers:
+            self._proved = True
+            log.info("accepted: %s", " ".join(str(mail.id) for mail, _ in self._answers))
+        self._tripped = self.fault is not None
+        certain = [mail for mail, error in self._refusals if not error.in_doubt]
+        self.services.once.release([one for mail in certain if (one := mail.guard)])
+        self._answers, self._refusals = [], []
+
+    def _record_refusal(
+        self, session: Session, mail: Claimed, error: MailSendError, now: datetime
+    ) -> None:
+        if error.in_doubt:
+            return  # the lease runs out, then it is sent once more with the same bytes
+        words = said(error)
+        if error.blame == "server":
+            give_back(session, mail, now=now)
+        elif error.permanent and mail.doubts:  # the copy before this one may be out
+            end_with_alert(session, mail, State.UNKNOWN, now=now, reason=words, response=words)
+        elif error.permanent:
+            end_with_alert(session, mail, State.FAILED, now=now, reason=words, response=words)
+            if error.phase is Phase.RCPT and (error.status or "").startswith("5.1."):
+                _suppress_address(session, mail, words, now)
+        else:
+            self._defer(session, mail, words, now)
+
+    def _defer(self, session: Session, mail: Claimed, words: str, now: datetime) -> None:
+        minutes = RETRY_MINUTES[min(mail.retries, len(RETRY_MINUTES) - 1)]
+        # Jitter only shortens: nobody waits longer than the table says.
+        wait = timedelta(minutes=minutes) * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
+        defer(session, mail, now=now, not_before=now + wait * self.scale, response=words)
+
+
+def said(error: MailSendError) -> str:
+    """The server's answer, or our own words, after the step: `rcpt: 550 5.1.1 no such user`."""
+    code = f"{error.code} " if error.code else ""
+    return f"{error.phase}: {code}{error.text}"
+
+
+def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime) -> None:
+    """Stops mail to an address that was refused for good on three different days."""
+    session.flush()
+    days = session.scalars(
+        select(OutboxMail.local_date)
+        .where(
+            OutboxMail.user_id == mail.user_id,
+            OutboxMail.to_addr == mail.to_addr,
+            OutboxMail.state == State.FAILED,
+            OutboxMail.reason.like(f"{Phase.RCPT}: 5__ 5.1.%"),
+        )
+        .distinct()
+        .limit(SUPPRESS_AFTER)
+    ).all()
+    if len(days) < SUPPRESS_AFTER:
+        return
+    session.execute(
+        update(Member)
+        .where(Member.id == mail.user_id, Member.email == mail.to_addr)
+        .values(suppressed_reason=words)
+    )
+    detail = f"task-progress member set ... suppressed=no ({words})"
+    raise_alert(session, f"address of member {mail.user_id} suppressed", detail, now=now)

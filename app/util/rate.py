@@ -1,0 +1,75 @@
+"""TOOL. SMTP_RATE_PER_MINUTE, kept by all senders together on Redis.
+
+With Redis away each process keeps the rate by itself until Redis is back.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import MovingWindowRateLimiter
+from redis.exceptions import RedisError
+
+log = logging.getLogger(__name__)
+
+KEY = "smtp"
+ANSWER_WITHIN = 0.5  # seconds
+SKIP_AFTER_FAILURE = 30.0  # seconds
+MINUTE = 60.0
+
+
+@dataclass
+class Rate:
+    """How many mails a minute may go out, all senders together."""
+
+    per_minute: int | None
+    redis_url: str | None
+    _shared: MovingWindowRateLimiter | None = field(default=None, repr=False)
+    _own: MovingWindowRateLimiter = field(
+        default_factory=lambda: MovingWindowRateLimiter(MemoryStorage()), repr=False
+    )
+    _skip_until: float = 0.0
+
+    def most_at_once(self, wanted: int) -> int:
+        """How many mails to ask for at once: never more than a minute allows."""
+        return wanted if self.per_minute is None else min(wanted, self.per_minute)
+
+    def take(self, mails: int) -> float:
+        """0 when `mails` may go now, else how many seconds to wait before asking again."""
+        if self.per_minute is None:
+            return 0.0
+        limit = RateLimitItemPerMinute(self.per_minute)
+
+        def ask(limiter: MovingWindowRateLimiter) -> float:
+            if limiter.hit(limit, KEY, cost=mails):
+                return 0.0
+            reset = limiter.get_window_stats(limit, KEY).reset_time
+            return max(0.1, min(reset - time.time(), MINUTE))
+
+        return self._with_redis(ask)
+
+    def _with_redis(self, ask: Callable[[MovingWindowRateLimiter], float]) -> float:
+        if self.redis_url is not None and time.monotonic() >= self._skip_until:
+            try:
+                return ask(self._on_redis(self.redis_url))
+            except RedisError as error:
+                log.warning("rate: Redis does not answer (%s)", type(error).__name__)
+                self._skip_until = time.monotonic() + SKIP_AFTER_FAILURE
+        return ask(self._own)
+
+    def _on_redis(self, url: str) -> MovingWindowRateLimiter:
+        if self._shared is None:
+            options: dict[str, Any] = {
+                "socket_timeout": ANSWER_WITHIN,
+                "socket_connect_timeout": ANSWER_WITHIN,
+                "retry": None,
+            }
+            storage = RedisStorage(
+                url, key_prefix="task-progress", wrap_exceptions=False, **options
+            )
+            self._shared = MovingWindowRateLimiter(storage)
+        return self._shared
