@@ -6,14 +6,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import redis
 from celery import Celery, signals
+from celery.worker import state
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from app import clock, schema
 from app.config import Config, load_or_exit
 from app.db import DatabaseDown
-from app.services import Services, make
+from app.services import Services, guard_url, make
+from app.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +98,30 @@ def _database_is_ours(**_: object) -> None:
         sys.exit(2)
     except DatabaseDown as error:
         log.warning("the database does not answer yet, jobs fail until it does: %s", error)
+
+
+@signals.worker_ready.connect(weak=False)
+def _watch(sender: Any = None, **_: object) -> None:
+    """Starts the watchdog in the worker's parent process."""
+    config = services().config
+    queues = [queue.name for queue in sender.task_consumer.queues]
+
+    def waiting() -> int:
+        url = guard_url(config)
+        if url is None:
+            return 0
+        with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as fresh:
+            return sum(fresh.llen(queue) for queue in queues)
+
+    def free() -> bool:
+        return len(state.reserved_requests) < int(sender.pool.limit)
+
+    def stop(code: int) -> None:
+        setattr(state, "should_stop", code)  # noqa: B010 - its type says None
+
+    watchdog = Watchdog(waiting, free, stop, config.test_time_scale)
+    signals.task_received.connect(lambda **_: watchdog.heard(), weak=False)
+    watchdog.start()
 
 
 def publish(ids: Sequence[int]) -> None:

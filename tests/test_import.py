@@ -6,6 +6,7 @@ import os
 import signal
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ def csv_of(header: str, *lines: str) -> bytes:
     return "\r\n".join([header, *lines, ""]).encode()
 
 
-def bring(services: Services, what: str, *lines: str, **options: bool) -> ImportResult:
+def bring(services: Services, what: str, *lines: str, **options: Any) -> ImportResult:
     header = ",".join(HEADERS[what])
     return import_file(services, what, csv_of(header, *lines), now=NOW, **options)
 

@@ -16,6 +16,7 @@ from sqlalchemy import select, text
 
 from app.db import Database
 from app.models import OutboxMail, State
+from app.watchdog import EXIT_CODE
 from tests.conftest import People, task
 from tests.servers import wait_until
 from tests.smtp_server import Plan, SmtpServer
@@ -188,6 +189,16 @@ def test_the_runbooks_inspections_answer(stack: Stack) -> None:
     for what in ("active", "registered", "scheduled"):
         answer = stack.run("inspect", what, "--json").stdout
         assert len(json.loads(answer)) == 2
+
+
+@on_sqlite
+def test_a_worker_that_no_longer_consumes_ends_itself(stack: Stack) -> None:
+    """Attached to Redis, yet deaf, as was seen after restarts of Redis."""
+    stack.environ["TEST_TIME_SCALE"] = "0.02"
+    worker = stack.worker()
+    stack.run("control", "cancel_consumer", "mail")
+    stack.run("call", "app.tasks.notifications.tick")
+    assert worker.wait(30) == EXIT_CODE
 
 
 @on_postgresql

@@ -1,0 +1,61 @@
+"""The worker's own watchdog: attached to Redis, yet no longer consuming, it ends itself.
+
+Seen after restarts of Redis: the connection is there, the queue fills, nothing is received. The
+supervisor (systemd, `make run`) starts it again. Whatever is running is finished first.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 10.0  # seconds
+DEAF_FOR = 60.0  # seconds with a filled queue and a free slot, and nothing received
+FINISH_WITHIN = 720.0  # above the 600 s that a server may take to answer the final dot
+EXIT_CODE = 70  # EX_SOFTWARE
+
+
+@dataclass
+class Watchdog:
+    """Looks at one worker every 10 s.
+
+    `waiting` tells how many messages lie on the worker's queues, over a connection of its own;
+    `free` whether the worker could take one; `stop` asks it to finish and end with a code.
+    """
+
+    waiting: Callable[[], int]
+    free: Callable[[], bool]
+    stop: Callable[[int], None]
+    scale: float = 1.0
+    end: Callable[[int], None] = os._exit
+    _heard: float = field(default_factory=time.monotonic)
+
+    def heard(self) -> None:
+        """The worker received a message."""
+        self._heard = time.monotonic()
+
+    def start(self) -> None:
+        """Looks from a thread of its own, for as long as the process lives."""
+        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
+
+    def deaf(self) -> bool:
+        """True when messages wait that the worker should have taken long ago."""
+        try:
+            if not self.free() or self.waiting() == 0:
+                self.heard()
+        except Exception as error:  # noqa: BLE001 - Redis away: then nobody could hear anything
+            log.debug("watchdog: %s", type(error).__name__)
+            self.heard()
+        return time.monotonic() - self._heard > DEAF_FOR * self.scale
+
+    def _run(self) -> None:
+        while not self.deaf():
+            time.sleep(LOOK_EVERY * self.scale)
+        log.critical("attached to Redis but receiving nothing: ending, to be started again")
+        self.stop(EXIT_CODE)
+        time.sleep(FINISH_WITHIN * self.scale)
+        self.end(EXIT_CODE)
