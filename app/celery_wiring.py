@@ -20,7 +20,7 @@ from app.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-JOB_SECONDS = 600  # hard limit of one job; a delivery of one chunk stays far below
+JOB_SECONDS = 900  # hard limit of one job; see BEGIN_WITHIN in app/tasks/notifications.py
 IDS_PER_MESSAGE = 50
 MESSAGE_EXPIRES = 50  # seconds; after that the sweep brings the ids again
 SOCKET_SECONDS = 5.0
@@ -141,6 +141,8 @@ def services() -> Services:
     """This process's services: made anew in each forked child, settings read once."""
     found = _services.get(os.getpid())
     if found is None:
+        for inherited in _services.values():
+            inherited.db.dispose()
         _services.clear()
         found = _services[os.getpid()] = make(load_or_exit(), publish)
     return found

@@ -4,19 +4,37 @@ SQLite runs in WAL mode, writers begin with BEGIN IMMEDIATE so that two of them 
 of failing half-way; readers begin plainly. PostgreSQL needs none of that.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    Boolean,
+    Connection,
+    DateTime,
+    Dialect,
+    Double,
+    Engine,
+    String,
+    Text,
+    bindparam,
+    cast,
+    create_engine,
+    event,
+    make_url,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from app.words import Both
 
@@ -46,27 +64,72 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
-class database_now(ColumnElement[datetime]):  # noqa: N801 - reads as an SQL function
+class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as an SQL function
     """The database's clock plus `seconds`: leases of several machines need one clock."""
 
-    inherit_cache = False
+    inherit_cache = True
     type = UTCDateTime()
 
-    def __init__(self, seconds: float = 0) -> None:
-        super().__init__()
-        self.seconds = float(seconds)
+    def __init__(self, seconds: float | ColumnElement[float] = 0.0) -> None:
+        super().__init__(cast(seconds, Double))
 
 
 @compiles(database_now, "postgresql")
-def _now_postgresql(element: database_now, _compiler: object, **_kw: object) -> str:
+def _now_postgresql(element: database_now, compiler: Any, **kw: Any) -> str:
     # now() stands still inside a transaction; a lease must not.
-    return f"(clock_timestamp() + interval '{element.seconds:f} seconds')"
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(clock_timestamp() + make_interval(secs => {seconds}))"
 
 
 @compiles(database_now, "sqlite")
-def _now_sqlite(element: database_now, _compiler: object, **_kw: object) -> str:
+def _now_sqlite(element: database_now, compiler: Any, **kw: Any) -> str:
     # Six digits, as SQLAlchemy writes them: the texts must compare.
-    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{element.seconds:+f} seconds') || '000')"
+    seconds = compiler.process(element.clauses, **kw)
+    moment = f"strftime('%Y-%m-%d %H:%M:%f', 'now', printf('%+f seconds', {seconds}))"
+    return f"({moment} || '000')"
+
+
+class among(FunctionElement[bool]):  # noqa: N801 - reads as an SQL function
+    """`column` is one of `values`, all in one parameter: the statement's text stays the same.
+
+    An IN of 500 parameters takes milliseconds to write anew each time, and is never prepared.
+    """
+
+    inherit_cache = True
+    type = Boolean()
+
+    def __init__(self, column: Any, values: Iterable[int] | Iterable[str]) -> None:
+        item = Text() if isinstance(column.type, String) else BigInteger()
+        super().__init__(column, bindparam(None, list(values), type_=_Several(item)))
+
+
+class _Several(TypeDecorator[list[Any]]):
+    """A list as one parameter: an array, or JSON where there are no arrays."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, item: Text | BigInteger) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The database's own type for it."""
+        is_postgresql = dialect.name == "postgresql"
+        return dialect.type_descriptor(ARRAY(self.item) if is_postgresql else JSON())
+
+
+@compiles(among, "postgresql")
+def _among_postgresql(element: among, compiler: Any, **kw: Any) -> str:
+    column, values = element.clauses
+    return f"{compiler.process(column, **kw)} = ANY ({compiler.process(values, **kw)})"
+
+
+@compiles(among, "sqlite")
+def _among_sqlite(element: among, compiler: Any, **kw: Any) -> str:
+    column, values = element.clauses
+    listed = f"SELECT value FROM json_each({compiler.process(values, **kw)})"
+    return f"{compiler.process(column, **kw)} IN ({listed})"
 
 
 class DatabaseDown(Exception):
@@ -222,3 +285,17 @@ _TROUBLES = (
         ),
     ),
 )
+
+
+def put(
+    session: Session, table: type[Any], key: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
+    """Sets the row with this key to these values, whether it is there or not, also when two do."""
+    dialect = session.get_bind().dialect.name
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    session.execute(
+        insert(table)
+        .values(**key, **values)
+        .on_conflict_do_update(index_elements=list(key), set_=dict(values))
+    )
+    session.expire_all()

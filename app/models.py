@@ -125,6 +125,8 @@ class Member(Base):
     quiet_hours_end: Mapped[time | None] = mapped_column(Time)
     paused_until: Mapped[date | None] = mapped_column(Date)  # the first date with mail again
     suppressed_reason: Mapped[str | None] = mapped_column(Text)
+    # Refusals of outbox mails up to this id no longer count: an operator lifted a suppression.
+    refusals_after: Mapped[int | None] = mapped_column(BigInteger)
     # Every local date up to and including this one has its decision, or is before the member's
     # first one. It never goes back, so a change of time zone decides no date twice.
     decided_through: Mapped[date] = mapped_column(Date)

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.alerts import open_alerts
+from app.db import put
 from app.models import ENDS, Audit, Member, OutboxMail, Service, Setting
 from app.outbox.lease import PAUSE
 from app.reminders import brake
@@ -29,8 +30,14 @@ class Line:
 def pause(services: Services, *, who: str, now: datetime) -> None:
     """Stops all sending at once, for everybody. Mails stay ready, and expire at their time."""
     with services.db.write() as session:
-        session.merge(Setting(key=PAUSE, value=True, changed_by=who, changed_at=now))
+        put(session, Setting, {"key": PAUSE}, {"value": True, "changed_by": who, "changed_at": now})
         session.add(Audit(at=now, who=who, what="pause", data={}))
+
+
+def paused(services: Services) -> bool:
+    """Whether all sending is stopped. Raises what the database raises."""
+    with services.db.read() as session:
+        return session.get(Setting, PAUSE) is not None
 
 
 def resume(services: Services, *, who: str, now: datetime) -> int:
@@ -48,7 +55,7 @@ def resume(services: Services, *, who: str, now: datetime) -> int:
 def sign_of_life(services: Services, name: str, now: datetime, **data: Any) -> None:
     """Notes that the part `name` (tick, timer, a worker) is alive."""
     with services.db.write() as session:
-        session.merge(Service(name=name, at=now, data=data))
+        put(session, Service, {"name": name}, {"at": now, "data": data})
 
 
 def status(services: Services, now: datetime) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The real processes of one installation, for tests: beat, workers, commands, a mail server."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -86,6 +87,10 @@ class Stack:
     def logs(self) -> str:
         """All that the parts said."""
         return "\n".join(file.read_text() for file in sorted(self.folder.glob("*.log")))
+
+    def finished_jobs(self) -> int:
+        """How many jobs the workers have finished so far."""
+        return len(re.findall(r"Task app\.\S+ succeeded", self.logs()))
 
     def recipients(self) -> list[str]:
         """Who got a mail, sorted; twice is twice."""

@@ -25,12 +25,12 @@ def tick(shell: Shell, now: datetime | None) -> None:
     """Plans, sweeps and delivers in this process, without a broker."""
     if now is not None:
         shell.rehearsal("--now")
-        clock.shift((now - clock.now()).total_seconds())
     services = shell.services()
-    planned = reminders.plan(services, clock.now())
-    ids = outbox.sweep(services, clock.now())
+    real = clock.now()
+    planned = reminders.plan(services, now or real, real_now=real)
+    ids = outbox.sweep(services, real)
     if now is None:
-        status.sign_of_life(services, status.TICK, clock.now())
+        status.sign_of_life(services, status.TICK, real)
     with _Patience() as patience:
         accepted = outbox.deliver(services, ids, clock.now, lambda: patience.over)
     if patience.over:

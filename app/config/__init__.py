@@ -146,7 +146,7 @@ class Config(BaseModel):
     test_time_scale: Annotated[
         float, _decimal(0.0001, 100), BeforeValidator(readers.read_rehearsal)
     ] = 1.0
-    # Where a sender dies as by kill -9 (app/outbox/crash.py names the places).
+    # Where a sender dies as by kill -9 (app/util/crash.py names the places).
     crash_at: Annotated[str | None, BeforeValidator(readers.read_rehearsal)] = None
 
     @field_validator("*", mode="before")

@@ -6,12 +6,13 @@ raises an alert.
 """
 
 from datetime import datetime, timedelta
+from enum import Enum
 
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from app.alerts import close_alert, raise_alert
-from app.db import insert_new
+from app.db import put
 from app.models import Service
 from app.util.mailer import MailSendError
 
@@ -22,21 +23,32 @@ LONGEST_PAUSE = timedelta(minutes=4)
 ALERT_AFTER = timedelta(minutes=2)
 
 
-def permission(session: Session, now: datetime, scale: float) -> int | None:
-    """How many mails may be tried now: None without limit, 1 to probe, 0 while it is open."""
+class Gate(Enum):
+    """Whether mails may be tried. (An electrician's words: an open circuit lets nothing pass.)"""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half open"  # one mail, by one sender
+
+
+def gate(session: Session, now: datetime) -> Gate:
+    """How the breaker stands at `now`."""
     row = session.get(Service, NAME)
     if row is None:
-        return None
-    if now < row.at:
-        return 0
-    # Half open: whoever moves the row on first is the one who probes.
+        return Gate.CLOSED
+    return Gate.OPEN if now < row.at else Gate.HALF_OPEN
+
+
+def take_probe(session: Session, now: datetime, scale: float) -> bool:
+    """True for the one sender who may probe now with the mail it has claimed."""
     won = session.execute(
         update(Service)
-        .where(Service.name == NAME, Service.at == row.at)
+        .where(Service.name == NAME, Service.at <= now)
         .values(at=now + FIRST_PAUSE * scale)
         .returning(Service.name)
-    ).one_or_none()
-    return 0 if won is None else 1
+        .execution_options(synchronize_session=False)
+    )
+    return won.one_or_none() is not None
 
 
 def trip(session: Session, error: MailSendError, now: datetime, scale: float) -> None:
@@ -46,10 +58,7 @@ def trip(session: Session, error: MailSendError, now: datetime, scale: float) ->
     opened = datetime.fromisoformat(row.data["opened_at"]) if row else now
     pause = min(FIRST_PAUSE * 2 ** min(times - 1, 10), LONGEST_PAUSE) * scale
     data = {"times": times, "opened_at": opened.isoformat(), "why": str(error.words)}
-    if row is None:
-        insert_new(session, Service, [{"name": NAME, "at": now + pause, "data": data}])
-    else:
-        row.at, row.data = now + pause, data
+    put(session, Service, {"name": NAME}, {"at": now + pause, "data": data})
     if error.login_refused or now - opened >= ALERT_AFTER * scale:
         raise_alert(session, ALERT, str(error.words), now=now)
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from app.alerts import close_alert
 from app.due import Reason
 from app.models import ENDS, Audit, MailEvent, OutboxMail, State
 from app.outbox.deliver import unpack
@@ -72,7 +73,9 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
         mail = _get(session, mail_id)
         changed = session.scalars(
             update(OutboxMail)
-            .where(OutboxMail.id == mail_id, OutboxMail.state == State.READY)
+            .where(
+                OutboxMail.id == mail_id, OutboxMail.state == State.READY, OutboxMail.doubts == 0
+            )
             .values(state=State.CANCELLED, reason=Reason.CANCELLED, held=None, updated_at=now)
             .returning(OutboxMail.id)
             .execution_options(synchronize_session=False)
@@ -88,7 +91,7 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
 def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
     """A new mail in place of one that has ended; returns its id. Raises NoSuchMail, NotPossible.
 
-    It is read again and composed anew like any other, and may be sent until the end of the day.
+    It is read again and composed anew like any other, and may be sent for a day from now.
     """
     with services.db.write() as session:
         mail = _get(session, mail_id)
@@ -119,6 +122,8 @@ def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
             again = replace(again, n=again.n + 1)
             ids = enqueue(session, services.config, [again], now=now)
         record(session, mail_id, "resent", f"{who}: {ids[0]}", now=now)
+        record(session, ids[0], f"resend of {mail_id}", who, now=now)
+        close_alert(session, f"mail {mail_id} {mail.state}", now=now)
         _audit(session, who, "outbox.resend", mail_id, now)
     services.publish(ids)
     return ids[0]

@@ -95,11 +95,16 @@ class _Sender:
         """The next mails to work on; [] when there are none, or nothing may be sent now."""
         now = self.clock()
         with self.services.db.write() as session:
-            allowed = breaker.permission(session, now, self.scale)
-            at_most = self.at_most if allowed is None else allowed
-            if at_most == 0:
+            gate = breaker.gate(session, now)
+            if gate is breaker.Gate.OPEN:
                 return []
+            probing = gate is breaker.Gate.HALF_OPEN
+            at_most = 1 if probing else self.at_most
             mails = claim(session, ids, now=now, scale=self.scale, at_most=at_most)
+            if mails and probing and not breaker.take_probe(session, now, self.scale):
+                for mail in mails:
+                    give_back(session, mail, now=now)
+                return []
             for mail in mails:
                 if mail.claims > CLAIMS_AT_MOST:
                     end_with_alert(session, mail, State.DEAD, now=now, reason="claimed_too_often")
@@ -108,19 +113,23 @@ class _Sender:
 
     def work(self, mails: Sequence[Claimed]) -> bool:
         """Sends the mails in rounds of one per line; False when sending must stop for now."""
-        claimed_at = time.monotonic()
         jobs = self._guarded(self._composed([m for m in mails if m.claims <= CLAIMS_AT_MOST]))
         width = self.services.rate.most_at_once(len(self.lines.sessions))
+        started = time.monotonic()
         while jobs:
             group = jobs[:width]
-            late = time.monotonic() - claimed_at > FRESH_SECONDS * self.scale
-            go_on = self.lines.fault is None and not self.stopped() and self._may_go(len(group))
-            if late or not go_on:
+            if not (self._may_go_on() and self._may_go(len(group))):
                 self._give_back(jobs)
-                return go_on
+                return False
             self.lines.round(group)
             jobs = jobs[width:]
-        return self.lines.fault is None
+            if jobs and time.monotonic() - started > FRESH_SECONDS * self.scale:
+                self._give_back(jobs)  # to be claimed anew
+                break
+        return self._may_go_on()
+
+    def _may_go_on(self) -> bool:
+        return self.lines.fault is None and not self.lines.paused and not self.stopped()
 
     def _may_go(self, mails: int) -> bool:
         """True when the rate allows so many more; waits for that if it is soon."""
@@ -196,7 +205,8 @@ class _Sender:
         return [job for job in jobs if job.mail.id not in lost]
 
     def _give_back(self, jobs: Sequence[Job]) -> None:
-        self.services.once.release([one for job in jobs if (one := job.mail.guard)])
+        certain = [job.mail.guard for job in jobs if not job.mail.doubts]
+        self.services.once.release([guard for guard in certain if guard is not None])
         try:
             with self.services.db.write() as session:
                 for job in jobs:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
+    Double,
     and_,
     bindparam,
     exists,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
-from app.db import database_now
+from app.db import among, database_now
 from app.due import Verdict
 from app.models import Base, DecisionRow, Kind, MailEvent, OutboxMail, Setting, State
 from app.util.once import Guard
@@ -30,12 +31,17 @@ from app.util.once import Guard
 SENDING_SECONDS = 100.0  # all before the dot takes at most 90 s
 IN_DOUBT_SECONDS = 660.0  # the answer to the dot is awaited for at most 600 s
 CLAIMS_AT_MOST = 5
+DOUBTS_AT_MOST = 2  # the first copy and one more
 PAUSE = "pause"  # settings key; while it stands nothing is claimed
 
 # Ends after which the decision itself says that no reminder went out, and why.
 TAKEN_BACK = frozenset({State.SUPPRESSED, State.CANCELLED, State.EXPIRED})
 
 _OUTBOX = Base.metadata.tables[OutboxMail.__tablename__]
+
+
+# The last word before each dot, too: pause stops all sending at once.
+_NOT_PAUSED = ~exists(select(Setting.key).where(Setting.key == PAUSE))
 
 
 class LeaseLost(Exception):
@@ -84,10 +90,13 @@ class Sent(NamedTuple):
 def claimable(now: datetime) -> ColumnElement[bool]:
     """The condition for a mail that may be worked on at `now`."""
     lapsed = OutboxMail.lease_until < database_now()
+    # In doubt twice, or past its time: no third copy, the sweep ends it as unknown.
+    once_more = and_(OutboxMail.doubts < DOUBTS_AT_MOST, OutboxMail.expires_at > now)
     return and_(
         or_(
             and_(OutboxMail.state == State.READY, OutboxMail.not_before <= now),
-            and_(OutboxMail.state.in_([State.SENDING, State.IN_DOUBT]), lapsed),
+            and_(OutboxMail.state == State.SENDING, lapsed),
+            and_(OutboxMail.state == State.IN_DOUBT, lapsed, once_more),
         ),
         OutboxMail.held.is_(None),
     )
@@ -101,7 +110,7 @@ def claim(
     A mail that was claimed before without an answer comes alone: if it kills its sender, it takes
     no other mail's claims along.
     """
-    due = and_(OutboxMail.id.in_(ids), claimable(now))
+    due = and_(among(OutboxMail.id, ids), claimable(now))
     fresh = _claim(session, and_(due, OutboxMail.claims == 0), at_most, now=now, scale=scale)
     return fresh or _claim(session, and_(due, OutboxMail.claims > 0), 1, now=now, scale=scale)
 
@@ -113,82 +122,91 @@ def _claim(
     # than asked for. SKIP LOCKED: two senders with the same ids share them.
     chosen = (
         select(OutboxMail.id)
-        .where(which, ~exists(select(Setting.key).where(Setting.key == PAUSE)))
+        .where(which, _NOT_PAUSED)
         .order_by(OutboxMail.id)
         .limit(at_most)
         .with_for_update(skip_locked=True, of=OutboxMail)
         .cte("chosen")
         .prefix_with("MATERIALIZED", dialect="postgresql")
     )
-    rows = session.execute(
-        update(OutboxMail)
-        .where(OutboxMail.id == chosen.c.id)
+    rows = session.connection().execute(
+        update(_OUTBOX)
+        .where(_OUTBOX.c.id == chosen.c.id)
         .values(
             state=State.SENDING,
             lease_token=secrets.token_hex(16),
             lease_until=database_now(SENDING_SECONDS * scale),
-            claims=OutboxMail.claims + 1,
+            claims=_OUTBOX.c.claims + 1,
             updated_at=now,
         )
-        .returning(*(getattr(OutboxMail, name) for name in Claimed._fields))
-        .execution_options(synchronize_session=False)
+        .returning(*(_OUTBOX.c[name] for name in Claimed._fields))
     )
     return sorted(Claimed(*row) for row in rows)
 
 
 _MINE = (_OUTBOX.c.id == bindparam("of_id"), _OUTBOX.c.lease_token == bindparam("of_token"))
+# The statements of a round are made once: making them anew costs more than running them.
+_MARK = (
+    update(_OUTBOX)
+    .where(*_MINE, _OUTBOX.c.state == State.SENDING, _NOT_PAUSED)
+    .values(
+        state=State.IN_DOUBT,
+        doubts=_OUTBOX.c.doubts + 1,
+        lease_until=database_now(bindparam("for_seconds", type_=Double())),
+        subject=bindparam("to_subject"),
+        task_refs=bindparam("to_refs"),
+        sent_bytes=bindparam("to_bytes"),
+    )
+)
+_ACCEPT = (
+    update(_OUTBOX)
+    .where(*_MINE)
+    .values(
+        state=State.ACCEPTED,
+        accepted_at=bindparam("at"),
+        updated_at=bindparam("at"),
+        response=bindparam("to_response"),
+        reason=None,
+        lease_token=None,
+        lease_until=None,
+    )
+)
 
 
 def mark_in_doubt(session: Session, sent: Sequence[Sent], *, scale: float) -> set[int]:
     """Says that the final dots come next; returns the ids for which a dot may be sent."""
-    statement = (
-        update(_OUTBOX)
-        .where(*_MINE, _OUTBOX.c.state == State.SENDING)
-        .values(
-            state=State.IN_DOUBT,
-            doubts=_OUTBOX.c.doubts + 1,
-            lease_until=database_now(IN_DOUBT_SECONDS * scale),
-            subject=bindparam("to_subject"),
-            task_refs=bindparam("to_refs"),
-            sent_bytes=bindparam("to_bytes"),
-        )
-    )
     rows = [
         {
             "of_id": one.mail.id,
             "of_token": one.mail.lease_token,
+            "for_seconds": IN_DOUBT_SECONDS * scale,
             "to_subject": one.subject,
             "to_refs": one.task_refs,
             "to_bytes": one.sent_bytes,
         }
         for one in sent
     ]
-    return _changed(session, statement, rows, State.IN_DOUBT)
+    return _changed(session, _MARK, rows, State.IN_DOUBT)
 
 
 def record_accepted(
     session: Session, answers: Sequence[tuple[Claimed, str]], *, now: datetime
 ) -> None:
     """The good end of these mails. One that somebody else holds by now is left to them."""
-    statement = (
-        update(_OUTBOX)
-        .where(*_MINE)
-        .values(
-            state=State.ACCEPTED,
-            accepted_at=now,
-            updated_at=now,
-            response=bindparam("to_response"),
-            reason=None,
-            lease_token=None,
-            lease_until=None,
-        )
-    )
     rows = [
-        {"of_id": mail.id, "of_token": mail.lease_token, "to_response": response}
+        {"of_id": mail.id, "of_token": mail.lease_token, "at": now, "to_response": response}
         for mail, response in answers
     ]
-    if rows:
-        session.connection().execute(statement, rows)
+    if not rows:
+        return
+    session.connection().execute(_ACCEPT, rows)
+    again = [mail.decision_id for mail, _ in answers if mail.n and mail.decision_id is not None]
+    if again:  # the first mail of that decision may have ended without being sent
+        session.execute(
+            update(DecisionRow)
+            .where(DecisionRow.id.in_(again))
+            .values(verdict=Verdict.SEND, reason=None)
+        )
 
 
 def _changed(

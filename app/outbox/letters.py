@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import compose, due
 from app.auth import ReportLink, StopLink
+from app.db import among
 from app.due import Frequency, Reason, Unreported
 from app.members.settings import Person, organisation, people
 from app.models import Kind, Member, State
@@ -66,7 +67,7 @@ class _Facts:
 
     def __init__(self, services: Services, session: Session, mails: Sequence[Claimed]) -> None:
         ids = {mail.user_id for mail in mails if mail.user_id is not None}
-        members = session.scalars(select(Member).where(Member.id.in_(ids))).all()
+        members = session.scalars(select(Member).where(among(Member.id, ids))).all()
         good, self.broken = people(session, organisation(session, services.config), members)
         self.people = {one.member.id: one for one in good}
         self.late: dict[tuple[int, date], list[Unreported]] = {}

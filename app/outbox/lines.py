@@ -14,14 +14,15 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
 from app.db import DatabaseDown
-from app.models import Member, OutboxMail, State
+from app.models import Member, OutboxMail, Setting, State
 from app.outbox import breaker
 from app.outbox.lease import (
+    PAUSE,
     Claimed,
     LeaseLost,
     Sent,
@@ -69,6 +70,7 @@ class Lines:
         self.scale = config.test_time_scale
         self.sessions = [SmtpSession(settings) for _ in range(config.smtp_connections)]
         self.fault: MailSendError | None = None  # the server's: no further mail need be tried
+        self.paused = False  # somebody said so since the mails were claimed
         self.accepted = 0
         self._answers: list[tuple[Claimed, str]] = []
         self._refusals: list[tuple[Claimed, MailSendError]] = []
@@ -93,7 +95,7 @@ class Lines:
         if self._pause:
             time.sleep(self._pause * self.scale)
         pairs = list(zip(self.sessions, jobs, strict=False))
-        pairs = self._each(pairs, lambda line, job: line.offer(job.envelope))
+        pairs = self._each(pairs, self._offer)
         pairs = self._each(pairs, lambda line, _: line.agree())
         pairs = self._each(pairs, lambda line, _: line.write_body())
         crash.point("body_sent")
@@ -133,6 +135,11 @@ class Lines:
                 well.append((line, job))
         return well
 
+    def _offer(self, line: SmtpSession, job: Job) -> None:
+        if self.fault is not None:  # one line found the server away: the others need not wait too
+            raise self.fault
+        line.offer(job.envelope)
+
     def _hear(self, line: SmtpSession, job: Job) -> None:
         answer = line.read_answer()
         self._answers.append((job.mail, f"{answer.code} {answer.text}"))
@@ -151,18 +158,36 @@ class Lines:
         except DatabaseDown:
             for line, _ in pairs:
                 line.abandon()
-            self.services.once.release([one for _, job in pairs if (one := job.mail.guard)])
+            self._release([job.mail for _, job in pairs])
             self.record()
             raise
         self._recorded()
-        for line, job in pairs:
-            if job.mail.id not in marked:
-                log.warning("mail %s: another sender has it", job.mail.id)
-                line.abandon()
+        left = [(line, job) for line, job in pairs if job.mail.id not in marked]
+        for line, _ in left:
+            line.abandon()
+        if left:
+            self._leave([job.mail for _, job in left])
         return [(line, job) for line, job in pairs if job.mail.id in marked]
 
+    def _leave(self, mails: Sequence[Claimed]) -> None:
+        """Mails that may not have their dot: sending was paused, or another sender has them."""
+        with self.services.db.write() as session:
+            self.paused = session.get(Setting, PAUSE) is not None
+            for mail in mails:
+                try:
+                    give_back(session, mail, now=self.clock())
+                except LeaseLost:
+                    log.warning("mail %s: another sender has it", mail.id)
+        self._release(mails)
+
+    def _release(self, mails: Sequence[Claimed]) -> None:
+        """Lets go of the Redis guards of mails of which certainly no copy is out."""
+        guards = [mail.guard for mail in mails if not mail.doubts]
+        self.services.once.release([guard for guard in guards if guard is not None])
+
     def _refused(self, mail: Claimed, error: MailSendError) -> None:
-        log.warning("mail %s: %s", mail.id, said(error))
+        # Not the server's words: they mostly quote the address.
+        log.warning("mail %s: %s %s %s", mail.id, error.phase, error.code, error.status)
         if error.blame == "server" and not error.in_doubt:
             self.fault = error
         elif (error.status or "").startswith("4.7."):
@@ -190,7 +215,7 @@ class Lines:
             log.info("accepted: %s", " ".join(str(mail.id) for mail, _ in self._answers))
         self._tripped = self.fault is not None
         certain = [mail for mail, error in self._refusals if not error.in_doubt]
-        self.services.once.release([one for mail in certain if (one := mail.guard)])
+        self._release(certain)
         self._answers, self._refusals = [], []
 
     def _record_refusal(
@@ -224,13 +249,22 @@ def said(error: MailSendError) -> str:
 
 
 def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime) -> None:
-    """Stops mail to an address that was refused for good on three different days."""
+    """Stops mail to an address that was refused for good on three different days.
+
+    A mail that was accepted, or a suppression lifted by hand, lets the count begin anew.
+    """
     session.flush()
+    of_address = and_(OutboxMail.user_id == mail.user_id, OutboxMail.to_addr == mail.to_addr)
+    accepted = select(func.max(OutboxMail.id)).where(
+        of_address, OutboxMail.state == State.ACCEPTED
+    )
+    lifted = select(Member.refusals_after).where(Member.id == mail.user_id)
     days = session.scalars(
         select(OutboxMail.local_date)
         .where(
-            OutboxMail.user_id == mail.user_id,
-            OutboxMail.to_addr == mail.to_addr,
+            of_address,
+            OutboxMail.id > func.coalesce(accepted.scalar_subquery(), 0),
+            OutboxMail.id > func.coalesce(lifted.scalar_subquery(), 0),
             OutboxMail.state == State.FAILED,
             OutboxMail.reason.like(f"{Phase.RCPT}: 5__ 5.1.%"),
         )
@@ -244,5 +278,5 @@ def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime
         .where(Member.id == mail.user_id, Member.email == mail.to_addr)
         .values(suppressed_reason=words)
     )
-    detail = f"task-progress member set ... suppressed=no ({words})"
+    detail = f"task-progress member set {mail.to_addr} suppressed=no"
     raise_alert(session, f"address of member {mail.user_id} suppressed", detail, now=now)

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
@@ -11,7 +11,7 @@ from app.db import database_now
 from app.due import Reason
 from app.models import OutboxMail, State
 from app.outbox import breaker
-from app.outbox.lease import claimable, record, take_back_decision
+from app.outbox.lease import DOUBTS_AT_MOST, claimable, record, take_back_decision
 from app.services import Services
 
 log = logging.getLogger(__name__)
@@ -40,34 +40,49 @@ def sweep(services: Services, now: datetime, *, fresh: timedelta = timedelta()) 
 
 
 def _expire(session: Session, now: datetime) -> None:
+    """Ends what is ready and too late; its decision says so too."""
     expired = session.execute(
         update(OutboxMail)
-        .where(OutboxMail.state == State.READY, OutboxMail.expires_at <= now)
+        .where(
+            OutboxMail.state == State.READY, OutboxMail.expires_at <= now, OutboxMail.doubts == 0
+        )
         .values(state=State.EXPIRED, reason=Reason.EXPIRED, held=None, updated_at=now)
-        .returning(OutboxMail.id, OutboxMail.decision_id, OutboxMail.response)
-    ).all()
-    for mail_id, _, response in expired:
-        record(session, mail_id, State.EXPIRED, response, now=now)
-    if expired:
-        log.warning("%d mails expired", len(expired))
-        take_back_decision(session, [one.decision_id for one in expired], Reason.EXPIRED)
-        raise_alert(session, f"{len(expired)} mails expired", "expired", now=now)
+        .returning(
+            OutboxMail.id, OutboxMail.decision_id, OutboxMail.n, OutboxMail.local_date,
+            OutboxMail.response,
+        )
+    ).all()  # fmt: skip
+    for one in expired:
+        record(session, one.id, State.EXPIRED, one.response, now=now)
+        raise_alert(
+            session, f"mails expired {one.local_date}", "outbox list --state expired", now=now
+        )
+    first = [one.decision_id for one in expired if one.n == 0 and one.decision_id is not None]
+    if first:
+        take_back_decision(session, first, Reason.EXPIRED)
 
 
 def _give_up_doubts(session: Session, now: datetime) -> None:
-    """In doubt twice, or in doubt past its expiry: a copy may be out, nobody can know."""
+    """In doubt twice, or a copy may be out and it is too late for another: nobody can know."""
     given_up = session.scalars(
         update(OutboxMail)
         .where(
-            OutboxMail.state == State.IN_DOUBT,
-            OutboxMail.lease_until < database_now(),
-            (OutboxMail.doubts >= 2) | (OutboxMail.expires_at <= now),
+            OutboxMail.doubts > 0,
+            or_(
+                and_(
+                    OutboxMail.state == State.IN_DOUBT,
+                    OutboxMail.lease_until < database_now(),
+                    or_(OutboxMail.doubts >= DOUBTS_AT_MOST, OutboxMail.expires_at <= now),
+                ),
+                and_(OutboxMail.state == State.READY, OutboxMail.expires_at <= now),
+            ),
         )
         .values(
             state=State.UNKNOWN,
             reason="no_answer_recorded",
             lease_token=None,
             lease_until=None,
+            held=None,
             updated_at=now,
         )
         .returning(OutboxMail.id)

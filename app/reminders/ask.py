@@ -143,11 +143,12 @@ def _decide(
 def _as_asked(person: Person, decision: Decision, now: datetime, *, rehearsed: bool) -> _Asked:
     rhythm, day = person.rhythm, decision.local_date
     midnight = due.instant(rhythm.zone, day + DAY, due.MIDNIGHT)
-    if rehearsed:
-        return _Asked(person, replace(decision, expires_at=midnight), decision.at)
     if decision.verdict is Verdict.SKIP:
         # Before the hour a reason not to send may still pass: the hour decides.
-        return _Asked(person, decision, now, stored=now >= decision.at)
+        moment = decision.at if rehearsed else now
+        return _Asked(person, decision, moment, stored=now >= decision.at)
+    if rehearsed:
+        return _Asked(person, replace(decision, expires_at=midnight), decision.at)
     if due.quiet_until(rhythm, now) is not None:
         return _Asked(person, decision, now, stored=False)
     ends = due.quiet_begins(rhythm, now, midnight)

@@ -1,7 +1,7 @@
 """The brake: an unusual number of reminders waits for an admin's word.
 
-A day whose reminders would number more than 3 times the largest day of the last 10 workdays,
-and more than 50, is held. Mails of such a tick are stored as held, and let go when the count
+A tick with more than 50 reminders that brings its day above 3 times the largest day of the last 10
+workdays is held. Mails of such a tick are stored as held, and let go when the count
 says that all is well.
 """
 
@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts import close_alert, raise_alert
+from app.alerts import close_alert, open_alerts, raise_alert
+from app.db import put
 from app.members.settings import organisation
 from app.models import DecisionRow, OutboxMail, Setting, State
 from app.services import Services
@@ -38,6 +39,11 @@ def must_count(services: Services, now: datetime, due_members: int) -> bool:
     with services.db.read() as session:
         if session.scalar(select(OutboxMail.id).where(*_held()).limit(1)) is not None:
             return True
+        over = any(alert.name == ALERT for alert in open_alerts(session))
+    if over:  # nothing is held any more: sent, expired or cancelled
+        with services.db.write() as session:
+            close_alert(session, ALERT, now=now)
+    with services.db.read() as session:
         if due_members <= ALWAYS_ALLOWED:
             return False
         day = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
@@ -79,8 +85,7 @@ def allow(session: Session, days: list[str], *, who: str, now: datetime) -> None
     if not days:
         return
     keep = sorted({*_released(session), *days})[-WORKDAYS_BACK:]
-    session.merge(Setting(key=RELEASED, value=keep, changed_by=who, changed_at=now))
-    session.flush()
+    put(session, Setting, {"key": RELEASED}, {"value": keep, "changed_by": who, "changed_at": now})
 
 
 def sends_of(session: Session, day: date) -> int:

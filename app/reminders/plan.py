@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import due
-from app.alerts import raise_alert
+from app.alerts import close_alert, open_alerts, raise_alert
 from app.db import insert_new
 from app.due import Decision, Verdict
 from app.members.settings import Person, organisation, people
@@ -36,12 +36,13 @@ class Planned:
     held: int = 0  # mails that wait for an admin's word
 
 
-def plan(services: Services, now: datetime) -> Planned:
+def plan(services: Services, now: datetime, *, real_now: datetime | None = None) -> Planned:
     """Decides for every active member whose hour has come, up to 7 days back; commits in batches.
 
     Running it twice, or twice at once, changes nothing: the first decision of a member and local
-    date stands.
+    date stands. `real_now` is the clock's instant when `now` is a rehearsal's.
     """
+    shift = now - (real_now or now)
     planned = Planned()
     holding = brake.must_count(services, now, _count_due(services, now))
     after = 0
@@ -49,7 +50,7 @@ def plan(services: Services, now: datetime) -> Planned:
         with services.db.write() as session:
             members = _members_due(session, now, after)
             if members:
-                _plan_batch(session, services, members, now, planned, holding=holding)
+                _plan_batch(session, services, members, now, planned, holding=holding, shift=shift)
         if not members:
             break
         after = members[-1].id
@@ -89,10 +90,12 @@ def _plan_batch(
     planned: Planned,
     *,
     holding: bool,
+    shift: timedelta,
 ) -> None:
     defaults = organisation(session, services.config)
     good, broken = people(session, defaults, members)
     complain(session, broken, now)
+    _calm(session, good, now)
     by_date: dict[date, list[Person]] = defaultdict(list)
     reached: dict[int, date] = {}
     for person in good:
@@ -104,7 +107,8 @@ def _plan_batch(
             reached[member.id] = dates[-1]
     for day in sorted(by_date):  # in order: a weekly member's Tuesday looks at Monday
         decisions = decide_all(session, by_date[day], day, now)
-        ids = store(session, services, decisions, now=now, held="brake" if holding else None)
+        held = "brake" if holding else None
+        ids = store(session, services, decisions, now=now - shift, held=held, clock_shift=shift)
         planned.decided += len(decisions)
         planned.ids += [] if holding else ids
     session.execute(
@@ -133,6 +137,15 @@ def complain(session: Session, broken: dict[int, str], now: datetime) -> None:
     for member_id, fault in broken.items():
         log.error("member %s cannot be decided: %s", member_id, fault)
         raise_alert(session, f"member {member_id} cannot be decided", fault, now=now)
+
+
+def _calm(session: Session, good: Iterable[Person], now: datetime) -> None:
+    """Closes what `complain` raised, once the settings make sense again."""
+    raised = {alert.name for alert in open_alerts(session)}
+    for person in good if raised else ():
+        name = f"member {person.member.id} cannot be decided"
+        if name in raised:
+            close_alert(session, name, now=now)
 
 
 def store(

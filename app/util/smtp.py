@@ -45,6 +45,7 @@ class SmtpSession:
         self._wire: Wire | None = None
         self._features: dict[str, str] = {}
         self._limit = 0.0  # when all before the dot must be done
+        self._answer_by = 0.0  # when the answer to the dot must be there
         self._spent = 0.0  # seconds that open() took of the next mail's time
         self._used = False  # this connection has carried a mail, so the server may be tired of it
         self._stale = False  # an offer began on such a connection
@@ -218,14 +219,14 @@ class SmtpSession:
             self.abandon()
             raise refusal(Phase.BODY, objection)
         until = monotonic() + self.settings.operation
+        self._answer_by = monotonic() + self.settings.dot_answer
         with self._at(Phase.DOT, in_doubt=True):
             self._line().write(b".\r\n", until)
 
     def read_answer(self) -> Answer:
         """The server's 2xx answer to the dot. An error here is in doubt unless it has a code."""
-        until = monotonic() + self.settings.dot_answer
         with self._at(Phase.DOT, in_doubt=True):
-            answer = self._line().read_answer(until)
+            answer = self._line().read_answer(self._answer_by)
             if answer.code // 100 == 3:
                 raise BadReplyError("neither yes nor no")
         self._in_body = False

@@ -111,8 +111,7 @@ class Wire:
         while b"\n" not in self._buffer:
             if len(self._buffer) > MAX_REPLY_LINE:
                 raise BadReplyError("endless reply line")
-            self._socket.settimeout(_left(until))
-            received = self._socket.recv(4096)
+            received = self._receive(until)
             if not received:
                 raise ConnectionResetError("closed by the server")
             self._buffer += received
@@ -120,6 +119,18 @@ class Wire:
         if len(line) > MAX_REPLY_LINE:
             raise BadReplyError("endless reply line")
         return line.rstrip(b"\r")
+
+    def _receive(self, until: float) -> bytes:
+        """What has come, or comes in time. Past `until` only what lies here already counts.
+
+        A caller with several lines reads them in turn: an answer that came in time must not be
+        lost because another line was slow.
+        """
+        self._socket.settimeout(max(until - monotonic(), 0))
+        try:
+            return self._socket.recv(4096)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise TimeoutError("too late") from None
 
 
 def _left(until: float) -> float:

@@ -83,6 +83,7 @@ def upgrade() -> None:
         sa.Column("quiet_hours_end", sa.Time(), nullable=True),
         sa.Column("paused_until", sa.Date(), nullable=True),
         sa.Column("suppressed_reason", sa.Text(), nullable=True),
+        sa.Column("refusals_after", sa.BigInteger(), nullable=True),
         sa.Column("decided_through", sa.Date(), nullable=False),
         sa.Column("next_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

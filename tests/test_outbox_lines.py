@@ -1,0 +1,412 @@
+"""Several lines, the breaker, the rate, the pause: what a sender does beyond one good mail."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import cycle
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import select, update
+
+from app import outbox, reminders, status
+from app.config import Config, load
+from app.db import Database
+from app.models import Alert, Member, OutboxMail, Service, State
+from app.outbox import breaker
+from app.services import Services, make
+from tests.conftest import NOW, People, task
+from tests.smtp_server import Plan, SmtpServer
+
+SECOND = timedelta(seconds=1)
+
+
+def at(moment: datetime) -> Callable[[], datetime]:
+    """A clock that stands still."""
+    return lambda: moment
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpServer]:
+    with SmtpServer(Plan()) as server:
+        yield server
+
+
+@pytest.fixture
+def config(environ: dict[str, str], tmp_path: Any, smtp: SmtpServer) -> Config:
+    return load({**environ, "SMTP_PORT": str(smtp.port), "SMTP_TIMEOUT": "2"}, tmp_path)
+
+
+def changed(services: Services, **values: object) -> Services:
+    """The same services with other settings."""
+    return replace(services, config=services.config.model_copy(update=values))
+
+
+def crowd(db: Database, team: People, number: int, tag: str = "") -> list[int]:
+    """That many members with an unreported task each; `tag` for every second address."""
+    with db.write() as session:
+        members = [
+            Member(
+                email=f"m{n}{f'+{tag}' if tag and n % 2 else ''}@example.jp",
+                name=f"メンバー{n}",
+                decided_through=team.sato.decided_through,
+                created_at=NOW,
+            )
+            for n in range(number)
+        ]
+        session.add_all(members)
+        session.flush()
+        session.add_all(task(f"C-{one.id}", one) for one in members)
+    return [one.id for one in members]
+
+
+def planned(services: Services) -> list[int]:
+    ids = reminders.plan(services, NOW).ids
+    return ids or [mail.id for mail in mails(services.db)]
+
+
+def mails(db: Database) -> list[OutboxMail]:
+    with db.read() as session:
+        return list(session.scalars(select(OutboxMail).order_by(OutboxMail.id)))
+
+
+def states(db: Database) -> list[str]:
+    return [mail.state for mail in mails(db)]
+
+
+# --- several lines ------------------------------------------------------------------------
+
+
+def test_several_lines_share_the_work_and_send_each_mail_once(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    crowd(db, team, 30)
+    eight = changed(services, smtp_connections=8)
+    assert outbox.deliver(eight, planned(eight), at(NOW)) == 30
+    assert len({mail.recipient for mail in smtp.mails}) == len(smtp.mails) == 30
+    assert smtp.connections == 8
+
+
+def test_a_line_that_hangs_does_not_cost_the_others_their_answers(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """The answers that came while another line was slow count, however late they are read."""
+    crowd(db, team, 6, tag="hangdotlost")
+    hasty = changed(services, smtp_connections=6, test_time_scale=0.002)  # dot: 1.2 s
+    hasty = replace(hasty, config=hasty.config.model_copy(update={"smtp_timeout": 500.0}))
+    outbox.deliver(hasty, planned(hasty), at(NOW))
+    assert states(db) == [State.ACCEPTED, State.IN_DOUBT] * 3
+    assert len(smtp.mails) == 3
+
+
+def test_a_line_that_is_refused_does_not_disturb_the_others(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    crowd(db, team, 10, tag="550")
+    four = changed(services, smtp_connections=4)
+    assert outbox.deliver(four, planned(four), at(NOW)) == 5
+    assert states(db) == [State.ACCEPTED, State.FAILED] * 5
+
+
+def test_two_senders_at_once_send_each_mail_once(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    crowd(db, team, 40)
+    ids = planned(services)
+    others = [make(services.config) for _ in range(3)]
+    threads = [threading.Thread(target=outbox.deliver, args=(one, ids, at(NOW))) for one in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in others:
+        one.db.close()
+    outbox.deliver(services, ids, at(NOW))
+    assert states(db) == [State.ACCEPTED] * 40
+    assert len({mail.recipient for mail in smtp.mails}) == len(smtp.mails) == 40
+
+
+def test_a_mail_claimed_before_comes_alone(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """If it is the one that kills senders, it takes no other mail's claims along."""
+    crowd(db, team, 4)
+    ids = planned(services)
+    with db.write() as session:
+        session.execute(
+            update(OutboxMail)
+            .where(OutboxMail.id.in_(ids[:2]))
+            .values(
+                state=State.SENDING,
+                claims=1,
+                lease_token="of a sender that died",
+                lease_until=NOW - timedelta(days=3650),
+            )
+        )
+    outbox.deliver(services, ids, at(NOW))
+    assert states(db) == [State.ACCEPTED] * 4
+    assert [mail.claims for mail in mails(db)] == [2, 2, 1, 1]
+
+
+# --- pause --------------------------------------------------------------------------------
+
+
+def test_pause_stops_also_what_is_claimed_already(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    crowd(db, team, 12)
+    ids = planned(services)
+
+    class PausesAfterTheFirst(Database):
+        written = 0
+
+        def write(self) -> Any:
+            self.written += 1
+            if self.written == 3:  # the claim, the first mail's mark, and now the second's
+                status.pause(services, who="operator", now=NOW)
+            return super().write()
+
+    with_pause = PausesAfterTheFirst(services.config.database_url)
+    outbox.deliver(replace(services, db=with_pause), ids, at(NOW))
+    with_pause.close()
+    assert len(smtp.mails) == 1
+    assert states(db) == [State.ACCEPTED] + [State.READY] * 11
+    assert {mail.claims for mail in mails(db)[1:]} == {0}
+
+
+# --- the breaker --------------------------------------------------------------------------
+
+
+def test_a_server_at_fault_is_left_alone_and_then_probed_by_one_mail(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    crowd(db, team, 5)
+    ids = planned(services)
+    smtp.plan.script = {}
+    smtp._script = {"mail": iter(["421 4.3.2 going down"] * 2)}
+    outbox.deliver(services, ids, at(NOW))
+    assert smtp.mails == []
+    assert outbox.deliver(services, ids, at(NOW + 29 * SECOND)) == 0
+    assert [mail.claims for mail in mails(db)] == [0] * 5
+    assert outbox.deliver(services, ids, at(NOW + 31 * SECOND)) == 0  # the probe is refused too
+    assert outbox.deliver(services, ids, at(NOW + 60 * SECOND)) == 0  # twice as long
+    assert outbox.deliver(services, ids, at(NOW + 92 * SECOND)) == 5
+    with db.read() as session:
+        assert session.get(Service, breaker.NAME) is None
+
+
+def test_old_copies_of_ids_do_not_use_up_the_probe(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    crowd(db, team, 2)
+    ids = planned(services)
+    smtp._script = {"banner": iter(["421 4.3.2 too busy"])}
+    outbox.deliver(services, ids, at(NOW))
+    later = NOW + 40 * SECOND
+    assert outbox.deliver(services, [999_999], at(later)) == 0
+    assert outbox.deliver(services, ids, at(later)) == 2
+
+
+def test_a_breaker_open_for_two_minutes_raises_an_alert_that_a_good_mail_closes(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    crowd(db, team, 2)
+    ids = planned(services)
+    smtp._script = {"banner": iter(["421 4.3.2 too busy"])}
+    outbox.deliver(services, ids, at(NOW))
+    assert open_alerts(db) == []
+    outbox.sweep(services, NOW + 121 * SECOND)
+    assert open_alerts(db) == [breaker.ALERT]
+    outbox.deliver(services, ids, at(NOW + 130 * SECOND))
+    assert open_alerts(db) == []
+
+
+def test_a_refused_login_raises_the_alert_at_once(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    crowd(db, team, 1)
+    smtp._script = {"mail": iter(["530 5.7.0 log in first"])}
+    outbox.deliver(services, planned(services), at(NOW))
+    assert open_alerts(db) == [breaker.ALERT]
+
+
+def open_alerts(db: Database) -> list[str]:
+    with db.read() as session:
+        return list(session.scalars(select(Alert.name).where(Alert.closed_at.is_(None))))
+
+
+# --- throttling and the rate --------------------------------------------------------------
+
+
+def test_a_server_that_throttles_gets_all_mails_in_the_end(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    crowd(db, team, 20)
+    ids = planned(services)
+    smtp._script = {"rcpt": cycle([*["ok"] * 5, "450 4.7.1 too fast"])}
+    slow = changed(services, test_time_scale=0.01)
+    moment = NOW
+    for _ in range(12):
+        outbox.deliver(slow, ids, at(moment))
+        moment += timedelta(minutes=10)
+    assert states(db) == [State.ACCEPTED] * 20
+    assert len(smtp.mails) == 20
+
+
+def test_the_rate_is_kept_by_all_senders_together(  # noqa: PLR0917 - all fixtures
+    environ: dict[str, str],
+    db: Database,
+    team: People,
+    smtp: SmtpServer,
+    tmp_path: Any,
+    redis_url: str,
+) -> None:
+    crowd(db, team, 20)
+    limited = {**environ, "SMTP_PORT": str(smtp.port), "SMTP_RATE_PER_MINUTE": "8"}
+    first, second = (make(load(limited, tmp_path)) for _ in range(2))
+    ids = planned(first)
+    sent = outbox.deliver(first, ids, at(NOW)) + outbox.deliver(second, ids, at(NOW))
+    assert sent == len(smtp.mails) == 8
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    assert outbox.deliver(second, ids, at(NOW)) == 8
+    for one in (first, second):
+        one.db.close()
+
+
+def test_without_redis_each_process_keeps_the_rate_by_itself(
+    environ: dict[str, str], db: Database, team: People, smtp: SmtpServer, tmp_path: Any
+) -> None:
+    crowd(db, team, 6)
+    nowhere = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0", "CELERY_RESULT_BACKEND": ""}
+    limited = {"SMTP_PORT": str(smtp.port), "SMTP_RATE_PER_MINUTE": "4"}
+    services = make(load({**environ, **nowhere, **limited}, tmp_path))
+    assert outbox.deliver(services, planned(services), at(NOW)) == 4
+    services.db.close()
+
+
+# --- addresses ----------------------------------------------------------------------------
+
+
+def test_an_address_refused_on_three_days_gets_no_further_mail(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    (member_id,) = crowd(db, team, 1)
+    with db.write() as session:
+        session.execute(
+            update(Member).where(Member.id == member_id).values(email="gone+550@example.jp")
+        )
+    for n in range(3):
+        moment = NOW + timedelta(days=n)
+        outbox.deliver(services, reminders.plan(services, moment).ids, at(moment))
+    with db.read() as session:
+        member = session.get(Member, member_id)
+        assert member is not None
+        assert "5.1.1" in (member.suppressed_reason or "")
+    last = NOW + timedelta(days=3)
+    assert reminders.plan(services, last).ids == []
+    why = reminders.why(services, "gone+550@example.jp", last.date(), last)
+    assert why.facts["reason"] == "address_suppressed"
+
+
+# --- doubts -------------------------------------------------------------------------------
+
+
+def test_a_doubt_is_not_forgotten_when_it_gets_too_late(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """In doubt, then refused for now, then too late: a copy may be out, so it is unknown."""
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki))
+        session.execute(
+            update(Member)
+            .where(Member.id == team.suzuki.id)
+            .values(email="suzuki+closedotx1+dot451@example.jp")
+        )
+    ids = planned(services)
+    outbox.deliver(services, ids, at(NOW))
+    lapse(db)
+    outbox.deliver(services, ids, at(NOW + 60 * SECOND))
+    assert states(db) == [State.READY]
+    with pytest.raises(outbox.NotPossible):
+        outbox.cancel(services, ids[0], who="operator", now=NOW)
+    outbox.sweep(services, NOW + timedelta(hours=10))
+    assert states(db) == [State.UNKNOWN]
+    why = reminders.why(services, "suzuki+closedotx1+dot451@example.jp", None, NOW)
+    assert why.facts["verdict"] == "send"
+
+
+def test_in_doubt_twice_is_never_claimed_again(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki))
+        session.execute(
+            update(Member)
+            .where(Member.id == team.suzuki.id)
+            .values(email="suzuki+closedot@example.jp")
+        )
+    ids = planned(services)
+    for _ in range(4):
+        outbox.deliver(services, ids, at(NOW))
+        lapse(db)
+    assert len(smtp.mails) == 2
+    outbox.sweep(services, NOW)
+    assert states(db) == [State.UNKNOWN]
+
+
+def lapse(db: Database) -> None:
+    with db.write() as session:
+        session.execute(
+            update(OutboxMail)
+            .where(OutboxMail.lease_token.is_not(None))
+            .values(lease_until=NOW - timedelta(days=3650))
+        )
+
+
+def test_a_resent_mail_that_is_accepted_makes_the_decision_sent(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """Else the week would count as missed, and a weekly member get a second mail."""
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki))
+    (mail_id,) = planned(services)
+    evening = NOW + timedelta(hours=10)
+    outbox.sweep(services, evening)
+    again = outbox.resend(services, mail_id, who="operator", now=evening)
+    assert outbox.deliver(services, [again], at(evening)) == 1
+    facts = reminders.why(services, "suzuki.ichiro@example.jp", None, NOW).facts
+    assert (facts["verdict"], facts["reason"]) == ("send", None)
+
+
+def test_a_slow_database_does_not_keep_mails_from_being_sent(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """Reading takes longer than a claim is fresh: each claim sends a mail all the same."""
+    crowd(db, team, 3)
+
+    class Slow(Database):
+        def read(self) -> Any:
+            time.sleep(0.1)
+            return super().read()
+
+    hasty = {"test_time_scale": 0.01, "smtp_timeout": 200.0}  # fresh for 50 ms
+    slow = replace(changed(services, **hasty), db=Slow(services.config.database_url))
+    assert outbox.deliver(slow, planned(services), at(NOW)) == 3
+    slow.db.close()
+
+
+def test_two_first_signs_of_life_at_once_do_not_collide(services: Services) -> None:
+    threads = [
+        threading.Thread(target=status.sign_of_life, args=(services, f"part{n % 2}", NOW))
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with services.db.read() as session:
+        assert len(session.scalars(select(Service)).all()) == 2
