@@ -1,22 +1,26 @@
 """How things stand, and the one word that stops or starts all sending."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.alerts import open_alerts
+from app.compose import show_date
 from app.db import put
-from app.models import ENDS, Audit, Member, OutboxMail, Service, Setting
+from app.models import ENDS, Audit, DecisionRow, Member, OutboxMail, Service, Setting
 from app.outbox.lease import PAUSE
 from app.reminders import brake
+from app.reminders.explain import REASONS, STATES
 from app.services import Services
 from app.words import Both
 
 TICK = "tick"
 STALE = timedelta(minutes=5)  # without a tick something is wrong
+UNSENT = timedelta(minutes=10)  # a mail that waits longer is late
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ def status(services: Services, now: datetime) -> dict[str, Any]:
         paused = session.get(Setting, PAUSE)
         tick = session.get(Service, TICK)
         states = _states(session, now)
+        oldest = _oldest_unsent(session, now)
+        today = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
         return {
             "paused": paused is not None,
             "paused_by": paused.changed_by if paused else None,
@@ -74,10 +80,15 @@ def status(services: Services, now: datetime) -> dict[str, Any]:
             "members": session.scalar(
                 select(func.count()).select_from(Member).where(Member.active.is_(True))
             ),
+            "decisions_of_today": _decisions(session, today),
             "mails_of_the_last_day": states,
-            "oldest_unsent": _oldest_unsent(session, now),
+            "oldest_unsent": oldest.isoformat() if oldest else None,
+            "oldest_unsent_is_late": oldest is not None and now - oldest > UNSENT,
             "last_tick": tick.at.isoformat() if tick else None,
-            "tick_is_late": tick is None or now - tick.at > STALE,
+            "tick_is_late": tick is not None and now - tick.at > STALE,
+            "dead_links": services.config.dead_links,
+            "app_base_url": services.config.app_base_url,
+            "timezone": services.config.app_timezone,
             "alerts": [
                 {"name": one.name, "opened_at": one.opened_at.isoformat(), "detail": one.detail}
                 for one in open_alerts(session)
@@ -94,12 +105,12 @@ def lines(facts: dict[str, Any]) -> list[Line]:
 
 def _sending(facts: dict[str, Any]) -> Line:
     if facts["paused"]:
+        hand = who_words(facts["paused_by"])
         return Line(
             "bad",
             Both(
-                f"送信は止まっています({facts['paused_by']}さんが停止)。"
-                "`task-progress resume` で再開します。",
-                f"Sending is paused (by {facts['paused_by']}). `task-progress resume` starts it.",
+                f"送信を一時停止しています(操作: {hand.ja})。`task-progress resume` で再開します。",
+                f"Sending is paused (by {hand.en}). `task-progress resume` starts it.",
             ),
         )
     if facts["smtp_host"] is None:
@@ -121,7 +132,7 @@ def _notices(facts: dict[str, Any]) -> list[Line]:
                 "bad",
                 Both(
                     f"{facts['held']}通が確認待ちです。`task-progress resume` で送信します。",
-                    f"{facts['held']} mails wait for your word: `task-progress resume`.",
+                    f"{facts['held']} mails are held. `task-progress resume` sends them.",
                 ),
             )
         )
@@ -136,38 +147,127 @@ def _notices(facts: dict[str, Any]) -> list[Line]:
                 ),
             )
         )
-    if facts["tick_is_late"]:
+    if facts["dead_links"]:
+        url = facts["app_base_url"]
+        found.append(
+            Line(
+                "warn",
+                Both(
+                    f"APP_BASE_URL が {url} のため、メールの中のリンクはこのマシンでしか"
+                    "開けません。メンバーが開けるアドレスを設定してください。",
+                    f"APP_BASE_URL is {url}: the links in the mails open only on this machine. "
+                    "Set the address under which your members reach the pages.",
+                ),
+            )
+        )
+    if facts["oldest_unsent_is_late"]:
+        since = _local(facts, "oldest_unsent")
         found.append(
             Line(
                 "bad",
                 Both(
-                    f"5分以上、定期処理が動いていません(最後: {facts['last_tick'] or 'なし'})。",
-                    f"No tick for 5 minutes (last: {facts['last_tick'] or 'none'}).",
+                    f"10分以上、送られていないメールがあります(最も古いもの: {since.ja})。",
+                    f"A mail has waited for more than 10 minutes (since {since.en}).",
                 ),
             )
         )
-    found += [
-        Line(
+    found.append(_tick(facts))
+    for one in facts["alerts"]:
+        detail = Both.of(one["detail"])
+        words = Both(f"警告: {one['name']}({detail.ja})", f"Alert: {one['name']} ({detail.en})")
+        found.append(Line("bad", words))
+    return found
+
+
+def _tick(facts: dict[str, Any]) -> Line:
+    if facts["last_tick"] is None:
+        return Line(
+            "warn", Both("定期処理はまだ一度も動いていません。", "There has been no tick yet.")
+        )
+    last = _local(facts, "last_tick")
+    if facts["tick_is_late"]:
+        return Line(
             "bad",
             Both(
-                f"警告: {one['name']}({one['detail']})", f"Alert: {one['name']} ({one['detail']})"
+                f"5分以上、定期処理が動いていません(最後: {last.ja})。",
+                f"No tick for more than 5 minutes (last: {last.en}).",
             ),
         )
-        for one in facts["alerts"]
-    ]
-    return found
+    return Line("ok", Both(f"最後の定期処理: {last.ja}", f"Last tick: {last.en}"))
+
+
+def _local(facts: dict[str, Any], name: str) -> Both:
+    """The instant `name` as the organisation's clock shows it."""
+    moment = datetime.fromisoformat(facts[name]).astimezone(ZoneInfo(facts["timezone"]))
+    return Both(
+        f"{show_date(moment.date(), 'ja')} {moment:%H:%M}",
+        f"{show_date(moment.date(), 'en')} {moment:%H:%M}",
+    )
+
+
+def who_words(who: str | None) -> Both:
+    """Whose hand it was, as the audit names it ("cli:root"), for people."""
+    name = (who or "").removeprefix("cli:")
+    if who is None or name == who:
+        return Both(who or "?", who or "?")
+    return Both(f"{name}(コマンド)", f"{name} (command line)")
 
 
 def _numbers(facts: dict[str, Any]) -> list[Line]:
     states = facts["mails_of_the_last_day"]
-    shown = ", ".join(f"{state} {number}" for state, number in states.items()) or "0"
+    mails = _counted({state: (STATES[state], n) for state, n in states.items()})
+    today = facts["decisions_of_today"]
+    skipped = _counted({why: (REASONS[why], n) for why, n in today["skipped"].items()})
     return [
         Line(
             "ok",
             Both(f"有効なメンバー: {facts['members']}人", f"Active members: {facts['members']}"),
         ),
-        Line("ok", Both(f"直近24時間のメール: {shown}", f"Mails of the last 24 hours: {shown}")),
+        Line(
+            "ok",
+            Both(
+                f"今日の決定: {today['decided']}件、うち送る {today['send']}件、"
+                f"送らない {today['decided'] - today['send']}件{_after(skipped.ja, ' – ')}",
+                f"Decided today: {today['decided']}, to send {today['send']}, "
+                f"not to send {today['decided'] - today['send']}{_after(skipped.en, ' – ')}",
+            ),
+        ),
+        Line(
+            "ok",
+            Both(
+                f"直近24時間のメール: {mails.ja or '0通'}",
+                f"Mails of the last 24 hours: {mails.en or '0'}",
+            ),
+        ),
     ]
+
+
+def _counted(numbers: dict[str, tuple[Both, int]]) -> Both:
+    """ "words (code) number", one after the other."""
+    return Both(
+        "、".join(f"{words.ja}({code}) {n}" for code, (words, n) in numbers.items()),
+        "; ".join(f"{words.en} ({code}) {n}" for code, (words, n) in numbers.items()),
+    )
+
+
+def _after(words: str, sign: str) -> str:
+    return words and sign + words
+
+
+def _decisions(session: Session, today: date) -> dict[str, Any]:
+    """How many reminders were decided for this date: all, to send, and not by reason."""
+    rows = session.execute(
+        select(DecisionRow.reason, func.count())
+        .where(DecisionRow.local_date == today, DecisionRow.slot == "reminder")
+        .group_by(DecisionRow.reason)
+        .order_by(DecisionRow.reason)
+    )
+    by_reason: dict[str | None, int] = {reason: number for reason, number in rows}
+    return {
+        "decided": sum(by_reason.values()),
+        "send": by_reason.pop(None, 0),
+        "skipped": by_reason,
+    }
 
 
 def _held(session: Session) -> int:
@@ -185,11 +285,10 @@ def _states(session: Session, now: datetime) -> dict[str, int]:
     return {state: number for state, number in rows}
 
 
-def _oldest_unsent(session: Session, now: datetime) -> str | None:
-    oldest = session.scalar(
+def _oldest_unsent(session: Session, now: datetime) -> datetime | None:
+    return session.scalar(
         select(func.min(OutboxMail.created_at)).where(
             OutboxMail.state.not_in([state.value for state in ENDS]),
             OutboxMail.not_before <= now,
         )
     )
-    return oldest.isoformat() if oldest else None

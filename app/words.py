@@ -4,6 +4,8 @@
 be read by whoever sees them), `.to("ja")` one of them. See docs/decisions/0003.
 """
 
+import errno
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -17,6 +19,45 @@ class Both(NamedTuple):
         """The sentence in `locale` ("ja", "en", "ja_JP.UTF-8", ...); Japanese unless English."""
         return self.en if locale.lower().startswith("en") else self.ja
 
+    @classmethod
+    def of(cls, text: str) -> "Both":
+        """What `str` made, as two again; a text that is no such pair says the same in both.
+
+        Both may quote a text that holds " / ", so the pair is parted at the middle one.
+        """
+        parts = text.split(" / ")
+        half = len(parts) // 2
+        ja, en = " / ".join(parts[:half]), " / ".join(parts[half:])
+        return cls(text, text) if len(parts) % 2 or ja.isascii() else cls(ja, en)
+
+    def first(self, locale: str) -> tuple[str, ...]:
+        """Both sentences, that of `locale` first; one, where they are the same."""
+        one = self.to(locale)
+        return (one, *(other for other in self if other != one))
+
     def __str__(self) -> str:
         """Both, as errors show them."""
         return f"{self.ja} / {self.en}"
+
+
+def shell_locale(environ: Mapping[str, str]) -> str:
+    """The language of the shell as every Unix program takes it (POSIX, XBD 8.2), "ja" if none."""
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    return next((environ[name] for name in names if environ.get(name)), "ja")
+
+
+_OF_THE_SYSTEM = {
+    errno.ENOENT: "ありません",
+    errno.EISDIR: "フォルダです",
+    errno.ENOTDIR: "フォルダではありません",
+    errno.EACCES: "権限がありません",
+    errno.EPERM: "権限がありません",
+    errno.ENOSPC: "ディスクに空きがありません",
+    errno.EROFS: "読み取り専用です",
+}
+
+
+def of_the_system(error: OSError) -> Both:
+    """What the system says went wrong; only the common errors have Japanese words."""
+    english = error.strerror or type(error).__name__
+    return Both(_OF_THE_SYSTEM.get(error.errno or 0, english), english)

@@ -6,6 +6,8 @@ The supervisor runs in a process of its own (DRIVER below), with small shell scr
 import contextlib
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -24,7 +26,7 @@ from app.config.sources import gather
 from app.local import stack, terminal
 from app.local.plan import CannotRunError, Plan, free_ports, make_plan, only_run, run_env
 from app.local.supervisor import Supervisor
-from app.words import Both
+from app.words import Both, shell_locale
 
 DRIVER = """
 import json, sys
@@ -497,4 +499,26 @@ def test_the_shells_language_is_japanese_unless_it_says_english() -> None:
         ({"LC_ALL": "en_US.UTF-8", "LANG": "ja_JP.UTF-8"}, "English"),
     ]
     for environ, words in speaks:
-        assert line.to(terminal.shell_locale(environ)) == words
+        assert line.to(shell_locale(environ)) == words
+
+
+@pytest.mark.parametrize(("name", "locale"), [("README.md", "en"), ("README.ja.md", "ja")])
+def test_the_readme_shows_what_make_run_prints(
+    name: str, locale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = Path(__file__).resolve().parent.parent / name
+    monkeypatch.chdir(readme.parent)
+    lines = [terminal.starting(Path("data").resolve()), *map(terminal.ready, terminal.PARTS)]
+    printed = "\n".join(line.to(locale) for line in lines)
+    assert f"```\n{printed}\n```\n" in readme.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["systemd.md", "systemd.ja.md"])
+def test_the_unit_of_the_pages_starts_them_as_make_run_does(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no .env here
+    page = Path(__file__).resolve().parent.parent / "docs" / name
+    unit = shlex.split(re.findall(r"ExecStart=(.*gunicorn.*)", page.read_text())[0])
+    part = stack._web(make_plan(8000, tmp_path, {}))
+    assert sorted(unit[1:]) == sorted(part.command[1:])

@@ -133,7 +133,7 @@ def test_nothing_half_written_is_shown(folder: Path, browser: FlaskClient) -> No
 
 
 def test_the_empty_mailbox_says_what_will_come(tmp_path: Path, browser: FlaskClient) -> None:
-    assert "メールはまだ届いていません" in browser.get("/mailbox").text
+    assert "メールはまだありません" in browser.get("/mailbox").text
     assert "No mails yet" in browser.get("/mailbox?lang=en").text
 
 

@@ -9,12 +9,13 @@ import time_machine
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from app import create_app, reminders
+from app import create_app, reminders, status
 from app.auth import ReportLink, StopLink
 from app.config import Config
 from app.db import Database
 from app.models import Audit, Member, Setting
 from app.services import Services
+from tests import servers
 from tests.conftest import NOW, TODAY, People, task
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
@@ -201,3 +202,20 @@ def test_another_kind_another_purpose_and_an_altered_token_are_a_designed_404(
             assert answer.status_code == 404
             assert "ページが見つかりません" in answer.text
     assert frequency(db, team.suzuki) is None
+
+
+def test_every_page_says_that_sending_is_paused_until_it_is_resumed(
+    browser: FlaskClient, services: Services
+) -> None:
+    assert "メールの送信をすべて止めています" not in browser.get("/").text
+    status.pause(services, who="cli:test", now=NOW)
+    assert "メールの送信をすべて止めています" in browser.get("/").text
+    assert "Sending is paused" in browser.get("/?lang=en").text
+    status.resume(services, who="cli:test", now=NOW)
+    assert "メールの送信をすべて止めています" not in browser.get("/").text
+
+
+def test_a_page_that_needs_no_database_is_shown_while_it_is_down(config: Config) -> None:
+    away = f"postgresql+psycopg://127.0.0.1:{servers.free_port()}/away"
+    lost = config.model_copy(update={"database_url": away})
+    assert create_app(lost).test_client().get("/").status_code == 200

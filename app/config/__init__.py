@@ -34,7 +34,7 @@ from pydantic import (
 from app import parse
 from app.config import readers
 from app.config.sources import Faults, Warnings, check_mode, gather, relative
-from app.words import Both
+from app.words import Both, of_the_system, shell_locale
 
 SECRET_KEY_FILE = "secret_key"  # noqa: S105  # the name of a file
 
@@ -49,13 +49,17 @@ class ConfigError(Exception):
         self.faults = faults
 
     def __str__(self) -> str:
-        """The whole list, by name, in both languages."""
-        lines = [
+        return self.told("ja")
+
+    def told(self, locale: str) -> str:
+        """The whole list, by name, in both languages, that of `locale` first."""
+        head = Both(
             f"設定に直すところが{len(self.faults)}件あります。直すまで何も始まりません。",
             f"Settings to mend: {len(self.faults)}. Nothing starts before that.",
-        ]
+        )
+        lines = [*head.first(locale)]
         for name, sentence in self.faults:
-            lines += ["", f"  {name}", f"    {sentence.ja}", f"    {sentence.en}"]
+            lines += ["", f"  {name}", *(f"    {one}" for one in sentence.first(locale))]
         return "\n".join(lines)
 
 
@@ -168,6 +172,12 @@ class Config(BaseModel):
         return readers.is_loopback(self.smtp_host)
 
     @property
+    def dead_links(self) -> bool:
+        """Whether mails leave this machine with links that only open on it."""
+        leaves = self.smtp_host is not None and not readers.is_loopback(self.smtp_host)
+        return leaves and readers.leads_home(self.app_base_url)
+
+    @property
     def warnings(self) -> tuple[Both, ...]:
         """What stops nothing but should be mended, such as a secret that everybody can read."""
         return self._warnings
@@ -203,7 +213,7 @@ def load_or_exit() -> Config:
     try:
         return load()
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error.told(shell_locale(os.environ)), file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -233,10 +243,10 @@ def _furnish(config: Config, faults: Faults, said: Warnings) -> Config:
             check_mode(file, said)
             config = config.model_copy(update={"secret_key": key})
     except OSError as error:
-        where, why = relative(config.data_dir), os.strerror(error.errno or 0)
+        where, why = relative(config.data_dir), of_the_system(error)
         sentence = Both(
-            f"{where} が使えません({why})。フォルダの持ち主と権限を確かめてください。",
-            f"{where} cannot be used ({why}). Check who owns the folder and its permissions.",
+            f"{where} が使えません({why.ja})。フォルダの持ち主と権限を確かめてください。",
+            f"{where} cannot be used ({why.en}). Check who owns the folder and its permissions.",
         )
         faults.append(("DATA_DIR", sentence))
     except ValueError as error:

@@ -29,6 +29,11 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+def leads_home(url: str) -> bool:
+    """Whether a web address leads to this machine itself, so that nobody else can open it."""
+    return is_loopback(re.sub(r"^https?://(\[[^]]*\]|[^:/]*).*", r"\1", url))
+
+
 def read_broker(text: str) -> str:
     """CELERY_BROKER_URL: a Redis, or an AMQP server."""
     # The contract foresees a broker that is no Redis; of Celery's others only AMQP is a server.
@@ -130,7 +135,7 @@ def read_only_to(text: str, info: ValidationInfo) -> tuple[str, ...]:
 
 def _recipient(entry: str, info: ValidationInfo) -> str:
     name, _, domain = entry.rpartition("@")
-    if name:
+    if name or " " in entry:  # a domain holds no blank; "x@foo bar" would be told as typed
         return _mailbox(entry, info).address
     return _mailbox(f"x@{domain}", info).address.removeprefix("x@")
 
@@ -211,8 +216,7 @@ def read_key(value: SecretStr | str) -> SecretStr | str:
 def read_debug(text: str, info: ValidationInfo) -> bool:
     """DEBUG, FLASK_DEBUG: never on where others can reach the pages."""
     on = text.lower() in {"1", "true", "yes", "on"}
-    url = str(info.data.get("app_base_url", ""))
-    if on and not is_loopback(re.sub(r"^https?://(\[[^]]*\]|[^:/]*).*", r"\1", url)):
+    if on and not leads_home(str(info.data.get("app_base_url", ""))):
         raise ValueError(
             Both(
                 "APP_BASE_URL がこのマシンの外を指している間は使えません。行を消してください。",

@@ -4,7 +4,6 @@ Everything ends as one mapping, name -> cleaned text; what it means is the reade
 """
 
 import io
-import os
 import re
 import stat
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
-from app.words import Both
+from app.words import Both, of_the_system
 
 SECRETS = frozenset({"SMTP_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS", "AI_API_KEY"})
 RUN_FILE = "run.env"
@@ -149,11 +148,13 @@ def _read_secret_file(
 
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> Both:
     """Why a file cannot be read; never what is in it (as a UnicodeDecodeError would show)."""
-    why = os.strerror(error.errno or 0) if isinstance(error, OSError) else "not UTF-8"
+    why = Both("UTF-8 ではありません", "not UTF-8")
+    if isinstance(error, OSError):
+        why = of_the_system(error)
     name = relative(path)
     return Both(
-        f"{name} を読めません({why})。場所、権限、文字コード(UTF-8)を確かめてください。",
-        f"{name} cannot be read ({why}). Check its place, its permissions and that it is UTF-8.",
+        f"{name} を読めません({why.ja})。場所、権限、文字コード(UTF-8)を確かめてください。",
+        f"{name} cannot be read ({why.en}). Check its place, its permissions and that it is UTF-8.",
     )
 
 

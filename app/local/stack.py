@@ -33,7 +33,7 @@ from app.local.plan import (
     write_private,
 )
 from app.local.supervisor import Finished, Part, StopAskedError, Supervisor
-from app.words import Both
+from app.words import Both, of_the_system, shell_locale
 
 TIMER_SECONDS = 300.0  # the safety timer: `task-progress tick`, as the systemd timer does it
 RETRY_SECONDS = 5.0  # between two tries to reach a configured database
@@ -51,13 +51,13 @@ def run(port: int, data_dir: Path, *, locale: str | None = None) -> int:
     by default what LC_ALL, LC_MESSAGES or LANG say. Needs the main thread.
     """
     environ = dict(os.environ)
-    say = terminal.speaker(locale or terminal.shell_locale(environ))
+    say = terminal.speaker(locale or shell_locale(environ))
     data_dir = data_dir.resolve()
     try:
         with only_run(data_dir):
             return _run(make_plan(port, data_dir, environ), environ, say)
     except config.ConfigError as error:
-        say(Both(str(error), str(error)))
+        say(Both(error.told("ja"), error.told("en")))
         return BAD_CONFIGURATION
     except CannotRunError as error:
         say(error.reason)
@@ -65,7 +65,7 @@ def run(port: int, data_dir: Path, *, locale: str | None = None) -> int:
     except KeyboardInterrupt:  # before the supervisor listened to it
         return 0
     except OSError as error:
-        say(terminal.unusable(Path(error.filename or data_dir), error.strerror or str(error)))
+        say(terminal.unusable(Path(error.filename or data_dir), of_the_system(error)))
         return 1
 
 
@@ -107,20 +107,20 @@ def _start(plan: Plan, supervisor: Supervisor) -> None:
     ready = terminal.ready
     if plan.own_redis:
         supervisor.start(redis_part(plan))
-        supervisor.say(ready("Redis(この起動専用)", "Redis (this run's own)"))
+        supervisor.say(ready(terminal.REDIS))
     if plan.own_mailbox:
         supervisor.start(_catcher(plan))
-        supervisor.say(ready("ローカルのメールボックス", "local mailbox"))
+        supervisor.say(ready(terminal.MAILBOX))
     upgrade_database(plan, supervisor)
-    supervisor.say(ready("データベース", "database"))
+    supervisor.say(ready(terminal.DATABASE))
     supervisor.start(_celery("beat", "beat"))
     supervisor.start(_worker("mail", 2, MAIL_STOP_SECONDS))
     supervisor.start(_worker("ai", 1, 10.0))
-    supervisor.say(ready("定時ジョブとワーカー(mail、ai)", "beat and the workers (mail, ai)"))
+    supervisor.say(ready(terminal.WORKERS))
     supervisor.start(_web(plan))
-    supervisor.say(ready("ページ", "pages"))
+    supervisor.say(ready(terminal.PAGES))
     supervisor.start(Part("timer", [_PROGRESS, "tick"], every=TIMER_SECONDS))
-    supervisor.say(ready("5分ごとの安全タイマー", "safety timer, every 5 minutes"))
+    supervisor.say(ready(terminal.TIMER))
 
 
 def redis_part(plan: Plan) -> Part:
@@ -190,13 +190,13 @@ def first_day(plan: Plan, supervisor: Supervisor) -> date:
     if loaded.code or not dates:
         raise _step_failed("サンプルチームの読み込み", "loading the sample team", loaded)
     day = dates[-1]
-    supervisor.say(terminal.ready("サンプルチーム", "sample team"))
+    supervisor.say(terminal.ready(terminal.SAMPLE))
     command = [_PROGRESS, "remind", "--all", "--yes", "--date", day]
     reminded = supervisor.step("sample", command)
     if reminded.code:
         raise _step_failed("最初のリマインダーの送信", "sending the first reminders", reminded)
     write_private(plan.sample_mark, f"{day}\n")
-    supervisor.say(terminal.ready("最初のリマインダーを送信中", "first reminders on their way"))
+    supervisor.say(terminal.ready(terminal.FIRST_MAILS))
     return date.fromisoformat(day)
 
 

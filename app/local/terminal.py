@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -11,12 +11,6 @@ from app.config.sources import relative
 from app.words import Both
 
 _PROGRAM = Path(sys.executable).parent / "task-progress"
-
-
-def shell_locale(environ: Mapping[str, str]) -> str:
-    """The first of these that says something, as every Unix program takes it (POSIX, XBD 8.2)."""
-    names = ("LC_ALL", "LC_MESSAGES", "LANG")
-    return next((environ[name] for name in names if environ.get(name)), "ja")
 
 
 def speaker(locale: str) -> Callable[[Both], None]:
@@ -32,12 +26,27 @@ def speaker(locale: str) -> Callable[[Both], None]:
 def starting(data_dir: Path) -> Both:
     """The first line."""
     where = relative(data_dir)
-    return Both(f"Task Progress を起動します(データ: {where})", f"Starting (data: {where})")
+    return Both(
+        f"Task Progress を起動します(データ: {where})", f"Starting Task Progress (data: {where})"
+    )
 
 
-def ready(ja: str, en: str) -> Both:
+# What comes up, in this order. The READMEs show it; a test compares them.
+PARTS = (
+    REDIS := Both("Redis(この起動専用)", "Redis (this run's own)"),
+    MAILBOX := Both("ローカルのメールボックス", "Local mailbox"),
+    DATABASE := Both("データベース", "Database"),
+    WORKERS := Both("定時ジョブとワーカー(mail、ai)", "Timetable and workers (mail, ai)"),
+    PAGES := Both("ページ", "Pages"),
+    TIMER := Both("5分ごとの安全タイマー", "Safety timer, every 5 minutes"),
+    SAMPLE := Both("サンプルチーム", "Sample team"),
+    FIRST_MAILS := Both("最初のリマインダーを送信中", "Sending the first reminders"),
+)
+
+
+def ready(part: Both) -> Both:
     """One part is there."""
-    return Both(f"  ● {ja}", f"  ● {en}")
+    return Both(f"  ● {part.ja}", f"  ● {part.en}")
 
 
 def welcome(*, base_url: str, data_dir: Path, mailbox: bool, today: date, day: date | None) -> Both:
@@ -168,12 +177,12 @@ def no_redis() -> Both:
     )
 
 
-def unusable(where: Path, why: str) -> Both:
+def unusable(where: Path, why: Both) -> Both:
     """A file or folder that the run needs cannot be used."""
     path = relative(where)
     return Both(
-        f"{path} を使えません({why})。持ち主と権限を確かめてください。",
-        f"{path} cannot be used ({why}). Check who owns it and its permissions.",
+        f"{path} を使えません({why.ja})。持ち主と権限を確かめてください。",
+        f"{path} cannot be used ({why.en}). Check who owns it and its permissions.",
     )
 
 

@@ -2,10 +2,20 @@
 
 from difflib import get_close_matches
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from app.models import Member
+from app.models import Member, OutboxMail
 from app.services import Services
+
+
+def has_mail_or_member(services: Services, email: str) -> bool:
+    """True for a member's address, and for one that the outbox holds a mail to."""
+    address = email.strip().lower()
+    with services.db.read() as session:
+        return any(
+            session.scalar(select(column).where(func.lower(column) == address).limit(1))
+            for column in (Member.email, OutboxMail.to_addr)
+        )
 
 
 def nearest(services: Services, email: str) -> str | None:

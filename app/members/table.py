@@ -159,11 +159,24 @@ def _decode(data: bytes) -> tuple[str, str]:
         if data.startswith(bom):
             raise _wrong_encoding(name)
     if b"\0" in data:
-        raise _wrong_encoding("UTF-16")
+        # UTF-16 holds one beside every ASCII letter; a few in a good text are strays.
+        strays = data.count(b"\0") * 8 < len(data) and _try(data, "utf-8") is not None
+        if not strays:
+            raise _wrong_encoding("UTF-16")
+        lines = enumerate(data.splitlines(), 1)
+        raise ImportRefused([_nul(line, one) for line, one in lines if b"\0" in one])
     try:
         return data.decode("utf-8-sig"), "UTF-8"
     except UnicodeDecodeError:
         return _decode_japanese(data), "cp932"
+
+
+def _nul(line: int, text: bytes) -> LineFault:
+    sentence = Both(
+        f"{text.index(0) + 1}バイト目に NUL(値が0のバイト)があります。取り除いてください。",
+        f"Byte {text.index(0) + 1} is NUL (0). Remove it.",
+    )
+    return LineFault(line, "", sentence)
 
 
 def _decode_japanese(data: bytes) -> str:

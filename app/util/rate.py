@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 KEY = "smtp"
 ANSWER_WITHIN = 0.5  # seconds
 SKIP_AFTER_FAILURE = 30.0  # seconds
-MINUTE = 60.0
 
 
 @dataclass
@@ -38,21 +37,14 @@ class Rate:
         """How many mails to ask for at once: never more than a minute allows."""
         return wanted if self.per_minute is None else min(wanted, self.per_minute)
 
-    def take(self, mails: int) -> float:
-        """0 when `mails` may go now, else how many seconds to wait before asking again."""
+    def take(self, mails: int) -> bool:
+        """True when `mails` may go now; else the minute's number is used up."""
         if self.per_minute is None:
-            return 0.0
+            return True
         limit = RateLimitItemPerMinute(self.per_minute)
+        return self._with_redis(lambda limiter: limiter.hit(limit, KEY, cost=mails))
 
-        def ask(limiter: MovingWindowRateLimiter) -> float:
-            if limiter.hit(limit, KEY, cost=mails):
-                return 0.0
-            reset = limiter.get_window_stats(limit, KEY).reset_time
-            return max(0.1, min(reset - time.time(), MINUTE))
-
-        return self._with_redis(ask)
-
-    def _with_redis(self, ask: Callable[[MovingWindowRateLimiter], float]) -> float:
+    def _with_redis(self, ask: Callable[[MovingWindowRateLimiter], bool]) -> bool:
         if self.redis_url is not None and time.monotonic() >= self._skip_until:
             try:
                 return ask(self._on_redis(self.redis_url))

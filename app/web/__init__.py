@@ -5,7 +5,7 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
 from app.services import Services
-from app.web import health, home, locale, report, stop
+from app.web import banner, health, home, locale, report, stop
 
 # Pages load nothing but our own style sheet and pictures, and nobody may frame them.
 _POLICY = (
@@ -25,6 +25,7 @@ def register(app: Flask, services: Services) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     locale.register(app)
+    banner.register(app, services)
     app.register_blueprint(health.pages(services))
     app.register_blueprint(home.pages(services))
     app.register_blueprint(report.pages(services))
