@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import holidays as holidays_library
 
@@ -49,6 +49,13 @@ def public_holidays(country: str, year: int) -> Mapping[date, str]:
     # Without a language the library names the days in that of the shell.
     language = "ja" if country == "JP" else None
     return dict(holidays_library.country_holidays(country, years=year, language=language))
+
+
+@cache
+def countries() -> tuple[str, ...]:
+    """The countries (ISO 3166-1 alpha-2) whose public holidays are known, in order."""
+    known = holidays_library.list_supported_countries(include_aliases=False)
+    return tuple(sorted(code for code in known if len(code) == 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +144,20 @@ def merge(spans: Iterable[Span]) -> tuple[Span, ...]:
         elif before.last is not None and (span.last is None or span.last > before.last):
             merged[-1] = Span(before.first, span.last, before.name)
     return tuple(merged)
+
+
+def unite(spans: Iterable[Span]) -> list[Span]:
+    """Overlapping spans as one, named after the earliest and longest; neighbours stay two."""
+    united: list[Span] = []
+    for span in sorted(spans, key=lambda one: (one.first, -(one.last or date.max).toordinal())):
+        if united and united[-1].covers(span.first):
+            whole = united[-1]
+            ends = [end for end in (whole.last, span.last) if end is not None]
+            last = max(ends) if len(ends) == 2 else None
+            united[-1] = Span(whole.first, last, whole.name)
+        else:
+            united.append(span)
+    return united
 
 
 def move_by_workdays(company: Company, day: date, anchor: date, target: date) -> date:

@@ -17,6 +17,7 @@ from app import db
 from app.cli.data import database, import_, sample
 from app.cli.explain import simulate, why
 from app.cli.mails import outbox_group
+from app.cli.members import leave_group, member, off_today, settings, snooze
 from app.cli.remind import remind
 from app.cli.shell import Group, Shell
 from app.cli.state import pause, resume, run, status
@@ -25,7 +26,7 @@ from app.cli.words import Failed, complain, t, usage_words
 from app.config.sources import relative
 from app.members.table import ImportRefused
 from app.schema import SchemaError
-from app.words import Both
+from app.words import Both, of_the_system
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 _LAST_ERROR = "last-error.txt"
@@ -45,6 +46,11 @@ cli = Group(
         simulate,
         why,
         outbox_group,
+        settings,
+        member,
+        leave_group,
+        snooze,
+        off_today,
         pause,
         resume,
         status,
@@ -131,7 +137,8 @@ def _of_a_file(error: Exception) -> Both | None:
             f"{where} を読み書きする権限がありません。持ち主と権限を確かめてください。",
             f"{where}: not allowed. Check who owns it and its permissions.",
         )
-    return Both(f"{where} を使えません({error.strerror})。", f"{where}: {error.strerror}.")
+    why = of_the_system(error)
+    return Both(f"{where} を使えません({why.ja})。", f"{where}: {why.en}.")
 
 
 def _unexpected(error: Exception, shell: Shell) -> Both:

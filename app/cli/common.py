@@ -4,7 +4,7 @@ import click
 
 from app.cli.shell import Day, Instant
 from app.cli.words import LOCALE, Failed, t
-from app.members.lookup import nearest
+from app.members.lookup import has_mail_or_member, nearest
 from app.members.settings import NoSuchMember
 from app.parse import shown
 from app.reminders.explain import REASONS
@@ -54,6 +54,13 @@ class member_named:  # noqa: N801 - reads as a sentence
                     + (f" Did you mean {near}?" if near else ""),
                 )
             ) from None
+
+
+def known_member(services: Services, email: str | None) -> None:
+    """Refuses an address that neither a member has nor a mail went to, as `simulate` does."""
+    if email is not None and not has_mail_or_member(services, email):
+        with member_named(services):
+            raise NoSuchMember(email)
 
 
 def interrupted(done: int, left: int) -> Failed:

@@ -1,14 +1,20 @@
 """`simulate` and `why`: looking ahead and back."""
 
+from collections.abc import Iterable
 from datetime import date
 
 import click
 
 from app import clock, reminders
 from app.cli.common import date_option, member_named, reason_words, user_option, verdict_words
+from app.cli.members import faults_named
+from app.cli.picture import Picture
 from app.cli.shell import Command, Day, Shell, as_json
 from app.cli.show import show_json, show_json_list, show_table
-from app.cli.words import LOCALE, Refused, t
+from app.cli.words import LOCALE, Failed, Refused, complain, say, t
+from app.members.values import pairs
+from app.reminders import Compared, Forecast
+from app.services import Services
 from app.words import Both
 
 
@@ -23,10 +29,26 @@ from app.words import Both
 @click.option("--from", "first", type=Day(), required=True, help=t("最初の日", "first date"))
 @click.option("--to", "last", type=Day(), help=t("最後の日(省略時は同じ日)", "last date"))
 @user_option
+@click.option(
+    "--set",
+    "words",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help=t(
+        "設定をこう変えたら(--user があればその人の、なければ組織の設定。何度でも指定可)",
+        "as if this setting were so: the member's with --user, else the organisation's",
+    ),
+)
 @as_json
 @click.pass_obj
 def simulate(
-    shell: Shell, first: date, last: date | None, email: str | None, json_wanted: bool
+    shell: Shell,
+    *,
+    first: date,
+    last: date | None,
+    email: str | None,
+    words: tuple[str, ...],
+    json_wanted: bool,
 ) -> None:
     """The decisions to come if nobody reported any more."""
     last = last or first
@@ -39,21 +61,81 @@ def simulate(
             click.get_current_context(),
         )
     services = shell.services()
-    with member_named(services):
+    with member_named(services), faults_named():
+        _tell_left_out(services, email)
+        if words:
+            compared = reminders.compare(services, first, last, email, pairs(words))
+            _show_compared(compared, first, last, json_wanted=json_wanted)
+            return
         forecasts = reminders.simulate(services, first, last, email)
         if json_wanted:
             show_json_list(one.as_json() for one in forecasts)
-            return
-        show_table(
-            (t("日付", "date"), t("宛先", "member"), t("決定", "decision"), t("時刻", "at"),
-             t("理由", "reason"), t("タスク", "tasks")),
-            (
-                (one.local_date, one.email, verdict_words(one.verdict),
-                 f"{one.at:%H:%M %Z}" if one.at else None, reason_words(one.reason),
-                 " ".join(one.tasks))
-                for one in forecasts
-            ),
-        )  # fmt: skip
+        elif first == last:
+            _show_day(forecasts)
+        else:
+            picture = Picture(first, last)
+            for one in forecasts:
+                picture.add(one.email, one.local_date, one.reason)
+            picture.show()
+
+
+def _tell_left_out(services: Services, email: str | None) -> None:
+    """Names who is missing in what follows; asked about that one member it ends here."""
+    for address, why_not in reminders.left_out(services, email).items():
+        sentence = Both(f"{address}: {why_not.ja}", f"{address}: {why_not.en}")
+        if email is not None:
+            raise Failed(sentence)
+        complain(Both(f"対象外 {sentence.ja}", f"left out: {sentence.en}"))
+
+
+def _show_day(forecasts: Iterable[Forecast]) -> None:
+    show_table(
+        (t("日付", "date"), t("宛先", "member"), t("決定", "decision"), t("時刻", "at"),
+         t("理由", "reason"), t("タスク", "tasks")),
+        (
+            (one.local_date, one.email, verdict_words(one.verdict),
+             f"{one.at:%H:%M %Z}" if one.at else None, reason_words(one.reason),
+             " ".join(one.tasks))
+            for one in forecasts
+        ),
+    )  # fmt: skip
+
+
+def _show_compared(
+    compared: Iterable[Compared], first: date, last: date, *, json_wanted: bool
+) -> None:
+    """What would change; over several days also the picture as it would be."""
+    if json_wanted:
+        show_json_list(one.as_json() for one in compared)
+        return
+    picture = Picture(first, last)
+    differing: list[Compared] = []
+    for one in compared:
+        after = one.after
+        picture.add(after.email, after.local_date, after.reason, differs=one.differs)
+        if one.differs:
+            differing.append(one)
+    if first != last:
+        picture.show()
+        click.echo()
+    if not differing:
+        say("何も変わりません。", "Nothing would change.")
+        return
+    show_table(
+        (t("日付", "date"), t("宛先", "member"), t("いま", "now"), t("変更後", "then")),
+        (
+            (one.after.local_date, one.after.email, _in_short(one.before), _in_short(one.after))
+            for one in differing
+        ),
+    )
+
+
+def _in_short(one: Forecast) -> str:
+    words = verdict_words(one.verdict)
+    if one.at is None:
+        return f"{words}: {reason_words(one.reason)}"
+    tasks = t(f"{len(one.tasks)}件", f"{len(one.tasks)} task(s)")
+    return f"{words} {one.at:%H:%M %Z} {tasks}"
 
 
 @click.command(

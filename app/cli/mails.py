@@ -5,15 +5,18 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from app import clock, outbox
 from app.cli.common import (
     date_option,
+    known_member,
     reason_words,
     user_option,
 )
+from app.cli.letter import show_mail
 from app.cli.shell import Group, Number, OneOf, Shell, as_json, on_terminal, who
 from app.cli.show import show_json, show_json_list, show_table
 from app.cli.words import LOCALE, Failed, say, t
@@ -60,7 +63,9 @@ def list_(
     shell: Shell, state: str | None, on: date | None, email: str | None, json_wanted: bool
 ) -> None:
     """The oldest first."""
-    rows = outbox.listing(shell.services(), state=state, on=on, email=email)
+    services = shell.services()
+    known_member(services, email)
+    rows = outbox.listing(services, state=state, on=on, email=email)
     if json_wanted:
         show_json_list(rows)
         return
@@ -77,27 +82,34 @@ def list_(
 
 @outbox_group.command("show", help=t("1通を詳しく見る", "show one mail"))
 @click.argument("mail_id", type=_MAIL_ID, metavar="ID")
+@click.option(
+    "--source",
+    "source_wanted",
+    is_flag=True,
+    help=t("送ったままの形で(本人用のリンクも)", "as it was sent, with its personal links"),
+)
 @as_json
 @click.pass_obj
-def show(shell: Shell, mail_id: int, json_wanted: bool) -> None:
-    """One mail with its history and its source."""
+def show(shell: Shell, *, mail_id: int, source_wanted: bool, json_wanted: bool) -> None:
+    """One mail as a person reads it, with its history."""
     mail = _found(mail_id, lambda: outbox.show(shell.services(), mail_id))
     if json_wanted:
         show_json(mail)
-        return
-    source, history = mail.pop("source"), mail.pop("history")
-    show_table(
-        (t("項目", "field"), t("値", "value")),
-        ((name, ", ".join(value) if isinstance(value, list) else value)
-         for name, value in mail.items()),
-    )  # fmt: skip
-    click.echo()
-    show_table(
-        (t("時刻", "at"), t("出来事", "event"), t("詳細", "detail")),
-        ((one["at"], one["event"], one["detail"]) for one in history),
-    )
-    if source:
-        click.echo(f"\n{source}")
+    elif source_wanted:
+        _show_source(mail)
+    else:
+        show_mail(mail, ZoneInfo(shell.settings().app_timezone))
+
+
+def _show_source(mail: dict[str, Any]) -> None:
+    if not mail["source"]:
+        raise Failed(
+            Both(
+                f"メール {mail['id']} はまだ送られていないため、本文がありません。",
+                f"Mail {mail['id']} has not been sent, so there is no source yet.",
+            )
+        )
+    click.echo(mail["source"])
 
 
 @outbox_group.command("cancel", help=t("送信待ちのメールを取り消す", "cancel a mail that waits"))
@@ -156,7 +168,9 @@ def export(
     shell: Shell, state: str | None, on: date | None, email: str | None, json_wanted: bool
 ) -> None:
     """To stdout. Cells that a spreadsheet would run as a formula get a quote before them."""
-    rows = outbox.listing(shell.services(), state=state, on=on, email=email)
+    services = shell.services()
+    known_member(services, email)
+    rows = outbox.listing(services, state=state, on=on, email=email)
     if json_wanted:
         show_json_list(rows)
         return

@@ -2,7 +2,7 @@
 
 import getpass
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from app import clock, schema
+from app.cli.examples import EXAMPLES
 from app.cli.words import Refused, did_you_mean, t
 from app.config import Config, load_or_exit
 from app.config.sources import relative
@@ -194,14 +195,31 @@ as_json = click.option(
 
 # --- help -------------------------------------------------------------------------------------
 
+_CLICKS = {
+    "[OPTIONS]": "[オプション]",
+    "COMMAND [ARGS]...": "コマンド [引数]...",
+    "[required]": "[必須]",
+    "[default: ": "[既定: ",
+}
 _SECTIONS = {"Options": "オプション", "Commands": "コマンド", "Usage: ": "使い方: "}
+
+
+def _translated(text: str) -> str:
+    for english, japanese in _CLICKS.items():
+        text = text.replace(english, t(japanese, english))
+    return text
 
 
 class _Formatter(click.HelpFormatter):
     """click's own, with its few words in the language of the shell."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        super().write_usage(prog, args, prefix or t("使い方: ", "Usage: "))
+        super().write_usage(prog, _translated(args), prefix or t("使い方: ", "Usage: "))
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        super().write_dl([(name, _translated(text)) for name, text in rows], col_max, col_spacing)
 
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
@@ -221,6 +239,13 @@ class Command(click.Command):
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """click's --help, described in the shell's language."""
         return _in_our_words(super().get_help_option(ctx))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One example, so that nobody has to guess the order of things."""
+        example = EXAMPLES.get(ctx.command_path)
+        if example is not None:
+            line = f"{ctx.command_path} {example}".rstrip()
+            formatter.write(f"\n{t('例', 'Example')}: {line}\n")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click's; but every error says whose usage it is."""

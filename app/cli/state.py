@@ -27,15 +27,23 @@ def pause(shell: Shell) -> None:
 @click.command(
     "resume",
     cls=Command,
-    help=t("送信を再開し、保留中のメールを送る", "start sending again, held mails included"),
+    help=t("送信を再開し、確認待ちのメールも送る", "start sending again, held mails included"),
 )
 @click.pass_obj
 def resume(shell: Shell) -> None:
     """Starts sending again and lets held mails go."""
-    released = state.resume(shell.services(queue=True), who=who(), now=clock.now())
+    services = shell.services(queue=True)
+    was_paused = state.paused(services)
+    released = state.resume(services, who=who(), now=clock.now())
+    if not was_paused and not released:
+        say(
+            "送信は止まっておらず、確認待ちのメールもありません。",
+            "Sending was not paused, and no mail was held.",
+        )
+        return
     say(
-        f"送信を再開しました。保留を解いたメール: {released}通",
-        f"Sending is on again. Held mails let go: {released}",
+        f"送信できる状態です。送ることにした確認待ちのメール: {released}通",
+        f"Sending is on. Held mails let go: {released}",
     )
 
 

@@ -4,18 +4,16 @@ Errors are shown in both languages, the shell's first, so that whoever sees them
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 import click
 
-from app.words import Both
+from app.words import Both, shell_locale
 
-# POSIX, XBD 8.2: the first of them that says something. C and POSIX name no language.
-LOCALE = next(
-    (os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "ja"
-)
+LOCALE = shell_locale(os.environ)  # C and POSIX name no language
 
 
 class Failed(Exception):
@@ -47,8 +45,7 @@ def say(ja: str, en: str) -> None:
 
 def complain(sentence: Both) -> None:
     """An error on stderr, in both languages, the shell's first."""
-    first = sentence.to(LOCALE)
-    for text in (first, *(one for one in sentence if one != first)):
+    for text in sentence.first(LOCALE):
         print(text, file=sys.stderr)
 
 
@@ -86,7 +83,14 @@ def usage_words(error: click.UsageError) -> Both:
     if isinstance(error, click.BadOptionUsage):
         name = error.option_name
         return Both(f"{name} には値を1つ指定してください。", f"{name} takes one value.")
-    return Both("余分な引数があるか、引数の形が違います。", error.format_message())
+    return _other_words(error)
+
+
+def _other_words(error: click.UsageError) -> Both:
+    extra = re.match(r"Got unexpected extra arguments? \((.*)\)", error.format_message())
+    if extra:
+        return Both(f"余分な引数があります: {extra[1]}", f"Unexpected: {extra[1]}")
+    return Both(f"引数の形が違います({error.format_message()})。", error.format_message())
 
 
 def _name(error: click.MissingParameter) -> str:

@@ -9,7 +9,7 @@ from app.members.desk import Desk
 from app.members.lines import DaysOffLine
 from app.models import DaysOff
 from app.words import Both
-from app.workdays import Span
+from app.workdays import Span, unite
 
 _LONG = timedelta(days=366)
 
@@ -56,7 +56,7 @@ def _write(
     }
     wanted = {
         (span.first, span.last): span.name
-        for span in _union(Span(*days, name) for days, name in (before | said).items())
+        for span in unite(Span(*days, name) for days, name in (before | said).items())
     }
     for row in rows:
         days = (row.first_day, row.last_day)
@@ -90,20 +90,6 @@ def _count(desk: Desk, line: DaysOffLine, before: dict[tuple[date, date | None],
 
 def _overlap(one: Span, other: Span) -> bool:
     return one.covers(other.first) or other.covers(one.first)
-
-
-def _union(spans: Iterable[Span]) -> list[Span]:
-    """Overlapping spans as one, named after the earliest and longest; neighbours stay two."""
-    merged: list[Span] = []
-    for span in sorted(spans, key=lambda one: (one.first, -(one.last or date.max).toordinal())):
-        if merged and merged[-1].covers(span.first):
-            whole = merged[-1]
-            ends = [end for end in (whole.last, span.last) if end is not None]
-            last = max(ends) if len(ends) == 2 else None
-            merged[-1] = Span(whole.first, last, whole.name)
-        else:
-            merged.append(span)
-    return merged
 
 
 _VERY_LONG = Both(

@@ -1,15 +1,13 @@
 """Importing members. Settings of an existing member stay as the member chose them."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
 
-from app import due
+from app.members.changes import begin
 from app.members.desk import Desk, assign, differing
 from app.members.lines import MemberLine
-from app.members.settings import rhythm
 from app.models import Member, Team
 from app.words import Both
 
@@ -67,7 +65,7 @@ def _upsert(
     member = members.get(line.email.lower())
     if member is None:
         member = Member(email=line.email, created_at=desk.now, **values, **line.settings)
-        _start(desk, member)
+        begin(member, desk.organisation, desk.now)
         members[line.email.lower()] = member
         desk.session.add(member)
         return None
@@ -75,20 +73,10 @@ def _upsert(
     changes = differing(member, values) | settings
     assign(member, changes)
     if changes.get("active"):
-        _start(desk, member)
+        begin(member, desk.organisation, desk.now)
     if settings:
         member.next_due_at = None  # the hour may be another: the next plan looks
     return changes
-
-
-def _start(desk: Desk, member: Member) -> None:
-    """The first decision is that of the first date whose hour is still to come."""
-    first = due.first_date(rhythm(member, desk.organisation), desk.now)
-    before = first - timedelta(days=1)
-    # A member who was away keeps the dates decided before: no date is decided twice.
-    known: Any = member.decided_through  # None while it is new
-    member.decided_through = before if known is None else max(known, before)
-    member.next_due_at = None
 
 
 def _finish(

@@ -238,11 +238,19 @@ def _days_off(cells: Cells) -> DaysOffLine:
 def read_date(text: str) -> date:
     """A date written YYYY-MM-DD. Raises ValueError(Both)."""
     try:
-        day = date.fromisoformat(text) if len(text) == 10 else date.min
+        day = date.fromisoformat(text) if len(text) == 10 else None
     except ValueError:
-        day = date.min
-    if _CENTURIES[0] <= day <= _CENTURIES[1]:
+        day = None
+    first, last = _CENTURIES
+    if day is not None and first <= day <= last:
         return day
+    if day is not None:
+        raise ValueError(
+            Both(
+                f"「{text}」は範囲の外です。{first} から {last} までの日を書いてください。",
+                f'"{text}" is out of range. Write a day from {first} to {last}.',
+            )
+        )
     raise ValueError(
         Both(
             f"「{parse.shown(text)}」は日付として読めません。2026-11-24 のように、"

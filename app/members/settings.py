@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.config import Config
+from app.db import among
 from app.due import Frequency, QuietHours, Rhythm
 from app.models import DaysOff, Member, Setting
 from app.workdays import Calendar, Company, Span, merge
@@ -154,7 +155,7 @@ def _leave(session: Session, ids: Sequence[int]) -> dict[int, tuple[Span, ...]]:
     spans: dict[int, list[Span]] = {}
     rows = session.execute(
         select(DaysOff.user_id, DaysOff.first_day, DaysOff.last_day, DaysOff.name).where(
-            DaysOff.user_id.in_(ids)
+            among(DaysOff.user_id, ids)
         )
     )
     for user_id, first, last, name in rows:

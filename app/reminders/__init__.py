@@ -3,13 +3,16 @@
 from app.reminders.ask import Outcome, remind, would_remind
 from app.reminders.explain import Explanation, why
 from app.reminders.plan import Planned, plan
-from app.reminders.simulate import Forecast, simulate
+from app.reminders.simulate import Compared, Forecast, compare, left_out, simulate
 
 __all__ = [
+    "Compared",
     "Explanation",
     "Forecast",
     "Outcome",
     "Planned",
+    "compare",
+    "left_out",
     "plan",
     "remind",
     "simulate",

@@ -13,7 +13,7 @@ from app.due import Decision, Verdict
 from app.members.settings import Person, find, organisation, people
 from app.models import DecisionRow, Member, OutboxMail
 from app.reminders import brake
-from app.reminders.facts import decide_all
+from app.reminders.facts import decide_all, past_of_week
 from app.reminders.plan import BATCH, complain, store
 from app.services import Services
 from app.workdays import DAY
@@ -135,7 +135,8 @@ def _decide(
     asked: list[_Asked] = []
     for day, some in sorted(by_date.items()):
         # Asking ignores the hour and its catch-up: decided as of the hour, where nothing is late.
-        for person, decision in decide_all(session, some, day, None):
+        past = past_of_week(session, [one.member.id for one in some], day, later=True)
+        for person, decision in decide_all(session, some, day, None, past):
             asked.append(_as_asked(person, decision, now, rehearsed=on is not None))
     return asked
 

@@ -7,9 +7,10 @@ says that all is well.
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import close_alert, open_alerts, raise_alert
@@ -23,6 +24,8 @@ ALWAYS_ALLOWED = 50  # mails a day
 TIMES = 3
 WORKDAYS_BACK = 10
 ALERT = "unusual number of reminders"
+TALLY = "brake_tally"  # settings key: the day's count, and its limit
+COUNTED_FOR = timedelta(hours=1)
 RELEASED = "brake_released"  # settings key: the local dates that an admin let go
 
 
@@ -43,11 +46,33 @@ def must_count(services: Services, now: datetime, due_members: int) -> bool:
     if over:  # nothing is held any more: sent, expired or cancelled
         with services.db.write() as session:
             close_alert(session, ALERT, now=now)
-    with services.db.read() as session:
-        if due_members <= ALWAYS_ALLOWED:
-            return False
-        day = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
-        return due_members + sends_of(session, day) > limit_for(services, session, day)
+    if due_members <= ALWAYS_ALLOWED:
+        return False
+    day = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
+    with services.db.write() as session:
+        tally = _tally(services, session, day, now)
+    return bool(due_members + tally["sends"] > tally["limit"])
+
+
+def _tally(services: Services, session: Session, day: date, now: datetime) -> dict[str, Any]:
+    """The day's reminders so far, and its limit.
+
+    All of them are counted once an hour; in between only the rows that came since, so that a tick
+    costs what is due and not what the organisation has. (A row that another planner is committing
+    right now may be missed until then: the members of one tick are always counted exactly.)
+    """
+    row = session.get(Setting, TALLY)
+    newest = session.scalar(select(func.max(DecisionRow.id))) or 0
+    fresh = row is not None and timedelta() <= now - row.changed_at < COUNTED_FOR
+    if row is None or not fresh or row.value["day"] != day.isoformat():
+        counted_at, sends, limit = now, sends_of(session, day), limit_for(services, session, day)
+    else:
+        counted_at, limit = row.changed_at, row.value["limit"]
+        sends = row.value["sends"] + sends_of(session, day, after=row.value["through"])
+    tally = {"day": day.isoformat(), "sends": sends, "limit": limit, "through": newest}
+    values = {"value": tally, "changed_by": "brake", "changed_at": counted_at}
+    put(session, Setting, {"key": TALLY}, values)
+    return tally
 
 
 def settle(services: Services, now: datetime) -> Settled:
@@ -88,18 +113,16 @@ def allow(session: Session, days: list[str], *, who: str, now: datetime) -> None
     put(session, Setting, {"key": RELEASED}, {"value": keep, "changed_by": who, "changed_at": now})
 
 
-def sends_of(session: Session, day: date) -> int:
-    """How many reminders were decided for the local date."""
-    return (
-        session.scalar(
-            select(func.count()).where(
-                DecisionRow.local_date == day,
-                DecisionRow.verdict == "send",
-                DecisionRow.slot == "reminder",
-            )
-        )
-        or 0
+def sends_of(session: Session, day: date, *, after: int = 0) -> int:
+    """How many reminders were decided for the local date, by rows with an id above `after`."""
+    ours = and_(
+        DecisionRow.local_date == day, DecisionRow.verdict == "send", DecisionRow.slot == "reminder"
     )
+    if not after:
+        return session.scalar(select(func.count()).where(ours)) or 0
+    # FILTER, not WHERE: only the range of ids shall choose the index.
+    new = select(func.count().filter(ours)).select_from(DecisionRow).where(DecisionRow.id > after)
+    return session.scalar(new) or 0
 
 
 def limit_for(services: Services, session: Session, day: date) -> int:

@@ -4,17 +4,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import due
 from app.compose import show_date
-from app.due import Reason
+from app.due import Reason, Verdict
 from app.members.settings import Person, find, organisation, person
-from app.models import DecisionRow, OutboxMail, State
+from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail, State
 from app.reminders.facts import decide_all
+from app.reminders.simulate import ahead
 from app.services import Services
 from app.words import Both
+from app.workdays import DAY
 
 REASONS: dict[str, Both] = {
     Reason.ADDRESS_SUPPRESSED: Both(
@@ -54,7 +56,10 @@ REASONS: dict[str, Both] = {
         "MAIL_ONLY_TO で送信先を限っているため、送っていません",
         "MAIL_ONLY_TO limits mails to others",
     ),
-    Reason.CANCELLED: Both("運用担当者が取り消しました", "an operator cancelled it"),
+    Reason.CANCELLED: Both(
+        "運用担当者が取り消したか、本人が後の時刻に変えました",
+        "an operator cancelled it, or the member asked for a later hour",
+    ),
     "quiet_hours": Both("通知を控える時間帯です", "these are quiet hours"),
 }
 
@@ -71,13 +76,16 @@ STATES: dict[str, Both] = {
         "broke the sender again and again and was stopped",
     ),
     State.UNKNOWN: Both(
-        "届いたかどうか分かりません(1通は出ている可能性があります)",
+        "送られたかどうか分かりません(1通は出ている可能性があります)",
         "may or may not have gone out (one copy may be on its way)",
     ),
     State.SUPPRESSED: Both("送信前に取りやめました", "was dropped before it was sent"),
     State.CANCELLED: Both("取り消されました", "was cancelled"),
     State.EXPIRED: Both("期限までに送れませんでした", "could not go out in time"),
 }
+
+
+LOOK_AHEAD = 60 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +99,15 @@ class Explanation:
 def why(services: Services, email: str, on: date | None, now: datetime) -> Explanation:
     """What was decided for the member's local date (default: today), and what became of it.
 
-    Raises NoSuchMember.
+    Of a member whose stored settings make no sense it tells the fault. Raises NoSuchMember.
     """
     with services.db.read() as session:
         member = find(session, email)
-        one = person(session, organisation(session, services.config), member)
+        try:
+            one = person(session, organisation(session, services.config), member)
+        except ValueError as error:
+            return _broken(member, str(error), on)
+        home = services.config.app_timezone
         day = on or now.astimezone(one.rhythm.zone).date()
         row = session.scalars(
             select(DecisionRow).where(
@@ -112,12 +124,78 @@ def why(services: Services, email: str, on: date | None, now: datetime) -> Expla
         if row is None:
             sentences = [_not_decided(session, one, day, now)]
         else:
-            sentences = [_decided(one, row), *(_life(one, mail) for mail in mails)]
-        next_at = member.next_due_at
-    facts = _facts(one, day, row, list(mails), next_at)
+            sentences = [_decided(one, row, home)]
+            sentences += [_life(one, mail, home) for mail in mails]
+        next_mail = _next_mail(session, one, now)
+        sentences.append(_coming(one, next_mail))
+    facts = _facts(one, day, row, list(mails), next_mail)
     return Explanation(
         Both("".join(one.ja for one in sentences), " ".join(one.en for one in sentences)),
         facts,
+    )
+
+
+def _broken(member: Member, fault: str, on: date | None) -> Explanation:
+    ja = f"{member.name}さんの設定に正しくない値があるため、何も決められません({fault})。"
+    en = f"Nothing can be decided for {member.name}: a stored setting makes no sense ({fault})."
+    mend = f"task-progress member set {member.email}"
+    return Explanation(
+        Both(f"{ja}`{mend} …` で直してください。", f"{en} Mend it with `{mend} …`."),
+        {
+            "email": member.email,
+            "local_date": on.isoformat() if on else None,
+            "verdict": None,
+            "reason": None,
+            "fault": fault,
+            "mails": [],
+        },
+    )
+
+
+def _next_mail(session: Session, one: Person, now: datetime) -> datetime | None:
+    """When the next reminder can come: the one that waits, or the first that would be decided if
+    nobody reported any more.
+    """
+    today = now.astimezone(one.rhythm.zone).date()
+    waiting = session.scalar(
+        select(func.min(OutboxMail.not_before)).where(
+            OutboxMail.user_id == one.member.id,
+            OutboxMail.local_date >= today - DAY,
+            OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
+            OutboxMail.state.not_in([state.value for state in ENDS]),
+            OutboxMail.expires_at > now,
+        )
+    )
+    if waiting is not None or not one.member.active:
+        return None if waiting is None else max(waiting, now)
+    first = max(one.member.decided_through + DAY, today)
+    decided = set(
+        session.scalars(
+            select(DecisionRow.local_date).where(
+                DecisionRow.user_id == one.member.id,
+                DecisionRow.slot == "reminder",
+                DecisionRow.local_date >= first,
+            )
+        )
+    )
+    for _, decision in ahead(session, [one], first, first + LOOK_AHEAD):
+        late = decision.expires_at <= now or decision.local_date in decided
+        if decision.verdict is Verdict.SEND and not late:
+            return max(decision.at, now)
+    return None
+
+
+def _coming(one: Person, next_mail: datetime | None) -> Both:
+    if next_mail is None:
+        return Both(
+            f"この先{LOOK_AHEAD.days}日のうちに、リマインダーを送る予定はありません。",
+            f"No reminder can come within {LOOK_AHEAD.days} days as things stand.",
+        )
+    day = next_mail.astimezone(one.rhythm.zone).date()
+    clock = _clock(next_mail, one)
+    return Both(
+        f"次にリマインダーを送る可能性があるのは {show_date(day, 'ja', with_year=True)} {clock} です。",
+        f"The next reminder can come on {show_date(day, 'en', with_year=True)} at {clock}.",
     )
 
 
@@ -125,8 +203,22 @@ def _clock(moment: datetime, one: Person) -> str:
     return f"{moment.astimezone(one.rhythm.zone):%H:%M}"
 
 
-def _decided(one: Person, row: DecisionRow) -> Both:
+def _when(moment: datetime, one: Person, day: date, home: str) -> Both:
+    """The member's wall clock; with the date where it is not `day`, the zone where not `home`."""
+    local = moment.astimezone(one.rhythm.zone)
+    zone = "" if one.rhythm.zone.key == home else one.rhythm.zone.key
+    clock = f"{local:%H:%M:%S}"
+    if local.date() == day:
+        return Both(clock + (f"({zone})" if zone else ""), f"{clock} {zone}".rstrip())
+    ja, en = (show_date(local.date(), locale, with_year=True) for locale in ("ja", "en"))
+    return Both(
+        f"{ja} {clock}" + (f"({zone})" if zone else ""), f"{clock} {zone}".rstrip() + f" on {en}"
+    )
+
+
+def _decided(one: Person, row: DecisionRow, home: str) -> Both:
     name, at = one.member.name, _clock(row.at, one)
+    decided = _when(row.decided_at, one, row.local_date, home)
     ja, en = (
         show_date(row.local_date, "ja", with_year=True),
         show_date(row.local_date, "en", with_year=True),
@@ -134,15 +226,19 @@ def _decided(one: Person, row: DecisionRow) -> Both:
     if row.reason is None:
         count = len(row.facts["tasks"])
         return Both(
-            f"{ja} {at}、{name}さんに未報告のタスク{count}件のリマインダーを送ることにしました。",
-            f"On {en} at {at} it was decided to remind {name} of {count} unreported task(s).",
+            f"{ja} の {at} に、{name}さんへ未報告のタスク{count}件のリマインダーを送ることに"
+            f"しました(決定: {decided.ja})。",
+            f"On {en}, at the hour of {at}, {name} is reminded of {count} unreported task(s) "
+            f"(decided at {decided.en}).",
         )
     because = REASONS[row.reason]
     day = row.facts.get("day")
     detail = f"({day})" if day else ""
     return Both(
-        f"{ja}、{name}さんへのリマインダーはありません。理由: {because.ja}{detail}。",
-        f"On {en} there is no reminder for {name}: {because.en}{detail and ' ' + detail}.",
+        f"{ja}、{name}さんへのリマインダーはありません。理由: {because.ja}{detail}"
+        f"(決定: {decided.ja})。",
+        f"On {en} there is no reminder for {name}: {because.en}{detail and ' ' + detail} "
+        f"(decided at {decided.en}).",
     )
 
 
@@ -165,7 +261,7 @@ def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Bot
     if decision.reason is None:
         count = len(decision.tasks)
         return Both(
-            f"{ja} {clock} に決まります。このまま報告がなければ、{name}さんに{count}件のリマインダーが届きます。",
+            f"{ja} {clock} に決まります。このまま報告がなければ、{name}さんに{count}件のリマインダーを送ります。",
             f"It will be decided on {en} at {clock}. Without further reports {name} gets a "
             f"reminder of {count} task(s).",
         )
@@ -176,20 +272,33 @@ def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Bot
     )
 
 
-def _life(one: Person, mail: OutboxMail) -> Both:
-    words = STATES[mail.state]
+def _life(one: Person, mail: OutboxMail, home: str) -> Both:
+    words, what = STATES[mail.state], _what(mail)
     if mail.accepted_at is not None:
-        when = f"{mail.accepted_at.astimezone(one.rhythm.zone):%H:%M:%S}"
+        when = _when(mail.accepted_at, one, mail.local_date, home)
         return Both(
-            f"メール{mail.id}は {when} に{words.ja}。応答: {mail.response}。",
-            f"Mail {mail.id} {words.en} at {when}: {mail.response}.",
+            f"{what.ja}は {when.ja} に{words.ja}。応答: {mail.response}。",
+            f"{what.en} {words.en} at {when.en}: {mail.response}.",
         )
-    held = Both("(確認待ち)", " (an admin's word is awaited)") if mail.held else Both("", "")
+    held = Both("(確認待ち)", " (held)") if mail.held else Both("", "")
     because = f": {mail.response or mail.reason}" if mail.response or mail.reason else ""
     return Both(
-        f"メール{mail.id}は{words.ja}{held.ja}{because}。",
-        f"Mail {mail.id} {words.en}{held.en}{because}.",
+        f"{what.ja}は{words.ja}{held.ja}{because}。",
+        f"{what.en} {words.en}{held.en}{because}.",
     )
+
+
+def _what(mail: OutboxMail) -> Both:
+    """The mail by its number, and whether it was a rehearsal's or a copy of another."""
+    notes = []
+    if mail.clock_shift:
+        notes.append(Both("予行", "a rehearsal"))
+    if mail.resend_of is not None:
+        notes.append(Both(f"メール{mail.resend_of}の再送", f"mail {mail.resend_of} sent again"))
+    if not notes:
+        return Both(f"メール{mail.id}", f"Mail {mail.id}")
+    ja, en = "、".join(one.ja for one in notes), ", ".join(one.en for one in notes)
+    return Both(f"メール{mail.id}({ja})", f"Mail {mail.id} ({en})")
 
 
 def _facts(
@@ -197,9 +306,9 @@ def _facts(
     day: date,
     row: DecisionRow | None,
     mails: list[OutboxMail],
-    next_at: datetime | None,
+    next_mail: datetime | None,
 ) -> dict[str, Any]:
-    zone = one.rhythm.zone
+    zone, next_at = one.rhythm.zone, one.member.next_due_at
     return {
         "email": one.member.email,
         "local_date": day.isoformat(),
@@ -221,4 +330,5 @@ def _facts(
             for mail in mails
         ],
         "next_decision_at": next_at.astimezone(zone).isoformat() if next_at else None,
+        "next_mail_at": next_mail.astimezone(zone).isoformat() if next_mail else None,
     }

@@ -11,6 +11,7 @@ from app.due import Decision, Frequency, Past, Reason, Verdict
 from app.members.settings import Person
 from app.models import DecisionRow
 from app.reports import open_tasks
+from app.workdays import DAY
 
 
 def monday_of(day: date) -> date:
@@ -18,8 +19,13 @@ def monday_of(day: date) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def past_of_week(session: Session, member_ids: Sequence[int], day: date) -> dict[int, list[Past]]:
-    """Each member's reminder decisions of the ISO week of `day`, before `day`."""
+def past_of_week(
+    session: Session, member_ids: Sequence[int], day: date, *, later: bool = False
+) -> dict[int, list[Past]]:
+    """Each member's reminder decisions of the ISO week of `day`, before `day`.
+
+    With `later` also those after it: west over the date line a date may come again.
+    """
     rows = session.execute(
         select(
             DecisionRow.user_id,
@@ -31,7 +37,8 @@ def past_of_week(session: Session, member_ids: Sequence[int], day: date) -> dict
             DecisionRow.user_id.in_(member_ids),
             DecisionRow.slot == "reminder",
             DecisionRow.local_date >= monday_of(day),
-            DecisionRow.local_date < day,
+            DecisionRow.local_date < (monday_of(day) + 7 * DAY if later else day),
+            DecisionRow.local_date != day,
         )
     )
     past: dict[int, list[Past]] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnExpressionArgument, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import due
@@ -44,16 +44,12 @@ def plan(services: Services, now: datetime, *, real_now: datetime | None = None)
     """
     shift = now - (real_now or now)
     planned = Planned()
-    holding = brake.must_count(services, now, _count_due(services, now))
-    after = 0
-    while True:
+    ids = _due_ids(services, now)
+    holding = brake.must_count(services, now, len(ids))
+    for start in range(0, len(ids), BATCH):
         with services.db.write() as session:
-            members = _members_due(session, now, after)
-            if members:
-                _plan_batch(session, services, members, now, planned, holding=holding, shift=shift)
-        if not members:
-            break
-        after = members[-1].id
+            members = _members_due(session, now, ids[start : start + BATCH])
+            _plan_batch(session, services, members, now, planned, holding=holding, shift=shift)
     if holding:
         settled = brake.settle(services, now)
         planned.ids += settled.released
@@ -61,23 +57,25 @@ def plan(services: Services, now: datetime, *, real_now: datetime | None = None)
     return planned
 
 
-def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (Member.active.is_(True), or_(Member.next_due_at.is_(None), Member.next_due_at <= now))
+def _due(now: datetime) -> tuple[ColumnExpressionArgument[bool], ...]:
+    # `active`, not `active IS true`: PostgreSQL takes the index of active members only so.
+    return (Member.active, or_(Member.next_due_at.is_(None), Member.next_due_at <= now))
 
 
-def _count_due(services: Services, now: datetime) -> int:
+def _due_ids(services: Services, now: datetime) -> list[int]:
+    # All at once and in order here: asking the database for the next batch in the order of ids
+    # makes SQLite walk through all members.
     with services.db.read() as session:
-        return session.scalar(select(func.count()).select_from(Member).where(*_due(now))) or 0
+        return sorted(session.scalars(select(Member.id).where(*_due(now))))
 
 
-def _members_due(session: Session, now: datetime, after: int) -> Sequence[Member]:
+def _members_due(session: Session, now: datetime, ids: Sequence[int]) -> Sequence[Member]:
     # Two planners at once share the members between them; whoever is skipped here is being
     # decided, or changes settings right now and comes with the next tick.
     return session.scalars(
         select(Member)
-        .where(*_due(now), Member.id > after)
+        .where(Member.id.in_(ids), *_due(now))
         .order_by(Member.id)
-        .limit(BATCH)
         .with_for_update(skip_locked=True)
     ).all()
 

@@ -1,18 +1,26 @@
 """Looking ahead: the same decisions as `plan`, for any dates, writing and sending nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.due import Decision, Past, Verdict
+from app.members import values
+from app.members.changes import put
+from app.members.defaults import with_values
 from app.members.settings import Person, find, organisation, people
+from app.members.values import ValuesRefused
 from app.models import Member
 from app.reminders.facts import decide_all, monday_of, past_of_week
 from app.services import Services
+from app.words import Both
 from app.workdays import DAY
+
+LONGEST = 400  # days
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +47,45 @@ class Forecast:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The same member and date without and with a change of settings."""
+
+    before: Forecast
+    after: Forecast
+
+    @property
+    def differs(self) -> bool:
+        """True when the change brings another verdict, reason, hour, or other tasks."""
+        return _essence(self.before) != _essence(self.after)
+
+    def as_json(self) -> dict[str, Any]:
+        """The forecast with the change, and what was before."""
+        was = self.before.as_json()
+        before = {key: was[key] for key in ("verdict", "reason", "at")}
+        return {**self.after.as_json(), "before": before, "differs": self.differs}
+
+
+def _essence(one: Forecast) -> tuple[object, ...]:
+    return one.verdict, one.reason, one.at, set(one.tasks)
+
+
 def simulate(
-    services: Services, first: date, last: date, email: str | None = None
+    services: Services,
+    first: date,
+    last: date,
+    email: str | None = None,
+    changes: Mapping[str, str] | None = None,
 ) -> Iterator[Forecast]:
     """One forecast per active member (or the one) and local date, from `first` to `last`.
 
-    Raises NoSuchMember.
+    With `changes` (keys as in app/members/values.py) as if they had been made: to the one
+    member's own settings, or else to the organisation's. Raises NoSuchMember; ValuesRefused, also
+    for a span of more than 400 days.
     """
+    _check_span(first, last)
+    known = values.ORGANISATION if email is None else values.MEMBER_SETTINGS
+    wanted = values.read(changes or {}, known)
     with services.db.read() as session:
         members = (
             [find(session, email)]
@@ -55,18 +95,87 @@ def simulate(
             ).all()
         )
         defaults = organisation(session, services.config)
+        if email is None:
+            defaults = with_values(services, defaults, wanted)
+        else:
+            session.expunge(members[0])  # so that nothing of this reaches the database
+            put(members[0], wanted)
         good, _broken = people(session, defaults, members)
-        past = past_of_week(session, [one.member.id for one in good], first)
-        day = first
-        while day <= last:
-            if day == monday_of(day):
-                past = {}
-            for person, decision in decide_all(session, good, day, None, past):
-                yield _forecast(person, decision)
-                past.setdefault(person.member.id, []).append(
-                    Past(day, decision.verdict, decision.reason, person.rhythm.frequency)
+        for person, decision in ahead(session, good, first, last):
+            yield _forecast(person, decision)
+
+
+def left_out(services: Services, email: str | None = None) -> dict[str, Both]:
+    """Whom `simulate` has nothing to say about, by address, and why.
+
+    Of one member both reasons count; of all only a broken setting (who is not active is not
+    expected in the list). Raises NoSuchMember.
+    """
+    with services.db.read() as session:
+        if email is not None:
+            members = [find(session, email)]
+        else:
+            members = list(session.scalars(select(Member).where(Member.active.is_(True))))
+        _, broken = people(session, organisation(session, services.config), members)
+        out = {one.email: _NOT_ACTIVE for one in members if not one.active}
+        for one in members:
+            if one.id in broken:
+                out[one.email] = Both(
+                    f"設定に正しくない値があります({broken[one.id]})。",
+                    f"a stored setting makes no sense ({broken[one.id]}).",
                 )
-            day += DAY
+    return out
+
+
+_NOT_ACTIVE = Both("メンバーが無効になっています。", "the member is not active.")
+
+
+def compare(
+    services: Services, first: date, last: date, email: str | None, changes: Mapping[str, str]
+) -> Iterator[Compared]:
+    """`simulate` without and with `changes`, side by side; raises what it raises."""
+    before = simulate(services, first, last, email)
+    after = simulate(services, first, last, email, changes)
+    for one, other in zip(before, after, strict=True):
+        yield Compared(one, other)
+
+
+def ahead(
+    session: Session, some: Sequence[Person], first: date, last: date
+) -> Iterator[tuple[Person, Decision]]:
+    """The decisions from `first` to `last`, each as of its own hour, if nobody reported any more.
+
+    Of the first week the recorded decisions before `first` count; after that those of this list.
+    """
+    past = past_of_week(session, [one.member.id for one in some], first)
+    day = first
+    while day <= last:
+        if day == monday_of(day):
+            past = {}
+        for person, decision in decide_all(session, some, day, None, past):
+            yield person, decision
+            past.setdefault(person.member.id, []).append(
+                Past(day, decision.verdict, decision.reason, person.rhythm.frequency)
+            )
+        day += DAY
+
+
+def _check_span(first: date, last: date) -> None:
+    days = (last - first).days + 1
+    if days > LONGEST:
+        raise ValuesRefused(
+            [
+                (
+                    "--to",
+                    Both(
+                        f"{days}日間は長すぎます。{LONGEST}日までにしてください"
+                        f"({first + (LONGEST - 1) * DAY} まで)。",
+                        f"{days} days are too many: at most {LONGEST}, that is until "
+                        f"{first + (LONGEST - 1) * DAY}.",
+                    ),
+                )
+            ]
+        )
 
 
 def _forecast(person: Person, decision: Decision) -> Forecast:

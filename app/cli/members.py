@@ -1,0 +1,298 @@
+"""`settings`, `member`, `leave`, `snooze`, `off-today`: defaults and one member's own values."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from typing import Any
+
+import click
+
+from app import clock
+from app.cli.common import member_named
+from app.cli.shell import Command, Day, Group, Shell, as_json, who
+from app.cli.show import show_json, show_table
+from app.cli.words import Failed, Refused, say, t
+from app.members import changes, defaults, leave, values
+from app.members.changes import Change
+from app.members.lines import read_date
+from app.members.values import ValuesRefused
+from app.parse import parse_time, shown
+from app.reminders.snooze import NotNow, snooze_today, snooze_until
+from app.services import Services
+from app.words import Both
+from app.workdays import Span
+
+NEXT_WORKDAY = "next-workday"
+
+settings = Group("settings", help=t("組織の既定の設定", "the organisation's defaults"))
+member = Group("member", help=t("メンバー1人の設定", "one member's settings"))
+leave_group = Group("leave", help=t("メンバーの休暇", "a member's leave"))
+
+_keys = click.argument("words", nargs=-1, required=True, metavar="KEY=VALUE…")
+_email = click.argument("email", metavar="EMAIL")
+_first = click.argument("first", type=Day(), metavar="FIRST")
+_last = click.argument("last", required=False, metavar=f"[LAST|{values.UNTIL_FURTHER_NOTICE}]")
+
+
+@contextmanager
+def faults_named() -> Iterator[None]:
+    """Turns values that cannot be used into words: all of them, each with its key."""
+    try:
+        yield
+    except ValuesRefused as error:
+        raise Refused(
+            Both(
+                "\n".join(f"{key}: {sentence.ja}" for key, sentence in error.faults),
+                "\n".join(f"{key}: {sentence.en}" for key, sentence in error.faults),
+            ),
+            click.get_current_context(),
+        ) from None
+
+
+# --- the organisation -----------------------------------------------------------------------------
+
+
+@settings.command("show", help=t("いまの値を見る", "show the values"))
+@as_json
+@click.pass_obj
+def show_settings(shell: Shell, json_wanted: bool) -> None:
+    """Each default, and who changed it."""
+    found = defaults.show_settings(shell.services())
+    if json_wanted:
+        show_json(found)
+        return
+    show_table(
+        (t("項目", "key"), t("値", "value"), t("変更前の既定", "built in"), t("変更", "changed")),
+        (
+            (one["key"], one["value"], one["default"] if one["changed_by"] else None,
+             f"{one['changed_by']} {one['changed_at']}" if one["changed_by"] else None)
+            for one in found
+        ),
+    )  # fmt: skip
+
+
+@settings.command(
+    "set",
+    help=t(
+        "値を変える(再起動は不要。空にすると既定に戻る)",
+        "change values, no restart needed; an empty one is the default again",
+    ),
+)
+@_keys
+@click.pass_obj
+def set_settings(shell: Shell, words: Sequence[str]) -> None:
+    """All or none."""
+    services = shell.services()
+    with faults_named():
+        done = defaults.set_settings(services, values.pairs(words), who(), clock.now())
+    _show_changes(done)
+
+
+# --- one member -----------------------------------------------------------------------------------
+
+
+@member.command("show", help=t("いまの値を見る", "show the values"))
+@_email
+@as_json
+@click.pass_obj
+def show_member(shell: Shell, email: str, json_wanted: bool) -> None:
+    """The member's own values, and what holds."""
+    services = shell.services()
+    with member_named(services):
+        found = changes.show_member(services, email)
+    if json_wanted:
+        show_json(found)
+        return
+    own, holds = found.pop("own"), found.pop("holds")
+    days = found.pop("leave")
+    show_table(
+        (t("項目", "key"), t("値", "value")),
+        ((key, _word(value)) for key, value in found.items()),
+    )
+    click.echo()
+    show_table(
+        (t("設定", "setting"), t("有効な値", "holds"), t("本人の値", "own")),
+        ((key, holds[key], own[key]) for key in holds),
+    )
+    if days:
+        click.echo()
+        _show_leave([_span(one) for one in days])
+
+
+@member.command(
+    "set",
+    help=t(
+        "値を変える(空にすると組織の既定に戻る)",
+        "change values; an empty one is the organisation's default again",
+    ),
+)
+@_email
+@_keys
+@click.pass_obj
+def set_member(shell: Shell, email: str, words: Sequence[str]) -> None:
+    """All or none."""
+    services = shell.services()
+    with member_named(services), faults_named():
+        done = changes.set_member(services, email, values.pairs(words), who(), clock.now())
+    _show_changes(done)
+
+
+def _show_changes(done: Sequence[Change]) -> None:
+    for one in done:
+        default = t("既定", "default")
+        click.echo(f"{one.key}: {one.before or default} → {one.after or default}")
+    if not done:
+        say("変わったものはありません。", "Nothing changed.")
+
+
+def _word(value: Any) -> Any:
+    return values.typed("", value) if isinstance(value, bool) else value
+
+
+# --- leave ----------------------------------------------------------------------------------------
+
+
+@leave_group.command("add", help=t("休暇を加える", "add days of leave"))
+@_email
+@_first
+@_last
+@click.option("--name", default="", metavar="TEXT", help=t("休暇の名前", "what it is called"))
+@click.pass_obj
+def add(shell: Shell, email: str, first: date, last: str | None, name: str) -> None:
+    """Without LAST one day."""
+    if len(name) > 200 or not name.isprintable():
+        raise Refused(
+            Both("--name は1行200文字までです。", "--name takes one line of at most 200 letters."),
+            click.get_current_context(),
+        )
+    services = shell.services()
+    with member_named(services), faults_named():
+        span = Span(first, values.read_last(last, first), name)
+        _show_leave(leave.add_leave(services, email, span, who(), clock.now()))
+
+
+@leave_group.command("list", help=t("休暇の一覧", "list the leave"))
+@_email
+@as_json
+@click.pass_obj
+def list_(shell: Shell, email: str, json_wanted: bool) -> None:
+    """The earliest first."""
+    services = shell.services()
+    with member_named(services):
+        spans = leave.list_leave(services, email)
+    if json_wanted:
+        show_json(
+            [{"first_day": one.first, "last_day": one.last, "name": one.name} for one in spans]
+        )
+    else:
+        _show_leave(spans)
+
+
+@leave_group.command(
+    "remove", help=t("休暇から日を除く", "take days out of the leave; the rest stays")
+)
+@_email
+@_first
+@_last
+@click.pass_obj
+def remove(shell: Shell, email: str, first: date, last: str | None) -> None:
+    """Without LAST one day."""
+    services = shell.services()
+    try:
+        with member_named(services), faults_named():
+            days = Span(first, values.read_last(last, first))
+            _show_leave(leave.remove_leave(services, email, days, who(), clock.now()))
+    except leave.NoLeave:
+        raise Failed(
+            Both("その間に休暇はありません。", "There is no leave on these days.")
+        ) from None
+
+
+def _show_leave(spans: Sequence[Span]) -> None:
+    if not spans:
+        say("休暇はありません。", "There is no leave.")
+        return
+    show_table(
+        (t("最初の日", "first"), t("最後の日", "last"), t("名前", "name")),
+        ((one.first, one.last or t("当面の間", "until further notice"), one.name) for one in spans),
+    )
+
+
+def _span(one: dict[str, str | None]) -> Span:
+    last = one["last_day"]
+    first = date.fromisoformat(one["first_day"] or "")
+    return Span(first, date.fromisoformat(last) if last else None, one["name"] or "")
+
+
+# --- not now --------------------------------------------------------------------------------------
+
+
+@click.command("snooze", cls=Command, help=t("リマインダーを後にする", "have the reminder later"))
+@_email
+@click.option(
+    "--until",
+    required=True,
+    metavar=f"HH:MM|{NEXT_WORKDAY}|YYYY-MM-DD",
+    help=t("今日の時刻、次の営業日、または日付", "an hour today, the next workday, or a date"),
+)
+@click.pass_obj
+def snooze(shell: Shell, email: str, until: str) -> None:
+    """An hour today: one mail then. A date: none before it."""
+    wish = _read_until(until)
+    services = shell.services()
+    with member_named(services):
+        if isinstance(wish, time):
+            _snooze_today(services, email, wish, clock.now())
+        else:
+            _snooze_until(services, email, wish, clock.now())
+
+
+def _snooze_today(services: Services, email: str, until: time, now: datetime) -> None:
+    try:
+        found = snooze_today(services, email, until, who(), now)
+    except NotNow as error:
+        raise Failed(error.sentence) from None
+    at = f"{found.at:%Y-%m-%d %H:%M %Z}"
+    say(
+        f"{at} にもう一度お知らせします(メール {found.mail_id})。",
+        f"There will be a reminder at {at} (mail {found.mail_id}).",
+    )
+
+
+def _snooze_until(services: Services, email: str, until: date | None, now: datetime) -> None:
+    try:
+        found = snooze_until(services, email, until, who(), now)
+    except NotNow as error:
+        raise Failed(error.sentence) from None
+    say(
+        f"リマインダーを休みます。{found.until} から再開します。",
+        f"No reminders before {found.until}; from that day on they come again.",
+    )
+
+
+def _read_until(text: str) -> time | date | None:
+    if text == NEXT_WORKDAY:
+        return None
+    try:
+        return parse_time(text) if ":" in text else read_date(text)
+    except ValueError:
+        raise Refused(
+            Both(
+                f"--until: 「{shown(text)}」は使えません。15:00 のような時刻、{NEXT_WORKDAY}、"
+                "2026-11-30 のような日付のどれかを書いてください。",
+                f'--until: "{shown(text)}" cannot be used. Write an hour like 15:00, '
+                f"{NEXT_WORKDAY}, or a date like 2026-11-30.",
+            ),
+            click.get_current_context(),
+        ) from None
+
+
+@click.command("off-today", cls=Command, help=t("今日を休暇にする", "today is a day of leave"))
+@_email
+@click.pass_obj
+def off_today(shell: Shell, email: str) -> None:
+    """Leave for the member's local date."""
+    services = shell.services()
+    with member_named(services):
+        day = leave.off_today(services, email, who(), clock.now())
+    say(f"{day} を休暇にしました。", f"{day} is a day of leave now.")

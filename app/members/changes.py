@@ -1,0 +1,165 @@
+"""ROAD: an operator's or a member's own hand on one member's settings; effective at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app import due
+from app.alerts import close_alert
+from app.members import values
+from app.members.settings import Organisation, Person, find, organisation, person, rhythm
+from app.members.values import ValuesRefused
+from app.models import Audit, Member
+from app.services import Services
+from app.words import Both
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting as it was and as it is now, as people type them; "" is the default."""
+
+    key: str
+    before: str
+    after: str
+
+
+def set_member(
+    services: Services, email: str, changes: Mapping[str, str], who: str, now: datetime
+) -> list[Change]:
+    """Changes settings of a member, all or none; returns what really changed.
+
+    Keys are those of `values.MEMBER`; an empty value brings the organisation's default back. A
+    decision that was made stands; the next one is planned anew. Raises NoSuchMember, and
+    ValuesRefused with all faults.
+    """
+    wanted = values.read(changes, values.MEMBER)
+    with services.db.write() as session:
+        member = locked(session, email)
+        before = {key: typed_of(member, key) for key in wanted}
+        awakes = wanted.get("active") is True and not member.active
+        put(member, wanted)
+        defaults = organisation(session, services.config)
+        if awakes:
+            begin(member, defaults, now)
+        _check(member, defaults)
+        _changed(session, member, wanted, now)
+        done = [
+            Change(key, was, now_is)
+            for key, was in before.items()
+            if was != (now_is := typed_of(member, key))
+        ]
+        audit(session, member, "member.set", who, now, changes=[_noted(one) for one in done])
+    return done
+
+
+def put(member: Member, wanted: Mapping[str, Any]) -> None:
+    """Gives the member the values that `values.read` made. Raises ValuesRefused."""
+    for key, value in wanted.items():
+        setattr(member, "suppressed_reason" if key == "suppressed" else key, value)
+    values.check_quiet_hours(member.quiet_hours_start, member.quiet_hours_end)
+
+
+def begin(member: Member, defaults: Organisation, now: datetime) -> None:
+    """The member is active from now on: the first decision is that of the first date whose hour
+    is still to come.
+
+    A member who was away keeps the dates decided before: no date is decided twice. Raises
+    ValueError when a stored value makes no sense.
+    """
+    before = due.first_date(rhythm(member, defaults), now) - timedelta(days=1)
+    known: Any = member.decided_through  # None while it is new
+    member.decided_through = before if known is None else max(known, before)
+    member.next_due_at = None
+
+
+def locked(session: Session, email: str) -> Member:
+    """The member, whom no planner decides meanwhile. Raises NoSuchMember."""
+    member = find(session, email)
+    session.refresh(member, with_for_update=True)
+    return member
+
+
+def audit(
+    session: Session, member: Member, what: str, who: str, now: datetime, **data: Any
+) -> None:
+    """Notes who changed what of the member; and the next plan looks at the member again."""
+    member.next_due_at = None
+    session.add(Audit(at=now, who=who, what=what, data={"email": member.email, **data}))
+
+
+def show_member(services: Services, email: str) -> dict[str, Any]:
+    """The member's settings: the own ones, what holds, and where the planning stands.
+
+    Raises NoSuchMember.
+    """
+    with services.db.read() as session:
+        member = find(session, email)
+        one = person(session, organisation(session, services.config), member)
+    return {
+        "email": member.email,
+        "name": member.name,
+        "role": member.role,
+        "active": member.active,
+        "own": {key: typed_of(member, key) or None for key in values.MEMBER_SETTINGS},
+        "holds": _holding(one),
+        "suppressed": member.suppressed_reason,
+        "leave": [
+            {
+                "first_day": span.first.isoformat(),
+                "last_day": span.last.isoformat() if span.last else None,
+                "name": span.name,
+            }
+            for span in one.calendar.leave
+        ],
+        "decided_through": member.decided_through.isoformat(),
+        "next_due_at": (
+            member.next_due_at.astimezone(one.rhythm.zone).isoformat()
+            if member.next_due_at
+            else None
+        ),
+    }
+
+
+def typed_of(member: Member, key: str) -> str:
+    """The member's own value as people type it; "" where the default holds."""
+    if key == "suppressed":
+        return values.typed(key, member.suppressed_reason is not None)
+    return values.typed(key, getattr(member, key))
+
+
+def _holding(one: Person) -> dict[str, str | None]:
+    rhythm, weekend = one.rhythm, sorted(one.calendar.company.weekend)
+    quiet = rhythm.quiet
+    return {
+        "notify_at": values.typed("notify_at", rhythm.notify_at),
+        "notify_frequency": rhythm.frequency,
+        "weekly_day": values.typed("weekly_day", rhythm.weekly_day),
+        "weekend": ",".join(values.typed("weekly_day", day) for day in weekend) or values.NONE,
+        "timezone": rhythm.zone.key,
+        "locale": one.locale,
+        "quiet_hours_start": values.typed("", quiet.start) if quiet else None,
+        "quiet_hours_end": values.typed("", quiet.end) if quiet else None,
+        "paused_until": values.typed("", rhythm.paused_until) or None,
+    }
+
+
+def _check(member: Member, defaults: Organisation) -> None:
+    try:
+        rhythm(member, defaults)
+    except ValueError as error:  # a value that came by another way, such as a hand in the table
+        words = Both(f"保存済みの値が使えません: {error}", f"A stored value is no use: {error}")
+        raise ValuesRefused([(member.email, words)]) from None
+
+
+def _changed(session: Session, member: Member, wanted: Mapping[str, Any], now: datetime) -> None:
+    """What an operator was told about the member is settled by this."""
+    close_alert(session, f"member {member.id} cannot be decided", now=now)
+    if "suppressed" in wanted:
+        close_alert(session, f"address of member {member.id} suppressed", now=now)
+
+
+def _noted(change: Change) -> dict[str, str]:
+    return {"key": change.key, "before": change.before, "after": change.after}

@@ -1,0 +1,109 @@
+"""ROAD: the organisation's defaults, shown and changed without a restart."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, time
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from app.db import put
+from app.members import values
+from app.members.changes import Change
+from app.members.settings import Organisation, organisation
+from app.models import Audit, Member, Setting
+from app.services import Services
+
+# Settings that move the hour, with the column in which members have their own.
+_MOVES_THE_HOUR = {
+    "notify_at": Member.notify_at,
+    "timezone": Member.timezone,
+    "quiet_hours_start": Member.quiet_hours_start,
+    "quiet_hours_end": Member.quiet_hours_end,
+}
+
+
+def show_settings(services: Services) -> list[dict[str, Any]]:
+    """Each default: key, value, the value it has when nobody changes it, who changed it, when."""
+    original = _original(services)
+    with services.db.read() as session:
+        held = organisation(session, services.config)
+        rows = {row.key: row for row in session.scalars(select(Setting))}
+    return [
+        {
+            "key": key,
+            "value": values.typed(key, getattr(held, key)) or None,
+            "default": values.typed(key, getattr(original, key)) or None,
+            "changed_by": rows[key].changed_by if key in rows else None,
+            "changed_at": rows[key].changed_at.isoformat() if key in rows else None,
+        }
+        for key in values.ORGANISATION
+    ]
+
+
+def set_settings(
+    services: Services, changes: Mapping[str, str], who: str, now: datetime
+) -> list[Change]:
+    """Changes defaults, all or none; returns what really changed.
+
+    An empty value brings back what holds without a setting. Members whose hour may move are
+    looked at by the next plan. Raises ValuesRefused with all faults.
+    """
+    wanted = values.read(changes, values.ORGANISATION)
+    with services.db.write() as session:
+        before = organisation(session, services.config)
+        after = with_values(services, before, wanted)
+        done = [
+            Change(
+                key,
+                values.typed(key, getattr(before, key)),
+                values.typed(key, getattr(after, key)),
+            )
+            for key in wanted
+        ]
+        done = [one for one in done if one.before != one.after]
+        for key, value in wanted.items():
+            _store(session, key, value, who, now)
+        _look_again(session, [one.key for one in done])
+        for one in done:
+            data = {"key": one.key, "before": one.before, "after": one.after}
+            session.add(Audit(at=now, who=who, what="settings.set", data=data))
+    return done
+
+
+def with_values(
+    services: Services, defaults: Organisation, wanted: Mapping[str, Any]
+) -> Organisation:
+    """The defaults as they would be with these values (`values.read`). Raises ValuesRefused."""
+    original = _original(services)
+    found = {k: getattr(original, k) if value is None else value for k, value in wanted.items()}
+    after = replace(defaults, **found, _companies={})
+    values.check_quiet_hours(after.quiet_hours_start, after.quiet_hours_end)
+    return after
+
+
+def _original(services: Services) -> Organisation:
+    return Organisation(timezone=services.config.app_timezone, locale=services.config.app_locale)
+
+
+def _store(session: Session, key: str, value: Any, who: str, now: datetime) -> None:
+    row = session.get(Setting, key)
+    if value is None:
+        if row is not None:
+            session.delete(row)
+        return
+    stored = value.isoformat("minutes") if isinstance(value, time) else value
+    put(session, Setting, {"key": key}, {"value": stored, "changed_by": who, "changed_at": now})
+
+
+def _look_again(session: Session, keys: list[str]) -> None:
+    columns = [_MOVES_THE_HOUR[key] for key in keys if key in _MOVES_THE_HOUR]
+    if columns:
+        concerned = or_(*(column.is_(None) for column in columns))
+        session.execute(
+            update(Member)
+            .where(Member.active.is_(True), concerned)
+            .values(next_due_at=None)
+            .execution_options(synchronize_session=False)
+        )

@@ -1,0 +1,212 @@
+"""QUIET. Settings as people type them, `key=value` -> values, with every fault by its key."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, time
+from difflib import get_close_matches
+from typing import Any
+
+from app.due import Frequency
+from app.members.lines import ROLES, WEEKDAYS, read_date
+from app.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown
+from app.words import Both
+from app.workdays import countries
+
+NONE = "none"  # no weekend at all, no public holidays
+UNTIL_FURTHER_NOTICE = "until-further-notice"
+
+Reader = Callable[[str], Any]
+
+
+class ValuesRefused(ValueError):
+    """Nothing was changed: `faults` are (key, sentence), all of them."""
+
+    def __init__(self, faults: list[tuple[str, Both]]) -> None:
+        super().__init__("; ".join(f"{key}: {sentence}" for key, sentence in faults))
+        self.faults = faults
+
+
+def _one_of(*choices: str) -> Reader:
+    return lambda text: parse_choice(text, choices)
+
+
+def _weekday(text: str) -> int:
+    return WEEKDAYS.index(parse_choice(text, WEEKDAYS))
+
+
+def _weekend(text: str) -> str:
+    """ "sat,sun" in the order of the week; "" for none. A week needs a workday."""
+    if text == NONE:
+        return ""
+    days = {parse_choice(word, WEEKDAYS) for word in text.split(",")}
+    if len(days) == len(WEEKDAYS):
+        raise ValueError(
+            Both(
+                "すべての曜日を休みにはできません。sat,sun のように書いてください。",
+                "A week needs a workday. Write it like sat,sun.",
+            )
+        )
+    return ",".join(day for day in WEEKDAYS if day in days)
+
+
+def _country(text: str) -> str:
+    if text == NONE:
+        return ""
+    if text in countries():
+        return text
+    close = get_close_matches(text.upper(), countries(), n=1) or ["JP"]
+    raise ValueError(
+        Both(
+            f"「{shown(text)}」の祝日は分かりません。{close[0]} のような国の2文字か、"
+            f"{NONE}(祝日も働く)を書いてください。",
+            f'There are no holidays known for "{shown(text)}". Write a country\'s two letters '
+            f"like {close[0]}, or {NONE} (holidays are workdays).",
+        )
+    )
+
+
+def _name(text: str) -> str:
+    if text.isprintable() and 0 < len(text) <= 500:
+        return text
+    raise ValueError(
+        Both("1行の名前を500文字までで書いてください。", "Write a name on one line, at most 500.")
+    )
+
+
+def _lifted(text: str) -> None:
+    """The only word an operator has about a suppressed address: no."""
+    parse_choice(text, ("no",))
+
+
+def _yes(text: str) -> bool:
+    return parse_choice(text, ("yes", "no")) == "yes"
+
+
+# What the organisation decides and a member may have otherwise.
+_COMMON: dict[str, Reader] = {
+    "notify_at": parse_time,
+    "notify_frequency": _one_of(*map(str, Frequency)),
+    "weekly_day": _weekday,
+    "weekend": _weekend,
+    "timezone": parse_timezone,
+    "locale": _one_of("ja", "en"),
+    "quiet_hours_start": parse_time,
+    "quiet_hours_end": parse_time,
+}
+ORGANISATION: dict[str, Reader] = {
+    **_COMMON,
+    "holidays": _country,
+    "catch_up_until": parse_time,
+    "catch_up_hours": lambda text: parse_whole(text, 0, 24),
+}
+MEMBER_SETTINGS: dict[str, Reader] = {**_COMMON, "paused_until": read_date}
+MEMBER: dict[str, Reader] = {
+    **MEMBER_SETTINGS,
+    "active": _yes,
+    "suppressed": _lifted,
+    "name": _name,
+    "role": _one_of(*ROLES),
+}
+_NEVER_EMPTY = {"active", "suppressed", "name", "role"}
+
+
+def pairs(words: Iterable[str]) -> dict[str, str]:
+    """ "notify_at=08:30" as key and value. Raises ValuesRefused."""
+    found: dict[str, str] = {}
+    faults: list[tuple[str, Both]] = []
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign or not key:
+            faults.append((shown(word), _NO_PAIR))
+        elif key in found:
+            faults.append((key, Both("2回書かれています。", "It is said twice.")))
+        else:
+            found[key] = value
+    if faults:
+        raise ValuesRefused(faults)
+    return found
+
+
+def read(changes: Mapping[str, str], readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """The values; an empty one is None: the default again. Raises ValuesRefused with all faults."""
+    values: dict[str, Any] = {}
+    faults: list[tuple[str, Both]] = []
+    for key, text in changes.items():
+        if key not in readers:
+            faults.append((shown(key), _unknown(key, readers)))
+            continue
+        if not text and key not in _NEVER_EMPTY:
+            values[key] = None
+            continue
+        try:
+            values[key] = readers[key](text)
+        except ValueError as error:
+            faults.append((key, error.args[0]))
+    if faults:
+        raise ValuesRefused(faults)
+    return values
+
+
+def check_quiet_hours(start: time | None, end: time | None) -> None:
+    """Raises ValuesRefused where only one of the two is there."""
+    if (start is None) != (end is None):
+        key = "quiet_hours_start" if start is None else "quiet_hours_end"
+        raise ValuesRefused([(key, _PAIR)])
+
+
+def typed(key: str, value: Any) -> str:
+    """A value as people type it: the other way round of `read`; "" where there is none."""
+    if value is None:
+        return ""
+    if key == "weekly_day":
+        return WEEKDAYS[value]
+    if key in {"weekend", "holidays"}:
+        return value or NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.isoformat("minutes") if isinstance(value, time) else str(value)
+
+
+def read_last(text: str | None, first: date) -> date | None:
+    """The last day of leave as typed; nothing typed: one day. None is open-ended.
+
+    Raises ValuesRefused.
+    """
+    if text is None:
+        return first
+    if text == UNTIL_FURTHER_NOTICE:
+        return None
+    try:
+        last = read_date(text)
+    except ValueError as error:
+        raise ValuesRefused([("LAST", error.args[0])]) from None
+    if last < first:
+        raise ValuesRefused(
+            [
+                (
+                    "LAST",
+                    Both(f"{last} は {first} より前です。", f"{last} is before {first}."),
+                )
+            ]
+        )
+    return last
+
+
+def _unknown(key: str, readers: Mapping[str, Reader]) -> Both:
+    close = get_close_matches(key, readers, n=1)
+    if close:
+        return Both(
+            f"この項目はありません。{close[0]} ではありませんか。",
+            f"There is no such key. Did you mean {close[0]}?",
+        )
+    known = " | ".join(readers)
+    return Both(f"この項目はありません。次のどれかです: {known}", f"No such key. One of: {known}")
+
+
+_NO_PAIR = Both(
+    "notify_at=08:30 のように KEY=VALUE の形で書いてください。",
+    "Write it as KEY=VALUE, like notify_at=08:30.",
+)
+_PAIR = Both(
+    "quiet_hours_start と quiet_hours_end は、両方決めるか両方空にしてください。",
+    "Set both quiet_hours_start and quiet_hours_end, or neither.",
+)

@@ -1,0 +1,198 @@
+"""Snoozing: a reminder later today because the member asked, or none before a date."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from app import due
+from app.due import ASKED_AT_MOST, Reason, Verdict
+from app.members.changes import audit, locked
+from app.members.settings import Person, organisation, person
+from app.models import DecisionRow, Kind, OutboxMail, State
+from app.outbox.lease import record, take_back_decision
+from app.outbox.rows import NewMail, enqueue
+from app.reminders.explain import REASONS
+from app.reminders.facts import decide_all
+from app.reminders.plan import store
+from app.services import Services
+from app.words import Both
+from app.workdays import DAY
+
+NEXT_WORKDAY_WITHIN = timedelta(days=366)
+
+
+class NotNow(Exception):
+    """The wish cannot be granted; `sentence` says why."""
+
+    def __init__(self, sentence: Both) -> None:
+        super().__init__(str(sentence))
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """What was arranged: a mail from `at` on, or reminders again from the date `until` on."""
+
+    at: datetime | None = None  # in the member's zone
+    mail_id: int | None = None
+    until: date | None = None
+
+
+def snooze_today(services: Services, email: str, until: time, who: str, now: datetime) -> Snoozed:
+    """One reminder at `until` o'clock today, at most 3 a day; it takes the place of today's other
+    ones.
+
+    The automatic reminder of today, unless it is on its way already, is `cancelled`, and so is
+    an earlier snooze. Raises NoSuchMember; NotNow in quiet hours, for an hour that has passed, on
+    a day without reminders, and for the fourth time.
+    """
+    with services.db.write() as session:
+        member = locked(session, email)
+        one = person(session, organisation(session, services.config), member)
+        day = now.astimezone(one.rhythm.zone).date()
+        at = due.instant(one.rhythm.zone, day, until)
+        _check(one, day, until, at, now)
+        _decide_today(session, services, one, day, now)
+        _cancel(session, member.id, day, until, now)
+        ids = enqueue(session, services.config, [_mail(session, one, day, at)], now=now)
+        audit(session, member, "snooze", who, now, until=at.isoformat())
+    return Snoozed(at=at.astimezone(one.rhythm.zone), mail_id=ids[0])
+
+
+def snooze_until(
+    services: Services, email: str, until: date | None, who: str, now: datetime
+) -> Snoozed:
+    """No reminder before the date `until`; None is the member's next workday.
+
+    Raises NoSuchMember; NotNow for a date that is not in the future.
+    """
+    with services.db.write() as session:
+        member = locked(session, email)
+        one = person(session, organisation(session, services.config), member)
+        today = now.astimezone(one.rhythm.zone).date()
+        day = _next_workday(one, today) if until is None else until
+        if day <= today:
+            raise NotNow(
+                Both(
+                    f"{day} はもう来ています。明日以降の日付を指定してください。",
+                    f"{day} has come already. Say a date from tomorrow on.",
+                )
+            )
+        member.paused_until = day
+        audit(session, member, "snooze", who, now, until=day.isoformat())
+    return Snoozed(until=day)
+
+
+def _next_workday(one: Person, today: date) -> date:
+    day = today + DAY
+    while day <= today + NEXT_WORKDAY_WITHIN:
+        if one.calendar.is_workday(day):
+            return day
+        day += DAY
+    raise NotNow(
+        Both("この先1年、営業日がありません。", "There is no workday in the year to come.")
+    )
+
+
+def _check(one: Person, day: date, until: time, at: datetime, now: datetime) -> None:
+    if not one.member.active:
+        raise NotNow(Both("このメンバーは無効です。", "The member is not active."))
+    if at <= now:
+        raise NotNow(
+            Both(
+                f"{until:%H:%M} はもう過ぎています。これからの時刻か、next-workday か日付を"
+                "指定してください。",
+                f"{until:%H:%M} has passed. Say a later hour, next-workday or a date.",
+            )
+        )
+    quiet = one.rhythm.quiet
+    if quiet is not None and due.quiet_until(one.rhythm, at) is not None:
+        hours = f"{quiet.start:%H:%M}-{quiet.end:%H:%M}"
+        raise NotNow(
+            Both(
+                f"{until:%H:%M} は通知を控える時間帯({hours})に入っています。",
+                f"{until:%H:%M} lies in the quiet hours ({hours}).",
+            )
+        )
+    reason = due.day_reason(one.rhythm, one.calendar, day)
+    if reason is not None and reason is not Reason.NOT_THIS_WEEKDAY:
+        raise NotNow(
+            Both(
+                f"今日はリマインダーをお送りできません。{REASONS[reason].ja}。",
+                f"There can be no reminder today: {REASONS[reason].en}.",
+            )
+        )
+
+
+def _decide_today(
+    session: Session, services: Services, one: Person, day: date, now: datetime
+) -> None:
+    """Before the hour: decided now, as `remind` does, or the hour would bring a second mail."""
+    if day <= one.member.decided_through:
+        return
+    decisions = decide_all(session, [one], day, None)
+    if decisions[0][1].verdict is Verdict.SEND:
+        store(session, services, decisions, now=now)
+
+
+def _cancel(session: Session, member_id: int, day: date, until: time, now: datetime) -> None:
+    """The reminders of today that wait still."""
+    cancelled = session.execute(
+        update(OutboxMail)
+        .where(
+            OutboxMail.user_id == member_id,
+            OutboxMail.local_date == day,
+            OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
+            OutboxMail.state == State.READY,
+            OutboxMail.doubts == 0,  # else a copy may be out
+        )
+        .values(state=State.CANCELLED, reason=Reason.CANCELLED, held=None, updated_at=now)
+        .returning(OutboxMail.id, OutboxMail.decision_id, OutboxMail.n)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for mail in cancelled:
+        record(session, mail.id, State.CANCELLED, f"snoozed until {until:%H:%M}", now=now)
+        if mail.decision_id is not None and mail.n == 0:
+            take_back_decision(session, [mail.decision_id], Reason.CANCELLED)
+
+
+def _mail(session: Session, one: Person, day: date, at: datetime) -> NewMail:
+    asked = session.execute(
+        select(OutboxMail.n, OutboxMail.state, OutboxMail.resend_of).where(
+            OutboxMail.user_id == one.member.id,
+            OutboxMail.local_date == day,
+            OutboxMail.kind == Kind.ASKED_REMINDER,
+        )
+    ).all()
+    out = [mail for mail in asked if mail.state != State.CANCELLED and mail.resend_of is None]
+    if len(out) >= ASKED_AT_MOST:
+        raise NotNow(
+            Both(
+                f"今日はもう{ASKED_AT_MOST}回お送りしました。次は明日以降にしてください。",
+                f"There were {ASKED_AT_MOST} today already. Try again tomorrow.",
+            )
+        )
+    midnight = due.instant(one.rhythm.zone, day + DAY, due.MIDNIGHT)
+    return NewMail(
+        kind=Kind.ASKED_REMINDER,
+        user_id=one.member.id,
+        to_addr=one.member.email,
+        local_date=day,
+        decision_id=_decision_id(session, one, day),
+        date_header=at,
+        not_before=at,
+        expires_at=due.quiet_begins(one.rhythm, at, midnight),
+        n=max((mail.n for mail in asked), default=0) + 1,
+    )
+
+
+def _decision_id(session: Session, one: Person, day: date) -> int | None:
+    return session.scalar(
+        select(func.max(DecisionRow.id)).where(
+            DecisionRow.user_id == one.member.id,
+            DecisionRow.slot == "reminder",
+            DecisionRow.local_date == day,
+        )
+    )
