@@ -2,8 +2,8 @@
 # is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint fmt lock
-PYTHONS := app tests tools $(wildcard migrations)
+.PHONY: help setup setup-dev run test chaos chaos-long bench bench-tick lint fmt lock
+PYTHONS := app bench chaos tests tools $(wildcard migrations)
 
 help: ## この一覧 / this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,22 @@ run: setup ## すべてを起動する(http://127.0.0.1:8000) / start everything
 
 test: setup-dev ## テスト / the tests (ARGS="-k holiday")
 	@.venv/bin/python -m pytest -n logical $(ARGS)
+
+bench-tick: setup-dev ## 定期処理の時間(2千人と20万人) / what a tick costs (2,000 and 200,000 members)
+	@.venv/bin/python -m bench.tick $(ARGS)
+
+# JOBS rows at once: they mostly wait. CHAOS=ci is the short set, CHAOS=kills the kill rows alone.
+JOBS ?= 8
+RIG = .venv/bin/python -m pytest chaos -q -n $(JOBS) --dist worksteal $(ARGS)
+
+chaos: setup-dev ## 壊して確かめる(約20分、CHAOS=ci は短い組) / break it, count what arrived (SEEDS=5)
+	@$(RIG)
+
+chaos-long: setup-dev ## 同じことを実時間で、種類ごとに1つ / one row of each class in real time
+	@CHAOS=long $(RIG)
+
+bench: setup-dev ## 送信の速さを測る(smtp-sink が必要) / how fast mails leave (needs smtp-sink; ARGS="--quick")
+	@.venv/bin/python -m bench.delivery $(ARGS)
 
 lint: setup-dev ## 書式、規則、型の検査と、長い関数の一覧 / style, rules, types, longest functions
 	@.venv/bin/ruff check .

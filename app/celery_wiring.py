@@ -21,6 +21,8 @@ from app.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 JOB_SECONDS = 900  # hard limit of one job; see BEGIN_WITHIN in app/tasks/notifications.py
+# Celery waits so long after INT or QUIT if a job runs, even when that one has ended meanwhile.
+SOFT_SHUTDOWN_SECONDS = 120.0
 IDS_PER_MESSAGE = 50
 MESSAGE_EXPIRES = 50  # seconds; after that the sweep brings the ids again
 SOCKET_SECONDS = 5.0
@@ -49,7 +51,7 @@ def make_celery(config: Config) -> Celery:
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
         task_time_limit=JOB_SECONDS,
-        worker_soft_shutdown_timeout=120.0,
+        worker_soft_shutdown_timeout=SOFT_SHUTDOWN_SECONDS * config.test_time_scale,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,

@@ -8,6 +8,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     Date,
     ForeignKey,
     Index,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Time,
     UniqueConstraint,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -64,6 +66,10 @@ class State(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
+
+# As the index of leased mails says it, to the letter: only so does SQLite take that index.
+_LEASED = "state IN ('sending', 'in_doubt')"
+LEASED: ColumnElement[bool] = literal_column(f"outbox.{_LEASED}")
 
 ENDS = frozenset(State) - {State.READY, State.SENDING, State.IN_DOUBT}
 
@@ -317,8 +323,8 @@ class OutboxMail(Base):
         Index(
             "ix_outbox_leased",
             "lease_until",
-            sqlite_where=text("state IN ('sending', 'in_doubt')"),
-            postgresql_where=text("state IN ('sending', 'in_doubt')"),
+            sqlite_where=text(_LEASED),
+            postgresql_where=text(_LEASED),
         ),
         Index("ix_outbox_user_id_local_date", "user_id", "local_date"),
         {"sqlite_autoincrement": True},

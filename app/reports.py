@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, cast
 
 from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from app import due
 from app.auth import ReportLink
+from app.db import among
 from app.due import OpenTask
 from app.members.settings import NoSuchMember, Person, organisation, person
 from app.models import Member, Report, StatusWord, Task
@@ -30,7 +31,7 @@ def open_tasks(session: Session, member_ids: Sequence[int], on: date) -> dict[in
     rows = session.execute(
         select(
             Task.assignee_id, Task.ref, Task.start_on, Task.assigned_on, Task.report_every, last
-        ).where(Task.assignee_id.in_(member_ids), *_open_on(on))
+        ).where(among(Task.assignee_id, member_ids), *_open_on(on))
     )
     tasks: dict[int, list[OpenTask]] = {}
     for member_id, ref, start_on, assigned_on, report_every, last_on in rows:
@@ -63,23 +64,28 @@ class TaskDetail:
 
 def details(session: Session, refs: Iterable[str], on: date) -> dict[str, TaskDetail]:
     """The tasks by ref, each with its last report that counts for `on` or before."""
-    tasks = list(session.scalars(select(Task).where(Task.ref.in_(list(refs)))))
+    # Rows instead of entities: they are only read, and entities take twice the time.
+    tasks = cast(
+        "Sequence[Task]", session.execute(select(_TASKS).where(among(Task.ref, refs))).all()
+    )
     place = func.row_number().over(
         partition_by=Report.task_id, order_by=(Report.counts_for.desc(), Report.id.desc())
     )
     ranked = (
-        select(Report, place.label("place"))
-        .where(Report.task_id.in_([task.id for task in tasks]), Report.counts_for <= on)
+        select(_REPORTS, place.label("place"))
+        .where(among(Report.task_id, [task.id for task in tasks]), Report.counts_for <= on)
         .subquery()
     )
-    newest = aliased(Report, ranked)
     rows = session.execute(
-        select(newest, Member.name)
-        .outerjoin(Member, Member.id == newest.reporter_id)
+        select(ranked, Member.name.label("reporter"))
+        .outerjoin(Member, Member.id == ranked.c.reporter_id)
         .where(ranked.c.place == 1)
     )
-    last = {report.task_id: (report, name) for report, name in rows}
+    last = {row.task_id: (cast("Report", row), row.reporter) for row in rows}
     return {task.ref: TaskDetail(task, *last.get(task.id, (None, None))) for task in tasks}
+
+
+_TASKS, _REPORTS = Task.__table__, Report.__table__
 
 
 class NotYours(Exception):

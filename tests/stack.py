@@ -106,6 +106,7 @@ def running(folder: Path, environ: Mapping[str, str], smtp: SmtpServer) -> Itera
     finally:
         for part in stack.parts:
             if part.poll() is None:
+                # Popen.args may be one string; ours are lists.
                 stack.end(part, SIGTERM if part.args[3] == "beat" else SIGKILL)  # type: ignore[index]
 
 

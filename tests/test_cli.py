@@ -3,25 +3,30 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import click
 import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import select, update
 
 from app import clock
-from app.cli import main
+from app.alerts import raise_alert
+from app.cli import cli, main
+from app.cli.examples import EXAMPLES
 from app.db import Database
 from app.members.lines import HEADERS
-from app.models import Audit, Member, OutboxMail
+from app.models import Audit, DecisionRow, Member, OutboxMail, Service
 from tests import servers
 from tests.conftest import People, suzuki, task
 
@@ -193,7 +198,8 @@ def unreported(db: Database, team: People) -> People:
         (["import", "member", "x.csv"], ["members"]),
         (["tick", "--now", "noon"], ["2026-11-24T09:00:00+09:00"]),
         (["run", "--port", "99999"], ["65535"]),
-        (["status", "extra"], ["extra"]),
+        (["status", "extra"], ["余分な引数があります: extra"]),
+        (["simulate", "--from", "1900-01-01"], ["範囲の外", "from 1990-01-01"]),
     ],
 )
 def test_wrong_usage_is_told_with_usage_and_the_nearest_right_one(
@@ -219,6 +225,51 @@ def test_every_command_has_help(anywhere: Terminal, command: list[str]) -> None:
     ran = anywhere.run(*command, "--help")
     assert ran.code == 0
     assert "オプション:" in ran.out
+
+
+def paths(command: click.Command, name: str) -> Iterator[str]:
+    """Every command that does something, as it is typed."""
+    if not isinstance(command, click.Group):
+        yield name
+        return
+    for word, one in command.commands.items():
+        yield from paths(one, f"{name} {word}")
+
+
+def test_every_command_shows_one_example_that_it_would_take(anywhere: Terminal) -> None:
+    assert sorted(EXAMPLES) == sorted(paths(cli, "task-progress"))
+    for path, words in EXAMPLES.items():
+        names = path.split()[1:]
+        shown = anywhere.run(*names, "--help").out
+        assert f"例: {path} {words}".rstrip() in shown
+        command: click.Command = cli
+        for name in names:
+            assert isinstance(command, click.Group)
+            command = command.commands[name]
+        command.make_context(path, shlex.split(words.partition(" >")[0]))
+
+
+def test_the_words_of_click_in_the_help_are_japanese_too(anywhere: Terminal) -> None:
+    assert "[オプション] コマンド [引数]..." in anywhere.run("--help").out
+    assert "[必須]" in anywhere.run("simulate", "--help").out
+    assert "[既定: 8000]" in anywhere.run("run", "--help").out
+
+
+def test_bad_settings_are_told_in_the_language_of_the_shell_first(anywhere: Terminal) -> None:
+    assert anywhere.run("status", SMTP_PORT="x", LANG="ja_JP.UTF-8").err.startswith("設定に")
+    assert anywhere.run("status", SMTP_PORT="x", LANG="en_US.UTF-8").err.startswith("Settings")
+    typed = anywhere.run("status", MAIL_ONLY_TO="foo bar").err
+    assert "foo bar" in typed
+    assert "x@" not in typed
+
+
+def test_a_folder_in_place_of_a_file_is_told_in_both_languages(
+    anywhere: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "m.csv").mkdir()
+    first, second = anywhere.run("import", "members", "m.csv").err.splitlines()
+    assert first == "m.csv を使えません(フォルダです)。"
+    assert second == "m.csv: Is a directory."
 
 
 def test_help_is_in_the_language_of_the_shell_and_japanese_where_it_names_none(
@@ -521,7 +572,10 @@ def test_the_outbox_is_listed_shown_and_exported(tp: Terminal, one_mail: str) ->
         "id", "kind", "email", "local_date", "state", "reason", "attempts", "message_id",
         "not_before", "accepted_at", "response",
     ]  # fmt: skip
-    assert tp.run("outbox", "list", "--user", "nobody@example.jp", "--json").json == []
+    nobody = tp.run("outbox", "list", "--user", "suzuki.ichro@example.jp", "--json")
+    assert (nobody.code, nobody.out) == (1, "")
+    assert "suzuki.ichiro@example.jp" in nobody.err
+    assert tp.run("outbox", "export", "--user", "nobody@example.jp").code == 1
     assert "suzuki.ichiro@example.jp" in tp.run("outbox", "list", "--date", "2026-11-24").out
     assert "Message-ID" in tp.run("outbox", "show", one_mail).out
     assert tp.run("outbox", "show", one_mail, "--json").json["tasks"] == ["T-1"]
@@ -559,6 +613,83 @@ def test_sending_an_accepted_mail_again_asks_and_shows_the_copies_so_far(
 
 
 @on_sqlite
+def test_a_mail_is_shown_for_people_with_its_links_masked(tp: Terminal, one_mail: str) -> None:
+    shown = tp.run("outbox", "show", one_mail).out
+    assert "メールサーバーが受け付けました (accepted)" in shown
+    assert "鈴木 一郎さん" in shown
+    assert "/r/…" in shown
+    source = tp.run("outbox", "show", one_mail, "--source").out
+    assert "Content-Transfer-Encoding" in source
+    assert "/r/…" not in source
+
+
+@on_sqlite
+def test_a_copy_says_of_which_mail_it_is_one(tp: Terminal, one_mail: str) -> None:
+    tp.run("outbox", "resend", one_mail, "--yes")
+    copy = str(int(one_mail) + 1)
+    assert f"resend of {one_mail}" in tp.run("outbox", "show", copy).out
+    why = tp.run("why", "suzuki.ichiro@example.jp", "--date", "2026-11-24").out
+    assert f"メール{copy}(予行、メール{one_mail}の再送)は送信待ちです" in why
+
+
+@on_sqlite
+def test_who_is_not_active_or_has_a_broken_setting_is_told(
+    tp: Terminal, unreported: People, db: Database
+) -> None:
+    with db.write() as session:
+        session.execute(
+            update(Member).where(Member.id == unreported.suzuki.id).values(timezone="Mars/Base")
+        )
+        session.execute(
+            update(Member).where(Member.id == unreported.tanaka.id).values(active=False)
+        )
+    everybody = tp.run("simulate", "--from", "2026-11-24")
+    assert everybody.code == 0
+    assert "対象外 suzuki.ichiro@example.jp" in everybody.err
+    assert "tanaka" not in everybody.out + everybody.err
+    for one in (unreported.suzuki, unreported.tanaka):
+        assert tp.run("simulate", "--from", "2026-11-24", "--user", one.email).code == 1
+    why = tp.run("why", unreported.suzuki.email)
+    assert (why.code, "Mars/Base" in why.out) == (0, True)
+
+
+@on_sqlite
+def test_status_tells_of_the_first_tick_and_of_a_late_one(
+    tp: Terminal, unreported: People, db: Database, inbox: Inbox
+) -> None:
+    assert "▲ 定期処理はまだ一度も動いていません。" in tp.run("status").out
+    tp.run("tick")
+    assert "● 最後の定期処理: " in tp.run("status").out
+    with db.write() as session:
+        session.execute(update(Service).values(at=clock.now() - timedelta(minutes=6)))
+    assert "■ 5分以上、定期処理が動いていません" in tp.run("status").out
+
+
+@on_sqlite
+def test_status_warns_of_links_that_open_only_here(tp: Terminal, team: People) -> None:
+    away = {"SMTP_HOST": "smtp.example.jp", "APP_BASE_URL": "http://localhost:8000"}
+    assert "APP_BASE_URL が http://localhost:8000 のため" in tp.run("status", **away).out
+    assert "APP_BASE_URL" not in tp.run("status").out
+
+
+@on_sqlite
+def test_status_counts_in_words(tp: Terminal, one_mail: str, db: Database) -> None:
+    with db.write() as session:
+        today = datetime.now(ZoneInfo("Asia/Tokyo")).date()
+        session.execute(update(OutboxMail).values(created_at=clock.now()))
+        session.execute(
+            update(DecisionRow)
+            .where(DecisionRow.local_date == date(2026, 11, 24))
+            .values(local_date=today)
+        )
+        raise_alert(session, "smtp", "止まりました。 / It stopped.", now=clock.now())
+    out = tp.run("status").out
+    assert "うち送る 1件、送らない 2件 – 未報告のタスクがありません(nothing_unreported) 2" in out
+    assert "メールサーバーが受け付けました(accepted) 1" in out
+    assert "警告: smtp(止まりました。)" in out
+
+
+@on_sqlite
 def test_only_a_waiting_mail_can_be_cancelled(
     tp: Terminal, unreported: People, db: Database
 ) -> None:
@@ -578,6 +709,7 @@ def test_only_a_waiting_mail_can_be_cancelled(
 def test_pause_stops_all_sending_and_resume_starts_it(
     tp: Terminal, unreported: People, inbox: Inbox
 ) -> None:
+    assert "送信は止まっておらず" in tp.run("resume").out
     assert tp.run("pause").code == 0
     assert tp.run("status", "--json").json["paused"] is True
     assert "■" in tp.run("status").out.splitlines()[0]

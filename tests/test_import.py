@@ -83,6 +83,14 @@ def test_other_encodings_are_refused_with_advice(encoding: str) -> None:
     assert "CSV UTF-8" in fault.sentence.en
 
 
+def test_a_stray_nul_is_told_with_its_line() -> None:
+    with pytest.raises(ImportRefused) as refused:
+        read_table("ref,title\nT-1,山\0口の件\nT-2,報告\n".encode(), HEADER)
+    (fault,) = refused.value.faults
+    assert fault.line == 2
+    assert "NUL" in fault.sentence.ja
+
+
 def test_euc_jp_is_named() -> None:
     assert "EUC-JP" in refusal("ref,title\r\nT-1,佐藤\r\n".encode("euc_jp")).sentence.en
 

@@ -238,6 +238,7 @@ def test_mail_goes_over_tls_with_a_login(
 ) -> None:
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    # A parameter is any text to the checker; the two above are what Plan takes.
     plan = Plan(tls=tls, login=("app@example.jp", "a made-up word"))  # type: ignore[arg-type]
     plan.ssl_context = _server_context(ca)
     with SmtpServer(plan) as server:

@@ -1,5 +1,7 @@
 """The bytes of a mail, read back by the standard library's parser; and what is no mail."""
 
+import base64
+import binascii
 import re
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -364,3 +366,61 @@ def test_a_file_name_is_only_a_name(given_name: str, sent: str) -> None:
 def test_a_date_without_a_zone_is_a_mistake_of_the_program() -> None:
     with pytest.raises(ValueError, match="aware"):
         build(letter(), date=WHEN.replace(tzinfo=None))
+
+
+# --- the standard library's EmailMessage as the judge ------------------------------------------
+
+
+def from_the_standard_library(subject: str, text: str, html: str) -> EmailMessage:
+    """The same letter, built and written by email.message, and read back."""
+    mail = EmailMessage(policy=policy.SMTP)
+    mail["From"] = "Task Progress <app@example.com>"
+    mail["To"] = "hanako@example.jp"
+    mail["Subject"] = subject
+    mail["Message-ID"] = "<reminder.17.2026-11-24.0@example.com>"
+    mail["Date"] = WHEN
+    mail.set_content(text, cte="base64")
+    mail.add_alternative(html, subtype="html", cte="base64")
+    read = message_from_bytes(mail.as_bytes(), policy=policy.default)
+    assert isinstance(read, EmailMessage)
+    return read
+
+
+SHOWN = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=80)
+BODIES = st.text(st.characters(codec="utf-8", exclude_characters="\r"))
+
+
+@given(subject=SHOWN, text=BODIES, html=BODIES)
+def test_every_mail_reads_like_the_one_of_the_standard_library(
+    subject: str, text: str, html: str
+) -> None:
+    subject = " ".join(subject.split())  # its parser drops and joins blanks
+    theirs = from_the_standard_library(subject, text, html)
+    ours = parsed(to="hanako@example.jp", subject=subject, text=text, html=html)
+    for name in ("From", "To", "Subject", "Message-ID", "Date"):
+        assert ours[name] == theirs[name]
+    for subtype in ("plain", "html"):
+        assert part(ours, subtype).replace("\r\n", "\n") == part(theirs, subtype).replace(
+            "\r\n", "\n"
+        )
+    assert ours.get_content_type() == theirs.get_content_type()
+
+
+def test_the_shorter_encoding_is_chosen_by_its_length_exactly() -> None:
+    for japanese in range(0, 120, 3):
+        text = "a" * 300 + "あ" * japanese
+        encoding = parsed(text=text)["Content-Transfer-Encoding"]
+        lengths = {
+            "quoted-printable": len(_encoded_as(text, "quoted-printable")),
+            "base64": len(_encoded_as(text, "base64")),
+        }
+        wanted = "quoted-printable" if lengths["quoted-printable"] < lengths["base64"] else "base64"
+        assert encoding == wanted
+
+
+def _encoded_as(text: str, encoding: str) -> bytes:
+    content = (text + "\r\n").encode()
+    if encoding == "base64":
+        return base64.encodebytes(content).replace(b"\n", b"\r\n")
+    lines = content.split(b"\r\n")
+    return b"\r\n".join(binascii.b2a_qp(line).replace(b"=\n", b"=\r\n") for line in lines)

@@ -7,9 +7,9 @@ task (its due date, its last report) are made here, once for the text and the HT
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from app.compose.look import Words, html, text
+from app.compose.look import Fixed, parts
 from app.compose.text import Locale, message_id, shorten, show_date
 from app.util.address import write_mailbox
 from app.util.message import MailMessage
@@ -80,11 +80,12 @@ def reminder(facts: ReminderFacts) -> MailMessage:
         )
     words = _words(facts)
     links = {facts.all_url, facts.stop_url, *(task.report_url or "" for task in facts.tasks)}
+    letter = parts(f"reminder.{facts.locale}", words, links)
     return MailMessage(
-        to=write_mailbox(shorten(facts.name, NAME), facts.email),
-        subject=_subject(facts),
-        text=text(f"reminder.{facts.locale}.txt", words, links),
-        html=html(f"reminder.{facts.locale}.html", words),
+        to=write_mailbox(words["name"], facts.email),
+        subject=words["subject"],
+        text=letter.text,
+        html=letter.html,
         headers=_headers(facts),
         message_id=message_id(
             facts.kind, facts.member_id, facts.local_date, facts.n, facts.message_domain
@@ -97,7 +98,7 @@ class Marked(NamedTuple):
 
     mark: str
     words: str
-    tone: str
+    tone: Fixed
 
 
 class Card(NamedTuple):
@@ -114,18 +115,19 @@ class Card(NamedTuple):
     url: str
 
 
-_STATUS: dict[Status, tuple[str, Both, str]] = {
-    "on_track": ("●", Both("順調", "On track"), "teal"),
-    "at_risk": ("▲", Both("遅れ気味", "At risk"), "amber"),
-    "blocked": ("■", Both("止まっている", "Blocked"), "red"),
-    "done": ("●", Both("完了", "Done"), "teal"),
+_MUTED, _RED, _AMBER, _TEAL = map(Fixed, ("muted", "red", "amber", "teal"))
+_STATUS: dict[Status, tuple[str, Both, Fixed]] = {
+    "on_track": ("●", Both("順調", "On track"), _TEAL),
+    "at_risk": ("▲", Both("遅れ気味", "At risk"), _AMBER),
+    "blocked": ("■", Both("止まっている", "Blocked"), _RED),
+    "done": ("●", Both("完了", "Done"), _TEAL),
 }
 
 
-def _words(facts: ReminderFacts) -> Words:
-    cards = [_card(task, facts) for task in facts.tasks[:SHOWN]]
+def _words(facts: ReminderFacts) -> dict[str, Any]:
+    cards = tuple(_card(task, facts) for task in facts.tasks[:SHOWN])
     return {
-        "locale": facts.locale,
+        "locale": Fixed(facts.locale),
         "subject": _subject(facts),
         "preheader": _preheader(cards, facts.locale),
         "name": shorten(facts.name, NAME),
@@ -171,19 +173,19 @@ def _card(task: TaskLine, facts: ReminderFacts) -> Card:
 
 def _due(due_on: date | None, today: date, locale: Locale) -> Marked:
     if due_on is None:
-        return Marked("", Both("期限なし", "No due date").to(locale), "muted")
+        return Marked("", Both("期限なし", "No due date").to(locale), _MUTED)
     day = show_date(due_on, locale, with_year=due_on.year != today.year)
     if due_on < today:
-        return Marked("◆", Both(f"期限切れ {day}", f"Overdue, was due {day}").to(locale), "red")
+        return Marked("◆", Both(f"期限切れ {day}", f"Overdue, was due {day}").to(locale), _RED)
     if due_on == today:
-        return Marked("◇", Both(f"今日が期限 {day}", f"Due today, {day}").to(locale), "amber")
-    return Marked("", Both(f"期限 {day}", f"Due {day}").to(locale), "muted")
+        return Marked("◇", Both(f"今日が期限 {day}", f"Due today, {day}").to(locale), _AMBER)
+    return Marked("", Both(f"期限 {day}", f"Due {day}").to(locale), _MUTED)
 
 
 def _silent(workdays: int, locale: Locale) -> Marked:
     days = "workday" if workdays == 1 else "workdays"
     words = Both(f"未報告 {workdays}営業日", f"Unreported for {workdays} {days}")
-    return Marked("○", words.to(locale), "amber")
+    return Marked("○", words.to(locale), _AMBER)
 
 
 def _last(task: TaskLine, facts: ReminderFacts) -> str:

@@ -31,9 +31,9 @@ from app.util.message import Envelope, UnusableMessage, build
 
 log = logging.getLogger(__name__)
 
-# Mails claimed at once. More saves commits; all of them wait behind a mail that hangs.
-PER_LINE = 16
-AT_MOST = 64
+# Mails claimed at once. What is read and committed for all of them is a third of a mail's time
+# with 16, a tenth with 128; all of them wait behind a mail that hangs.
+AT_MOST = 128
 FRESH_SECONDS = 5.0  # a claim older than this is given back: its lease must outlast the dot
 IDS_AT_ONCE = 500  # ids looked at in one claim
 
@@ -78,7 +78,6 @@ class _Sender:
         self.clock = clock
         self.stopped = stopped
         self.scale = services.config.test_time_scale
-        self.at_most = min(AT_MOST, PER_LINE * len(lines.sessions))
 
     def work_through(self, ids: Sequence[int]) -> bool:
         """Sends these mails; False when no further mail need be tried now."""
@@ -99,7 +98,7 @@ class _Sender:
             if gate is breaker.Gate.OPEN:
                 return []
             probing = gate is breaker.Gate.HALF_OPEN
-            at_most = 1 if probing else self.at_most
+            at_most = 1 if probing else AT_MOST
             mails = claim(session, ids, now=now, scale=self.scale, at_most=at_most)
             if mails and probing and not breaker.take_probe(session, now, self.scale):
                 for mail in mails:
@@ -118,7 +117,7 @@ class _Sender:
         started = time.monotonic()
         while jobs:
             group = jobs[:width]
-            if not (self._may_go_on() and self._may_go(len(group))):
+            if not (self._may_go_on() and self.services.rate.take(len(group))):
                 self._give_back(jobs)
                 return False
             self.lines.round(group)
@@ -130,16 +129,6 @@ class _Sender:
 
     def _may_go_on(self) -> bool:
         return self.lines.fault is None and not self.lines.paused and not self.stopped()
-
-    def _may_go(self, mails: int) -> bool:
-        """True when the rate allows so many more; waits for that if it is soon."""
-        wait = self.services.rate.take(mails)
-        if wait == 0:
-            return True
-        if wait > FRESH_SECONDS:
-            return False
-        time.sleep(wait * self.scale)
-        return self.services.rate.take(mails) == 0
 
     # --- what to send ---------------------------------------------------------------------
 

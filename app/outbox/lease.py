@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from app.alerts import raise_alert
 from app.db import among, database_now
 from app.due import Verdict
-from app.models import Base, DecisionRow, Kind, MailEvent, OutboxMail, Setting, State
+from app.models import LEASED, Base, DecisionRow, Kind, MailEvent, OutboxMail, Setting, State
 from app.util.once import Guard
 
 SENDING_SECONDS = 100.0  # all before the dot takes at most 90 s
@@ -95,8 +95,7 @@ def claimable(now: datetime) -> ColumnElement[bool]:
     return and_(
         or_(
             and_(OutboxMail.state == State.READY, OutboxMail.not_before <= now),
-            and_(OutboxMail.state == State.SENDING, lapsed),
-            and_(OutboxMail.state == State.IN_DOUBT, lapsed, once_more),
+            and_(LEASED, lapsed, or_(OutboxMail.state == State.SENDING, once_more)),
         ),
         OutboxMail.held.is_(None),
     )

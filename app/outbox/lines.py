@@ -255,9 +255,7 @@ def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime
     """
     session.flush()
     of_address = and_(OutboxMail.user_id == mail.user_id, OutboxMail.to_addr == mail.to_addr)
-    accepted = select(func.max(OutboxMail.id)).where(
-        of_address, OutboxMail.state == State.ACCEPTED
-    )
+    accepted = select(func.max(OutboxMail.id)).where(of_address, OutboxMail.state == State.ACCEPTED)
     lifted = select(Member.refusals_after).where(Member.id == mail.user_id)
     days = session.scalars(
         select(OutboxMail.local_date)

@@ -3,13 +3,13 @@
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
 from app.db import database_now
 from app.due import Reason
-from app.models import OutboxMail, State
+from app.models import LEASED, OutboxMail, State
 from app.outbox import breaker
 from app.outbox.lease import DOUBTS_AT_MOST, claimable, record, take_back_decision
 from app.services import Services
@@ -64,19 +64,21 @@ def _expire(session: Session, now: datetime) -> None:
 
 def _give_up_doubts(session: Session, now: datetime) -> None:
     """In doubt twice, or a copy may be out and it is too late for another: nobody can know."""
+    in_doubt = and_(
+        LEASED,
+        OutboxMail.state == State.IN_DOUBT,
+        OutboxMail.lease_until < database_now(),
+        or_(OutboxMail.doubts >= DOUBTS_AT_MOST, OutboxMail.expires_at <= now),
+    )
+    ready = and_(OutboxMail.state == State.READY, OutboxMail.expires_at <= now)
+    for which in (in_doubt, ready):  # one by one: each has its own index
+        _give_up(session, which, now)
+
+
+def _give_up(session: Session, which: ColumnElement[bool], now: datetime) -> None:
     given_up = session.scalars(
         update(OutboxMail)
-        .where(
-            OutboxMail.doubts > 0,
-            or_(
-                and_(
-                    OutboxMail.state == State.IN_DOUBT,
-                    OutboxMail.lease_until < database_now(),
-                    or_(OutboxMail.doubts >= DOUBTS_AT_MOST, OutboxMail.expires_at <= now),
-                ),
-                and_(OutboxMail.state == State.READY, OutboxMail.expires_at <= now),
-            ),
-        )
+        .where(OutboxMail.doubts > 0, which)
         .values(
             state=State.UNKNOWN,
             reason="no_answer_recorded",

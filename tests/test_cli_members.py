@@ -1,0 +1,194 @@
+"""The commands about settings, leave, snoozing and looking ahead: words, exit codes, pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from app import clock, sample
+from app.members.values import UNTIL_FURTHER_NOTICE
+from app.models import Audit, Member
+from app.services import Services
+from app.util.message import width
+from tests.conftest import NOW, People, suzuki, task
+from tests.test_cli import ROOT, Terminal
+
+SUZUKI = suzuki().email
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def tp(
+    environ: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Terminal:
+    """The program on 2026-11-24 at nine in Tokyo."""
+    environ["TEST_CLOCK_OFFSET"] = str((NOW - clock.now()).total_seconds())
+    return Terminal(environ, tmp_path, monkeypatch, capsys)
+
+
+# --- settings, members, leave -----------------------------------------------------------------------
+
+
+def test_settings_are_changed_shown_and_put_back(tp: Terminal, team: People) -> None:
+    changed = tp.run("settings", "set", "notify_at=08:45", "weekly_day=tue")
+    assert changed.out == "notify_at: 09:00 → 08:45\nweekly_day: mon → tue\n"
+    shown = {one["key"]: one for one in tp.run("settings", "show", "--json").json}
+    assert shown["weekly_day"]["value"] == "tue"
+    assert shown["notify_at"]["changed_by"].startswith("cli:")
+    assert "08:45" in tp.run("settings", "show").out
+    assert tp.run("settings", "set", "notify_at=").out == "notify_at: 08:45 → 09:00\n"
+    assert "変わったものはありません" in tp.run("settings", "set", "notify_at=09:00").out
+
+
+def test_a_member_is_changed_and_shown(tp: Terminal, team: People, services: Services) -> None:
+    assert tp.run("member", "set", SUZUKI, "paused_until=2026-12-01", "active=no").code == 0
+    found = tp.run("member", "show", SUZUKI, "--json").json
+    assert (found["active"], found["own"]["paused_until"]) == (False, "2026-12-01")
+    assert found["holds"]["notify_at"] == "09:00"
+    assert tp.run("member", "set", SUZUKI, "active=yes", "paused_until=").code == 0
+    assert SUZUKI in tp.run("member", "show", SUZUKI).out
+    with services.db.read() as session:
+        audits = session.scalars(select(Audit.what)).all()
+    assert audits == ["member.set", "member.set"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["settings", "set"], ["KEY=VALUE"]),
+        (["settings", "set", "notify_at"], ["notify_at", "KEY=VALUE"]),
+        (["settings", "set", "notify_at=9:00", "weekend=x"], ["notify_at", "09:00", "weekend"]),
+        (["settings", "set", "locale=ja", "locale=en"], ["locale"]),
+        (["member", "set", SUZUKI, "notfy_at=09:00"], ["notify_at"]),
+        (["member", "set", SUZUKI, "active=maybe"], ["yes | no"]),
+        (["leave", "add", SUZUKI, "2026-12-02", "2026-12-01"], ["2026-12-01"]),
+        (["leave", "add", SUZUKI, "2026-12-02", "forever"], ["forever"]),
+        (["leave", "add", SUZUKI, "2026-12-02", "--name", "x" * 201], ["200"]),
+        (["snooze", SUZUKI, "--until", "tomorrow"], ["15:00", "next-workday"]),
+        (["snooze", SUZUKI], ["--until"]),
+        (["simulate", "--from", "2026-01-01", "--to", "2027-03-01"], ["400"]),
+        (["simulate", "--from", "2026-01-01", "--set", "notify_at=x"], ["notify_at"]),
+    ],
+)
+def test_wrong_values_are_refused_by_name_in_both_languages(
+    tp: Terminal, team: People, arguments: Sequence[str], words: Sequence[str]
+) -> None:
+    ran = tp.run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert [word for word in words if word not in ran.err] == []
+
+
+def test_leave_is_added_listed_and_removed(tp: Terminal, team: People) -> None:
+    tp.run("leave", "add", SUZUKI, "2026-12-24", "2026-12-25", "--name", "帰省")
+    added = tp.run("leave", "add", SUZUKI, "2026-12-25", UNTIL_FURTHER_NOTICE)
+    assert "当面の間" in added.out
+    assert tp.run("leave", "list", SUZUKI, "--json").json == [
+        {"first_day": "2026-12-24", "last_day": None, "name": "帰省"}
+    ]
+    removed = tp.run("leave", "remove", SUZUKI, "2026-12-24", UNTIL_FURTHER_NOTICE)
+    assert removed.out == "休暇はありません。\n"
+    assert tp.run("leave", "remove", SUZUKI, "2026-12-24").code == 1
+
+
+def test_snoozing_and_a_day_off_from_the_command_line(tp: Terminal, team: People) -> None:
+    assert "15:00" in tp.run("snooze", SUZUKI, "--until", "15:00").out
+    assert tp.run("snooze", SUZUKI, "--until", "08:00").code == 1
+    assert "2026-11-25" in tp.run("snooze", SUZUKI, "--until", "next-workday").out
+    assert "2026-11-30" in tp.run("snooze", SUZUKI, "--until", "2026-11-30").out
+    assert "2026-11-24" in tp.run("off-today", SUZUKI).out
+    assert tp.run("snooze", SUZUKI, "--until", "16:00").code == 1
+
+
+# --- looking ahead ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reminded(services: Services, team: People) -> People:
+    """鈴木さん has a task, the others have none."""
+    with services.db.write() as session:
+        session.add(task("T-1", team.suzuki))
+    return team
+
+
+def test_the_picture_of_several_members_is_a_row_each(tp: Terminal, reminded: People) -> None:
+    lines = tp.run("simulate", "--from", "2026-11-20", "--to", "2026-11-24").out.splitlines()
+    assert [line.split() for line in lines[2:5]] == [
+        ["2026-11"],
+        ["20", "21", "22", "23", "24"],
+        ["金", "土", "日", "月", "火"],
+    ]
+    table = {line.split()[0]: line.split()[1:] for line in lines[5:]}
+    assert table[SUZUKI] == ["〇", "－", "－", "－", "〇"]
+    assert table[reminded.sato.email] == ["・", "－", "－", "－", "・"]
+    assert table["送る人数"] == ["1", "0", "0", "0", "1"]
+
+
+def test_every_column_of_the_picture_stands_under_its_day(tp: Terminal, reminded: People) -> None:
+    ran = tp.run("simulate", "--from", "2026-11-01", "--to", "2027-11-30")
+    blocks = ran.out.split("\n\n")[1:]
+    assert len(blocks) > 20
+    for block in blocks:
+        _, days, weekdays, *rows = block.splitlines()
+        assert len({width(line) for line in (days, weekdays, *rows)} - {width(days)}) <= 1
+        assert all(width(line) <= 80 for line in block.splitlines())
+
+
+def test_the_picture_of_one_member_is_a_calendar(tp: Terminal, reminded: People) -> None:
+    ran = tp.run("simulate", "--from", "2026-11-19", "--to", "2026-11-24", "--user", SUZUKI)
+    assert ran.out.splitlines()[2:] == [
+        SUZUKI,
+        "            月 火 水 木 金 土 日",
+        "2026-11-19           〇 〇 － －",
+        "2026-11-23  － 〇",
+    ]
+
+
+def test_a_change_is_shown_before_anybody_saves_it(
+    tp: Terminal, reminded: People, services: Services
+) -> None:
+    span = ("simulate", "--from", "2026-11-23", "--to", "2026-11-24")
+    ran = tp.run(*span, "--user", SUZUKI, "--set", "notify_frequency=none")
+    assert "Ｘ*Ｘ*" in ran.out
+    assert "送る 09:00 JST 1件" in ran.out
+    org = tp.run(*span, "--set", "holidays=none", "--set", "notify_at=08:00", "--json").json
+    mine = [one for one in org if one["email"] == SUZUKI]
+    assert [(one["verdict"], one["before"]["verdict"], one["differs"]) for one in mine] == [
+        ("send", "skip", True),
+        ("send", "send", True),
+    ]
+    assert mine[1]["at"] == "2026-11-24T08:00:00+09:00"
+    assert mine[1]["before"]["at"] == "2026-11-24T09:00:00+09:00"
+    assert "何も変わりません" in tp.run(*span, "--set", "notify_at=09:00").out
+    with services.db.read() as session:
+        assert session.scalars(select(Audit)).all() == []
+
+
+def test_many_members_have_no_row_of_totals_that_would_not_fit(
+    tp: Terminal, services: Services
+) -> None:
+    with services.db.write() as session:
+        people = [suzuki() for _ in range(101)]
+        for n, one in enumerate(people):
+            one.email = f"m{n}@example.jp"
+        session.add_all(people)
+        session.flush()
+        session.add_all(task(f"T-{one.id}", one) for one in people)
+        session.execute(update(Member).values(weekend=""))
+    ran = tp.run("simulate", "--from", "2026-11-24", "--to", "2026-11-25")
+    assert "送る人数" not in ran.out
+
+
+@pytest.mark.parametrize(("page", "language"), [("README.ja.md", "ja_JP"), ("README.md", "en_US")])
+def test_the_picture_in_the_readme_is_what_the_program_prints(
+    tp: Terminal, services: Services, page: str, language: str
+) -> None:
+    sample.load(services, NOW)
+    command = ("simulate", "--from", "2026-12-28", "--to", "2027-01-12")
+    ran = tp.program(*command, environ={"LANG": f"{language}.UTF-8", "COLUMNS": "80"})
+    shown = f"```\n$ .venv/bin/task-progress {' '.join(command)}\n{ran.out}```\n"
+    assert shown in (ROOT / page).read_text(encoding="utf-8")

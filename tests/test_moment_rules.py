@@ -1,0 +1,288 @@
+"""The rule, run by the real plan over whatever happens: properties over random weeks of events."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, select
+
+from app import due, reminders
+from app.config import load
+from app.due import Verdict
+from app.members import changes, defaults, leave
+from app.members.settings import Person, organisation, people
+from app.models import DecisionRow, Member, OutboxMail, Report, Task
+from app.reminders.snooze import NotNow, snooze_today
+from app.services import Services, make
+from app.workdays import DAY, Span
+from tests.conftest import sato, sqlite_copy, suzuki, task
+
+START = datetime(2026, 4, 20, tzinfo=UTC)  # a Monday, 09:00 in Tokyo; Golden Week is near
+HOUR = timedelta(hours=1)
+EMAILS = (sato().email, suzuki().email)
+LONGEST_GAP = 5 * 24  # hours; further back than 7 days nothing is decided afterwards
+
+Do = tuple[str, Any]
+
+
+@dataclass
+class World:
+    """Two members, a clock that goes forward, and what must be true of it all the time."""
+
+    services: Services
+    now: datetime = START
+    started: dict[str, date] = field(default_factory=dict)  # the first date owed to who is active
+    seen: set[int] = field(default_factory=set)  # ids of decisions looked at
+
+    def people(self) -> list[Person]:
+        with self.services.db.read() as session:
+            members = session.scalars(select(Member).where(Member.active.is_(True))).all()
+            good, broken = people(session, organisation(session, self.services.config), members)
+        assert not broken
+        return good
+
+    def start(self, emails: tuple[str, ...]) -> None:
+        for one in self.people():
+            if one.member.email in emails:
+                self.started[one.member.email] = due.first_date(one.rhythm, self.now)
+
+    def tick(self) -> None:
+        reminders.plan(self.services, self.now)
+        again = reminders.plan(self.services, self.now)
+        assert (again.decided, again.ids) == (0, [])
+        for one in self.people():
+            self.check_next(one)
+            self.check_all_decided(one)
+        self.check_new_mails()
+
+    def check_next(self, one: Person) -> None:
+        """The next instant lies ahead, and no date whose hour comes before it is left out."""
+        assert one.member.next_due_at is not None
+        assert one.member.next_due_at > self.now
+        assert due.dates_due(one.rhythm, one.member.decided_through, self.now) == []
+        first = one.member.decided_through + DAY
+        assert one.member.next_due_at == due.hour(one.rhythm, first)
+
+    def check_all_decided(self, one: Person) -> None:
+        """Each date that is over, and today once its hour has come, has its one decision."""
+        rows = self.decisions(one.member.id)
+        dates = [row.local_date for row in rows]
+        assert len(dates) == len(set(dates))
+        day, today = self.started[one.member.email], self.now.astimezone(one.rhythm.zone).date()
+        while day <= today and due.hour(one.rhythm, day) <= self.now:
+            assert day in dates, f"{one.member.email} {day}"
+            day += DAY
+
+    def check_new_mails(self) -> None:
+        """What was decided to be sent just now: today, in time, on no day off, not in quiet hours;
+        and weekly members had no other one in their week.
+        """
+        for one in self.people():
+            rows = self.decisions(one.member.id)
+            for row in rows:
+                if row.id in self.seen or row.verdict != Verdict.SEND:
+                    continue
+                assert row.local_date == self.now.astimezone(one.rhythm.zone).date()
+                assert one.calendar.day_off(row.local_date) is None
+                assert due.quiet_until(one.rhythm, self.now) is None
+                if row.facts["frequency"] == "weekly":
+                    assert [row.id] == [
+                        other.id
+                        for other in rows
+                        if other.verdict == Verdict.SEND and same_week(other, row)
+                    ]
+            self.seen |= {row.id for row in rows}
+
+    def decisions(self, member_id: int) -> list[DecisionRow]:
+        with self.services.db.read() as session:
+            return list(
+                session.scalars(
+                    select(DecisionRow)
+                    .where(DecisionRow.user_id == member_id)
+                    .order_by(DecisionRow.local_date)
+                )
+            )
+
+    # --- what may happen --------------------------------------------------------------------------
+
+    def do(self, email: str, what: str, value: Any) -> None:
+        """What a happening's name says; "nothing" does nothing."""
+        getattr(self, f"do_{what}", lambda *_: None)(email, value)
+
+    def do_set(self, email: str, value: dict[str, str]) -> None:
+        changes.set_member(self.services, email, value, "test", self.now)
+
+    def do_defaults(self, _email: str, value: dict[str, str]) -> None:
+        defaults.set_settings(self.services, value, "test", self.now)
+
+    def do_active(self, email: str, value: str) -> None:
+        was = {one.member.email for one in self.people()}
+        changes.set_member(self.services, email, {"active": value}, "test", self.now)
+        if value == "yes" and email not in was:
+            self.start((email,))
+
+    def do_leave(self, email: str, value: tuple[int, int | None]) -> None:
+        first = self.now.date() + value[0] * DAY
+        last = None if value[1] is None else first + value[1] * DAY
+        leave.add_leave(self.services, email, Span(first, last), "test", self.now)
+
+    def do_back(self, email: str, _value: Any) -> None:
+        with contextlib.suppress(leave.NoLeave):
+            day = self.now.date()
+            leave.remove_leave(self.services, email, Span(day, None), "test", self.now)
+
+    def do_report(self, email: str, _value: Any) -> None:
+        with self.services.db.write() as session:
+            member = session.scalars(select(Member).where(Member.email == email)).one()
+            task_id = session.scalars(select(Task.id).where(Task.assignee_id == member.id)).one()
+            session.add(
+                Report(
+                    task_id=task_id,
+                    reporter_id=member.id,
+                    counts_for=self.now.date(),
+                    percent=10,
+                    status="on_track",
+                    text="",
+                    created_at=self.now,
+                )
+            )
+
+    def do_snooze(self, email: str, value: time) -> None:
+        with contextlib.suppress(NotNow):
+            found = snooze_today(self.services, email, value, "test", self.now)
+            with self.services.db.read() as session:
+                mail = session.get_one(OutboxMail, found.mail_id)
+            (one,) = (one for one in self.people() if one.member.email == email)
+            assert mail.not_before > self.now
+            assert due.quiet_until(one.rhythm, mail.not_before) is None
+            assert mail.expires_at > mail.not_before
+            self.seen |= {row.id for row in self.decisions(one.member.id)}
+
+    def do_remind(self, email: str, _value: Any) -> None:
+        reminders.remind(self.services, now=self.now, email=email)
+        self.check_new_mails()
+
+
+def same_week(one: DecisionRow, other: DecisionRow) -> bool:
+    return one.local_date.isocalendar()[:2] == other.local_date.isocalendar()[:2]
+
+
+@contextlib.contextmanager
+def world() -> Iterator[World]:
+    """A fast one: a database file of its own that nothing waits for to reach the disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        services = make(
+            load(
+                {
+                    "DATABASE_URL": sqlite_copy(Path(folder) / "db.sqlite3"),
+                    "DATA_DIR": folder,
+                    "MAIL_FROM": "app@example.jp",
+                    "SECRET_KEY": "a made-up key for tests only: 0123456789 abcdef",
+                },
+                Path(folder),
+            )
+        )
+        event.listen(services.db.engine, "connect", _do_not_wait)
+        with services.db.write() as session:
+            both = [
+                one(decided_through=START.date() - DAY, created_at=START - DAY)
+                for one in (sato, suzuki)
+            ]
+            session.add_all(both)
+            session.flush()
+            session.add_all(task(f"T-{one.id}", one, start_on=date(2026, 4, 1)) for one in both)
+        made = World(services)
+        made.now = START - HOUR
+        made.start(EMAILS)
+        yield made
+        services.db.close()
+
+
+def _do_not_wait(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
+
+
+# --- what happens -----------------------------------------------------------------------------------
+
+clocks = st.sampled_from(["00:00", "02:30", "07:00", "09:00", "12:15", "18:00", "23:30"])
+zones = st.sampled_from(
+    ["Asia/Tokyo", "America/New_York", "Pacific/Kiritimati", "Pacific/Honolulu", "Europe/Berlin"]
+)
+own = st.fixed_dictionaries(
+    {},
+    optional={
+        "notify_at": clocks | st.just(""),
+        "timezone": zones | st.just(""),
+        "notify_frequency": st.sampled_from(["daily", "weekly", "weekly", "none", ""]),
+        "weekly_day": st.sampled_from(["mon", "wed", "fri", "sun", ""]),
+        "weekend": st.sampled_from(["none", "sun", "fri,sat", ""]),
+        "paused_until": st.sampled_from(["2026-04-24", "2026-05-08", ""]),
+    },
+)
+quiet = st.tuples(clocks, clocks).map(
+    lambda two: {"quiet_hours_start": two[0], "quiet_hours_end": two[1]}
+)
+no_quiet = st.just({"quiet_hours_start": "", "quiet_hours_end": ""})
+shared = st.fixed_dictionaries(
+    {},
+    optional={
+        "notify_at": clocks,
+        "timezone": zones,
+        "notify_frequency": st.sampled_from(["daily", "weekly"]),
+        "holidays": st.sampled_from(["JP", "US", "none"]),
+        "catch_up_until": clocks,
+        "catch_up_hours": st.sampled_from(["0", "3", "24"]),
+    },
+)
+happenings: st.SearchStrategy[Do] = st.one_of(
+    st.just(("nothing", None)),
+    st.tuples(st.just("set"), own),
+    st.tuples(st.just("set"), quiet | no_quiet),
+    st.tuples(st.just("defaults"), shared | quiet | no_quiet),
+    st.tuples(st.just("active"), st.sampled_from(["yes", "no"])),
+    st.tuples(st.just("leave"), st.tuples(st.integers(-2, 3), st.none() | st.integers(0, 9))),
+    st.just(("back", None)),
+    st.just(("report", None)),
+    st.tuples(st.just("snooze"), clocks.map(time.fromisoformat)),
+    st.just(("remind", None)),
+)
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(EMAILS),
+        happenings,
+        st.integers(0, LONGEST_GAP) | st.integers(0, 6),  # hours until the next
+        st.booleans(),  # whether it ticks meanwhile
+    ),
+    max_size=12,
+)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(steps)
+def test_whatever_happens_each_date_gets_its_one_decision_and_no_mail_comes_at_a_wrong_moment(
+    story: list[tuple[str, Do, int, bool]],
+) -> None:
+    """Never two reminders a local date nor two weekly ones a week, none in quiet hours or on a day
+    off, no date left out, deciding twice changes nothing, the next instant always ahead.
+    """
+    with world() as now:
+        now.tick()
+        for email, (what, value), hours, ticking in story:
+            now.do(email, what, value)
+            if ticking:
+                for _ in range(0, hours, 3):
+                    now.now += 3 * HOUR
+                    now.tick()
+            else:
+                now.now += hours * HOUR
+            now.tick()
