@@ -15,7 +15,6 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     BigInteger,
-    Boolean,
     Connection,
     DateTime,
     Dialect,
@@ -30,13 +29,19 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
 from app.words import Both
 
@@ -92,14 +97,15 @@ def _now_sqlite(element: database_now, compiler: Any, **kw: Any) -> str:
     return f"({moment} || '000')"
 
 
-class among(FunctionElement[bool]):  # noqa: N801 - reads as an SQL function
+class among(FunctionElement[Any]):  # noqa: N801 - reads as an SQL function
     """`column` is one of `values`, all in one parameter: the statement's text stays the same.
 
     An IN of 500 parameters takes milliseconds to write anew each time, and is never prepared.
     """
 
     inherit_cache = True
-    type = Boolean()
+    # Not Boolean: SQLAlchemy writes that as `(… IN …) = 1` for SQLite, which takes no index then.
+    type = NullType()
 
     def __init__(self, column: Any, values: Iterable[int] | Iterable[str]) -> None:
         item = Text() if isinstance(column.type, String) else BigInteger()
@@ -152,7 +158,8 @@ class DatabaseDown(Exception):
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    # InternalError: what PostgreSQL says when a file cannot grow.
+    except (OperationalError, InterfaceError, InternalError) as error:
         raise DatabaseDown(error) from error
 
 
@@ -197,7 +204,14 @@ class Database:
 
 def _postgresql(url: str) -> Engine:
     engine = create_engine(
-        url, connect_args={"connect_timeout": 10, "application_name": "task-progress"}
+        url,
+        hide_parameters=True,  # they hold what people wrote; no error may show them
+        connect_args={
+            "connect_timeout": 10,
+            "application_name": "task-progress",
+            # A sender stopped inside a transaction must not keep its rows from the others.
+            "options": "-c idle_in_transaction_session_timeout=60000",
+        },
     )
 
     @event.listens_for(engine, "checkin")
@@ -229,7 +243,9 @@ def _answers(engine: Engine, connection: Any) -> bool:
 
 
 def _sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:

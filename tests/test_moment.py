@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
-from app import reminders
+from app import outbox, reminders
 from app.members.settings import NoSuchMember
 from app.members.values import ValuesRefused
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, Task
@@ -251,3 +251,32 @@ def test_a_weekly_reminder_by_hand_is_no_second_one_west_of_the_date_line(
         session.execute(update(Member).values(timezone="Pacific/Honolulu", weekly_day=0))
     (again,) = reminders.remind(services, now=monday_night + 2 * HOUR, email=SUZUKI)
     assert (again.local_date, again.reason) == (date(2026, 11, 30), "already_sent")
+
+
+# --- the cost of a tick -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_tick_walks_through_no_table_of_members_tasks_decisions_or_mails(
+    services: Services, alone: Member
+) -> None:
+    """SQLite tells how it will look; a condition written a little otherwise takes no index."""
+    start(services, TODAY)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        asked.append((statement, values))
+
+    event.listen(services.db.engine, "before_cursor_execute", note)
+    reminders.plan(services, NOW)
+    outbox.sweep(services, NOW)
+    event.remove(services.db.engine, "before_cursor_execute", note)
+    with services.db.engine.connect() as connection:
+        scans = [
+            (row[3], statement)
+            for statement, values in asked
+            if statement.startswith(("SELECT", "UPDATE")) and isinstance(values, tuple)
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            if row[3] in {f"SCAN {name}" for name in ("users", "tasks", "decisions", "outbox")}
+        ]
+    assert scans == []
