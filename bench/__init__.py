@@ -1,0 +1,1 @@
+"""How fast mails leave, beside other ways to send them; `make bench`."""
