@@ -263,11 +263,14 @@ steps = st.lists(
 )
 
 
-@settings(
-    max_examples=25,
+calmly = settings(
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+@calmly
 @given(steps)
 def test_whatever_happens_each_date_gets_its_one_decision_and_no_mail_comes_at_a_wrong_moment(
     story: list[tuple[str, Do, int, bool]],
@@ -286,3 +289,29 @@ def test_whatever_happens_each_date_gets_its_one_decision_and_no_mail_comes_at_a
             else:
                 now.now += hours * HOUR
             now.tick()
+
+
+weekly = st.fixed_dictionaries(
+    {
+        "notify_frequency": st.sampled_from(["weekly", "weekly", "weekly", "daily"]),
+        "weekly_day": st.sampled_from(["mon", "tue", "wed", "thu", "fri"]),
+    },
+    optional={"timezone": zones},
+)
+
+
+@calmly
+@given(st.lists(st.tuples(weekly, st.integers(1, 2), st.booleans()), min_size=5, max_size=12))
+def test_whichever_weekday_is_chosen_in_the_middle_of_a_week_it_brings_no_second_weekly_mail(
+    story: list[tuple[dict[str, str], int, bool]],
+) -> None:
+    """`check_new_mails` looks at the whole ISO week of each weekly mail."""
+    with world() as now:
+        now.now = START + HOUR  # ten in Tokyo, each day: in time for a mail
+        for values, days, ticking in story:
+            now.do_set(EMAILS[0], values)
+            now.tick()
+            for _ in range(days):
+                now.now += 24 * HOUR
+                if ticking:
+                    now.tick()

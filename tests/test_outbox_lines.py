@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 from app import outbox, reminders, status
 from app.config import Config, load
 from app.db import Database
+from app.members.changes import set_member
 from app.models import Alert, Member, OutboxMail, Service, State
 from app.outbox import breaker
 from app.services import Services, make
@@ -310,6 +311,15 @@ def test_an_address_refused_on_three_days_gets_no_further_mail(
     assert reminders.plan(services, last).ids == []
     why = reminders.why(services, "gone+550@example.jp", last.date(), last)
     assert why.facts["reason"] == "address_suppressed"
+
+    # Lifted by an operator: the count begins anew, one more refusal does not suppress again.
+    set_member(services, "gone+550@example.jp", {"suppressed": "no"}, who="operator", now=last)
+    monday = NOW + timedelta(days=6)
+    outbox.deliver(services, reminders.plan(services, monday).ids, at(monday))
+    with db.read() as session:
+        member = session.get(Member, member_id)
+        assert member is not None
+        assert member.suppressed_reason is None
 
 
 # --- doubts -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import due
@@ -12,7 +13,7 @@ from app.alerts import close_alert
 from app.members import values
 from app.members.settings import Organisation, Person, find, organisation, person, rhythm
 from app.members.values import ValuesRefused
-from app.models import Audit, Member
+from app.models import Audit, Member, OutboxMail
 from app.services import Services
 from app.words import Both
 
@@ -159,6 +160,7 @@ def _changed(session: Session, member: Member, wanted: Mapping[str, Any], now: d
     close_alert(session, f"member {member.id} cannot be decided", now=now)
     if "suppressed" in wanted:
         close_alert(session, f"address of member {member.id} suppressed", now=now)
+        member.refusals_after = session.scalar(select(func.max(OutboxMail.id)))
 
 
 def _noted(change: Change) -> dict[str, str]:
