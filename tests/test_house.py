@@ -64,7 +64,9 @@ def texts() -> Iterator[Path]:
     folders = (".ci", "app", "bench", "chaos", "deploy", "docs", "migrations", "tests", "tools")
     for folder in folders:
         yield from (f for f in (PROJECT / folder).glob("**/*") if f.is_file() and is_text(f))
-    yield from (f for f in PROJECT.glob("*") if f.is_file() and is_text(f))
+    # In a second work tree `.git` is a file, and no part of the project.
+    here = (f for f in PROJECT.glob("*") if f.name != ".git")
+    yield from (f for f in here if f.is_file() and is_text(f))
 
 
 def is_text(file: Path) -> bool:
