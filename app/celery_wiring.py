@@ -24,8 +24,9 @@ JOB_SECONDS = 900  # hard limit of one job; see BEGIN_WITHIN in app/tasks/notifi
 # Celery waits so long after INT or QUIT if a job runs, even when that one has ended meanwhile.
 SOFT_SHUTDOWN_SECONDS = 120.0
 IDS_PER_MESSAGE = 50
+DELIVER = "app.tasks.notifications.deliver"
 MESSAGE_EXPIRES = 50  # seconds; after that the sweep brings the ids again
-SOCKET_SECONDS = 5.0
+SOCKET_SECONDS = 5.0  # never scaled: a real Redis answers no faster in a test
 _services: dict[int, Services] = {}  # by process id: connections do not survive a fork
 
 
@@ -40,6 +41,7 @@ def make_celery(config: Config) -> Celery:
         enable_utc=True,
         task_routes=ROUTES,
         beat_schedule=TIMETABLE,
+        task_annotations={DELIVER: {"expires": MESSAGE_EXPIRES * config.test_time_scale}},
         # In memory: no celerybeat-schedule file that can be corrupt or of another version.
         beat_scheduler="celery.beat:Scheduler",
         beat_max_loop_interval=5,
@@ -50,13 +52,13 @@ def make_celery(config: Config) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
-        task_time_limit=JOB_SECONDS,
+        task_time_limit=JOB_SECONDS * config.test_time_scale,
         worker_soft_shutdown_timeout=SOFT_SHUTDOWN_SECONDS * config.test_time_scale,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for ever
-        broker_transport_options=_transport_options("mail"),
+        broker_transport_options=_transport_options("mail", config.test_time_scale),
         result_backend_transport_options={"retry_policy": {"timeout": SOCKET_SECONDS}},
         redis_socket_timeout=SOCKET_SECONDS,
         redis_socket_connect_timeout=SOCKET_SECONDS,
@@ -65,10 +67,10 @@ def make_celery(config: Config) -> Celery:
     return celery
 
 
-def _transport_options(queue: str) -> dict[str, Any]:
+def _transport_options(queue: str, scale: float) -> dict[str, Any]:
     return {
         # Above the hard limit, or a long job would be handed out a second time.
-        "visibility_timeout": JOB_SECONDS * 2,
+        "visibility_timeout": JOB_SECONDS * 2 * scale,
         # Redis keeps unacknowledged messages in one set for all workers unless told otherwise:
         # one worker's short time-out would hand out another one's jobs.
         "unacked_key": f"unacked-{queue}",
@@ -87,7 +89,8 @@ def _transport_options(queue: str) -> dict[str, Any]:
 def _own_unacked_keys(conf: Any = None, options: dict[str, Any] | None = None, **_: object) -> None:
     queues = (options or {}).get("queues") or "mail"
     name = "-".join(sorted(queues if isinstance(queues, list) else str(queues).split(",")))
-    conf.broker_transport_options = _transport_options(name)
+    scale = services().config.test_time_scale
+    conf.broker_transport_options = _transport_options(name, scale)
 
 
 @signals.worker_init.connect(weak=False)
@@ -133,7 +136,7 @@ def publish(ids: Sequence[int]) -> None:
     for start in range(0, len(ids), IDS_PER_MESSAGE):
         chunk = list(ids[start : start + IDS_PER_MESSAGE])
         try:
-            deliver.apply_async((chunk,), expires=MESSAGE_EXPIRES, retry=False)
+            deliver.apply_async((chunk,), retry=False)
         except (OperationalError, RedisError, OSError) as error:
             log.warning("Redis is away, the next tick sends: %s", type(error).__name__)
             return

@@ -32,12 +32,13 @@ def _publish_nothing(_ids: Sequence[int]) -> None:
 def make(config: Config, publish: Publish = _publish_nothing) -> Services:
     """The services for these settings."""
     crash.arm(config.crash_at)
+    redis_url, scale = guard_url(config), config.test_time_scale
     return Services(
         config=config,
         db=Database(config.database_url),
-        once=Once(guard_url(config)),
+        once=Once(redis_url, scale),
         links=Links(config),
-        rate=Rate(config.smtp_rate_per_minute, guard_url(config)),
+        rate=Rate(config.smtp_rate_per_minute, redis_url, scale),
         publish=publish,
     )
 

@@ -7,13 +7,12 @@ from datetime import timedelta
 from celery import shared_task
 
 from app import clock, outbox, reminders, status
-from app.celery_wiring import services
+from app.celery_wiring import DELIVER, services
 
 log = logging.getLogger(__name__)
 
 # A mail whose id was queued this recently is left to that message; the sweep takes the others.
 ON_THE_QUEUE = timedelta(seconds=30)
-
 
 # Seconds in which a delivery begins further mails; the last one may take 90 s to its dot and 600 s
 # to the answer, all below the hard limit of a job (JOB_SECONDS).
@@ -36,12 +35,13 @@ def tick() -> None:
     now = clock.now()
     planned = reminders.plan(services(), now)
     services().publish(planned.ids)
-    services().publish(outbox.sweep(services(), now, fresh=ON_THE_QUEUE))
+    fresh = ON_THE_QUEUE * services().config.test_time_scale
+    services().publish(outbox.sweep(services(), now, fresh=fresh))
     status.sign_of_life(services(), status.TICK, now)
 
 
-@shared_task(name="app.tasks.notifications.deliver", ignore_result=True)
+@shared_task(name=DELIVER, ignore_result=True)
 def deliver(ids: list[int]) -> None:
     """Sends these outbox mails, as far as they are still to be sent."""
-    over = time.monotonic() + BEGIN_WITHIN
+    over = time.monotonic() + BEGIN_WITHIN * services().config.test_time_scale
     outbox.deliver(services(), ids, clock.now, lambda: time.monotonic() > over)

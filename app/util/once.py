@@ -57,6 +57,7 @@ class Once:
     """The guard on one Redis. Never raises: an unreachable Redis guards nothing."""
 
     url: str | None
+    time_scale: float = 1.0  # of the wait after a failure
     _client: "redis.Redis | None" = field(default=None, repr=False)
     _skip_until: float = 0.0
 
@@ -104,7 +105,7 @@ class Once:
 
     def _failed(self, error: Exception) -> None:
         log.warning("guard: Redis does not answer, going on without (%s)", type(error).__name__)
-        self._skip_until = time.monotonic() + SKIP_AFTER_FAILURE
+        self._skip_until = time.monotonic() + SKIP_AFTER_FAILURE * self.time_scale
 
 
 def guard_key(user_id: int, day: date) -> str:

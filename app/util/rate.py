@@ -27,6 +27,7 @@ class Rate:
 
     per_minute: int | None
     redis_url: str | None
+    time_scale: float = 1.0  # of the wait after a failure
     _shared: MovingWindowRateLimiter | None = field(default=None, repr=False)
     _own: MovingWindowRateLimiter = field(
         default_factory=lambda: MovingWindowRateLimiter(MemoryStorage()), repr=False
@@ -50,7 +51,7 @@ class Rate:
                 return ask(self._on_redis(self.redis_url))
             except RedisError as error:
                 log.warning("rate: Redis does not answer (%s)", type(error).__name__)
-                self._skip_until = time.monotonic() + SKIP_AFTER_FAILURE
+                self._skip_until = time.monotonic() + SKIP_AFTER_FAILURE * self.time_scale
         return ask(self._own)
 
     def _on_redis(self, url: str) -> MovingWindowRateLimiter:
