@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnExpressionArgument, or_, select, update
+from sqlalchemy import ColumnExpressionArgument, or_, select
 from sqlalchemy.orm import Session
 
 from app import due
 from app.alerts import close_alert, open_alerts, raise_alert
-from app.db import insert_new
+from app.db import among, insert_new, update_each
 from app.due import Decision, Verdict
 from app.members.settings import Person, organisation, people
 from app.models import DecisionRow, Member
@@ -74,7 +74,7 @@ def _members_due(session: Session, now: datetime, ids: Sequence[int]) -> Sequenc
     # decided, or changes settings right now and comes with the next tick.
     return session.scalars(
         select(Member)
-        .where(Member.id.in_(ids), *_due(now))
+        .where(among(Member.id, ids), *_due(now))
         .order_by(Member.id)
         .with_for_update(skip_locked=True)
     ).all()
@@ -109,8 +109,9 @@ def _plan_batch(
         ids = store(session, services, decisions, now=now - shift, held=held, clock_shift=shift)
         planned.decided += len(decisions)
         planned.ids += [] if holding else ids
-    session.execute(
-        update(Member),
+    update_each(
+        session,
+        Member,
         [
             {
                 "id": person.member.id,

@@ -4,30 +4,13 @@ SQLite runs in WAL mode, writers begin with BEGIN IMMEDIATE so that two of them 
 of failing half-way; readers begin plainly. PostgreSQL needs none of that.
 """
 
-import select
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from select import POLLIN, poll
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    JSON,
-    BigInteger,
-    Connection,
-    DateTime,
-    Dialect,
-    Double,
-    Engine,
-    String,
-    Text,
-    bindparam,
-    cast,
-    create_engine,
-    event,
-    make_url,
-)
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     DBAPIError,
@@ -37,109 +20,26 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.elements import ColumnElement
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
+from app.db.columns import UTCDateTime, among, database_now
+from app.db.many import insert_new, update_each
 from app.words import Both
+
+__all__ = [
+    "Database",
+    "DatabaseDown",
+    "UTCDateTime",
+    "among",
+    "database_now",
+    "in_words",
+    "insert_new",
+    "put",
+    "update_each",
+]
 
 PING_AFTER = 1.0  # seconds a PostgreSQL connection lay unused
 BUSY_TIMEOUT_MS = 30_000  # how long an SQLite writer waits for another one
-
-
-class UTCDateTime(TypeDecorator[datetime]):
-    """An instant: aware on the way in (naive is refused), aware UTC on the way out."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """UTC; without its zone on SQLite, which keeps none."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            msg = f"naive datetime: {value!r}"
-            raise ValueError(msg)
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """UTC, aware."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-
-class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as an SQL function
-    """The database's clock plus `seconds`: leases of several machines need one clock."""
-
-    inherit_cache = True
-    type = UTCDateTime()
-
-    def __init__(self, seconds: float | ColumnElement[float] = 0.0) -> None:
-        super().__init__(cast(seconds, Double))
-
-
-@compiles(database_now, "postgresql")
-def _now_postgresql(element: database_now, compiler: Any, **kw: Any) -> str:
-    # now() stands still inside a transaction; a lease must not.
-    seconds = compiler.process(element.clauses, **kw)
-    return f"(clock_timestamp() + make_interval(secs => {seconds}))"
-
-
-@compiles(database_now, "sqlite")
-def _now_sqlite(element: database_now, compiler: Any, **kw: Any) -> str:
-    # Six digits, as SQLAlchemy writes them: the texts must compare.
-    seconds = compiler.process(element.clauses, **kw)
-    moment = f"strftime('%Y-%m-%d %H:%M:%f', 'now', printf('%+f seconds', {seconds}))"
-    return f"({moment} || '000')"
-
-
-class among(FunctionElement[Any]):  # noqa: N801 - reads as an SQL function
-    """`column` is one of `values`, all in one parameter: the statement's text stays the same.
-
-    An IN of 500 parameters takes milliseconds to write anew each time, and is never prepared.
-    """
-
-    inherit_cache = True
-    # Not Boolean: SQLAlchemy writes that as `(… IN …) = 1` for SQLite, which takes no index then.
-    type = NullType()
-
-    def __init__(self, column: Any, values: Iterable[int] | Iterable[str]) -> None:
-        item = Text() if isinstance(column.type, String) else BigInteger()
-        super().__init__(column, bindparam(None, list(values), type_=_Several(item)))
-
-
-class _Several(TypeDecorator[list[Any]]):
-    """A list as one parameter: an array, or JSON where there are no arrays."""
-
-    impl = JSON
-    cache_ok = True
-
-    def __init__(self, item: Text | BigInteger) -> None:
-        super().__init__()
-        self.item = item
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The database's own type for it."""
-        is_postgresql = dialect.name == "postgresql"
-        return dialect.type_descriptor(ARRAY(self.item) if is_postgresql else JSON())
-
-
-@compiles(among, "postgresql")
-def _among_postgresql(element: among, compiler: Any, **kw: Any) -> str:
-    column, values = element.clauses
-    return f"{compiler.process(column, **kw)} = ANY ({compiler.process(values, **kw)})"
-
-
-@compiles(among, "sqlite")
-def _among_sqlite(element: among, compiler: Any, **kw: Any) -> str:
-    column, values = element.clauses
-    # The text is the compiler's own, with a placeholder for the values.
-    listed = f"SELECT value FROM json_each({compiler.process(values, **kw)})"  # noqa: S608 - above
-    return f"{compiler.process(column, **kw)} IN ({listed})"
 
 
 class DatabaseDown(Exception):
@@ -230,8 +130,8 @@ def _postgresql(url: str) -> Engine:
 
 
 def _has_spoken(connection: Any) -> bool:
-    waiting = select.poll()
-    waiting.register(connection.fileno(), select.POLLIN)
+    waiting = poll()
+    waiting.register(connection.fileno(), POLLIN)
     return bool(waiting.poll(0))
 
 
@@ -264,27 +164,6 @@ def _sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
-
-
-def insert_new(
-    session: Session,
-    table: type[Any],
-    rows: Sequence[Mapping[str, Any]],
-    returning: Sequence[Any] = (),
-) -> list[Any]:
-    """Inserts the rows that break no unique constraint; returns `returning` of those inserted.
-
-    A row that is there already stays as it is: whoever comes second changes nothing.
-    """
-    if not rows:
-        return []
-    dialect = session.get_bind().dialect.name
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing()
-    if not returning:
-        session.execute(statement, rows)
-        return []
-    return list(session.execute(statement.returning(*returning), rows))
 
 
 def in_words(error: BaseException, place: str) -> Both | None:
