@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from app.workdays import DAY, Calendar, DayOff
@@ -164,6 +165,7 @@ def unreported(tasks: Iterable[OpenTask], calendar: Calendar, on: date) -> list[
 # --- the hour ---------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)  # a team shares its few hours, and each is asked for several times
 def instant(zone: ZoneInfo, day: date, wall: time) -> datetime:
     """The first instant (UTC) at or after `day` `wall` in `zone`.
 
@@ -200,7 +202,10 @@ def too_late(rhythm: Rhythm, day: date) -> datetime:
     18:00 local or 3 hours after the hour, whichever is later, cut at the start of quiet hours
     and at midnight.
     """
-    at = hour(rhythm, day)
+    return _too_late(rhythm, day, hour(rhythm, day))
+
+
+def _too_late(rhythm: Rhythm, day: date, at: datetime) -> datetime:
     limit = max(instant(rhythm.zone, day, rhythm.catch_up_until), at + rhythm.catch_up_for)
     midnight = instant(rhythm.zone, day + DAY, MIDNIGHT)
     return min(limit, quiet_begins(rhythm, at, midnight))
@@ -324,19 +329,21 @@ def decide(
     before `day`, `now` the instant of deciding: what would have been sent is `expired` when it
     is too late for `day`.
     """
+    at = hour(rhythm, day)
+    expires_at = _too_late(rhythm, day, at)
     late: list[Unreported] = []
     reason = day_reason(rhythm, calendar, day, past)
     if reason is None:
         late = unreported(tasks, calendar, day)
         if not late:
             reason = Reason.NOTHING_UNREPORTED
-        elif now >= too_late(rhythm, day):
+        elif now >= expires_at:
             reason = Reason.EXPIRED
     return Decision(
         local_date=day,
         verdict=Verdict.SEND if reason is None else Verdict.SKIP,
         reason=reason,
-        at=hour(rhythm, day),
-        expires_at=too_late(rhythm, day),
+        at=at,
+        expires_at=expires_at,
         tasks=tuple(late),
     )
