@@ -1,7 +1,7 @@
 """Who is asking: the signed links in mails (sign-in and sessions stand here as they come).
 
-A token says for what, for whom and for which date it was made, and is signed with HMAC-SHA-256
-(256 bits). It holds no secret, and works as long as a key that signed it is configured.
+A token says for what, for whom and for which date it was made, and is signed with HMAC-SHA-256.
+It holds no secret, and works as long as a key that signed it is configured.
 """
 
 import base64
@@ -25,11 +25,14 @@ class BadToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReportLink:
-    """What a `/r/` token says. `ref` None: all of the day's tasks on one page."""
+    """What a `/r/` token says: whose reports it may write, and the date of the mail it came with.
+
+    `ref` is of links mailed before there was one token a mail: they name their task themselves.
+    """
 
     member_id: int
     local_date: date
-    ref: str | None
+    ref: str | None = None
 
     def expired(self, now: datetime) -> bool:
         """True from 7 days after the mail's date on (whole days, UTC)."""
@@ -55,13 +58,17 @@ class Links:
         self._base = config.app_base_url.rstrip("/")
         self._report = _serializer(keys, "report")
         self._stop = _serializer(keys, "stop")
-        self._report_key = self._report.make_signer(self._report.salt).derive_key()
+        self._page_keys = [hmac.digest(key.encode(), _PAGE, "sha256") for key in reversed(keys)]
         self._stop_key = self._stop.make_signer(self._stop.salt).derive_key()
 
     def report_url(self, link: ReportLink) -> str:
-        """The address of the report page."""
-        payload = [link.member_id, link.local_date.toordinal(), link.ref]
-        return f"{self._base}/r/{_signed(self._report_key, payload)}"
+        """The address of a mail's page."""
+        return f"{self._base}/r/{self.report_token(link)}"
+
+    def report_token(self, link: ReportLink) -> str:
+        """The token alone, as short as it can be: a letter holds it 140 times."""
+        said = link.local_date.toordinal().to_bytes(_DATE_BYTES) + _shortest(link.member_id)
+        return _base64(_page_signature(self._page_keys[0], said) + said)
 
     def stop_url(self, link: StopLink) -> str:
         """The address of the stop page, also for RFC 8058 one-click."""
@@ -69,13 +76,34 @@ class Links:
 
     def read_report(self, token: str) -> ReportLink:
         """The link behind a `/r/` token; BadToken when it was not made here for that."""
-        member_id, ordinal, ref = _loads(self._report, token)
-        return ReportLink(member_id, date.fromordinal(ordinal), ref)
+        if "." in token:  # as mailed before there was one token a mail
+            member_id, ordinal, ref = _loads(self._report, token)
+            return ReportLink(member_id, date.fromordinal(ordinal), ref)
+        given = _unbase64(token)
+        signature, said = given[:_SIGNATURE_BYTES], given[_SIGNATURE_BYTES:]
+        signed = [hmac.compare_digest(_page_signature(k, said), signature) for k in self._page_keys]
+        if not any(signed):
+            raise BadToken
+        day, member_id = said[:_DATE_BYTES], int.from_bytes(said[_DATE_BYTES:])
+        return ReportLink(member_id, date.fromordinal(int.from_bytes(day)))
 
     def read_stop(self, token: str) -> StopLink:
         """The link behind a `/u/` token; BadToken when it was not made here for that."""
         member_id, kind = _loads(self._stop, token)
         return StopLink(member_id, kind)
+
+
+_PAGE = b"task-progress/page"  # a key of its own for each purpose: this one stops nothing
+_SIGNATURE_BYTES = 16  # 128 bits, of the 256 that HMAC-SHA-256 has (RFC 2104 5 allows half)
+_DATE_BYTES = 3
+
+
+def _page_signature(key: bytes, said: bytes) -> bytes:
+    return hmac.digest(key, said, "sha256")[:_SIGNATURE_BYTES]
+
+
+def _shortest(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8)
 
 
 def _serializer(keys: list[str], purpose: str) -> URLSafeSerializer:
@@ -97,6 +125,17 @@ def _signed(key: bytes, payload: list[Any]) -> str:
 
 def _base64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _unbase64(token: str) -> bytes:
+    """What `_base64` made, and nothing that only decodes to the same bytes."""
+    try:
+        data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except ValueError:
+        raise BadToken from None
+    if _base64(data) != token:
+        raise BadToken
+    return data
 
 
 def _loads(serializer: URLSafeSerializer, token: str) -> Any:

@@ -206,6 +206,10 @@ class Report(Base):
     status: Mapped[StatusWord] = mapped_column(String(10))
     text: Mapped[str] = mapped_column(Text)
     import_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    form_key: Mapped[str | None] = mapped_column(String(40))  # of the form that wrote it
+    # What the task was before this report, for undoing it; NULL: it cannot be undone.
+    task_was: Mapped[str | None] = mapped_column(String(10))
+    task_was_closed_on: Mapped[date | None] = mapped_column(Date)
     created_at: Mapped[datetime]
 
     reporter: Mapped[Member | None] = relationship()

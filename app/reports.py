@@ -1,23 +1,19 @@
 """Recording progress, and the one query that defines which tasks are open and when last reported."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from typing import Literal
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from app import due
-from app.auth import ReportLink
 from app.db import among
 from app.due import OpenTask
-from app.members.settings import NoSuchMember, Person, organisation, person
+from app.members.settings import Person
 from app.models import Member, Report, StatusWord, Task
-from app.services import Services
 
-SHOWN = 50  # tasks on one report page; the others come after these
+UNDO_FOR = timedelta(minutes=10)
 
 
 def open_tasks(session: Session, member_ids: Sequence[int], on: date) -> dict[int, list[OpenTask]]:
@@ -96,12 +92,14 @@ def record(
     status: StatusWord,
     text: str,
     now: datetime,
+    form_key: str | None = None,
 ) -> Report:
     """Records one report of `person` on their task `ref`; `done` closes the task at 100 %.
 
-    Another status opens a done task again: a tap on the wrong button can be put right. Saying
-    the same thing again for the same date is the same report, so a form sent twice writes one.
-    Raises NotYours for a task that is not theirs, or was cancelled.
+    Another status opens a done task again: a tap on the wrong button can be put right. The same
+    words from the same form are the same report, whatever was reported since; so is saying again
+    what the last report said for the same date. Raises NotYours for a task that is not theirs,
+    or was cancelled.
     """
     task = session.scalars(
         select(Task)
@@ -112,7 +110,6 @@ def record(
         raise NotYours(ref)
     if status == "done":
         percent = 100
-    _open_or_close(task, status, now.astimezone(person.rhythm.zone).date())
     report = Report(
         task_id=task.id,
         reporter_id=person.member.id,
@@ -120,16 +117,75 @@ def record(
         percent=percent,
         status=status,
         text=text,
+        form_key=form_key,
+        task_was=task.status,
+        task_was_closed_on=task.closed_on,
         created_at=now,
     )
-    newest = session.scalars(
-        select(Report).where(Report.task_id == task.id).order_by(Report.id.desc()).limit(1)
-    ).one_or_none()
-    if newest is not None and _says(newest) == _says(report):
-        return newest
+    today = now.astimezone(person.rhythm.zone).date()
+    for known in _perhaps_the_same(session, task, form_key):
+        if _says(known) == _says(report):
+            if not _later(session, known):
+                _open_or_close(task, status, today)
+            return known
+    _open_or_close(task, status, today)
     session.add(report)
     session.flush()
     return report
+
+
+def _perhaps_the_same(session: Session, task: Task, form_key: str | None) -> Sequence[Report]:
+    """The task's newest report, and what this form wrote before."""
+    newest = select(func.max(Report.id)).where(Report.task_id == task.id).scalar_subquery()
+    known = [Report.id == newest]
+    if form_key is not None:
+        known.append(Report.form_key == form_key)
+    return session.scalars(select(Report).where(Report.task_id == task.id, or_(*known))).all()
+
+
+def undo(session: Session, person: Person, report_ids: Iterable[int], now: datetime) -> list[str]:
+    """Takes reports of `person` back that are younger than UNDO_FOR; returns their tasks' refs.
+
+    Each task is again what it was before, unless somebody reported on it since. What is gone
+    already, or too old, stays as it is: undoing twice is as good as once.
+    """
+    known = session.execute(
+        select(Task.ref, Report.id)
+        .join(Task, Task.id == Report.task_id)
+        .where(
+            among(Report.id, list(report_ids)),
+            Report.reporter_id == person.member.id,
+            Report.task_was.is_not(None),
+            Report.created_at > now - UNDO_FOR,
+        )
+        .order_by(Task.ref)  # the order in which `write` locks them
+    ).all()
+    return [ref for ref, report_id in known if _take_back(session, ref, report_id)]
+
+
+def _take_back(session: Session, ref: str, report_id: int) -> bool:
+    task = session.scalars(select(Task).where(Task.ref == ref).with_for_update()).one()
+    report = session.get(Report, report_id)
+    if report is None:
+        return False
+    later = _later(session, report)
+    if later is not None and later.task_was is not None:
+        # Undoing that one, too, must lead back to the beginning.
+        later.task_was, later.task_was_closed_on = report.task_was, report.task_was_closed_on
+    elif later is None and task.status != "cancelled" and report.task_was is not None:
+        task.status, task.closed_on = report.task_was, report.task_was_closed_on
+    session.delete(report)
+    return True
+
+
+def _later(session: Session, report: Report) -> Report | None:
+    """The next report on the same task."""
+    return session.scalars(
+        select(Report)
+        .where(Report.task_id == report.task_id, Report.id > report.id)
+        .order_by(Report.id)
+        .limit(1)
+    ).one_or_none()
 
 
 def _open_or_close(task: Task, status: StatusWord, today: date) -> None:
@@ -142,140 +198,3 @@ def _open_or_close(task: Task, status: StatusWord, today: date) -> None:
 def _says(report: Report) -> tuple[object, ...]:
     """Everything that makes a report this one, except when it was made."""
     return (report.reporter_id, report.counts_for, report.percent, report.status, report.text)
-
-
-# --- the page behind a mail's link ------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PageTask:
-    """A task on the report page. `state` "open": no report yet, and none is overdue."""
-
-    detail: TaskDetail
-    state: Literal["unreported", "reported", "open", "done", "cancelled"]
-
-
-@dataclass(frozen=True, slots=True)
-class ReportPage:
-    """What a report link shows its member. No tasks: the one it named is not theirs any more,
-    or everything is reported.
-    """
-
-    person: Person
-    today: date
-    tasks: list[PageTask]  # due first, then the longest silent
-    more: int  # unreported tasks that are not among them
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One report as the member filled it in."""
-
-    ref: str
-    percent: int
-    status: StatusWord
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What became of the entries: the tasks reported on, and what is unreported still."""
-
-    tasks: list[TaskDetail]
-    still: list[TaskDetail]
-
-
-def page(
-    services: Services, link: ReportLink, now: datetime, refs: Sequence[str] = ()
-) -> ReportPage:
-    """The tasks to report on: the link's one, or those of `refs` (a form that was sent), or all
-    that are unreported.
-
-    Unreported means today, or on the mail's date where that lies ahead (a rehearsal): an older
-    mail leads to everything that is open now. Raises NoSuchMember for a deleted or inactive one.
-    """
-    with services.db.read() as session:
-        reader = _reader(session, services, link.member_id)
-        today = now.astimezone(reader.rhythm.zone).date()
-        on = max(link.local_date, today)
-        late = _late(session, reader, on)
-        named = [link.ref] if link.ref is not None else refs or late
-        tasks = _theirs(session, reader, named, on, late)
-    shown = tasks[:SHOWN]
-    among = {one.task.ref for one in shown}
-    return ReportPage(
-        person=reader,
-        today=today,
-        tasks=[PageTask(one, _state(one, late)) for one in shown],
-        more=sum(ref not in among for ref in late),
-    )
-
-
-def write(services: Services, link: ReportLink, entries: Iterable[Entry], now: datetime) -> Written:
-    """Records the entries in one transaction, those of tasks that are not theirs left out.
-
-    Raises NoSuchMember for a deleted or inactive member.
-    """
-    refs: list[str] = []
-    with services.db.write() as session:
-        reader = _reader(session, services, link.member_id)
-        # In one order everywhere, so that two forms sent at once cannot lock each other out.
-        for entry in sorted(entries, key=lambda one: one.ref):
-            with suppress(NotYours):
-                record(
-                    session,
-                    reader,
-                    entry.ref,
-                    percent=entry.percent,
-                    status=entry.status,
-                    text=entry.text,
-                    now=now,
-                )
-                refs.append(entry.ref)
-        on = max(link.local_date, now.astimezone(reader.rhythm.zone).date())
-        late = [ref for ref in _late(session, reader, on) if ref not in refs]
-        return Written(
-            tasks=_theirs(session, reader, refs, on, late),
-            still=_theirs(session, reader, late, on, late),
-        )
-
-
-def _reader(session: Session, services: Services, member_id: int) -> Person:
-    member = session.get(Member, member_id)
-    if member is None or not member.active:
-        raise NoSuchMember(str(member_id))
-    return person(session, organisation(session, services.config), member)
-
-
-def _late(session: Session, reader: Person, on: date) -> list[str]:
-    tasks = open_tasks(session, [reader.member.id], on).get(reader.member.id, [])
-    return [one.ref for one in due.unreported(tasks, reader.calendar, on)]
-
-
-def _theirs(
-    session: Session, reader: Person, refs: Iterable[str], on: date, late: Sequence[str]
-) -> list[TaskDetail]:
-    """Those of the tasks that are the reader's, in the order in which letters name them."""
-    silence = {ref: place for place, ref in enumerate(late)}
-    known = details(session, refs, on).values()
-    found = [one.seen_by(reader.member.id) for one in known]
-    return sorted(
-        (one for one in found if one.task.assignee_id == reader.member.id),
-        key=lambda one: (
-            one.task.due_on or date.max,
-            silence.get(one.task.ref, len(late)),
-            one.task.ref,
-        ),
-    )
-
-
-def _state(
-    detail: TaskDetail, late: Sequence[str]
-) -> Literal["unreported", "reported", "open", "done", "cancelled"]:
-    if detail.task.status == "cancelled":
-        return "cancelled"
-    if detail.task.status == "done":
-        return "done"
-    if detail.task.ref in late:
-        return "unreported"
-    return "open" if detail.report is None else "reported"

@@ -22,7 +22,7 @@ def task(ref: str, title: str, due_on: date | None = None, **facts: Any) -> Task
         "last_status": None,
         "last_text": None,
         "silent": 1,
-        "report_url": f"https://progress.example.jp/r/eyJ0Ijoi{ref}Iiwib.aRkD3Q.9xQ2hvbWUtbGV0dGVy",
+        "task_id": int(ref.removeprefix("T-")) if ref[2:].isdecimal() else 1000,
     }
     return TaskLine(ref=ref, title=title, due_on=due_on, **plain | facts)
 
@@ -37,7 +37,7 @@ def letter(*tasks: TaskLine, **facts: Any) -> ReminderFacts:
         "local_date": TODAY,
         "kind": "reminder",
         "n": 0,
-        "all_url": "https://progress.example.jp/r/eyJhIjoxN30.aRkD3Q.YWxsLW9uLW9uZS1wYWdl",
+        "report_url": "https://progress.example.jp/r/C0j8EbWFkZS11cC1zaWduYXR1cmUR",
         "stop_url": "https://progress.example.jp/u/eyJ1IjoxN30.aRkD3Q.c3RvcC1vci1jaGFuZ2U",
         "reply_to_shown": "Support <support@example.com>",
         "message_domain": "example.jp",

@@ -1,6 +1,6 @@
 """Pictures of the letters: `python -m tests.look FOLDER` draws each in headless Chromium.
 
-A wide window and the two phone widths, light and dark. Look at them after every change of
+A wide window and two phone widths, light and dark. Look at them after every change of
 app/templates/mail: a test can say that a letter is right, not that it is calm.
 """
 
@@ -14,7 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 from app.compose import reminder
 from tests.letters import LETTERS
 
-WIDTHS = (320, 375, 800)
+WIDTHS = (320, 375, 600)
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",

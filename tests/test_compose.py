@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import UTC, date, datetime
 from email import policy
 from html.parser import HTMLParser
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from app.compose import ReminderFacts, look, message_id, reminder, show_date
+from app.compose import ReminderFacts, TaskLine, look, message_id, reminder, show_date
 from app.compose.look import DARK, LIGHT
 from app.compose.text import LINE, inert, shorten, wrap
 from app.util.message import MailMessage, build, width
@@ -64,17 +65,32 @@ def compose(facts: ReminderFacts) -> tuple[MailMessage, Reader]:
     return message, Reader(message.html)
 
 
-def links_of_text(message: MailMessage, facts: ReminderFacts) -> list[str]:
-    ours = {facts.all_url, facts.stop_url, *(task.report_url for task in facts.tasks)}
-    return [line.strip() for line in message.text.splitlines() if line.strip() in ours]
+CHOICES = ("25", "50", "75", "done", "blocked", "same")
 
 
-def words_of_text(message: MailMessage, facts: ReminderFacts) -> str:
+def task_url(facts: ReminderFacts, task: TaskLine) -> str:
+    """The page of one task."""
+    return f"{facts.report_url}?t={task.task_id}"
+
+
+def links_of_text(message: MailMessage) -> list[str]:
+    lines = (line.strip() for line in message.text.splitlines())
+    return [line for line in lines if line.startswith("https://progress.example.jp/")]
+
+
+def pages(links: list[str]) -> list[str]:
+    """The links without the choice that fills the form; the choices of one task are one page."""
+    return [page for page, _ in groupby(link.partition("&c=")[0] for link in links)]
+
+
+def words_of_text(message: MailMessage) -> str:
     """The text part without what only a text part needs: numbers, links, colons before them."""
     lines = message.text.splitlines()
-    links = set(links_of_text(message, facts))
+    links = set(links_of_text(message))
     kept = (
-        re.sub(r"^\d+\. ", "", line).removesuffix(":" if following.strip() in links else "")
+        re.sub(r"^\d+\. ", "", line)
+        if following.strip() not in links
+        else line.removesuffix(":").replace(" | ", "")
         for line, following in zip(lines, [*lines[1:], ""], strict=True)
         if line.strip() not in links and line != "-- "
     )
@@ -115,13 +131,34 @@ def test_each_letter_is_the_one_reviewed_in_golden(
 @EVERY_LETTER
 def test_text_and_html_say_the_same_words_in_the_same_order(facts: ReminderFacts) -> None:
     message, page = compose(facts)
-    assert words_of_text(message, facts) == page.seen()
+    assert words_of_text(message) == page.seen()
 
 
 @EVERY_LETTER
 def test_text_and_html_have_the_same_links_in_the_same_order(facts: ReminderFacts) -> None:
     message, page = compose(facts)
-    assert links_of_text(message, facts) == page.links
+    assert links_of_text(message) == pages(page.links)
+
+
+@EVERY_LETTER
+def test_each_task_offers_its_choices_and_as_before_where_there_was_a_report(
+    facts: ReminderFacts,
+) -> None:
+    _, page = compose(facts)
+    for one in facts.tasks[:20]:
+        url = task_url(facts, one)
+        choices = [link.removeprefix(f"{url}&c=") for link in page.links if f"{url}&" in link]
+        before = one.last_percent is not None and one.last_status != "done"
+        assert choices == list(CHOICES if before else CHOICES[:-1])
+
+
+@EVERY_LETTER
+def test_all_links_of_a_letter_but_one_are_the_one_signed_address(facts: ReminderFacts) -> None:
+    """A signature costs more than everything else about a link."""
+    _, page = compose(facts)
+    others = [link for link in page.links if not link.startswith(facts.report_url)]
+    assert others == [facts.stop_url]
+    assert page.links[-3:] == [f"{facts.report_url}/later", f"{facts.report_url}/off", *others]
 
 
 @EVERY_LETTER
@@ -198,7 +235,7 @@ def test_one_task_is_said_in_the_singular_and_needs_no_page_of_all() -> None:
     text = reminder(facts).text
     assert "You have 1 unreported task." in text
     assert "Unreported for 1 workday\n" in text
-    assert facts.all_url not in text
+    assert f"{facts.report_url}\n" not in text
 
 
 def test_at_most_twenty_tasks_are_shown_and_the_others_are_one_link_away() -> None:
@@ -206,12 +243,12 @@ def test_at_most_twenty_tasks_are_shown_and_the_others_are_one_link_away() -> No
     assert page.headings == ["h1"] + ["h2"] * 20
     assert "20. 契約更新 20社目 (T-020)" in message.text
     assert "契約更新 21社目" not in message.text
-    assert f"ほか15件を見る:\n{MANY.all_url}\n" in message.text
+    assert f"ほか15件もまとめて報告する:\n{MANY.report_url}\n" in message.text
 
 
 def test_five_thousand_tasks_make_a_letter_too() -> None:
     many = letter(*[task("T-1", "題")] * 5000)
-    assert "ほか4980件を見る" in reminder(many).text
+    assert "ほか4980件もまとめて報告する" in reminder(many).text
 
 
 def test_no_task_makes_no_letter() -> None:
@@ -225,11 +262,6 @@ def test_a_member_without_a_name_is_greeted_all_the_same() -> None:
     assert message.to == "suzuki.ichiro@example.jp"
     assert message.text.startswith("こんにちは。\n")
     assert "このメールのリンクは、ご本人の操作" in message.text
-
-
-def test_a_task_without_a_link_of_its_own_leads_to_the_page_of_all() -> None:
-    facts = letter(task("T-1", "題", report_url=None))
-    assert facts.all_url in compose(facts)[1].links
 
 
 @BOTH_LANGUAGES
@@ -291,7 +323,7 @@ def test_markup_in_a_title_is_shown_and_does_nothing(title: str) -> None:
     message, page = compose(facts)
     assert f"1. {title} (T-1)" in message.text.replace("\n   ", " ")
     assert str(escape(title)) in (message.html or "")
-    assert page.links == [facts.tasks[0].report_url, facts.stop_url]
+    assert all(link.startswith((facts.report_url, facts.stop_url)) for link in page.links)
 
 
 def test_line_ends_and_invisible_characters_are_taken_out() -> None:
@@ -309,7 +341,7 @@ def test_long_text_is_cut_by_columns_and_says_so() -> None:
     assert shorten("あ" * 40, 80) == "あ" * 40
     assert shorten("あ" * 41, 80) == "あ" * 39 + "…"
     assert shorten("a" * 81, 80) == "a" * 78 + "…"
-    assert shorten("&" * 80, 80) == "&" * 31 + "…"  # five bytes each as HTML writes it
+    assert shorten("&" * 80, 80) == "&" * 23 + "…"  # five bytes each as HTML writes it
 
 
 def test_a_cut_keeps_a_character_and_what_combines_with_it_together() -> None:
@@ -351,12 +383,10 @@ def test_whatever_people_write_the_letter_is_whole(
     message, page = compose(facts)
     assert page.headings == ["h1", "h2", "h2"]
     assert str(escape(shorten(title, 80))) in (message.html or "")
-    assert words_of_text(message, facts) == page.seen()
-    assert (
-        page.links
-        == links_of_text(message, facts)
-        == [*(task.report_url for task in facts.tasks), facts.all_url, facts.stop_url]
-    )
+    assert words_of_text(message) == page.seen()
+    tasks = [task_url(facts, task) for task in facts.tasks]
+    rest = [facts.report_url, f"{facts.report_url}/later", f"{facts.report_url}/off"]
+    assert pages(page.links) == links_of_text(message) == [*tasks, *rest, facts.stop_url]
     assert message.text.isascii() or message.text.encode()
 
 
@@ -378,11 +408,13 @@ def test_the_longest_letter_stays_under_90_kb(char: str, locale: Any) -> None:
             last_status="blocked",
             last_text=long,
             silent=1000,
-            report_url="https://progress.example.jp/r/" + "x" * 200,
+            task_id=10**9,
         )
         for number in range(30)
     )
-    assert size(reminder(letter(*tasks, name=long, locale=locale))) < 90_000
+    url = "https://progress.it-department.long-company-name.example.co.jp/r/" + "x" * 36
+    facts = letter(*tasks, name=long, locale=locale, report_url=url)
+    assert size(reminder(facts)) < 90_000
 
 
 # --- looks ----------------------------------------------------------------------------------
@@ -430,7 +462,7 @@ def test_a_letter_is_readable_by_screen_readers_and_loads_nothing(facts: Reminde
 def rendered(facts: ReminderFacts) -> tuple[str, str]:
     """Both parts as Jinja renders them with everything in place: slow, and right."""
     words = sys.modules["app.compose.reminder"]._words(facts)
-    links = {facts.all_url, facts.stop_url, *(task.report_url or "" for task in facts.tasks)}
+    links = sys.modules["app.compose.reminder"].links_of(words)
     lines = look.render(f"reminder.{facts.locale}.txt", words).splitlines()
     text = [part for line in lines for part in ([line] if line.strip() in links else wrap(line))]
     return "\n".join(text) + "\n", look.render(f"reminder.{facts.locale}.html", words)
@@ -455,7 +487,7 @@ TASKS = st.builds(
     last_status=st.none() | st.sampled_from(["on_track", "at_risk", "blocked", "done"]),
     last_text=st.none() | ANY,
     silent=st.integers(1, 9),
-    report_url=st.none() | st.just("https://progress.example.jp/r/x"),
+    task_id=st.integers(1, 2**40),
 )
 
 

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from app import create_app, reminders, reports
+from app import create_app, reminders, report_page
 from app.auth import ReportLink, StopLink
 from app.config import Config
 from app.db import Database
@@ -66,8 +66,14 @@ def work(db: Database, team: People) -> People:
 
 
 def link(services: Services, member: Member, ref: str | None = None, day: date = TODAY) -> str:
-    """The path of a report link."""
-    return _path(services, services.links.report_url(ReportLink(member.id, day, ref)))
+    """The path of a report link, for one task or for all."""
+    asked = f"?t={task_id(services, ref)}" if ref is not None else ""
+    return _path(services, services.links.report_url(ReportLink(member.id, day))) + asked
+
+
+def task_id(services: Services, ref: str) -> int:
+    with services.db.read() as session:
+        return session.scalar(select(Task.id).where(Task.ref == ref)) or 999_999
 
 
 def _path(services: Services, url: str) -> str:
@@ -103,6 +109,20 @@ def status_of(db: Database, ref: str) -> tuple[str, date | None]:
     with db.read() as session:
         row = session.execute(select(Task.status, Task.closed_on).where(Task.ref == ref)).one()
         return row[0], row[1]
+
+
+def fields_of(page: str, ref: str) -> tuple[str, str]:
+    """Percent and status as the form shows them."""
+    percent = re.search(rf'name="percent:{ref}" value="([^"]*)"', page)
+    status = re.search(rf'name="status:{ref}" value="(\w*)" checked', page)
+    return percent[1] if percent else "", status[1] if status else ""
+
+
+def sent_as_shown(page: str) -> dict[str, object]:
+    """The form as a browser sends it when nobody touches a field."""
+    hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', page)
+    shown = re.findall(r'name="((?:percent|status):[^"]+)" value="([^"]*)"(?: checked| inp)', page)
+    return {name: unescape(value) for name, value in (*hidden, *shown)}
 
 
 # --- looking ------------------------------------------------------------------------------------
@@ -157,6 +177,83 @@ def test_what_people_wrote_is_shown_inert(
     assert written(db)[0][3] == nasty
 
 
+@pytest.mark.parametrize(
+    "choice_and_fields",
+    [
+        ("25", "25", "at_risk"),  # a number leaves "at risk" as it was: no button says so
+        ("75", "75", "at_risk"),
+        ("done", "100", "done"),
+        ("blocked", "85", "blocked"),
+        ("same", "85", "at_risk"),
+        ("", "85", "at_risk"),
+        ("101", "85", "at_risk"),
+        ("５０", "85", "at_risk"),
+        ("<b>", "85", "at_risk"),
+    ],
+)
+def test_a_choice_of_the_mail_comes_filled_in_and_a_second_tap_sends_it(
+    browser: FlaskClient,
+    services: Services,
+    db: Database,
+    work: People,
+    choice_and_fields: tuple[str, str, str],
+) -> None:
+    choice, percent, status = choice_and_fields
+    address = link(services, work.suzuki, "T-1") + f"&c={choice}"
+    page = browser.get(address)
+    assert fields_of(page.text, "T-1") == (percent, status)
+    assert page.text.count("<button") == 1
+    assert browser.post(address, data=sent_as_shown(page.text)).status_code == 200
+    assert [one[:3] for one in written(db)] == [("T-1", int(percent), status)]
+
+
+@pytest.mark.parametrize(
+    "choice_and_fields",
+    [("50", "50", "on_track"), ("blocked", "0", "blocked"), ("done", "100", "done")],
+)
+def test_a_choice_for_a_task_without_a_report_is_complete(
+    browser: FlaskClient,
+    services: Services,
+    work: People,
+    choice_and_fields: tuple[str, str, str],
+) -> None:
+    choice, percent, status = choice_and_fields
+    page = browser.get(link(services, work.suzuki, "T-2") + f"&c={choice}").text
+    assert fields_of(page, "T-2") == (percent, status)
+
+
+def test_a_number_says_that_a_blocked_task_goes_on_and_as_before_never_says_done(
+    browser: FlaskClient, services: Services, db: Database, work: People
+) -> None:
+    address = link(services, work.suzuki, "T-1")
+    browser.post(address, data=form(filled("T-1", "blocked", "85")))
+    assert fields_of(browser.get(f"{address}&c=75").text, "T-1") == ("75", "on_track")
+    browser.post(address, data=form(filled("T-1", "done")))
+    assert fields_of(browser.get(f"{address}&c=same").text, "T-1") == ("100", "")
+
+
+@pytest.mark.parametrize("asked", ["t=x", "t=-1", "t=", "t=1e3", "t=" + "9" * 19, "t=１"])
+def test_an_address_that_names_no_task_shows_all(
+    browser: FlaskClient, services: Services, work: People, asked: str
+) -> None:
+    page = browser.get(f"{link(services, work.suzuki)}?{asked}&c=done").text
+    assert "<h1>未報告のタスクが2件あります</h1>" in page
+    assert re.findall(r'value="(\w*)" checked', page) == ["", ""]
+
+
+def test_a_link_that_names_its_task_itself_works_as_before(
+    browser: FlaskClient, services: Services, db: Database, work: People
+) -> None:
+    """Mailed by the version before this one."""
+    signed = services.links._report.dumps([work.suzuki.id, TODAY.toordinal(), "T-1"])
+    page = browser.get(f"/r/{signed}")
+    assert "<h1>監視ダッシュボード作成</h1>" in page.text
+    done = browser.post(f"/r/{signed}", data=form(filled("T-1", "on_track", "90")))
+    assert [one[:2] for one in written(db)] == [("T-1", 90)]
+    rest = re.findall(r'class="button" href="([^"]+)"', done.text)
+    assert "単体テスト" in browser.get(unescape(rest[0])).text
+
+
 @pytest.mark.parametrize("ref", ["T-1", None])
 def test_looking_a_hundred_times_writes_nothing(
     browser: FlaskClient, services: Services, db: Database, work: People, ref: str | None
@@ -183,12 +280,12 @@ def test_the_page_speaks_the_members_language_unless_asked_otherwise(
 def test_a_chosen_language_lasts_to_the_next_page(
     browser: FlaskClient, services: Services, work: People
 ) -> None:
-    address = link(services, work.suzuki, "T-1") + "?lang=en"
+    address = link(services, work.suzuki, "T-1") + "&lang=en"
     page = browser.post(address, data=form(filled("T-1", "on_track", "90"))).text
     assert "Your report is recorded" in page
     links = re.findall(r'href="([^"]*/r/[^"]*)"', page)
     assert links
-    assert all(one.endswith("?lang=en") for one in links)
+    assert all("lang=en" in one for one in links)
 
 
 def test_an_older_mail_leads_to_everything_that_is_open_now(
@@ -349,6 +446,237 @@ def test_the_same_words_on_another_day_are_another_report(
     assert [one[4] for one in written(db)] == [FRIDAY, TODAY]
 
 
+def test_the_page_after_says_when_the_next_mail_can_come(
+    browser: FlaskClient, services: Services, db: Database, work: People
+) -> None:
+    address = link(services, work.suzuki, "T-1")
+    done = browser.post(address, data=form(filled("T-1", "on_track", "90"))).text
+    assert "次のリマインダーは、早くて11月24日(火) 09:00です。" in done  # T-2 is unreported still
+    browser.post(link(services, work.suzuki, "T-2"), data=form(filled("T-2", "on_track", "9")))
+    with db.write() as session:
+        session.execute(update(Member).values(decided_through=TODAY))
+    done = browser.post(f"{address}&lang=en", data=form(filled("T-1", "on_track", "91"))).text
+    assert "The next reminder can come on Wed 25 Nov 09:00 at the earliest." in done
+    with db.write() as session:
+        session.execute(update(Member).values(notify_frequency="none"))
+    done = browser.post(address, data=form(filled("T-1", "on_track", "92"))).text
+    assert "リマインダーをお送りする予定はありません" in done
+
+
+# --- two tabs -----------------------------------------------------------------------------------
+
+
+def test_a_form_sent_again_late_is_still_the_same_report(
+    browser: FlaskClient,
+    services: Services,
+    db: Database,
+    work: People,
+    clock: time_machine.Traveller,
+) -> None:
+    """A phone that found its network again must not turn an old word into the last one."""
+    address = link(services, work.suzuki, "T-1")
+    old = sent_as_shown(browser.get(f"{address}&c=25").text)
+    browser.post(address, data=old)
+    clock.shift(timedelta(minutes=5))
+    browser.post(address, data=sent_as_shown(browser.get(f"{address}&c=75").text))
+    clock.shift(timedelta(minutes=5))
+    assert browser.post(address, data=old).status_code == 200
+    assert [one[1] for one in written(db)] == [25, 75]
+
+
+def test_the_second_of_two_tabs_is_recorded_too_and_sees_both_texts(
+    browser: FlaskClient,
+    services: Services,
+    db: Database,
+    work: People,
+    clock: time_machine.Traveller,
+) -> None:
+    address = link(services, work.suzuki, "T-1")
+    one, other = (sent_as_shown(browser.get(address).text) for _ in range(2))
+    clock.shift(timedelta(minutes=1))
+    first = browser.post(address, data=one | {"text:T-1": "一つ目の<画面>"}).text
+    assert "別の報告" not in first
+    clock.shift(timedelta(minutes=1))
+    second = browser.post(address, data=other | {"text:T-1": "二つ目の画面"}).text
+    assert "この画面を開いたあとに、別の報告も記録されています。" in second
+    assert "一つ目の&lt;画面&gt;" in second
+    assert "二つ目の画面" in second
+    assert [said[3] for said in written(db)] == ["一つ目の<画面>", "二つ目の画面"]
+
+
+def test_a_colleagues_report_in_between_is_shown_with_the_name(
+    browser: FlaskClient,
+    services: Services,
+    db: Database,
+    work: People,
+    clock: time_machine.Traveller,
+) -> None:
+    address = link(services, work.suzuki, "T-2")
+    opened = sent_as_shown(browser.get(f"{address}&c=50").text)
+    clock.shift(timedelta(minutes=1))
+    with db.write() as session:
+        session.add(
+            Report(
+                task_id=task_id(services, "T-2"),
+                reporter_id=work.sato.id,
+                counts_for=TODAY,
+                percent=10,
+                status="blocked",
+                text="代わりに書きました",
+                created_at=NOW + timedelta(seconds=30),
+            )
+        )
+    answer = browser.post(address, data=opened).text
+    assert "佐藤 花子さんから別の報告も記録されています" in answer
+    assert "代わりに書きました" in answer
+
+
+@pytest.mark.parametrize("key", ["", "x", "1764000000000", "9" * 13 + "-" + "a" * 16, "<b>" * 99])
+def test_a_form_without_a_key_of_ours_is_recorded_all_the_same(
+    browser: FlaskClient, services: Services, db: Database, work: People, key: str
+) -> None:
+    data = form(filled("T-1", "on_track", "90")) | {"form": key}
+    assert browser.post(link(services, work.suzuki, "T-1"), data=data).status_code == 200
+    assert len(written(db)) == 1
+
+
+# --- taking back --------------------------------------------------------------------------------
+
+
+def undo_form(page: str) -> tuple[str, dict[str, list[str]]]:
+    """Where the undo button sends, and what."""
+    action = re.search(r'action="([^"]+/undo[^"]*)"', page)
+    assert action is not None
+    return unescape(action[1]), {"report": re.findall(r'name="report" value="(\d+)"', page)}
+
+
+def test_undo_takes_the_report_away_and_the_task_is_unreported_again(
+    browser: FlaskClient, services: Services, db: Database, work: People
+) -> None:
+    address = link(services, work.suzuki, "T-1")
+    where, what = undo_form(browser.post(address, data=form(filled("T-1", "blocked", "9"))).text)
+    undone = browser.post(where, data=what)
+    assert undone.status_code == 200
+    assert "報告を取り消しました" in undone.text
+    assert "想定より工数がかかりそうです。" in undone.text  # the last word is the one from before
+    assert written(db) == []
+    assert "未報告のタスクが2件" in browser.get(link(services, work.suzuki)).text
+
+
+def test_undo_of_done_opens_the_task_again(
+    browser: FlaskClient, services: Services, db: Database, work: People
+) -> None:
+    address = link(services, work.suzuki, "T-2") + "&c=done"
+    done = browser.post(address, data=sent_as_shown(browser.get(address).text)).text
+    assert status_of(db, "T-2") == ("done", TODAY)
+    where, what = undo_form(done)
+    browser.post(where, data=what)
+    assert status_of(db, "T-2") == ("open", None)
+    assert written(db) == []
+
+
+def test_undo_closes_again_what_a_report_had_opened(
+    browser: FlaskClient, services: Services, db: Database, work: People
+) -> None:
+    with db.write() as session:
+        session.execute(
+            update(Task).where(Task.ref == "T-2").values(status="done", closed_on=FRIDAY)
+        )
+    address = link(services, work.suzuki, "T-2")
+    where, what = undo_form(browser.post(address, data=form(filled("T-2", "blocked", "9"))).text)
+    assert status_of(db, "T-2") == ("open", None)
+    browser.post(where, data=what)
+    assert status_of(db, "T-2") == ("done", FRIDAY)
+
+
+def test_undo_of_many_takes_all_of_them_back(
+    browser: FlaskClient, services: Services, db: Database, work: People
+) -> None:
+    data = form(filled("T-1", "done"), filled("T-2", "on_track", "10"))
+    where, what = undo_form(browser.post(link(services, work.suzuki), data=data).text)
+    assert len(what["report"]) == 2
+    assert browser.post(where, data=what).text.count('class="card"') == 2
+    assert written(db) == []
+    assert status_of(db, "T-1") == ("open", None)
+
+
+def test_undoing_twice_or_too_late_changes_nothing_and_says_so(
+    browser: FlaskClient,
+    services: Services,
+    db: Database,
+    work: People,
+    clock: time_machine.Traveller,
+) -> None:
+    address = link(services, work.suzuki, "T-1")
+    where, what = undo_form(browser.post(address, data=form(filled("T-1", "done"))).text)
+    browser.post(where, data=what)
+    again = browser.post(where, data=what)
+    assert again.status_code == 409
+    assert "取り消す報告はありません" in again.text
+    done = browser.post(address, data=form(filled("T-1", "done"))).text
+    assert "取り消せるのは09:10までです" in done
+    where, what = undo_form(done)
+    clock.shift(timedelta(minutes=10))
+    assert browser.post(where, data=what).status_code == 409
+    assert len(written(db)) == 1
+    assert status_of(db, "T-1") == ("done", TODAY)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_undoing_two_reports_in_either_order_leads_back_to_the_beginning(
+    browser: FlaskClient, services: Services, db: Database, work: People, order: tuple[int, int]
+) -> None:
+    address = link(services, work.suzuki, "T-2")
+    pages = [
+        browser.post(address, data=form(filled("T-2", status, "9"))).text
+        for status in ("done", "on_track")
+    ]
+    for which in order:
+        where, what = undo_form(pages[which])
+        assert browser.post(where, data=what).status_code == 200
+    assert status_of(db, "T-2") == ("open", None)
+    assert written(db) == []
+
+
+def test_a_report_made_since_stays_and_decides_what_the_task_is(
+    browser: FlaskClient, services: Services, db: Database, work: People
+) -> None:
+    address = link(services, work.suzuki, "T-2")
+    where, what = undo_form(browser.post(address, data=form(filled("T-2", "on_track", "9"))).text)
+    browser.post(address, data=form(filled("T-2", "done")))
+    browser.post(where, data=what)
+    assert status_of(db, "T-2") == ("done", TODAY)
+    assert [one[2] for one in written(db)] == ["done"]
+
+
+def test_nobody_undoes_what_somebody_else_or_an_import_wrote(
+    browser: FlaskClient, services: Services, db: Database, work: People
+) -> None:
+    theirs = browser.post(
+        link(services, work.tanaka, "T-3"), data=form(filled("T-3", "on_track", "1"))
+    ).text
+    mine = browser.post(
+        link(services, work.suzuki, "T-1"), data=form(filled("T-1", "on_track", "1"))
+    ).text
+    where, _ = undo_form(mine)
+    _, what = undo_form(theirs)
+    with db.read() as session:
+        imported = str(session.scalar(select(Report.id).order_by(Report.id)))
+    for ids in (what["report"], [imported], ["x", "", "9" * 30, "-1", "\0"]):
+        assert browser.post(where, data={"report": ids}).status_code == 409
+    assert len(written(db)) == 2
+
+
+def test_looking_at_the_undo_address_undoes_nothing(
+    browser: FlaskClient, services: Services, db: Database, work: People
+) -> None:
+    address = link(services, work.suzuki, "T-1")
+    where, _ = undo_form(browser.post(address, data=form(filled("T-1", "done"))).text)
+    assert browser.get(where).status_code == 405
+    assert browser.head(where).status_code == 405
+    assert len(written(db)) == 1
+
+
 # --- bad input ----------------------------------------------------------------------------------
 
 
@@ -361,7 +689,7 @@ def test_a_percent_that_is_none_is_named_and_what_was_typed_stays(
     address = link(services, work.suzuki)
     data = form(filled("T-1", "blocked", typed, "書いた言葉"), filled("T-2", "on_track", "40"))
     for asked, words in (("ja", "0から100までの整数"), ("en", "whole number from 0 to 100")):
-        answer = browser.post(f"{address}?lang={asked}", data=data)
+        answer = browser.post(f"{address}{'&' if '?' in address else '?'}lang={asked}", data=data)
         assert answer.status_code == 422
         assert words in answer.text
         assert 'aria-invalid="true"' in answer.text
@@ -485,8 +813,9 @@ def test_writing_looks_again_whose_task_it_is(
     services: Services, db: Database, work: People
 ) -> None:
     """The page was read a moment before; the task may have gone in between."""
-    entry = reports.Entry("T-3", 5, "on_track", "")
-    result = reports.write(services, ReportLink(work.suzuki.id, TODAY, None), [entry], NOW)
+    entry = report_page.Entry("T-3", 5, "on_track", "")
+    whose, opened = ReportLink(work.suzuki.id, TODAY), report_page.Form(None, NOW)
+    result = report_page.write(services, whose, [entry], opened, NOW)
     assert result.tasks == []
     assert [one.task.ref for one in result.still] == ["T-2", "T-1"]
     assert written(db) == []
@@ -523,10 +852,9 @@ def test_a_stop_link_reports_nothing_and_an_altered_one_is_refused(
 ) -> None:
     stop = services.links.stop_url(StopLink(work.suzuki.id, "reminder"))
     assert browser.get(_path(services, stop).replace("/u/", "/r/")).status_code == 404
-    address = link(services, work.suzuki, "T-1")
-    other = link(services, work.tanaka, "T-1")
-    mixed = address.partition(".")[0] + "." + other.partition(".")[2]
-    assert browser.get(mixed).status_code == 404
+    mine, theirs = link(services, work.suzuki), link(services, work.tanaka)
+    signature = len("/r/") + 21  # whole characters of it
+    assert browser.get(mine[:signature] + theirs[signature:]).status_code == 404
 
 
 @pytest.mark.parametrize("gone", ["inactive", "deleted"])

@@ -4,7 +4,7 @@ Its sentences stand in `templates/mail/reminder.*`; the few words that depend on
 task (its due date, its last report) are made here, once for the text and the HTML part.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, NamedTuple
@@ -21,18 +21,19 @@ Status = Literal["on_track", "at_risk", "blocked", "done"]
 SHOWN = 20  # tasks in one letter; the others are one link away
 HELP_AFTER = 3  # workdays of silence after which the letter offers help
 # Columns shown of what people wrote; a full-width character takes two.
-TITLE, REF, NAME, REPORTER, QUOTE, PREHEADER = 80, 24, 100, 40, 120, 100
+TITLE, REF, NAME, REPORTER, QUOTE, PREHEADER = 80, 24, 100, 32, 90, 100
 
 
 @dataclass(frozen=True, slots=True)
 class TaskLine:
     """One unreported task as its member should see it.
 
-    `last_on` is the date the last report counts for, `last_by` its reporter's name where that
-    is somebody else, `silent` the workdays without a report beyond what was agreed,
-    `report_url` the page to report this task (without one, the page of all tasks serves).
+    `task_id` tells the mail's page which task is meant, `last_on` is the date the last report
+    counts for, `last_by` its reporter's name where that is somebody else, `silent` the workdays
+    without a report beyond what was agreed.
     """
 
+    task_id: int
     ref: str
     title: str
     due_on: date | None
@@ -43,16 +44,17 @@ class TaskLine:
     last_status: Status | None
     last_text: str | None
     silent: int
-    report_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class ReminderFacts:
     """Everything one reminder says. `tasks` come most urgent first.
 
-    `all_url` shows all tasks on one page, `stop_url` changes or stops the mails (a page, and
-    RFC 8058's one-click POST), `reply_to_shown` is the address a reply goes to (None: the
-    sender's), `message_domain` the domain of the Message-ID.
+    `report_url` is the mail's page: all tasks; with `?t=TASK_ID&c=CHOICE` one task, filled in; below
+    it `/later` and `/off`. One address, signed once, serves every link of the letter but one:
+    `stop_url` changes or stops the mails (a page, and RFC 8058's one-click POST).
+    `reply_to_shown` is the address a reply goes to (None: the sender's), `message_domain` the
+    domain of the Message-ID.
     """
 
     member_id: int
@@ -63,7 +65,7 @@ class ReminderFacts:
     kind: Kind
     n: int
     tasks: Sequence[TaskLine]
-    all_url: str
+    report_url: str
     stop_url: str
     reply_to_shown: str | None
     message_domain: str
@@ -79,8 +81,7 @@ def reminder(facts: ReminderFacts) -> MailMessage:
             str(Both("未報告のタスクがないため、メールを作れません。", "No task is unreported."))
         )
     words = _words(facts)
-    links = {facts.all_url, facts.stop_url, *(task.report_url or "" for task in facts.tasks)}
-    letter = parts(f"reminder.{facts.locale}", words, links)
+    letter = parts(f"reminder.{facts.locale}", words, links_of(words))
     return MailMessage(
         to=write_mailbox(words["name"], facts.email),
         subject=words["subject"],
@@ -91,6 +92,13 @@ def reminder(facts: ReminderFacts) -> MailMessage:
             facts.kind, facts.member_id, facts.local_date, facts.n, facts.message_domain
         ),
     )
+
+
+def links_of(words: Mapping[str, Any]) -> set[str]:
+    """The addresses that stand on lines of their own in the text part."""
+    page = words["report_url"]
+    around = (page, f"{page}/later", f"{page}/off", words["stop_url"])
+    return {*around, *(card.url for card in words["cards"])}
 
 
 class Marked(NamedTuple):
@@ -113,6 +121,7 @@ class Card(NamedTuple):
     status: Marked | None
     quote: str
     url: str
+    same: bool  # offers "as last time"
 
 
 _MUTED, _RED, _AMBER, _TEAL = map(Fixed, ("muted", "red", "amber", "teal"))
@@ -137,7 +146,7 @@ def _words(facts: ReminderFacts) -> dict[str, Any]:
         "offer_help": max(task.silent for task in facts.tasks) >= HELP_AFTER,
         "asked": facts.kind == "asked_reminder",
         "reply_to": shorten(facts.reply_to_shown or "", NAME),
-        "all_url": facts.all_url,
+        "report_url": facts.report_url,
         "stop_url": facts.stop_url,
     }
 
@@ -167,7 +176,8 @@ def _card(task: TaskLine, facts: ReminderFacts) -> Card:
         last=_last(task, facts),
         status=_status(task.last_status, facts.locale),
         quote=said and Both(f"「{said}」", f"“{said}”").to(facts.locale),
-        url=task.report_url or facts.all_url,
+        url=f"{facts.report_url}?t={task.task_id}",
+        same=task.last_percent is not None and task.last_status != "done",
     )
 
 

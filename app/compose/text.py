@@ -50,8 +50,8 @@ def inert(text: str) -> str:
 def shorten(text: str, columns: int) -> str:
     """`text` made inert and cut, with "…", to what `columns` columns can hold.
 
-    A full-width character takes two columns. No column may cost more than two bytes as HTML
-    writes it, which bounds the letter whatever the text is made of. Never cuts between a
+    A full-width character takes two columns. Two columns may cost no more than three bytes as
+    HTML writes them, which bounds the letter whatever the text is made of. Never cuts between a
     character and what combines with it. Looks at the first 1,000 characters only.
     """
     cut = len(text) > _LOOKED_AT
@@ -101,14 +101,14 @@ def _visible(char: str) -> bool:
 
 
 def _fitting(text: str, columns: int) -> int:
-    """How many characters of `text` fit into `columns` columns and twice as many bytes."""
-    if _within(text, columns) and _bytes(text) <= 2 * columns:
+    """How many characters of `text` fit into `columns` columns and half as many bytes again."""
+    if _within(text, columns) and 2 * _bytes(text) <= 3 * columns:
         return len(text)
     taken = cost = 0
     for at, char in enumerate(text):
         taken += width(char)
         cost += _bytes(char)
-        if taken > columns or cost > 2 * columns:
+        if taken > columns or 2 * cost > 3 * columns:
             return at
     return len(text)
 

@@ -119,7 +119,7 @@ def _reminder(
     late = facts.late[one.member.id, mail.local_date]
     if not late:
         return Stop(State.SUPPRESSED, Reason.REPORTED_MEANWHILE)
-    lines = _lines(services, one, mail.local_date, late, facts.known[mail.local_date])
+    lines = _lines(one, late, facts.known[mail.local_date])
     message = _compose(services, mail, one, lines, facts.domain)
     return Letter(message, [line.ref for line in lines])
 
@@ -137,26 +137,17 @@ def _no_longer(one: Person, day: date) -> str | None:
 
 
 def _lines(
-    services: Services,
-    one: Person,
-    day: date,
-    late: Iterable[Unreported],
-    known: dict[str, TaskDetail],
+    one: Person, late: Iterable[Unreported], known: dict[str, TaskDetail]
 ) -> list[compose.TaskLine]:
     """The letter's tasks: what is due first comes first, then the longest silent."""
-    lines = [
-        _line(services, one.member.id, day, task, known[task.ref])
-        for task in late
-        if task.ref in known
-    ]
+    lines = [_line(one.member.id, task, known[task.ref]) for task in late if task.ref in known]
     return sorted(lines, key=lambda line: (line.due_on or NEVER, -line.silent, line.ref))
 
 
-def _line(
-    services: Services, member_id: int, day: date, late: Unreported, detail: TaskDetail
-) -> compose.TaskLine:
+def _line(member_id: int, late: Unreported, detail: TaskDetail) -> compose.TaskLine:
     task, report = detail.task, detail.report
     return compose.TaskLine(
+        task_id=task.id,
         ref=task.ref,
         title=task.title,
         due_on=task.due_on,
@@ -167,7 +158,6 @@ def _line(
         last_status=report.status if report else None,
         last_text=report.text if report else None,
         silent=late.silent,
-        report_url=services.links.report_url(ReportLink(member_id, day, task.ref)),
     )
 
 
@@ -184,7 +174,7 @@ def _compose(
         kind="asked_reminder" if mail.kind == Kind.ASKED_REMINDER else "reminder",
         n=mail.n,
         tasks=lines,
-        all_url=services.links.report_url(ReportLink(one.member.id, mail.local_date, None)),
+        report_url=services.links.report_url(ReportLink(one.member.id, mail.local_date, None)),
         stop_url=services.links.stop_url(StopLink(one.member.id, Kind.REMINDER)),
         reply_to_shown=config.mail_reply_to or config.mail_from,
         message_domain=domain,

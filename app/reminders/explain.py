@@ -135,6 +135,14 @@ def why(services: Services, email: str, on: date | None, now: datetime) -> Expla
     )
 
 
+def next_reminder(services: Services, member_id: int, now: datetime) -> datetime | None:
+    """When the member's next reminder can come if nobody reported any more; None: not in sight."""
+    with services.db.read() as session:
+        member = session.get_one(Member, member_id)
+        one = person(session, organisation(session, services.config), member)
+        return _next_mail(session, one, now)
+
+
 def _broken(member: Member, fault: str, on: date | None) -> Explanation:
     ja = f"{member.name}さんの設定に正しくない値があるため、何も決められません({fault})。"
     en = f"Nothing can be decided for {member.name}: a stored setting makes no sense ({fault})."

@@ -1,0 +1,168 @@
+"""What a report form holds: what it is filled with, what was typed, and what is wrong with it."""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import cast
+
+from flask import request
+
+from app.auth import ReportLink
+from app.compose.text import inert
+from app.models import STATUSES, Report, StatusWord
+from app.parse import shown
+from app.report_page import SHOWN, Entry, Form, PageTask
+from app.words import Both
+
+MAX_TEXT = 2_000  # characters of one report
+_REF_LENGTH = 60
+_FORM_KEY = re.compile(r"[0-9]{13}-[\w-]{16}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the address asks for: one task (None: all of them), and the choice to fill in.
+
+    The token says whose tasks they may be, so these need no signature: they only fill a form.
+    """
+
+    task_id: int | None
+    choice: str
+    one_task: bool
+
+    @classmethod
+    def of(cls, link: ReportLink, args: Mapping[str, str]) -> "Wish":
+        """`?t=TASK_ID&c=CHOICE`; what makes no sense counts as not given."""
+        asked = args.get("t", "")
+        task_id = int(asked) if is_id(asked) else None
+        return cls(task_id, args.get("c", ""), task_id is not None or link.ref is not None)
+
+
+@dataclass
+class Typed:
+    """The fields of one task as they stand in the form, and what is wrong with them."""
+
+    percent: str = ""
+    status: str = ""
+    text: str = ""
+    errors: dict[str, Both] = field(default_factory=dict)
+    entry: Entry | None = None
+
+
+def new_key(now: datetime) -> str:
+    """Names one filled-in form, and says when it was opened: sent twice, it is one report."""
+    return f"{round(now.timestamp() * 1000):013}-{secrets.token_urlsafe(12)}"
+
+
+def sent_form(now: datetime) -> Form:
+    """The form that was sent; one without a key counts as opened now."""
+    key = request.form.get("form", "")
+    if not _FORM_KEY.fullmatch(key):
+        return Form(None, now)
+    return Form(key, min(now, datetime.fromtimestamp(int(key.partition("-")[0]) / 1000, UTC)))
+
+
+def refs() -> list[str]:
+    """The tasks of the form that was sent."""
+    sent = dict.fromkeys(request.form.getlist("ref"))
+    return [ref for ref in sent if len(ref) <= _REF_LENGTH and "\0" not in ref][:SHOWN]
+
+
+def is_id(text: str) -> bool:
+    """True for what can be the number of a row."""
+    return re.fullmatch("[0-9]{1,18}", text) is not None
+
+
+def lost(settled: Sequence[str]) -> int:
+    """How many tasks were filled in that cannot be reported on any more: not theirs, cancelled."""
+    return sum(ref not in settled and bool(request.form.get(f"status:{ref}")) for ref in refs())
+
+
+# --- a fresh form -------------------------------------------------------------------------------
+
+
+def filled(wish: Wish, tasks: Sequence[PageTask]) -> dict[str, Typed]:
+    """The fields of a fresh form.
+
+    One task: as the choice says, or as last reported, so that two taps are enough. All tasks:
+    empty, or one tap would report on tasks nobody looked at.
+    """
+    if wish.one_task and tasks:
+        return {tasks[0].detail.task.ref: _chosen(wish.choice, tasks[0].detail.report)}
+    return {one.detail.task.ref: Typed() for one in tasks}
+
+
+def _chosen(choice: str, last: Report | None) -> Typed:
+    """The fields for one of the mail's choices; "same", or anything else, is as last reported."""
+    percent = str(last.percent) if last else ""
+    if re.fullmatch("[0-9]{1,3}", choice) and int(choice) <= 100:
+        # There is a choice for "blocked", so who takes a number is not; there is none for "at risk".
+        return Typed(choice, "at_risk" if last and last.status == "at_risk" else "on_track")
+    if choice == "done":
+        return Typed("100", "done")
+    if choice == "blocked":
+        return Typed(percent or "0", "blocked")
+    return Typed(percent, last.status if last and last.status != "done" else "")
+
+
+# --- a form that was sent -----------------------------------------------------------------------
+
+
+def read(task: PageTask) -> Typed:
+    """One task's fields; with an entry when they can be recorded, empty when all are."""
+    ref = task.detail.task.ref
+    form = request.form
+    typed = Typed(
+        form.get(f"percent:{ref}", ""), form.get(f"status:{ref}", ""), form.get(f"text:{ref}", "")
+    )
+    text = "\n".join(inert(line) for line in re.split(r"\r\n?|\n", typed.text)).strip()
+    if task.state == "cancelled" or not (typed.status or typed.percent.strip() or text):
+        return typed
+    if typed.status not in STATUSES:
+        typed.errors["status"] = _CHOOSE
+    if len(text) > MAX_TEXT:
+        typed.errors["text"] = _too_long(len(text))
+    percent = _percent(typed, task.detail.report)
+    if percent is not None and not typed.errors:
+        typed.entry = Entry(ref, percent, cast("StatusWord", typed.status), text)
+    return typed
+
+
+def _percent(typed: Typed, last: Report | None) -> int | None:
+    """A whole number from 0 to 100; full-width digits and a % sign are fine.
+
+    Left empty it is 100 for `done`, else as last reported.
+    """
+    text = unicodedata.normalize("NFKC", typed.percent).strip().removesuffix("%").rstrip()
+    if not text and typed.status == "done":
+        return 100
+    if not text and last is not None:
+        return last.percent
+    if re.fullmatch("[0-9]{1,3}", text) and int(text) <= 100:
+        return int(text)
+    typed.errors["percent"] = _bad_percent(typed.percent)
+    return None
+
+
+_CHOOSE = Both("状況を一つ選んでください。", "Choose one of these.")
+
+
+def _too_long(length: int) -> Both:
+    return Both(
+        f"{MAX_TEXT:,}文字までにしてください。いまは{length:,}文字です。",
+        f"Make it at most {MAX_TEXT:,} characters; it has {length:,}.",
+    )
+
+
+def _bad_percent(text: str) -> Both:
+    if not text.strip():
+        return Both(
+            "進捗を0から100までの整数で書いてください。", "Write a whole number from 0 to 100."
+        )
+    return Both(
+        f"「{shown(text)}」は使えません。0から100までの整数で書いてください(例: 50)。",
+        f'"{shown(text)}" cannot be used. Write a whole number from 0 to 100, such as 50.',
+    )
