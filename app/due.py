@@ -53,7 +53,7 @@ class Reason(StrEnum):
     INACTIVE = "inactive"
     EXPIRED = "expired"
     NOT_IN_PILOT = "not_in_pilot"  # MAIL_ONLY_TO does not name the address
-    CANCELLED = "cancelled"  # by an operator's hand
+    CANCELLED = "cancelled"  # by an operator's hand, or snoozed to another hour of the day
 
 
 DAY_OFF = frozenset(Reason(off.value) for off in DayOff)
@@ -227,7 +227,11 @@ def quiet_until(rhythm: Rhythm, now: datetime) -> datetime | None:
     if quiet is None or not quiet.cover(local.time()):
         return None
     day = local.date() if local.time() < quiet.end else local.date() + DAY
-    return instant(rhythm.zone, day, quiet.end)
+    end = instant(rhythm.zone, day, quiet.end)
+    if end > now:
+        return end
+    # The clock was set back and `now` lies in the second run of that hour, as the end does.
+    return datetime.combine(day, quiet.end, rhythm.zone).replace(fold=1).astimezone(UTC)
 
 
 def first_date(rhythm: Rhythm, now: datetime) -> date:
@@ -262,13 +266,19 @@ def weekly_target(calendar: Calendar, weekday: int, day: date) -> date | None:
     return after[0] if after else before[-1] if before else None
 
 
+_ENDS_THE_WEEK = {Reason.NOTHING_UNREPORTED, Reason.REPORTED_MEANWHILE, Reason.CANCELLED}
+
+
 def week_is_done(past: Iterable[Past], target: date | None) -> bool:
-    """True when this ISO week had its reminder, or its weekly day found nothing unreported."""
+    """True when this ISO week had its reminder, or its weekly day ended without one for good.
+
+    It found nothing unreported, or somebody cancelled the mail (a snooze does: it brings another).
+    """
     for one in past:
         if one.verdict is Verdict.SEND or one.reason is Reason.ALREADY_SENT:
             return True
         was_the_day = one.frequency is Frequency.WEEKLY or one.local_date == target
-        if was_the_day and one.reason in {Reason.NOTHING_UNREPORTED, Reason.REPORTED_MEANWHILE}:
+        if was_the_day and one.reason in _ENDS_THE_WEEK:
             return True
     return False
 

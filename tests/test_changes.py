@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, update
 
-from app import reminders
+from app import outbox, reminders
 from app.due import Reason
 from app.members import changes, defaults, leave
 from app.members.settings import NoSuchMember
 from app.members.values import ValuesRefused
-from app.models import Audit, DecisionRow, Kind, Member, OutboxMail, State
+from app.models import Audit, DecisionRow, Kind, Member, OutboxMail, State, Team
 from app.outbox.lease import claim
 from app.outbox.letters import read_again
 from app.reminders.snooze import NotNow, snooze_today, snooze_until
@@ -220,6 +220,38 @@ def test_east_over_the_date_line_at_noon_catches_up_with_the_new_date(
     assert decided(services) == {TODAY: None, TODAY + DAY: None}
 
 
+def test_a_member_changes_team_and_manager_by_their_names(services: Services, busy: People) -> None:
+    with services.db.write() as session:
+        session.add(Team(name="営業"))
+    done = set_(services, team="営業", manager=busy.tanaka.email.upper())
+    assert done == [
+        "team: 開発 -> 営業",
+        f"manager: {busy.sato.email} -> {busy.tanaka.email}",
+    ]
+    assert set_(services, team="", manager="") == [
+        "team: 営業 -> ",
+        f"manager: {busy.tanaka.email} -> ",
+    ]
+    found = changes.show_member(services, SUZUKI)
+    assert (found["team"], found["manager"]) == (None, None)
+    assert changes.show_member(services, busy.tanaka.email)["team"] == "開発"
+
+
+def test_a_team_or_manager_that_cannot_be_is_refused_and_nothing_is_changed(
+    services: Services, busy: People
+) -> None:
+    with pytest.raises(ValuesRefused) as caught:
+        set_(services, team="開発部", manager="nobody@example.jp", name="鈴木 二郎")
+    (team, of_team), (manager, of_manager) = caught.value.faults
+    assert (team, manager) == ("team", "manager")
+    assert "「開発」ではありませんか" in of_team.ja
+    assert 'Did you mean "開発"?' in of_team.en
+    assert "nobody@example.jp" in of_manager.en
+    with pytest.raises(ValuesRefused, match="自分の上司"):
+        set_(services, manager=SUZUKI)
+    assert suzuki_row(services).name == "鈴木 一郎"
+
+
 # --- the organisation -----------------------------------------------------------------------------
 
 
@@ -239,7 +271,8 @@ def test_the_organisations_new_hour_holds_without_a_restart_for_who_has_no_own(
 def test_other_holidays_and_another_weekend_hold_at_the_next_decision(
     services: Services, busy: People
 ) -> None:
-    defaults.set_settings(services, {"holidays": "none", "weekend": "tue,wed"}, "admin", NOW)
+    early = NOW - HOUR
+    defaults.set_settings(services, {"holidays": "none", "weekend": "tue,wed"}, "admin", early)
     reminders.plan(services, NOW)
     assert decided(services) == {TODAY: "weekend"}
     defaults.set_settings(services, {"holidays": "", "weekend": ""}, "admin", NOW)
@@ -279,7 +312,7 @@ def test_leave_that_overlaps_becomes_one_span_and_may_be_open_ended(
 def test_off_today_is_leave_for_the_members_date_and_stops_the_mail_that_waits(
     services: Services, busy: People
 ) -> None:
-    set_(services, timezone="America/New_York")
+    set_(services, NOW - HOUR, timezone="America/New_York")
     assert leave.off_today(services, SUZUKI, SUZUKI, NOW) == TODAY - DAY  # Monday evening there
     assert leave.off_today(services, SUZUKI, SUZUKI, NOW + 6 * HOUR) == TODAY
     reminders.plan(services, NOW + 14 * HOUR)
@@ -314,6 +347,34 @@ def test_snoozing_before_the_hour_leaves_nothing_for_the_hour(
     snooze(services, time(15), NOW - HOUR)
     reminders.plan(services, NOW)
     assert mails(services) == [("reminder", 0, "cancelled"), ("asked_reminder", 1, "ready")]
+
+
+def test_why_tells_a_snooze_from_an_operators_cancelling(services: Services, busy: People) -> None:
+    reminders.plan(services, NOW)
+    snooze(services, time(15), NOW + HOUR)
+    told = reminders.why(services, SUZUKI, None, NOW + HOUR).paragraph
+    assert "本人の希望で 15:00 のお知らせに変えました" in told.ja
+    assert "asked for a reminder at 15:00 instead" in told.en
+    with services.db.read() as session:
+        mail_id = session.scalars(
+            select(OutboxMail.id).where(OutboxMail.to_addr == busy.sato.email)
+        ).one()
+    outbox.cancel(services, mail_id, who="admin", now=NOW)
+    told = reminders.why(services, busy.sato.email, None, NOW + HOUR).paragraph
+    assert "運用担当者が取り消しました" in told.ja
+    assert "an operator cancelled it" in told.en
+
+
+def test_a_weekly_reminder_that_was_snoozed_was_the_one_of_its_week(
+    services: Services, busy: People
+) -> None:
+    set_(services, NOW - HOUR, notify_frequency="weekly")
+    reminders.plan(services, NOW)  # Tuesday, after a holiday Monday
+    snooze(services, time(15), NOW + HOUR)
+    set_(services, NOW + 2 * HOUR, weekly_day="thu")
+    for n in (1, 2):
+        reminders.plan(services, NOW + n * DAY)
+    assert decided(services)[TODAY + 2 * DAY] == "already_sent"
 
 
 def test_the_letter_of_a_snoozed_reminder_is_composed_when_it_comes(

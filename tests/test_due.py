@@ -149,8 +149,13 @@ def test_the_hour_is_nine_in_tokyo_by_default() -> None:
         (time(7), time(22), time(7), time(7)),
         (time(9), time(22), time(7), time(9)),
         (time(9), time(8), time(10), time(10)),
+        (time(8), time(8), time(10), time(10)),
+        (time(22), time(22), time(7), time(7)),
+        (time(23, 30), time(22), time(7), time(7)),
+        (time(18), time(12), time(20), time(20)),
         (time(23), time(22), time(0), time(0)),
         (time(9), time(9), time(9), time(9)),  # start = end: none
+        (time(10), time(9), time(9), time(10)),
         (time(0), time(0), time(0), time(0)),
     ],
 )
@@ -187,6 +192,9 @@ def test_an_hour_that_exists_twice_happens_at_its_first_occurrence() -> None:
         (time(9), QuietHours(time(12), time(13)), time(12)),
         (time(9), QuietHours(time(17), time(8)), time(17)),
         (time(9), QuietHours(time(22), time(7)), time(18)),
+        (time(9), QuietHours(time(12), time(12)), time(18)),
+        (time(9), QuietHours(time(12), time(20)), time(12)),
+        (time(13), QuietHours(time(12), time(19, 30)), time(22, 30)),
     ],
 )
 def test_catching_up_ends_at_six_or_three_hours_later_or_with_quiet_hours(
@@ -208,9 +216,28 @@ def test_quiet_hours_around_now_end_on_the_right_date() -> None:
     assert due.quiet_until(rhythm, tokyo(WEDNESDAY, 7)) is None
 
 
+def test_an_hour_moved_by_a_clock_change_into_quiet_hours_waits_for_their_end() -> None:
+    rhythm = Rhythm(NEW_YORK, notify_at=time(2, 30), quiet=QuietHours(time(2, 45), time(5)))
+    at = due.hour(rhythm, date(2026, 3, 8)).astimezone(NEW_YORK)  # 02:30 becomes 03:00
+    assert at.time() == time(5)
+
+
+def test_quiet_hours_that_end_in_an_hour_that_comes_twice_end_again_in_its_second_run() -> None:
+    rhythm = Rhythm(NEW_YORK, quiet=QuietHours(time(22), time(1, 30)))
+    first = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)  # 01:30 EDT; 01:30 EST is an hour later
+    minutes = timedelta(minutes=20)
+    assert due.quiet_until(rhythm, first - minutes) == first
+    assert due.quiet_until(rhythm, first) is None
+    second = first + timedelta(hours=1)
+    assert due.quiet_until(rhythm, second - minutes) == second
+    assert due.quiet_until(rhythm, second) is None
+
+
 def test_a_member_who_joins_after_the_hour_starts_with_the_next_date() -> None:
-    assert due.first_date(SATO, tokyo(TUESDAY, 8, 59)) == TUESDAY
-    assert due.first_date(SATO, tokyo(TUESDAY, 9, 1)) == WEDNESDAY
+    nine, second = tokyo(TUESDAY, 9), timedelta(seconds=1)
+    assert due.first_date(SATO, nine - second) == TUESDAY
+    assert due.first_date(SATO, nine) == TUESDAY  # at the hour is not after it
+    assert due.first_date(SATO, nine + second) == WEDNESDAY
 
 
 def test_dates_on_which_nothing_ran_come_back_seven_days_and_no_further() -> None:
@@ -241,6 +268,38 @@ def test_the_hour_lies_on_its_date_outside_quiet_hours_and_before_it_is_too_late
         assert not quiet.cover(local.time()) or _skipped(zone, day, quiet.end)
     assert hour < due.hour(rhythm, day + timedelta(days=1))
     assert due.too_late(rhythm, day) <= due.instant(zone, day + timedelta(days=1), time(0))
+
+
+def clock_changes(zone: ZoneInfo) -> list[date]:
+    """The dates of 2026 that are longer or shorter than 24 hours."""
+    every = (date(2026, 1, 1) + timedelta(days=n) for n in range(365))
+    return [
+        day
+        for day in every
+        if due.instant(zone, day + timedelta(days=1), time(0)) - due.instant(zone, day, time(0))
+        != timedelta(days=1)
+    ]
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, LORD_HOWE, CAIRO, ZoneInfo("Europe/Berlin")], ids=str)
+def test_on_the_days_of_a_clock_change_every_quarter_of_an_hour_comes_once_and_on_its_date(
+    zone: ZoneInfo,
+) -> None:
+    changes = clock_changes(zone)
+    assert len(changes) == 2
+    for day in changes:
+        instants = []
+        for quarter in range(96):
+            rhythm = Rhythm(zone, notify_at=time(quarter // 4, quarter % 4 * 15))
+            at = due.hour(rhythm, day)
+            assert at.astimezone(zone).date() == day
+            assert at < due.too_late(rhythm, day) <= due.instant(zone, day + due.DAY, time(0))
+            instants.append(at)
+            second = timedelta(seconds=1)
+            assert due.dates_due(rhythm, day - due.DAY, at - second) == []
+            assert due.dates_due(rhythm, day - due.DAY, at) == [day]
+            assert due.dates_due(rhythm, day, at + timedelta(hours=1)) == []  # its second run
+        assert instants == sorted(instants)
 
 
 def _skipped(zone: ZoneInfo, day: date, wall: time) -> bool:
@@ -348,6 +407,58 @@ def test_a_member_who_joins_after_the_weekly_day_waits_for_the_next_week() -> No
 def test_a_closure_lifted_after_the_weekly_day_does_not_cost_the_weeks_mail() -> None:
     closed = [past(date(2026, 11, 16), Reason.COMPANY_CLOSED)]
     assert decided(WEEKLY, date(2026, 11, 17), past=closed).verdict is Verdict.SEND
+
+
+@pytest.mark.parametrize("ended", ["nothing_unreported", "reported_meanwhile", "cancelled"])
+def test_a_week_that_ended_on_its_weekday_stays_ended_whatever_weekday_is_chosen_then(
+    ended: str,
+) -> None:
+    history = [past(TUESDAY, Reason(ended))]
+    thursdays = replace(WEEKLY, weekly_day=3)
+    assert decided(thursdays, THURSDAY, past=history).reason is Reason.ALREADY_SENT
+
+
+def test_a_reminder_of_the_week_that_another_program_sent_is_the_weeks_reminder() -> None:
+    thursdays = replace(WEEKLY, weekly_day=3)
+    history = [past(TUESDAY, Reason.ALREADY_SENT)]
+    assert decided(thursdays, THURSDAY, past=history).reason is Reason.ALREADY_SENT
+
+
+def test_a_reminder_that_came_late_in_its_week_does_not_come_again() -> None:
+    history = [past(TUESDAY, Reason.EXPIRED), past(WEDNESDAY, None)]
+    assert decided(WEEKLY, THURSDAY, past=history).reason is Reason.NOT_THIS_WEEKDAY
+
+
+def test_daily_made_weekly_does_not_make_up_for_a_day_on_which_nothing_was_unreported() -> None:
+    history = [
+        past(TUESDAY, Reason.NOTHING_UNREPORTED, Frequency.DAILY),
+        past(WEDNESDAY, Reason.EXPIRED, Frequency.DAILY),
+    ]
+    assert decided(WEEKLY, THURSDAY, past=history).reason is Reason.NOT_THIS_WEEKDAY
+
+
+def test_daily_made_weekly_on_the_day_of_its_mail_has_had_the_weeks_mail() -> None:
+    sent = [past(TUESDAY, None, Frequency.DAILY)]
+    assert decided(WEEKLY, WEDNESDAY, past=sent).reason is Reason.NOT_THIS_WEEKDAY
+    fridays = replace(WEEKLY, weekly_day=4)
+    assert decided(fridays, date(2026, 11, 27), past=sent).reason is Reason.ALREADY_SENT
+
+
+def test_weekly_made_daily_in_the_middle_of_a_week_is_daily_from_then_on() -> None:
+    assert decided(SATO, WEDNESDAY, past=[past(TUESDAY, None)]).verdict is Verdict.SEND
+
+
+def test_a_missed_day_before_the_weekday_is_no_reason_to_come_before_it() -> None:
+    history = [past(TUESDAY, Reason.EXPIRED, Frequency.DAILY)]
+    fridays = replace(WEEKLY, weekly_day=4)
+    assert decided(fridays, WEDNESDAY, past=history).reason is Reason.NOT_THIS_WEEKDAY
+    assert decided(fridays, date(2026, 11, 27), past=history).verdict is Verdict.SEND
+
+
+def test_a_day_off_that_was_not_the_weekday_moves_nothing() -> None:
+    monday = date(2026, 11, 30)
+    history = [past(monday, Reason.PAUSED), past(monday + due.DAY, Reason.COMPANY_CLOSED)]
+    assert decided(WEEKLY, monday + 2 * due.DAY, past=history).reason is Reason.NOT_THIS_WEEKDAY
 
 
 weeks = st.lists(st.sampled_from(["runs", "down", "closed"]), min_size=7, max_size=7)

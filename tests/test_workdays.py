@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.workdays import (
+    DAY,
     Calendar,
     Company,
     DayOff,
@@ -14,6 +15,7 @@ from app.workdays import (
     merge,
     move_by_workdays,
     public_holidays,
+    unite,
     workday_on_or_after,
 )
 
@@ -53,6 +55,10 @@ def test_silver_week_2026_has_no_workday_between_saturday_and_wednesday() -> Non
         DayOff.HOLIDAY,
         None,
     ]
+
+
+def test_a_sunday_that_is_a_holiday_is_told_as_a_holiday() -> None:
+    assert JAPAN.day_off(date(2026, 5, 3)) is DayOff.HOLIDAY
 
 
 def test_golden_week_2026_has_four_workdays() -> None:
@@ -101,6 +107,22 @@ def test_merging_keeps_the_days_and_leaves_no_overlap(
     merged = merge(spans)
     assert any(span.covers(day) for span in spans) == any(span.covers(day) for span in merged)
     assert sum(span.covers(day) for span in merged) <= 1
+
+
+FIRST = date(2026, 12, 1)
+
+
+def test_spans_that_touch_are_merged_for_counting_and_stay_two_for_people() -> None:
+    one, other = Span(FIRST, FIRST + DAY, "帰省"), Span(FIRST + 2 * DAY, FIRST + 3 * DAY, "通院")
+    assert merge([other, one]) == (Span(FIRST, FIRST + 3 * DAY, "帰省"),)
+    assert unite([other, one]) == [one, other]
+
+
+def test_spans_that_overlap_become_one_named_after_the_earliest_and_longest() -> None:
+    short, long = Span(FIRST, FIRST + DAY, "通院"), Span(FIRST, FIRST + 4 * DAY, "帰省")
+    later = Span(FIRST + 4 * DAY, FIRST + 6 * DAY, "出張")
+    assert unite([later, short, long]) == [Span(FIRST, FIRST + 6 * DAY, "帰省")]
+    assert unite([short, Span(FIRST + DAY, None, "休職")]) == [Span(FIRST, None, "通院")]
 
 
 @given(st.integers(-40, 40), st.integers(0, 60))

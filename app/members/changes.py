@@ -1,8 +1,9 @@
 """ROAD: an operator's or a member's own hand on one member's settings; effective at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import func, select
@@ -11,9 +12,21 @@ from sqlalchemy.orm import Session
 from app import due
 from app.alerts import close_alert
 from app.members import values
-from app.members.settings import Organisation, Person, find, organisation, person, rhythm
+from app.members.desk import OWN_MANAGER, no_such_member
+from app.members.settings import (
+    NoSuchMember,
+    Organisation,
+    Person,
+    find,
+    organisation,
+    person,
+    put,
+    rhythm,
+)
 from app.members.values import ValuesRefused
-from app.models import Audit, Member, OutboxMail
+from app.models import Audit, Member, OutboxMail, Team
+from app.parse import shown
+from app.reminders.plan import plan
 from app.services import Services
 from app.words import Both
 
@@ -32,16 +45,18 @@ def set_member(
 ) -> list[Change]:
     """Changes settings of a member, all or none; returns what really changed.
 
-    Keys are those of `values.MEMBER`; an empty value brings the organisation's default back. A
-    decision that was made stands; the next one is planned anew. Raises NoSuchMember, and
-    ValuesRefused with all faults.
+    Keys are those of `values.MEMBER`; an empty value brings the organisation's default back, or
+    means no team, no manager. A decision that was made stands, and what is due is decided before
+    the change; the next one is planned anew. Raises NoSuchMember, and ValuesRefused with all
+    faults.
     """
     wanted = values.read(changes, values.MEMBER)
+    decide_before(services, email, now)
     with services.db.write() as session:
         member = locked(session, email)
         before = {key: typed_of(member, key) for key in wanted}
         awakes = wanted.get("active") is True and not member.active
-        put(member, wanted)
+        put(member, wanted | _places(session, member, wanted))
         defaults = organisation(session, services.config)
         if awakes:
             begin(member, defaults, now)
@@ -56,11 +71,47 @@ def set_member(
     return done
 
 
-def put(member: Member, wanted: Mapping[str, Any]) -> None:
-    """Gives the member the values that `values.read` made. Raises ValuesRefused."""
-    for key, value in wanted.items():
-        setattr(member, "suppressed_reason" if key == "suppressed" else key, value)
-    values.check_quiet_hours(member.quiet_hours_start, member.quiet_hours_end)
+def decide_before(services: Services, email: str, now: datetime) -> None:
+    """Decides what is due of the member with the settings as they stand, before they change.
+
+    So a date keeps that date's facts, also when nothing ran since: settings have no history.
+    Raises NoSuchMember.
+    """
+    with services.db.read() as session:
+        member_id = find(session, email).id
+    plan(services, now, only=member_id)  # the sweep finds its mails: no need for the queue
+
+
+def _places(session: Session, member: Member, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows that `team` and `manager` name. Raises ValuesRefused."""
+    found: dict[str, Any] = {}
+    faults: list[tuple[str, Both]] = []
+    if wanted.get("team"):
+        teams = {team.name: team for team in session.scalars(select(Team))}
+        found["team"] = teams.get(wanted["team"])
+        if found["team"] is None:
+            faults.append(("team", _no_team(wanted["team"], teams)))
+    if wanted.get("manager"):
+        try:
+            found["manager"] = find(session, wanted["manager"])
+        except NoSuchMember as error:
+            faults.append(("manager", no_such_member(str(error))))
+        else:
+            if found["manager"] is member:
+                faults.append(("manager", OWN_MANAGER))
+    if faults:
+        raise ValuesRefused(faults)
+    return found
+
+
+def _no_team(name: str, known: Iterable[str]) -> Both:
+    close = get_close_matches(name, known, n=1)
+    ja = f"「{close[0]}」ではありませんか。" if close else ""
+    en = f'Did you mean "{close[0]}"? ' if close else ""
+    return Both(
+        f"「{shown(name)}」というチームはありません。{ja}新しいチームは members の取り込みで作れます。",
+        f'There is no team "{shown(name)}". {en}A new one comes with an import of members.',
+    )
 
 
 def begin(member: Member, defaults: Organisation, now: datetime) -> None:
@@ -99,35 +150,41 @@ def show_member(services: Services, email: str) -> dict[str, Any]:
     with services.db.read() as session:
         member = find(session, email)
         one = person(session, organisation(session, services.config), member)
-    return {
-        "email": member.email,
-        "name": member.name,
-        "role": member.role,
-        "active": member.active,
-        "own": {key: typed_of(member, key) or None for key in values.MEMBER_SETTINGS},
-        "holds": _holding(one),
-        "suppressed": member.suppressed_reason,
-        "leave": [
-            {
-                "first_day": span.first.isoformat(),
-                "last_day": span.last.isoformat() if span.last else None,
-                "name": span.name,
-            }
-            for span in one.calendar.leave
-        ],
-        "decided_through": member.decided_through.isoformat(),
-        "next_due_at": (
-            member.next_due_at.astimezone(one.rhythm.zone).isoformat()
-            if member.next_due_at
-            else None
-        ),
-    }
+        return {
+            "email": member.email,
+            "name": member.name,
+            "role": member.role,
+            "team": typed_of(member, "team") or None,
+            "manager": typed_of(member, "manager") or None,
+            "active": member.active,
+            "own": {key: typed_of(member, key) or None for key in values.MEMBER_SETTINGS},
+            "holds": _holding(one),
+            "suppressed": member.suppressed_reason,
+            "leave": [
+                {
+                    "first_day": span.first.isoformat(),
+                    "last_day": span.last.isoformat() if span.last else None,
+                    "name": span.name,
+                }
+                for span in one.calendar.leave
+            ],
+            "decided_through": member.decided_through.isoformat(),
+            "next_due_at": (
+                member.next_due_at.astimezone(one.rhythm.zone).isoformat()
+                if member.next_due_at
+                else None
+            ),
+        }
 
 
 def typed_of(member: Member, key: str) -> str:
     """The member's own value as people type it; "" where the default holds."""
     if key == "suppressed":
         return values.typed(key, member.suppressed_reason is not None)
+    if key == "team":
+        return member.team.name if member.team else ""
+    if key == "manager":
+        return member.manager.email if member.manager else ""
     return values.typed(key, getattr(member, key))
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.due import Frequency
 from app.members.settings import NoSuchMember, organisation
 from app.models import Audit, Member
+from app.reminders.plan import plan
 from app.services import Services
 
 _STOPPED = "member.reminders_stopped"
@@ -36,6 +37,7 @@ def stop_reminders(services: Services, member_id: int, *, now: datetime) -> Remi
     A mail that was planned already ends as opted_out. Raises NoSuchMember for a deleted or
     inactive member.
     """
+    plan(services, now, only=member_id)  # what is due is decided before the choice changes
     with services.db.write() as session:
         member = _member(session, member_id, lock=True)
         if member.notify_frequency != Frequency.NONE:
@@ -48,6 +50,7 @@ def restore_reminders(services: Services, member_id: int, *, now: datetime) -> R
 
     Raises NoSuchMember for a deleted or inactive member.
     """
+    plan(services, now, only=member_id)  # what is due is decided before the choice changes
     with services.db.write() as session:
         member = _member(session, member_id, lock=True)
         if _shown(services, session, member).frequency is Frequency.NONE:

@@ -1,7 +1,6 @@
 """ROAD: the organisation's defaults, shown and changed without a restart."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, time
 from typing import Any
 
@@ -11,8 +10,9 @@ from sqlalchemy.orm import Session
 from app.db import put
 from app.members import values
 from app.members.changes import Change
-from app.members.settings import Organisation, organisation
+from app.members.settings import organisation, original, with_values
 from app.models import Audit, Member, Setting
+from app.reminders.plan import plan
 from app.services import Services
 
 # Settings that move the hour, with the column in which members have their own.
@@ -26,7 +26,7 @@ _MOVES_THE_HOUR = {
 
 def show_settings(services: Services) -> list[dict[str, Any]]:
     """Each default: key, value, the value it has when nobody changes it, who changed it, when."""
-    original = _original(services)
+    built_in = original(services.config)
     with services.db.read() as session:
         held = organisation(session, services.config)
         rows = {row.key: row for row in session.scalars(select(Setting))}
@@ -34,7 +34,7 @@ def show_settings(services: Services) -> list[dict[str, Any]]:
         {
             "key": key,
             "value": values.typed(key, getattr(held, key)) or None,
-            "default": values.typed(key, getattr(original, key)) or None,
+            "default": values.typed(key, getattr(built_in, key)) or None,
             "changed_by": rows[key].changed_by if key in rows else None,
             "changed_at": rows[key].changed_at.isoformat() if key in rows else None,
         }
@@ -47,13 +47,17 @@ def set_settings(
 ) -> list[Change]:
     """Changes defaults, all or none; returns what really changed.
 
-    An empty value brings back what holds without a setting. Members whose hour may move are
-    looked at by the next plan. Raises ValuesRefused with all faults.
+    An empty value brings back what holds without a setting. What is due is decided before that,
+    with the defaults as they stand; members whose hour may move are looked at by the next plan.
+    Raises ValuesRefused with all faults.
     """
     wanted = values.read(changes, values.ORGANISATION)
+    with services.db.read() as session:  # refused before anything is decided
+        with_values(services.config, organisation(session, services.config), wanted)
+    plan(services, now)
     with services.db.write() as session:
         before = organisation(session, services.config)
-        after = with_values(services, before, wanted)
+        after = with_values(services.config, before, wanted)
         done = [
             Change(
                 key,
@@ -70,21 +74,6 @@ def set_settings(
             data = {"key": one.key, "before": one.before, "after": one.after}
             session.add(Audit(at=now, who=who, what="settings.set", data=data))
     return done
-
-
-def with_values(
-    services: Services, defaults: Organisation, wanted: Mapping[str, Any]
-) -> Organisation:
-    """The defaults as they would be with these values (`values.read`). Raises ValuesRefused."""
-    original = _original(services)
-    found = {k: getattr(original, k) if value is None else value for k, value in wanted.items()}
-    after = replace(defaults, **found, _companies={})
-    values.check_quiet_hours(after.quiet_hours_start, after.quiet_hours_end)
-    return after
-
-
-def _original(services: Services) -> Organisation:
-    return Organisation(timezone=services.config.app_timezone, locale=services.config.app_locale)
 
 
 def _store(session: Session, key: str, value: Any, who: str, now: datetime) -> None:

@@ -125,3 +125,9 @@ def no_such_member(email: str) -> Both:
         "先に members を取り込んでください。",
         f'There is no member "{shown(email)}". Mend the address, or import the members first.',
     )
+
+
+OWN_MANAGER = Both(
+    "本人が自分の上司になっています。空にするか、別の人にしてください。",
+    "It names the member as their own manager. Leave it empty, or name somebody else.",
+)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app.members.changes import begin
-from app.members.desk import Desk, assign, differing
+from app.members.desk import OWN_MANAGER, Desk, assign, differing
 from app.members.lines import MemberLine
 from app.models import Member, Team
 from app.words import Both
@@ -40,7 +40,7 @@ def _check(desk: Desk, found: Sequence[MemberLine], members: dict[str, Member]) 
         if manager and manager not in seen and manager not in members:
             desk.fault(line.line, "manager_email", _no_manager(line.manager_email or ""))
         if manager and manager == line.email.lower():
-            desk.fault(line.line, "manager_email", _OWN_MANAGER)
+            desk.fault(line.line, "manager_email", OWN_MANAGER)
 
 
 def _teams(desk: Desk, found: Sequence[MemberLine]) -> dict[str, Team]:
@@ -104,9 +104,3 @@ def _no_manager(email: str) -> Both:
         f'The manager "{email}" is neither in this file nor in the database. '
         "Add a line, or mend the address.",
     )
-
-
-_OWN_MANAGER = Both(
-    "本人が自分の上司になっています。空にするか、別の人にしてください。",
-    "It names the member as their own manager. Leave it empty, or name somebody else.",
-)

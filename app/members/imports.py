@@ -16,9 +16,12 @@ from app.members import import_days_off, import_members, import_work, lines
 from app.members.desk import Desk
 from app.members.settings import organisation
 from app.members.table import LineFault, read_table
+from app.reminders.plan import plan
 from app.services import Services
 
 _IMPORT_LOCK = 7_305_516_002  # any fixed number: PostgreSQL's advisory lock of imports
+# Leave, closures and reports say themselves for which dates they are; these do not.
+_WITHOUT_HISTORY = {"members", "tasks"}
 _PREVIEW = 3  # rows shown so that a person can see whether the names are readable
 
 
@@ -54,6 +57,8 @@ def import_file(
 
     `dry_run` does the same and takes it back. Raises ImportRefused with all faults.
     """
+    if what in _WITHOUT_HISTORY and not dry_run:
+        plan(services, now)  # what is due is decided with what stands before this
     transaction = services.db.read if dry_run else services.db.write
     with transaction() as session:
         return import_into(

@@ -1,7 +1,7 @@
 """The organisation's defaults and each member's own values over them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.config import Config
 from app.db import among
 from app.due import Frequency, QuietHours, Rhythm
+from app.members.values import check_quiet_hours
 from app.models import DaysOff, Member, Setting
 from app.workdays import Calendar, Company, Span, merge
 
@@ -69,7 +70,21 @@ def organisation(session: Session, config: Config) -> Organisation:
         select(DaysOff.first_day, DaysOff.last_day, DaysOff.name).where(DaysOff.user_id.is_(None))
     )
     values["closures"] = merge(Span(*row) for row in closed)
-    return Organisation(**{"timezone": config.app_timezone, "locale": config.app_locale, **values})
+    return replace(original(config), **values)
+
+
+def original(config: Config) -> Organisation:
+    """The defaults as they are where nobody changed any."""
+    return Organisation(timezone=config.app_timezone, locale=config.app_locale)
+
+
+def with_values(config: Config, defaults: Organisation, wanted: Mapping[str, Any]) -> Organisation:
+    """The defaults as they would be with these values (`values.read`). Raises ValuesRefused."""
+    built_in = original(config)
+    found = {k: getattr(built_in, k) if value is None else value for k, value in wanted.items()}
+    after = replace(defaults, **found, _companies={})
+    check_quiet_hours(after.quiet_hours_start, after.quiet_hours_end)
+    return after
 
 
 _TIMES = {"notify_at", "quiet_hours_start", "quiet_hours_end", "catch_up_until"}
@@ -86,6 +101,13 @@ _EDITABLE = _TIMES | {
 
 def _read(key: str, value: Any) -> Any:
     return time.fromisoformat(value) if key in _TIMES and value is not None else value
+
+
+def put(member: Member, wanted: Mapping[str, Any]) -> None:
+    """Gives the member the values that `values.read` made. Raises ValuesRefused."""
+    for key, value in wanted.items():
+        setattr(member, "suppressed_reason" if key == "suppressed" else key, value)
+    check_quiet_hours(member.quiet_hours_start, member.quiet_hours_end)
 
 
 def rhythm(member: Member, defaults: Organisation) -> Rhythm:

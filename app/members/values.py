@@ -72,6 +72,16 @@ def _name(text: str) -> str:
     )
 
 
+def _team(text: str) -> str:
+    if text.isprintable() and len(text) <= 200:
+        return text
+    raise ValueError(
+        Both(
+            "1行のチーム名を200文字までで書いてください。", "Write a team on one line, at most 200."
+        )
+    )
+
+
 def _lifted(text: str) -> None:
     """The only word an operator has about a suppressed address: no."""
     parse_choice(text, ("no",))
@@ -96,7 +106,7 @@ ORGANISATION: dict[str, Reader] = {
     **_COMMON,
     "holidays": _country,
     "catch_up_until": parse_time,
-    "catch_up_hours": lambda text: parse_whole(text, 0, 24),
+    "catch_up_hours": lambda text: parse_whole(text, 1, 24),
 }
 MEMBER_SETTINGS: dict[str, Reader] = {**_COMMON, "paused_until": read_date}
 MEMBER: dict[str, Reader] = {
@@ -105,6 +115,8 @@ MEMBER: dict[str, Reader] = {
     "suppressed": _lifted,
     "name": _name,
     "role": _one_of(*ROLES),
+    "team": _team,
+    "manager": str.strip,  # whether anybody has the address, the database says
 }
 _NEVER_EMPTY = {"active", "suppressed", "name", "role"}
 

@@ -12,7 +12,7 @@ from app.compose import show_date
 from app.due import Reason, Verdict
 from app.members.settings import Person, find, organisation, person
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail, State
-from app.reminders.facts import decide_all
+from app.reminders.facts import monday_of
 from app.reminders.simulate import ahead
 from app.services import Services
 from app.words import Both
@@ -57,8 +57,8 @@ REASONS: dict[str, Both] = {
         "MAIL_ONLY_TO limits mails to others",
     ),
     Reason.CANCELLED: Both(
-        "運用担当者が取り消したか、本人が後の時刻に変えました",
-        "an operator cancelled it, or the member asked for a later hour",
+        "運用担当者が取り消したか、本人がその日の別の時刻に変えました",
+        "an operator cancelled it, or the member chose another hour of the day",
     ),
     "quiet_hours": Both("通知を控える時間帯です", "these are quiet hours"),
 }
@@ -86,6 +86,7 @@ STATES: dict[str, Both] = {
 
 
 LOOK_AHEAD = 60 * DAY
+SNOOZED = "snoozed_until"  # in a decision's facts: the hour to which the member put the reminder
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ def _decided(one: Person, row: DecisionRow, home: str) -> Both:
             f"On {en}, at the hour of {at}, {name} is reminded of {count} unreported task(s) "
             f"(decided at {decided.en}).",
         )
-    because = REASONS[row.reason]
+    because = why_not(row)
     day = row.facts.get("day")
     detail = f"({day})" if day else ""
     return Both(
@@ -248,6 +249,19 @@ def _decided(one: Person, row: DecisionRow, home: str) -> Both:
         f"On {en} there is no reminder for {name}: {because.en}{detail and ' ' + detail} "
         f"(decided at {decided.en}).",
     )
+
+
+def why_not(row: DecisionRow) -> Both:
+    """The reason of a decision not to send, in words."""
+    if row.reason == Reason.CANCELLED:
+        until = row.facts.get(SNOOZED)
+        if until is None:
+            return Both("運用担当者が取り消しました", "an operator cancelled it")
+        return Both(
+            f"本人の希望で {until} のお知らせに変えました",
+            f"the member asked for a reminder at {until} instead",
+        )
+    return REASONS[row.reason or ""]
 
 
 def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Both:
@@ -259,12 +273,11 @@ def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Bot
             f"{ja}の記録はありません。{name}さんは無効になっています。",
             f"There is no record for {en}: {reason.en}.",
         )
-    if at < now:
-        return Both(
-            f"{ja}の記録はありません。{name}さんが加わる前か、その日の時刻を過ぎてから加わりました。",
-            f"There is no record for {en}: {name} came later, or after that day's hour.",
-        )
-    _, decision = decide_all(session, [one], day, None)[0]
+    if at <= now:
+        return _no_record(one, day, now)
+    # The whole week: what it brings before `day` decides about a weekly reminder.
+    first = max(monday_of(day), min(one.member.decided_through + DAY, day))
+    *_, (_, decision) = ahead(session, [one], first, day)
     clock = _clock(at, one)
     if decision.reason is None:
         count = len(decision.tasks)
@@ -277,6 +290,25 @@ def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Bot
     return Both(
         f"{ja} {clock} に決まります。このままなら、{name}さんへのリマインダーはありません。理由: {because.ja}。",
         f"It will be decided on {en} at {clock}. As things stand there is none: {because.en}.",
+    )
+
+
+def _no_record(one: Person, day: date, now: datetime) -> Both:
+    """Of a date whose hour has passed: not decided yet, or never to be."""
+    name, today = one.member.name, now.astimezone(one.rhythm.zone).date()
+    ja, en = show_date(day, "ja", with_year=True), show_date(day, "en", with_year=True)
+    if day > one.member.decided_through and day >= today - due.LOOK_BACK:
+        return Both(
+            f"{ja}はまだ決まっていません。時刻は過ぎていますが、その後まだ定期処理が動いていません。"
+            "次に動いたときに決まります。",
+            f"{en} is not decided yet: its hour has passed, but nothing has run since. "
+            "The next tick decides it.",
+        )
+    return Both(
+        f"{ja}の記録はありません。{name}さんが加わる前か、その日の時刻を過ぎてから加わったか、"
+        f"{due.LOOK_BACK.days}日を超えて何も動いていなかったか、記録が整理されています。",
+        f"There is no record for {en}: {name} came later, or after that day's hour, or nothing "
+        f"ran for more than {due.LOOK_BACK.days} days, or old records were purged.",
     )
 
 

@@ -36,15 +36,22 @@ class Planned:
     held: int = 0  # mails that wait for an admin's word
 
 
-def plan(services: Services, now: datetime, *, real_now: datetime | None = None) -> Planned:
+def plan(
+    services: Services,
+    now: datetime,
+    *,
+    real_now: datetime | None = None,
+    only: int | None = None,
+) -> Planned:
     """Decides for every active member whose hour has come, up to 7 days back; commits in batches.
 
     Running it twice, or twice at once, changes nothing: the first decision of a member and local
-    date stands. `real_now` is the clock's instant when `now` is a rehearsal's.
+    date stands. `real_now` is the clock's instant when `now` is a rehearsal's; `only` is the id
+    of the one member to look at.
     """
     shift = now - (real_now or now)
     planned = Planned()
-    ids = _due_ids(services, now)
+    ids = _due_ids(services, now, only)
     holding = brake.must_count(services, now, len(ids))
     for start in range(0, len(ids), BATCH):
         with services.db.write() as session:
@@ -62,11 +69,12 @@ def _due(now: datetime) -> tuple[ColumnExpressionArgument[bool], ...]:
     return (Member.active, or_(Member.next_due_at.is_(None), Member.next_due_at <= now))
 
 
-def _due_ids(services: Services, now: datetime) -> list[int]:
+def _due_ids(services: Services, now: datetime, only: int | None) -> list[int]:
     # All at once and in order here: asking the database for the next batch in the order of ids
     # makes SQLite walk through all members.
     with services.db.read() as session:
-        return sorted(session.scalars(select(Member.id).where(*_due(now))))
+        wanted = select(Member.id).where(*_due(now))
+        return sorted(session.scalars(wanted if only is None else wanted.where(Member.id == only)))
 
 
 def _members_due(session: Session, now: datetime, ids: Sequence[int]) -> Sequence[Member]:

@@ -10,9 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.due import Decision, Past, Verdict
 from app.members import values
-from app.members.changes import put
-from app.members.defaults import with_values
-from app.members.settings import Person, find, organisation, people
+from app.members.settings import Person, find, organisation, people, put, with_values
 from app.members.values import ValuesRefused
 from app.models import Member
 from app.reminders.facts import decide_all, monday_of, past_of_week
@@ -96,7 +94,7 @@ def simulate(
         )
         defaults = organisation(session, services.config)
         if email is None:
-            defaults = with_values(services, defaults, wanted)
+            defaults = with_values(services.config, defaults, wanted)
         else:
             session.expunge(members[0])  # so that nothing of this reaches the database
             put(members[0], wanted)

@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from app import due
 from app.due import ASKED_AT_MOST, Reason, Verdict
-from app.members.changes import audit, locked
+from app.members.changes import audit, decide_before, locked
 from app.members.settings import Person, organisation, person
 from app.models import DecisionRow, Kind, OutboxMail, State
 from app.outbox.lease import record, take_back_decision
 from app.outbox.rows import NewMail, enqueue
-from app.reminders.explain import REASONS
+from app.reminders.explain import REASONS, SNOOZED
 from app.reminders.facts import decide_all
 from app.reminders.plan import store
 from app.services import Services
@@ -48,6 +48,7 @@ def snooze_today(services: Services, email: str, until: time, who: str, now: dat
     an earlier snooze. Raises NoSuchMember; NotNow in quiet hours, for an hour that has passed, on
     a day without reminders, and for the fourth time.
     """
+    decide_before(services, email, now)
     with services.db.write() as session:
         member = locked(session, email)
         one = person(session, organisation(session, services.config), member)
@@ -68,6 +69,7 @@ def snooze_until(
 
     Raises NoSuchMember; NotNow for a date that is not in the future.
     """
+    decide_before(services, email, now)
     with services.db.write() as session:
         member = locked(session, email)
         one = person(session, organisation(session, services.config), member)
@@ -156,6 +158,8 @@ def _cancel(session: Session, member_id: int, day: date, until: time, now: datet
         record(session, mail.id, State.CANCELLED, f"snoozed until {until:%H:%M}", now=now)
         if mail.decision_id is not None and mail.n == 0:
             take_back_decision(session, [mail.decision_id], Reason.CANCELLED)
+            row = session.get_one(DecisionRow, mail.decision_id)
+            row.facts = row.facts | {SNOOZED: f"{until:%H:%M}"}
 
 
 def _mail(session: Session, one: Person, day: date, at: datetime) -> NewMail:
