@@ -23,7 +23,7 @@ from app.due import (
     decide,
     unreported,
 )
-from app.workdays import Calendar, Company, Span
+from app.workdays import DAY, Calendar, Company, Span
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -293,11 +293,11 @@ def test_on_the_days_of_a_clock_change_every_quarter_of_an_hour_comes_once_and_o
             rhythm = Rhythm(zone, notify_at=time(quarter // 4, quarter % 4 * 15))
             at = due.hour(rhythm, day)
             assert at.astimezone(zone).date() == day
-            assert at < due.too_late(rhythm, day) <= due.instant(zone, day + due.DAY, time(0))
+            assert at < due.too_late(rhythm, day) <= due.instant(zone, day + DAY, time(0))
             instants.append(at)
             second = timedelta(seconds=1)
-            assert due.dates_due(rhythm, day - due.DAY, at - second) == []
-            assert due.dates_due(rhythm, day - due.DAY, at) == [day]
+            assert due.dates_due(rhythm, day - DAY, at - second) == []
+            assert due.dates_due(rhythm, day - DAY, at) == [day]
             assert due.dates_due(rhythm, day, at + timedelta(hours=1)) == []  # its second run
         assert instants == sorted(instants)
 
@@ -457,8 +457,8 @@ def test_a_missed_day_before_the_weekday_is_no_reason_to_come_before_it() -> Non
 
 def test_a_day_off_that_was_not_the_weekday_moves_nothing() -> None:
     monday = date(2026, 11, 30)
-    history = [past(monday, Reason.PAUSED), past(monday + due.DAY, Reason.COMPANY_CLOSED)]
-    assert decided(WEEKLY, monday + 2 * due.DAY, past=history).reason is Reason.NOT_THIS_WEEKDAY
+    history = [past(monday, Reason.PAUSED), past(monday + DAY, Reason.COMPANY_CLOSED)]
+    assert decided(WEEKLY, monday + 2 * DAY, past=history).reason is Reason.NOT_THIS_WEEKDAY
 
 
 weeks = st.lists(st.sampled_from(["runs", "down", "closed"]), min_size=7, max_size=7)

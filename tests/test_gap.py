@@ -102,22 +102,18 @@ def test_a_wish_of_the_member_acts_from_the_next_date_not_back(
     assert decided(services) == GAP
 
 
-@pytest.mark.parametrize(
-    ("what", "table"),
-    [
-        (
-            "members",
-            "email,name,role,team,manager_email,locale,timezone,notify_frequency,notify_at,"
-            "weekly_day,quiet_hours_start,quiet_hours_end,active\n"
-            "suzuki.ichiro@example.jp,鈴木 一郎,member,,,,,,,,,,no\n",
-        ),
-        (
-            "tasks",
-            "ref,title,assignee_email,status,start_on,due_on,report_every\n"
-            "T-{},タスク,sato.hanako@example.jp,open,2026-11-02,,daily\n",
-        ),
-    ],
-)
+MEMBERS = """\
+email,name,role,team,manager_email,locale,timezone,notify_frequency,notify_at,weekly_day,\
+quiet_hours_start,quiet_hours_end,active
+suzuki.ichiro@example.jp,鈴木 一郎,member,,,,,,,,,,no
+"""
+TASKS = """\
+ref,title,assignee_email,status,start_on,due_on,report_every
+T-{},タスク,sato.hanako@example.jp,open,2026-11-02,,daily
+"""
+
+
+@pytest.mark.parametrize(("what", "table"), [("members", MEMBERS), ("tasks", TASKS)])
 def test_an_import_of_what_has_no_history_decides_the_missed_dates_first(
     services: Services, missed: People, what: str, table: str
 ) -> None:

@@ -1,6 +1,7 @@
 """The rule, run by the real plan over whatever happens: properties over random weeks of events."""
 
 import contextlib
+import itertools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ class World:
             assert day in dates, f"{one.member.email} {day}"
             day += DAY
 
-    def check_new(self, people: list[Person]) -> None:
+    def check_new(self, people: list[Person], *, by_hand: bool = False) -> None:
         """What was decided just now, with the settings of its hour. What was decided to be sent:
         today, in time, on no day off, not in quiet hours; and weekly members had no other one in
         their week. `people` are those to whom it happened, as they were then.
@@ -98,7 +99,8 @@ class World:
             for row in rows:
                 if row.id in self.seen:
                     continue
-                self.check_facts(one, row)
+                if not by_hand:
+                    self.check_facts(one, row)
                 if row.verdict != Verdict.SEND:
                     continue
                 assert row.local_date == self.now.astimezone(one.rhythm.zone).date()
@@ -113,12 +115,18 @@ class World:
             self.seen |= {row.id for row in rows}
 
     def check_facts(self, one: Person, row: DecisionRow) -> None:
-        """A date is decided with the settings that held at its hour, however late."""
-        then = [rhythm for since, rhythm in self.held[one.member.email] if since < row.at]
-        if then and row.at < self.now:
-            assert row.facts["frequency"] == then[-1].frequency
-            assert row.facts["timezone"] == then[-1].zone.key
-            assert row.at == due.hour(then[-1], row.local_date)
+        """A date is decided with the settings that held when its hour came, however late: the
+        first ones of which the hour came before they were changed.
+        """
+        held = self.held[one.member.email]
+        for (_, rhythm), (until, _) in itertools.pairwise([*held, (self.now, held[-1][1])]):
+            if due.hour(rhythm, row.local_date) <= until:
+                assert row.facts["frequency"] == rhythm.frequency
+                assert row.facts["timezone"] == rhythm.zone.key
+                assert row.at == due.hour(rhythm, row.local_date)
+                break
+        else:
+            raise AssertionError(f"{row.local_date} was decided before its hour")
 
     def decisions(self, member_id: int) -> list[DecisionRow]:
         with self.services.db.read() as session:
@@ -136,7 +144,7 @@ class World:
         """What a happening's name says; "nothing" does nothing."""
         before = self.people()
         getattr(self, f"do_{what}", lambda *_: None)(email, value)
-        self.check_new(before)
+        self.check_new(before, by_hand=what in {"snooze", "remind"})  # these ignore the hour
         for one in before:
             if what == "defaults" or (what in {"set", "active"} and one.member.email == email):
                 self.check_all_decided(one)  # up to now, and as it was before
@@ -152,6 +160,7 @@ class World:
         was = {one.member.email for one in self.people()}
         changes.set_member(self.services, email, {"active": value}, "test", self.now)
         if value == "yes" and email not in was:
+            self.held.pop(email, None)
             self.start((email,))
 
     def do_leave(self, email: str, value: tuple[int, int | None]) -> None:
