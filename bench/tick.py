@@ -1,8 +1,9 @@
-"""What a tick costs when 200 members are due: of 2,000 members, and of 200,000.
+"""What a tick costs when 200 members are due: of 2,000 members, and of 200,000; and deciding 20,000.
 
 The others were decided this morning; everybody has a task, today's decision and mail, and three
 workdays of decisions before it. The two sizes are measured in turn, and the middle of the runs
-counts: the machine is shared. `python -m bench.tick`, `--database`, `--quick`; `make bench-tick`.
+counts: the machine is shared. At nine 20,000 members are due at once, each of three workdays:
+the middle one counts, with the processor time of the planning process. `python -m bench.tick`, `--database`, `--quick`; `make bench-tick`.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from sqlalchemy import Date, bindparam, text
 from app import outbox, reminders, schema
 from app.config import load
 from app.services import Services, make
+from bench import members as organisation
 from bench.rig import PostgreSQL
 
 RESULTS = Path(__file__).parent / "results" / "tick.json"
@@ -35,6 +37,8 @@ TARGET = 1.5  # times the small one, at most
 NOW = datetime(2026, 11, 26, 1, 0, tzinfo=UTC)  # Thursday, 10:00 in Tokyo
 TODAY = date(2026, 11, 26)
 DAYS = ("2026-11-19", "2026-11-20", "2026-11-24", "2026-11-25", "2026-11-26")
+MORNING = 20_000  # members due at once
+MORNINGS = 3
 WHY_DAYS = 90  # `why` is asked where each of 20,000 members has so many rows
 WHY_MEMBERS = 20_000
 
@@ -161,6 +165,27 @@ def measure(sizes: list[Size]) -> list[dict[str, Any]]:
     ]
 
 
+def morning(services: Services, members: int) -> dict[str, Any]:
+    """What deciding and writing the mails costs when everybody's hour comes at once."""
+    schema.upgrade(services.db)
+    organisation.fill(services.db, members - organisation.WARM)
+    seconds, processor = [], []
+    for day in range(MORNINGS):
+        begin, used = time.perf_counter(), time.process_time()
+        planned = reminders.plan(services, organisation.NOW + timedelta(days=day))
+        seconds.append(time.perf_counter() - begin)
+        processor.append(time.process_time() - used)
+        if len(planned.ids) != members:
+            raise RuntimeError(f"{len(planned.ids)} planned, {planned.held} held")
+    took = statistics.median(seconds)
+    return {
+        "due": members,
+        "seconds": round(took, 2),
+        "ms_per_member": round(took / members * 1000, 3),
+        "cpu_ms_per_member": round(statistics.median(processor) / members * 1000, 3),
+    }
+
+
 def why_seconds(services: Services) -> float:
     """The middle seconds of `why` about one of the members."""
     seconds = []
@@ -173,8 +198,8 @@ def why_seconds(services: Services) -> float:
 
 @contextlib.contextmanager
 def urls(kind: str, folder: Path) -> Iterator[list[str]]:
-    """Three empty databases of this kind, while the block runs."""
-    names = [f"bench_{n}" for n in range(3)]
+    """Four empty databases of this kind, while the block runs."""
+    names = [f"bench_{n}" for n in range(4)]
     if kind == "sqlite":
         yield [f"sqlite:///{folder}/{name}.sqlite3" for name in names]
         return
@@ -185,7 +210,7 @@ def urls(kind: str, folder: Path) -> Iterator[list[str]]:
 def run(kind: str, folder: Path, *, quick: bool) -> dict[str, Any]:
     """All figures of one kind of database."""
     sizes = [size // 10 if quick else size for size in SIZES]
-    with urls(kind, folder) as (small, large, history):
+    with urls(kind, folder) as (small, large, history, full):
         made = []
         for url, members in zip((small, large), sizes, strict=True):
             made.append(Size(members, services_on(url, folder)))
@@ -194,13 +219,15 @@ def run(kind: str, folder: Path, *, quick: bool) -> dict[str, Any]:
         many = services_on(history, folder)
         days = [(TODAY - timedelta(days=n)).isoformat() for n in range(WHY_DAYS)]
         fill(many, WHY_MEMBERS // (10 if quick else 1), tuple(days))
+        everybody = services_on(full, folder)
         found = {
             "database": kind,
             "ticks": figures,
             "ratio": round(figures[1]["seconds"] / figures[0]["seconds"], 2),
+            "morning": morning(everybody, MORNING // (10 if quick else 1)),
             "why_seconds": round(why_seconds(many), 4),
         }
-        for services in (*(one.services for one in made), many):
+        for services in (*(one.services for one in made), many, everybody):
             services.db.close()
     return found
 
@@ -218,7 +245,8 @@ def main() -> int:
         show(found[-1])
     if not given.quick:
         RESULTS.parent.mkdir(exist_ok=True)
-        about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cpus": os.cpu_count()}
+        about: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cpus": os.cpu_count()}
+        about["load"] = round(os.getloadavg()[2], 1)  # of the last quarter of an hour
         about["machine"] = platform.machine()
         RESULTS.write_text(json.dumps(about | {"figures": found}, indent=2) + "\n")
     return int(any(one["ratio"] > TARGET for one in found))
@@ -233,6 +261,11 @@ def show(found: dict[str, Any]) -> None:
             f"   nobody due: {one['idle_seconds'] * 1000:6.1f} ms"
         )
     print(f"  ratio {found['ratio']} (at most {TARGET})")
+    nine = found["morning"]
+    print(
+        f"  {nine['due']:>7} members due at once: {nine['seconds']:.1f} s, {nine['ms_per_member']} ms a"
+        f" member, of which {nine['cpu_ms_per_member']} ms in the planning process"
+    )
     print(
         f"  why, {WHY_MEMBERS} members with {WHY_DAYS} days: {found['why_seconds'] * 1000:.0f} ms"
     )
