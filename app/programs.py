@@ -1,0 +1,43 @@
+"""The programs of an installation, as they are started: by systemd, and by `make run`.
+
+`bin_folder` is the virtual environment's folder of programs.
+"""
+
+from pathlib import Path
+
+CELERY_APP = "app.celery_app.celery"  # the specification's own name
+WEB_PORT = 8000
+# Seconds that open requests get when the pages are told to stop.
+WEB_GRACE_SECONDS = 5
+
+
+def beat(bin_folder: Path) -> list[str]:
+    """The timetable."""
+    return [str(bin_folder / "celery"), "-A", CELERY_APP, "beat", "--loglevel=INFO"]
+
+
+def worker(bin_folder: Path, queue: str, *, host: str, processes: int) -> list[str]:
+    """The worker of one queue. `host`: %H where systemd fills it in, %h where Celery does."""
+    return [
+        str(bin_folder / "celery"), "-A", CELERY_APP, "worker", "-Q", queue,
+        "-n", f"{queue}@{host}", "-c", str(processes), "--loglevel=INFO",
+    ]  # fmt: skip
+
+
+def web(bin_folder: Path, port: int = WEB_PORT) -> list[str]:
+    """The pages, on loopback only: what takes HTTPS stands before them.
+
+    There is no access log: the links in mails are secrets. --preload reads the settings before
+    anything is served, so that faulty ones end the program (exit 2); without it gunicorn would
+    start a worker that ends, and another, for ever.
+    """
+    return [
+        str(bin_folder / "gunicorn"), "--preload", "--worker-class", "gthread", "--threads", "8",
+        "--graceful-timeout", str(WEB_GRACE_SECONDS), "--no-control-socket",
+        "--bind", f"127.0.0.1:{port}", "app:create_app()",
+    ]  # fmt: skip
+
+
+def tick(bin_folder: Path) -> list[str]:
+    """What the safety timer runs every 5 minutes; it needs no broker."""
+    return [str(bin_folder / "task-progress"), "tick"]

@@ -1,0 +1,494 @@
+"""The units of systemd: clean and confined by systemd's own judgement, and started for real.
+
+Each ExecStart runs as a plain process in a copy of the specification's layout, with the
+EnvironmentFile read as systemd reads it, and under the limits of its unit (tests/confined.py).
+"""
+
+import http.client
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import pytest
+from sqlalchemy import select, text
+
+from app import celery_wiring, programs, units
+from app.config import systemd
+from app.db import Database
+from app.models import Member, OutboxMail, State
+from app.tasks import notifications
+from app.util import smtp_settings
+from tests.conftest import sqlite_copy, suzuki, task
+from tests.servers import die_with_parent, free_port, wait_until
+from tests.smtp_server import Plan, SmtpServer
+from tests.stack import PROJECT, offset_to
+from tests.test_config import SPECIFICATION
+from tests.unit_file import Unit
+
+NINE = datetime(2026, 11, 24, 0, 0, 5, tzinfo=UTC)
+FOR_GOOD = [
+    "celery-beat.service",
+    "celery-worker-mail.service",
+    "celery-worker-ai.service",
+    "task-progress-web.service",
+]
+SERVICES = [*FOR_GOOD, "task-progress-tick.service"]
+ANALYZE = shutil.which("systemd-analyze")
+by_systemd = pytest.mark.skipif(
+    ANALYZE is None, reason="needs systemd-analyze (sudo apt install systemd)"
+)
+
+# --- the texts --------------------------------------------------------------------------------
+
+
+def specified() -> dict[str, Unit]:
+    """The units of the specification, as they stand there."""
+    said = {}
+    for name, title, command in (
+        ("celery-beat", "Celery Beat Scheduler", "beat"),
+        ("celery-worker-mail", "Celery Worker (mail queue)", "worker -Q mail -n mail@%H -c 2"),
+        ("celery-worker-ai", "Celery Worker (ai queue)", "worker -Q ai -n ai@%H -c 4"),
+    ):
+        said[f"{name}.service"] = Unit.parse(
+            f"""\
+[Unit]
+Description={title}
+After=network-online.target
+Wants=network-online.target
+[Service]
+Type=simple
+User=taro
+WorkingDirectory=/home/taro/task-progress-api
+EnvironmentFile=/home/taro/task-progress-api/.env
+Environment=PYTHONUNBUFFERED=1
+ExecStart=/home/taro/task-progress-api/venv/bin/celery -A app.celery_app.celery {command} \
+--loglevel=INFO
+Restart=always
+RestartSec=5s
+"""
+        )
+    return said
+
+
+@pytest.mark.parametrize("name", specified())
+def test_what_the_specification_wrote_stands_in_the_unit(name: str) -> None:
+    rendered = units.render(units.place("taro", Path("/home/taro/task-progress-api")), "ja")
+    missing = set(specified()[name].lines) - set(Unit.parse(rendered[name]).lines)
+    assert missing == set()
+    assert "multi-user.target" in Unit.parse(rendered[name]).one("WantedBy").split()
+
+
+@pytest.mark.parametrize("locale", ["ja", "en"])
+def test_every_line_of_the_hardening_has_its_reason_above_it(locale: str) -> None:
+    place = units.place("taro", Path("/home/taro/app"))
+    for block in re.split(r"^# ", units.hardening(place, locale), flags=re.MULTILINE)[1:]:
+        reason, *lines = block.splitlines()
+        assert reason.strip()
+        assert lines
+        assert reason.isascii() == (locale == "en")
+
+
+def test_the_waits_of_systemd_are_longer_than_those_of_the_programs() -> None:
+    """Nobody is killed whose mail is past its dot, nor a job that its own limit would end."""
+    one_mail = smtp_settings.BEFORE_DOT + smtp_settings.DOT_ANSWER
+    assert units.MAIL_STOP_SECONDS > celery_wiring.JOB_SECONDS
+    assert notifications.BEGIN_WITHIN + one_mail < celery_wiring.JOB_SECONDS
+    assert one_mail < units.TICK_STOP_SECONDS
+    assert units.AI_STOP_SECONDS > celery_wiring.SOFT_SHUTDOWN_SECONDS
+    assert units.MAIL_STOP_SECONDS > celery_wiring.SOFT_SHUTDOWN_SECONDS
+    assert units.WEB_STOP_SECONDS > programs.WEB_GRACE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("env", "writable"),
+    [
+        ("", ["/data"]),
+        ("DATA_DIR=elsewhere  # 任意\n", ["/elsewhere"]),
+        ("DATABASE_URL=sqlite:///db/x.sqlite3\n", ["/data", "/db"]),
+        ("DATABASE_URL=postgresql://db/x\n", ["/data"]),
+    ],
+)
+def test_what_is_written_to_follows_the_settings(
+    tmp_path: Path, env: str, writable: list[str]
+) -> None:
+    (tmp_path / ".env").write_text(env)
+    place = units.place("taro", tmp_path)
+    assert [str(one).removeprefix(str(tmp_path)) for one in place.writable] == writable
+    paths = Unit.parse(units.render(place, "ja")["celery-beat.service"]).one("ReadWritePaths")
+    assert paths == " ".join(f"-{tmp_path}{one}" for one in writable)
+
+
+@pytest.mark.parametrize("folder", ["data", "/home/a b", "/home/%H", "/home/x'y", "/home/$X"])
+def test_a_folder_that_a_unit_cannot_hold_is_refused(folder: str) -> None:
+    with pytest.raises(ValueError, match="/ から始まり"):
+        units.place("taro", Path(folder))
+
+
+@pytest.mark.parametrize("user", ["", "Taro", "a b", "ta%ro", "root\nx", "太郎"])
+def test_a_user_that_cannot_be_one_is_refused(user: str) -> None:
+    with pytest.raises(ValueError, match="ユーザー名"):
+        units.place(user, Path("/home/taro"))
+
+
+@pytest.mark.parametrize(("page", "locale"), [("systemd.md", "en"), ("systemd.ja.md", "ja")])
+def test_the_page_shows_what_the_command_makes(page: str, locale: str) -> None:
+    """Each unit less the hardening, which is the same for all and stands there once."""
+    shown = (PROJECT / "docs" / page).read_text(encoding="utf-8")
+    folder = Path("/home/<USER>/task-progress-api")
+    place = units.Place("<USER>", folder, (folder / "data",))
+    hardening = units.hardening(place, locale)
+    assert f"```ini\n{hardening}```\n" in shown
+    for name, unit in units.render(place, locale).items():
+        block = f"`{units.SYSTEMD_FOLDER / name}`\n\n```ini\n{unit.replace(hardening, '')}```\n"
+        assert block in shown
+    taro = units.place("taro", Path("/home/taro/task-progress-api"))
+    for command in units.prepare_commands(taro, taro.folder / "units"):
+        assert command.replace(f"{taro.folder}/units", "units") in shown
+
+
+# --- systemd's own judgement --------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The specification's layout: the project's folder with venv, and an empty data folder."""
+    folder = tmp_path / "home" / "taro" / "task-progress-api"
+    folder.mkdir(parents=True)
+    (folder / "app").symlink_to(PROJECT / "app")
+    (folder / "venv").symlink_to(Path(sys.prefix))
+    (folder / "data").mkdir(mode=0o700)
+    (folder / ".env").touch(mode=0o600)
+    return folder
+
+
+@pytest.fixture
+def rendered(home: Path, tmp_path: Path) -> Path:
+    """The units as files."""
+    out = tmp_path / "units"
+    out.mkdir()
+    for name, unit in units.render(units.place("taro", home), "ja").items():
+        (out / name).write_text(unit, encoding="utf-8")
+    return out
+
+
+@by_systemd
+def test_systemd_finds_nothing_to_say_about_them(rendered: Path) -> None:
+    said = analyze("verify", "--man=no", *map(str, sorted(rendered.iterdir())))
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+
+
+@by_systemd
+def test_systemd_would_find_a_fault(rendered: Path) -> None:
+    file = rendered / "celery-beat.service"
+    file.write_text(file.read_text().replace("KillMode=mixed", "KillMode=mixd"))
+    assert "kill mode" in analyze("verify", "--man=no", str(file)).stderr
+
+
+@by_systemd
+@pytest.mark.parametrize("name", SERVICES)
+def test_systemd_calls_the_exposure_small(rendered: Path, name: str) -> None:
+    said = analyze("security", "--offline=true", "--threshold=30", str(rendered / name))
+    assert said.returncode == 0, said.stdout
+    level = re.search(r"exposure level for \S+: ([\d.]+)", said.stdout)
+    assert level is not None
+    assert float(level[1]) <= 3.0
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", "--no-pager", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_command_writes_the_units_and_says_what_to_type(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "written"
+    program = [str(home / "venv/bin/task-progress"), "systemd", "--user", "taro"]
+    said = subprocess.run(
+        [*program, "--dir", str(home), "--out", str(out)],
+        cwd=home, env={"LANG": "en_US.UTF-8"}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    rendered = units.render(units.place("taro", home), "en")
+    assert {one.name: one.read_text() for one in out.iterdir()} == rendered
+    assert f"  sudo cp {out}/* /etc/systemd/system/\n" in said
+    shown = subprocess.run(
+        [*program, "--dir", str(home)],
+        cwd=home, env={"LANG": "en_US.UTF-8"}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert all(f"# {units.SYSTEMD_FOLDER}/{n}\n{text}" in shown for n, text in rendered.items())
+
+
+# --- started as systemd starts them -----------------------------------------------------------
+
+
+class Machine:
+    """The installation in `home`: units started with their own command, environment, limits."""
+
+    def __init__(self, home: Path, rendered: Path, redis_url: str) -> None:
+        self.home = home
+        self.rendered = rendered
+        self.redis_url = redis_url
+        self.web_port = free_port()
+        self.parts: list[subprocess.Popen[bytes]] = []
+        (home.parent / "tmp").mkdir()
+
+    def configure(self, env: str) -> None:
+        """Writes `.env`; only the ports are the test's own."""
+        backend = self.redis_url.removesuffix("/0") + "/1"
+        env = env.replace("redis://127.0.0.1:6379/0", self.redis_url)
+        (self.home / ".env").write_text(env.replace("redis://127.0.0.1:6379/1", backend))
+
+    def environ(self, unit: Unit) -> dict[str, str]:
+        """What a program of systemd finds: nothing of this shell."""
+        file = Path(unit.one("EnvironmentFile")).read_text(encoding="utf-8")
+        own = dict(one.split("=", 1) for one in unit.all("Environment"))
+        usual = {"PATH": os.environ["PATH"], "HOME": str(self.home.parent), "LANG": "C.UTF-8"}
+        return {**usual, **own, **systemd.read(file)}
+
+    def start(self, name: str) -> subprocess.Popen[bytes]:
+        """ExecStart of the unit `name`, in its WorkingDirectory."""
+        file = self.rendered / name
+        unit = Unit.read(file)
+        command = [one.replace(":8000", f":{self.web_port}") for one in unit.command]
+        if ANALYZE:
+            confined = [sys.executable, "-m", "tests.confined", str(file)]
+            writable = [self.home.parent / "tmp", self.home / "data"]
+            confine = [*confined, *map(str, writable), "--"]
+            command = ["/usr/bin/env", f"PYTHONPATH={PROJECT}", *confine,
+                       "/usr/bin/env", "-u", "PYTHONPATH", *command]  # fmt: skip
+        with self.log(name).open("ab") as log:
+            part = subprocess.Popen(
+                command,
+                cwd=unit.one("WorkingDirectory"),
+                env=self.environ(unit),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
+            )
+        self.parts.append(part)
+        return part
+
+    def log(self, name: str) -> Path:
+        return self.home.parent / f"{name}.log"
+
+    def said(self, name: str) -> str:
+        """All that the unit has said so far."""
+        return self.log(name).read_text() if self.log(name).exists() else ""
+
+    def says(self, name: str, words: str, times: int = 1) -> None:
+        """Waits until the unit has said `words` so often."""
+        wait_until(lambda: self.said(name).count(words) >= times, f"{words!r}, {self.log(name)}")
+
+    def ready(self, name: str, times: int = 1) -> None:
+        """Waits until the unit works."""
+        words = {"celery-beat.service": "beat: Starting", "task-progress-web.service": "Booting"}
+        self.says(name, words.get(name, " ready."), times)
+
+    def run(self, *command: str) -> str:
+        """A program of the virtual environment, as an operator starts it in the folder."""
+        done = subprocess.run(
+            [self.home / "venv" / "bin" / command[0], *command[1:]],
+            cwd=self.home,
+            env={"PATH": os.environ["PATH"], "LANG": "en_US.UTF-8"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def get(self, path: str) -> int:
+        """The status of a page."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.web_port, timeout=10)) as line:
+            line.request("GET", path)
+            return line.getresponse().status
+
+    def end(self) -> None:
+        """Kills what is left."""
+        for part in self.parts:
+            if part.poll() is None:
+                os.killpg(part.pid, SIGKILL)
+                part.wait(10)
+
+
+@pytest.fixture
+def machine(home: Path, rendered: Path, redis_url: str) -> Iterator[Machine]:
+    made = Machine(home, rendered, redis_url)
+    yield made
+    made.end()
+
+
+def test_the_specified_env_starts_every_unit_and_term_ends_it_in_time(machine: Machine) -> None:
+    """On an empty machine: no database yet, no Redis of the specification's port, no mail server."""
+    machine.configure(SPECIFICATION)
+    stopping = {}
+    for name in FOR_GOOD:
+        stopping[name] = machine.start(name)
+    for name in FOR_GOOD:
+        machine.ready(name)
+    wait_until(lambda: machine.get("/healthz") == 200, "the pages", 10)
+    assert machine.start("task-progress-tick.service").wait(30) == 0
+    for name, part in stopping.items():
+        assert part.poll() is None
+        part.send_signal(SIGTERM)
+        unit = Unit.read(machine.rendered / name)
+        assert part.wait(min(60, int(unit.one("TimeoutStopSec")))) == 0
+        assert "Traceback" not in machine.said(name)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_faulty_settings_end_every_unit_with_the_code_that_is_not_started_again(
+    machine: Machine, name: str
+) -> None:
+    machine.configure(SPECIFICATION.replace("SMTP_PORT=587", "SMTP_PORT=many"))
+    assert machine.start(name).wait(30) == 2
+    assert "SMTP_PORT" in machine.said(name)
+    if name in FOR_GOOD:
+        assert Unit.read(machine.rendered / name).one("RestartPreventExitStatus") == "2"
+
+
+# --- a batch, a stop, a kill ------------------------------------------------------------------
+
+MANY = 20
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpServer]:
+    with SmtpServer(Plan()) as server:
+        yield server
+
+
+@pytest.fixture
+def db(machine: Machine, smtp: SmtpServer) -> Iterator[Database]:
+    """Twenty people with an unreported task each; it is nine o'clock; each mail takes 0.1 s."""
+    smtp.plan.slow = 0.1
+    machine.configure(f"""\
+CELERY_BROKER_URL=redis://127.0.0.1:6379/0      # the broker
+CELERY_RESULT_BACKEND=redis://127.0.0.1:6379/1
+SMTP_HOST=127.0.0.1
+SMTP_PORT={smtp.port}                  # 465 の場合は SSL
+SMTP_SECURITY=none
+MAIL_FROM=Task Progress <app@example.jp>
+TEST_CLOCK_OFFSET={offset_to(NINE)}
+TEST_TIME_SCALE=0.02                   # a lease of 2 s, in doubt for 13 s
+""")
+    url = sqlite_copy(machine.home / "data" / "task-progress.sqlite3")
+    with closing(Database(url)) as database:
+        with database.write() as session:
+            members = [suzuki() for _ in range(MANY)]
+            for number, member in enumerate(members):
+                member.email = f"m{number}+slow@example.jp"
+            session.add_all(members)
+            session.flush()
+            session.add_all(task(f"T-{one.id}", one) for one in members)
+        yield database
+
+
+def unaccepted(db: Database) -> int:
+    with db.read() as session:
+        states = session.scalars(select(OutboxMail.state)).all()
+        assert len(states) in {0, MANY}
+        return MANY - list(states).count(State.ACCEPTED)
+
+
+def copies(smtp: SmtpServer) -> Counter[str]:
+    return Counter(mail.recipient for mail in smtp.mails)
+
+
+def test_all_units_together_bring_the_morning_mail_to_everybody_once(
+    machine: Machine, db: Database, smtp: SmtpServer
+) -> None:
+    smtp.plan.slow = 0.0
+    for name in FOR_GOOD:
+        machine.start(name)
+    for name in FOR_GOOD:
+        machine.ready(name)
+    machine.run("celery", "-A", "app.celery_app.celery", "call",
+                "app.tasks.notifications.daily_progress_reminder")  # fmt: skip
+    wait_until(lambda: unaccepted(db) == 0, machine.said("celery-worker-mail.service"))
+    machine.run("celery", "-A", "app.celery_app.celery", "call", "app.tasks.ai.heartbeat")
+    wait_until(lambda: noted(db, "ai"), machine.said("celery-worker-ai.service"))
+    with db.read() as session:
+        first = session.scalars(select(Member.email).order_by(Member.id)).first()
+    assert first in copies(smtp)
+    assert set(copies(smtp).values()) == {1}
+    assert len(copies(smtp)) == MANY
+
+
+def noted(db: Database, name: str) -> bool:
+    with db.read() as session:
+        return bool(session.scalar(text("SELECT 1 FROM service WHERE name = :n"), {"n": name}))
+
+
+def test_the_timers_tick_sends_without_any_other_unit(
+    machine: Machine, db: Database, smtp: SmtpServer
+) -> None:
+    smtp.plan.slow = 0.0
+    assert machine.start("task-progress-tick.service").wait(60) == 0
+    assert unaccepted(db) == 0
+    assert len(copies(smtp)) == MANY
+
+
+@pytest.mark.parametrize("name", ["celery-worker-mail.service", "task-progress-tick.service"])
+def test_a_stop_in_the_middle_of_a_batch_loses_no_mail_and_doubles_none(
+    machine: Machine, db: Database, smtp: SmtpServer, name: str
+) -> None:
+    part = start_sending(machine, name)
+    wait_until(lambda: len(smtp.mails) >= 3, machine.said(name), 30)
+    part.send_signal(SIGTERM)
+    part.wait(60)
+    with db.read() as session:
+        assert State.IN_DOUBT not in session.scalars(select(OutboxMail.state)).all()
+    finish(machine, db)
+    assert set(copies(smtp).values()) == {1}
+    assert len(copies(smtp)) == MANY
+
+
+@pytest.mark.parametrize("name", ["celery-worker-mail.service", "task-progress-tick.service"])
+def test_killed_in_the_middle_of_a_batch_it_comes_back_and_loses_no_mail(
+    machine: Machine, db: Database, smtp: SmtpServer, name: str
+) -> None:
+    part = start_sending(machine, name)
+    wait_until(lambda: len(smtp.mails) >= 3, machine.said(name), 30)
+    os.killpg(part.pid, SIGKILL)
+    part.wait(10)
+    assert unaccepted(db) > 0
+    if name in FOR_GOOD:  # Restart=always
+        machine.start(name)
+        machine.ready(name, times=2)
+    finish(machine, db)
+    assert len(copies(smtp)) == MANY
+    assert sum(copies(smtp).values()) <= MANY + 2  # one per sending process that died
+
+
+def start_sending(machine: Machine, name: str) -> subprocess.Popen[bytes]:
+    part = machine.start(name)
+    if name in FOR_GOOD:
+        machine.ready(name)
+        machine.run("celery", "-A", "app.celery_app.celery", "call",
+                    "app.tasks.notifications.daily_progress_reminder")  # fmt: skip
+    return part
+
+
+def finish(machine: Machine, db: Database) -> None:
+    """The safety timer goes on, until every mail is accepted."""
+
+    def tick() -> bool:
+        machine.start("task-progress-tick.service").wait(60)
+        return unaccepted(db) == 0
+
+    wait_until(tick, machine.said("task-progress-tick.service"), 60)
