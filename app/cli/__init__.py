@@ -15,6 +15,7 @@ import click
 
 from app import db
 from app.cli.data import database, import_, sample
+from app.cli.doctor import doctor
 from app.cli.explain import simulate, why
 from app.cli.mails import outbox_group
 from app.cli.members import leave_group, member, off_today, settings, snooze
@@ -55,6 +56,7 @@ cli = Group(
         pause,
         resume,
         status,
+        doctor,
         systemd,
         run,
     ],

@@ -27,6 +27,7 @@ EXAMPLES = {
         ("pause", ""),
         ("resume", ""),
         ("status", ""),
+        ("doctor", "--send-test hanako@example.jp"),
         ("systemd", "--user taro --dir /home/taro/task-progress-api --out units"),
         ("run", "--port 8080"),
     )

@@ -116,6 +116,7 @@ class Config(BaseModel):
     )
     mail_reply_to: Mailbox | None = None
     mail_return_path: Annotated[str | None, BeforeValidator(readers.read_return_path)] = None
+    mail_dkim_selector: Annotated[str | None, BeforeValidator(readers.read_selector)] = None
     mail_only_to: Annotated[tuple[str, ...], BeforeValidator(readers.read_only_to)] = ()
     local_mailbox: Annotated[bool, BeforeValidator(readers.read_mailbox_flag)] = Field(
         default=False, alias="TASK_PROGRESS_MAILBOX"
@@ -183,7 +184,7 @@ class Config(BaseModel):
         return self._warnings
 
 
-_NAMES = frozenset(str(field.alias) for field in Config.model_fields.values())
+NAMES = frozenset(str(field.alias) for field in Config.model_fields.values())
 
 
 def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Config:
@@ -196,7 +197,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     place = (folder or Path.cwd()).absolute()
     faults: Faults = []
     said: Warnings = []
-    values = gather(os.environ if environ is None else environ, place, _NAMES, faults, said)
+    values = gather(os.environ if environ is None else environ, place, NAMES, faults, said)
     config = _check(values, place, faults)
     if config is not None and not faults:
         config = _furnish(config, faults, said)

@@ -127,6 +127,20 @@ def read_return_path(text: str, info: ValidationInfo) -> str:
     )
 
 
+def read_selector(text: str) -> str:
+    """MAIL_DKIM_SELECTOR: what stands before ._domainkey in the DNS; only `doctor` asks for it."""
+    if re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", text):
+        return text
+    raise ValueError(
+        Both(
+            f"「{parse.shown(text)}」は使えません。届いたメールの DKIM-Signature の s= の値を"
+            "書いてください。例: selector1",
+            f'"{parse.shown(text)}" cannot be used. Write the value of s= in a received mail\'s '
+            "DKIM-Signature, like selector1.",
+        )
+    )
+
+
 def read_only_to(text: str, info: ValidationInfo) -> tuple[str, ...]:
     """MAIL_ONLY_TO: addresses and domains, separated by commas, as the mailer writes them."""
     entries = [entry.strip() for entry in text.split(",")]

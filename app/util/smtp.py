@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from time import monotonic
 from typing import NamedTuple, Self
 
@@ -90,6 +91,15 @@ class SmtpSession:
         self._wire = None
         self._used = self._unfinished = self._in_body = False
         self._spent = 0.0
+
+    @property
+    def features(self) -> dict[str, str]:
+        """What the server offered in its last EHLO: the word in capitals -> what follows it."""
+        return dict(self._features)
+
+    def certificate_ends(self) -> datetime | None:
+        """Until when the server's certificate is good; None without TLS."""
+        return self._wire.certificate_ends() if self._wire else None
 
     def _connect(self) -> None:
         """All that comes before the first mail."""

@@ -11,6 +11,7 @@ import contextlib
 import re
 import socket
 import ssl
+from datetime import UTC, datetime
 from time import monotonic
 from typing import NamedTuple
 
@@ -101,6 +102,13 @@ class Wire:
         """The address of this end, as EHLO may say it (RFC 5321 4.1.3)."""
         address = self._socket.getsockname()[0].partition("%")[0]
         return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+    def certificate_ends(self) -> datetime | None:
+        """Until when the other side's certificate is good; None without TLS."""
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return None
+        ends = str((self._socket.getpeercert() or {})["notAfter"])
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), tz=UTC)
 
     def close(self) -> None:
         """Closes at once. Never raises."""

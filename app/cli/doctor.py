@@ -1,0 +1,76 @@
+"""`doctor`: how to mend what does not work."""
+
+from pathlib import Path
+
+import click
+
+from app import clock
+from app import doctor as road
+from app.cli.shell import Command, as_json
+from app.cli.show import show_json
+from app.cli.words import LOCALE, t
+from app.doctor import Finding, Level
+from app.util.message import width
+from app.words import Both
+
+_MARKS = {
+    Level.GREEN: ("●", Both("良好", "ok")),
+    Level.YELLOW: ("▲", Both("注意", "warning")),
+    Level.RED: ("■", Both("要対応", "fault")),
+}
+_WIDEST = max(width(words.to(LOCALE)) for _, words in _MARKS.values())
+
+
+@click.command(
+    "doctor",
+    cls=Command,
+    help=t("すべてを調べ、直し方を示す", "look at everything, and say how to mend it"),
+)
+@click.option(
+    "--send-test",
+    "recipient",
+    metavar="ADDRESS",
+    help=t("このアドレスにテストメールを1通送る", "send one test mail to this address"),
+)
+@as_json
+def doctor(recipient: str | None, json_wanted: bool) -> int:
+    """One line a check, and below it what to do; 1 if something does not work."""
+    found = road.examine(road.Machine(Path.cwd(), clock.now), recipient=recipient)
+    if json_wanted:
+        show_json([_as_data(one) for one in found])
+    else:
+        for one in found:
+            _show(one)
+        _sum_up(found)
+    return 1 if road.worst(found) is Level.RED else 0
+
+
+def _as_data(one: Finding) -> dict[str, object]:
+    return {
+        "check": one.check,
+        "level": one.level.value,
+        "says": one.says.to(LOCALE),
+        "fix": one.fix.to(LOCALE) if one.fix else None,
+    }
+
+
+def _show(one: Finding) -> None:
+    mark, words = _MARKS[one.level]
+    word = words.to(LOCALE)
+    indent = " " * (_WIDEST + 4)
+    click.echo(f"{mark} {word}{' ' * (_WIDEST - width(word))}  {one.says.to(LOCALE)}")
+    if one.fix is not None:
+        click.echo(f"{indent}→ {one.fix.to(LOCALE)}")
+
+
+def _sum_up(found: list[Finding]) -> None:
+    number = {level: sum(one.level is level for one in found) for level in Level}
+    click.echo()
+    click.echo(
+        t(
+            f"良好 {number[Level.GREEN]}件、注意 {number[Level.YELLOW]}件、"
+            f"要対応 {number[Level.RED]}件",
+            f"{number[Level.GREEN]} ok, {number[Level.YELLOW]} warnings, "
+            f"{number[Level.RED]} faults",
+        )
+    )

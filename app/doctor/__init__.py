@@ -1,0 +1,133 @@
+"""ROAD. `doctor`: looks at everything a working installation needs, and says how to mend it.
+
+A check is a small function that returns findings; it writes nothing and sends nothing. All run at
+once, each in a thread of its own, and one that does not come back in time is a finding itself.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+
+from dns.resolver import Resolver
+
+from app import clock
+from app.config import ConfigError, load
+from app.doctor import (
+    broker,
+    database,
+    domain,
+    letters,
+    life,
+    machine,
+    mail,
+    pages,
+    settings,
+)
+from app.doctor.finding import Case, Finding, Level, Machine, red
+from app.services import make
+from app.words import Both
+
+__all__ = ["Case", "Finding", "Level", "Machine", "examine", "run"]
+
+ALL_WITHIN = 8.0  # seconds for the whole examination
+
+Check = Callable[[], list[Finding]]
+
+
+def examine(
+    here: Machine,
+    environ: Mapping[str, str] | None = None,
+    *,
+    resolver: Resolver | None = None,
+    recipient: str | None = None,
+) -> list[Finding]:
+    """Everything, in a fixed order. Faulty settings leave only what needs none.
+
+    `environ`: None is that of this process. `recipient`: who gets a test mail (None: nobody).
+    """
+    try:
+        config = load(environ, here.folder)
+    except ConfigError as error:
+        return [*settings.faults(error), *run(_of_the_machine(here))]
+    clock.shift(config.test_clock_offset)
+    case = Case(here.folder, here.clock, make(config), resolver)
+    checks = {
+        "settings": lambda: settings.settings(case),
+        "secret-key": lambda: settings.secret_key(case),
+        "permissions": lambda: settings.permissions(case),
+        "database": lambda: database.database(case),
+        "redis": lambda: broker.broker(case),
+        "ticks": lambda: life.ticks(case),
+        "workers": lambda: life.workers(case),
+        "smtp": lambda: mail.mail_server(case),
+        "sender": lambda: domain.sender_domain(case),
+        "pages": lambda: pages.pages(case),
+        "holidays": lambda: letters.holidays(case),
+        "disk": lambda: machine.disk(case),
+    }
+    if recipient is not None:
+        checks["send-test"] = lambda: mail.send_test(case, recipient)
+    return run({**checks, **_of_the_machine(here)})
+
+
+def _of_the_machine(here: Machine) -> dict[str, Check]:
+    """What needs no settings."""
+    return {
+        "env-file": lambda: settings.read_alike(here),
+        "letters": lambda: letters.letters(here),
+        "time-zones": lambda: machine.time_zones(here),
+        "locale": lambda: machine.language(here),
+        "temporary-files": lambda: machine.temporary_files(here),
+    }
+
+
+def run(checks: Mapping[str, Check], seconds: float = ALL_WITHIN) -> list[Finding]:
+    """What the checks find, in their order, after `seconds` at most."""
+    found: dict[str, list[Finding]] = {}
+
+    def one(name: str, check: Check) -> None:
+        try:
+            found[name] = check()
+        except Exception as error:  # noqa: BLE001 - a check that breaks must not hide the others
+            found[name] = [_broken(name, error)]
+
+    until = monotonic() + seconds
+    # Daemons: one that hangs must not keep the program from ending.
+    threads = [
+        threading.Thread(target=one, args=(name, check), name=name, daemon=True)
+        for name, check in checks.items()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - monotonic()))
+    return [finding for name in checks for finding in found.get(name) or [_late(name, seconds)]]
+
+
+def worst(findings: Sequence[Finding]) -> Level:
+    """The worst level of all."""
+    levels = {finding.level for finding in findings}
+    return next((one for one in (Level.RED, Level.YELLOW) if one in levels), Level.GREEN)
+
+
+def _late(name: str, seconds: float) -> Finding:
+    return red(
+        name,
+        f"{name}: {seconds:.0f} 秒以内に応答がありませんでした。",
+        f"{name}: no answer within {seconds:.0f} seconds.",
+        Both(
+            "そのサーバーまでのネットワークとファイアウォールを確かめてください。",
+            "Check the network and the firewall on the way to that server.",
+        ),
+    )
+
+
+def _broken(name: str, error: Exception) -> Finding:
+    """The error's kind only: its text may hold what nobody should see."""
+    kind = type(error).__name__
+    return red(
+        name,
+        f"{name}: 調べている途中で予期しない問題が起きました({kind})。",
+        f"{name}: something unexpected went wrong while looking ({kind}).",
+        Both("この行を添えて、開発者に知らせてください。", "Tell the developers, with this line."),
+    )

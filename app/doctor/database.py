@@ -1,0 +1,152 @@
+"""The database: it answers, has this program's schema, and keeps what was committed."""
+
+from collections.abc import Callable
+from datetime import datetime
+from time import monotonic
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.engine import make_url
+
+from app import schema
+from app.config.sources import relative
+from app.db import DatabaseDown, database_now, in_words
+from app.doctor.clocks import compare
+from app.doctor.finding import Case, Finding, green, red
+from app.parse import mask_url
+from app.words import Both
+
+UPGRADE = "task-progress db upgrade"
+
+
+def database(case: Case) -> list[Finding]:
+    """All about the database, as far as it answers."""
+    place = _place(case)
+    if not case.has_database:
+        return [
+            red(
+                "database",
+                f"データベース: {place} がまだありません。",
+                f"Database: {place} does not exist yet.",
+                UPGRADE,
+            )
+        ]
+    try:
+        with case.services.db.connect() as connection:
+            return [*_facts(case, connection, place), _schema(case)]
+    except DatabaseDown as error:
+        said = in_words(error, place) or error.sentence
+        return [red("database", said.ja, said.en, _how_to_look(case, place))]
+
+
+def _how_to_look(case: Case, place: str) -> str:
+    url = make_url(case.config.database_url)
+    if case.sqlite_file is not None:
+        return f"ls -l '{place}'*"
+    return f"pg_isready -h {url.host} -p {url.port or 5432}; systemctl status postgresql"
+
+
+def _facts(case: Case, connection: Connection, place: str) -> list[Finding]:
+    started = monotonic()
+    connection.execute(text("SELECT 1"))
+    took = (monotonic() - started) * 1000
+    answers = green(
+        "database",
+        f"データベース: {place} が {took:.0f} ミリ秒で応答しました。",
+        f"Database: {place} answered in {took:.0f} ms.",
+    )
+    if case.services.db.is_sqlite:
+        return [answers, _journal(connection)]  # its clock is this machine's
+    return [answers, *_promises(connection), _clock(case.clock, connection)]
+
+
+def _schema(case: Case) -> Finding:
+    try:
+        schema.check(case.services.db)
+    except schema.SchemaError as error:
+        says = error.sentence
+        return red("schema", f"データベースの版: {says.ja}", f"Schema: {says.en}", UPGRADE)
+    return green(
+        "schema",
+        f"データベースの版: {schema.HEAD}(このプログラムのもの)",
+        f"Schema: {schema.HEAD}, this program's.",
+    )
+
+
+def _journal(connection: Connection) -> Finding:
+    """WAL, or readers and writers stop each other; FULL, or a commit may be lost with the power."""
+    mode = str(connection.scalar(text("PRAGMA journal_mode"))).lower()
+    synchronous = int(connection.scalar(text("PRAGMA synchronous")) or 0)
+    if mode == "wal" and synchronous >= 2:
+        return green("durability", "SQLite: WAL、synchronous=FULL です。", "SQLite: WAL, FULL.")
+    return red(
+        "durability",
+        f"SQLite が WAL で動いていません(journal_mode={mode}、synchronous={synchronous})。",
+        f"SQLite does not run in WAL mode (journal_mode={mode}, synchronous={synchronous}).",
+        Both(
+            "データベースのファイルを、このマシンのディスクに置いてください(NFS などの共有"
+            "フォルダでは動きません): DATA_DIR=…",
+            "Keep the database file on a disk of this machine, not on a network folder: DATA_DIR=…",
+        ),
+    )
+
+
+def _promises(connection: Connection) -> list[Finding]:
+    """PostgreSQL's settings that the promise of at most one copy rests on."""
+    name = connection.scalar(text("SELECT current_database()"))
+    found = []
+    for setting, wanted, ja, en in _WANTED:
+        value = str(connection.scalar(text(f"SHOW {setting}")))
+        if value not in wanted:
+            change = f"ALTER DATABASE \"{name}\" SET {setting} = '{wanted[0]}';"
+            if setting == "fsync":
+                change = "ALTER SYSTEM SET fsync = 'on'; SELECT pg_reload_conf();"
+            said = f"PostgreSQL: {setting} が {value} です。{ja}"
+            found.append(red("durability", said, f"PostgreSQL: {setting} is {value}. {en}", change))
+    return found or [
+        green(
+            "durability",
+            "PostgreSQL: 分離レベルと、確定の書き込み方は正しく設定されています。",
+            "PostgreSQL: isolation and durability are as they should be.",
+        )
+    ]
+
+
+_WANTED = (
+    (
+        "default_transaction_isolation",
+        ("read committed",),
+        "送信の担当を決める処理が失敗します。",
+        "Claiming mails would fail.",
+    ),
+    (
+        "default_transaction_read_only",
+        ("off",),
+        "何も書き込めません。",
+        "Nothing can be written.",
+    ),
+    (
+        "synchronous_commit",
+        ("on", "remote_apply", "remote_write", "local"),
+        "停電のときに記録が消え、メールが2通届くことがあります。",
+        "With the power a record may be lost, and a mail be sent twice.",
+    ),
+    (
+        "fsync",
+        ("on",),
+        "停電のときにデータベースが壊れます。",
+        "A power cut can destroy the database.",
+    ),
+)
+
+
+def _clock(clock: Callable[[], datetime], connection: Connection) -> Finding:
+    def ask() -> datetime:
+        return connection.scalars(select(database_now())).one()
+
+    return compare("clock-database", Both("データベース", "the database"), clock, ask)
+
+
+def _place(case: Case) -> str:
+    """The database as it may be shown: no password, a file from the working folder."""
+    file = case.sqlite_file
+    return mask_url(case.config.database_url) if file is None else relative(file)

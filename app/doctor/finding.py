@@ -1,0 +1,85 @@
+"""What a check says, and what it may look at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from dns.resolver import Resolver
+from sqlalchemy.engine import make_url
+
+from app.config import Config
+from app.services import Services
+from app.words import Both
+
+ANSWER_WITHIN = 3.0  # seconds that one question to a server may take
+
+
+class Level(StrEnum):
+    """Green: as it should be. Yellow: works, but should be mended. Red: does not work."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    RED = "red"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `doctor`: what was looked at, how it stands, and what to type or to write."""
+
+    check: str
+    level: Level
+    says: Both
+    fix: Both | None = None
+
+
+def green(check: str, ja: str, en: str) -> Finding:
+    """As it should be."""
+    return Finding(check, Level.GREEN, Both(ja, en))
+
+
+def yellow(check: str, ja: str, en: str, fix: Both | str) -> Finding:
+    """Should be mended. `fix`: a command or a line to paste, or what to do."""
+    return Finding(check, Level.YELLOW, Both(ja, en), _both(fix))
+
+
+def red(check: str, ja: str, en: str, fix: Both | str) -> Finding:
+    """Does not work. `fix`: a command or a line to paste, or what to do."""
+    return Finding(check, Level.RED, Both(ja, en), _both(fix))
+
+
+def _both(fix: Both | str) -> Both:
+    return Both(fix, fix) if isinstance(fix, str) else fix
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the program stands. `folder`: its working folder, with `.env`."""
+
+    folder: Path
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Case(Machine):
+    """A whole installation, its settings read. `resolver`: None asks the system's DNS servers."""
+
+    services: Services
+    resolver: Resolver | None = None
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The database's file, where it is one. To look at one that is missing would make it."""
+        database = make_url(self.config.database_url).database
+        return Path(database or "") if self.services.db.is_sqlite else None
+
+    @property
+    def has_database(self) -> bool:
+        """False while the file is missing."""
+        return self.sqlite_file is None or self.sqlite_file.exists()
+
+    @property
+    def config(self) -> Config:
+        """The settings."""
+        return self.services.config

@@ -1,0 +1,125 @@
+"""Whether letters can be made at all, before the first member's hour comes; and the holidays."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Literal
+
+from app.compose import ReminderFacts, TaskLine, reminder
+from app.compose.text import Locale
+from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.members.settings import Organisation, organisation
+from app.util.message import MailMessage, build
+from app.words import Both
+from app.workdays import public_holidays
+
+_URL = "https://progress.example.jp/r/token"
+_NASTY = "<b>{{ 7*7 }}</b> ${x} 髙①"
+_LOCALES: tuple[Locale, ...] = ("ja", "en")
+
+
+def letters(_machine: Machine) -> list[Finding]:
+    """Makes a plain, a long and an odd reminder in both languages; sends none."""
+    return [_letter(locale) for locale in _LOCALES]
+
+
+def _letter(locale: Locale) -> Finding:
+    check = f"letters-{locale}"
+    name = Both("日本語", "Japanese") if locale == "ja" else Both("英語", "English")
+    try:
+        for facts in _examples(locale):
+            build(_complete(facts), date=datetime(2026, 11, 24, tzinfo=UTC))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it must be told here
+        return red(
+            check,
+            f"リマインダー({name.ja})を作れません: {type(error).__name__}: {error}",
+            f"The reminder in {name.en} cannot be made: {type(error).__name__}: {error}",
+            "git status app/templates app/compose; git checkout app/templates app/compose",
+        )
+    return green(
+        check,
+        f"リマインダー({name.ja}): 作れます。",
+        f"The reminder in {name.en} can be made.",
+    )
+
+
+def _complete(facts: ReminderFacts) -> MailMessage:
+    return replace(reminder(facts), mail_from="app@example.jp")
+
+
+def _examples(locale: Locale) -> list[ReminderFacts]:
+    plain = [_task(number, "設計書のレビュー", "on_track") for number in range(1, 4)]
+    odd = [_task(1, _NASTY, "blocked"), _task(2, "", None)]
+    many = [_task(number, _NASTY * 20, "at_risk") for number in range(50)]
+    return [
+        _facts(locale, "佐藤 花子", plain),
+        _facts(locale, "", odd),
+        _facts(locale, _NASTY, many),
+    ]
+
+
+def _task(
+    number: int, title: str, status: Literal["on_track", "at_risk", "blocked"] | None
+) -> TaskLine:
+    reported = status is not None
+    return TaskLine(
+        task_id=number,
+        ref=f"T-{number}",
+        title=title,
+        due_on=date(2026, 12, 1) if number % 2 else None,
+        report_every="daily" if number % 3 else "weekly",
+        last_on=date(2026, 11, 20) if reported else None,
+        last_by=title if reported else None,
+        last_percent=50 if reported else None,
+        last_status=status,
+        last_text=title if reported else None,
+        silent=number % 5,
+    )
+
+
+def _facts(locale: Locale, name: str, tasks: list[TaskLine]) -> ReminderFacts:
+    return ReminderFacts(
+        member_id=1,
+        name=name,
+        email="sato.hanako@example.jp",
+        locale=locale,
+        local_date=date(2026, 11, 24),
+        kind="reminder",
+        n=0,
+        tasks=tasks,
+        report_url=_URL,
+        stop_url=_URL,
+        reply_to_shown="app@example.jp",
+        message_domain="example.jp",
+    )
+
+
+def holidays(case: Case) -> list[Finding]:
+    """The public holidays of this year and the next are known."""
+    country = _country(case)
+    year = case.clock().year
+    if not country:
+        return [green("holidays", "祝日: 休みにしない設定です。", "Holidays: none are days off.")]
+    missing = [one for one in (year, year + 1) if not public_holidays(country, one)]
+    if missing:
+        years = ", ".join(map(str, missing))
+        say = red if year in missing else yellow
+        return [
+            say(
+                "holidays",
+                f"祝日: {country} の {years} 年のデータがなく、祝日にもメールが送られます。",
+                f"Holidays: none known for {country} in {years}; mails would go on holidays.",
+                "git pull && make setup",
+            )
+        ]
+    numbers = f"{year}: {len(public_holidays(country, year))}"
+    numbers += f", {year + 1}: {len(public_holidays(country, year + 1))}"
+    return [green("holidays", f"祝日: {country}({numbers})", f"Holidays: {country} ({numbers})")]
+
+
+def _country(case: Case) -> str:
+    """Whose holidays the organisation keeps; while the database is away, the default."""
+    if case.has_database:
+        with suppress(Exception), case.services.db.read() as session:
+            return organisation(session, case.config).holidays
+    return Organisation.holidays

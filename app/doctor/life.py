@@ -1,0 +1,91 @@
+"""Who is alive: the ticks of beat and timer, the workers of both queues."""
+
+from datetime import timedelta
+
+import redis
+from celery import Celery
+
+from app.celery_wiring import make_celery
+from app.db import DatabaseDown
+from app.doctor.broker import QUEUES, client
+from app.doctor.finding import Case, Finding, green, red, yellow
+from app.models import Service
+from app.services import guard_url
+from app.status import STALE, TICK
+from app.words import Both
+
+PING_SECONDS = 2.0
+
+
+def ticks(case: Case) -> list[Finding]:
+    """When somebody last decided and sent; beat does each minute, the timer every five."""
+    if not case.has_database:
+        return [_unknown("ticks", "定期処理", "ticks", "DATABASE_URL")]
+    try:
+        with case.services.db.read() as session:
+            row = session.get(Service, TICK)
+    except Exception as error:  # noqa: BLE001 - no table yet, no server: the database check tells
+        down = "DatabaseDown" if isinstance(error, DatabaseDown) else type(error).__name__
+        return [_unknown("ticks", "定期処理", "ticks", down)]
+    fix = (
+        "systemctl status celery-beat celery-worker-mail task-progress-tick.timer; "
+        "journalctl -u celery-beat -u task-progress-tick -n 50"
+    )
+    if row is None:
+        return [
+            red("ticks", "定期処理は一度も動いていません。", "There has never been a tick.", fix)
+        ]
+    age = case.clock() - row.at
+    seconds = max(0, round(age.total_seconds()))
+    ja = f"定期処理: 最後は {timedelta(seconds=seconds)} 前です。"
+    en = f"Ticks: the last one was {timedelta(seconds=seconds)} ago."
+    return [red("ticks", ja, en, fix) if age > STALE else green("ticks", ja, en)]
+
+
+def workers(case: Case) -> list[Finding]:
+    """Whether somebody works on each queue; asked over the broker, as `celery inspect` does."""
+    url = guard_url(case.config)
+    if url is not None and url == case.config.celery_broker_url:
+        try:
+            with client(url) as server:
+                server.ping()
+        except redis.RedisError as error:
+            return [_unknown("workers", "ワーカー", "workers", type(error).__name__)]
+    worked_on = _queues_worked_on(make_celery(case.config))
+    return [_worker(queue, worked_on.get(queue, 0)) for queue in QUEUES]
+
+
+def _queues_worked_on(celery: Celery) -> dict[str, int]:
+    """How many workers each queue has."""
+    answers = celery.control.inspect(timeout=PING_SECONDS).active_queues() or {}
+    names = [str(queue["name"]) for queues in answers.values() for queue in queues]
+    return {name: names.count(name) for name in names}
+
+
+def _worker(queue: str, number: int) -> Finding:
+    check = f"worker-{queue}"
+    if number:
+        return green(
+            check,
+            f"ワーカー: {queue} キューで {number} 台が動いています。",
+            f"Workers: {number} on the queue {queue}.",
+        )
+    fix = f"sudo systemctl enable --now celery-worker-{queue}; journalctl -u celery-worker-{queue}"
+    ja = f"ワーカー: {queue} キューで動いているものがありません。"
+    en = f"Workers: none on the queue {queue}."
+    if queue != "mail":
+        return yellow(check, ja, en, fix)
+    return red(check, ja + "メールは安全タイマーだけで送られます。",
+               en + " Mails only leave by the safety timer.", fix)  # fmt: skip
+
+
+def _unknown(check: str, ja: str, en: str, why: str) -> Finding:
+    return yellow(
+        check,
+        f"{ja}: 調べられませんでした({why})。",
+        f"Could not ask about the {en} ({why}).",
+        Both(
+            "先にデータベースと Redis の行を直してください。",
+            "First mend the lines about the database and Redis.",
+        ),
+    )

@@ -1,0 +1,128 @@
+"""The machine itself: its language, temporary files, disk, and time zones."""
+
+import importlib.metadata
+import locale
+import re
+import shutil
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from app.config.sources import relative
+from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.words import Both, of_the_system
+
+MEGABYTE = 1024 * 1024
+DISK_RED, DISK_YELLOW = 200 * MEGABYTE, 1024 * MEGABYTE
+_SYSTEM_ZONES = Path("/usr/share/zoneinfo/tzdata.zi")
+
+
+def language(_machine: Machine) -> list[Finding]:
+    """Whether the shell's locale can write Japanese; Python itself mends most of them."""
+    charset = locale.nl_langinfo(locale.CODESET)
+    if charset.upper().replace("-", "") == "UTF8":
+        return [green("locale", "ロケール: UTF-8 です。", "Locale: UTF-8.")]
+    name = locale.setlocale(locale.LC_CTYPE)
+    return [
+        red(
+            "locale",
+            f"ロケールが {name}({charset})で、日本語を正しく表示できません。",
+            f"The locale is {name} ({charset}): Japanese cannot be shown.",
+            "unset LC_ALL; export LANG=ja_JP.UTF-8  # C.UTF-8",
+        )
+    ]
+
+
+def temporary_files(_machine: Machine) -> list[Finding]:
+    """A file of 64 KB can be written where temporary files go."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(65_536))
+            file.flush()
+    except OSError as error:
+        why = of_the_system(error)
+        return [
+            red(
+                "temporary-files",
+                f"一時ファイルを書けません({why.ja})。",
+                f"Temporary files cannot be written ({why.en}).",
+                Both(
+                    "df -h /tmp で空きを確かめるか、TMPDIR=書き込めるフォルダ を設定してください。",
+                    "See df -h /tmp, or set TMPDIR to a folder that can be written to.",
+                ),
+            )
+        ]
+    where = tempfile.gettempdir()
+    return [
+        green(
+            "temporary-files",
+            f"一時ファイル: {where} に書けます。",
+            f"Temporary files: {where} can be written to.",
+        )
+    ]
+
+
+def time_zones(machine: Machine) -> list[Finding]:
+    """Time zone data are there, say what is known to be true, and are not years old."""
+    try:
+        offset = datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("America/New_York")).utcoffset()
+        known = offset is not None and offset.total_seconds() == -4 * 3600
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        known = False
+    if not known:
+        return [
+            red(
+                "time-zones",
+                "タイムゾーンのデータがないか、壊れています。",
+                "The time zone data are missing or broken.",
+                "sudo apt install tzdata  # pip install tzdata",
+            )
+        ]
+    version = _version_of_zones()
+    if version and int(version[:4]) < machine.clock().year - 1:
+        return [
+            yellow(
+                "time-zones",
+                f"タイムゾーンのデータが古い版({version})です。",
+                f"The time zone data are old ({version}).",
+                "sudo apt install --only-upgrade tzdata",
+            )
+        ]
+    return [
+        green(
+            "time-zones",
+            f"タイムゾーンのデータ: {version or '版は不明'}",
+            f"Time zone data: {version or 'version unknown'}",
+        )
+    ]
+
+
+def _version_of_zones() -> str | None:
+    """The system's version, such as 2026b, which goes before the package's; None: not told."""
+    if _SYSTEM_ZONES.exists():
+        with _SYSTEM_ZONES.open(encoding="ascii", errors="replace") as file:
+            found = re.match(r"# version (\d{4}\w*)", file.readline())
+            return found[1] if found else None
+    try:
+        return importlib.metadata.version("tzdata")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def disk(case: Case, *, least: int = DISK_RED, better: int = DISK_YELLOW) -> list[Finding]:
+    """DATA_DIR has room. `least` and `better`: bytes below which it is red or yellow."""
+    folder = case.config.data_dir
+    name = relative(folder)
+    try:
+        free = shutil.disk_usage(folder if folder.exists() else case.folder).free
+    except OSError as error:
+        why = of_the_system(error)
+        fix = f"ls -ld '{name}'"
+        return [red("disk", f"{name}: {why.ja}", f"{name}: {why.en}", fix)]
+    ja = f"ディスク: {name} の空きは {free / MEGABYTE:,.0f} MB です。"
+    en = f"Disk: {name} has {free / MEGABYTE:,.0f} MB free."
+    fix = f"df -h '{name}'; du -sh '{name}'/*"
+    if free < least:
+        return [red("disk", ja, en, fix)]
+    return [yellow("disk", ja, en, fix) if free < better else green("disk", ja, en)]

@@ -1,0 +1,172 @@
+"""The mail server: everything up to the first mail, and on request one test mail."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from app import status
+from app.config import readers
+from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
+from app.outbox.letters import in_pilot
+from app.util.mailer import MailMessage, MailSendError, SmtpSession, SmtpSettings, send_email
+from app.util.message import UnusableMessage
+from app.words import Both
+
+CERTIFICATE_YELLOW = timedelta(days=14)
+LETTER_BYTES = 92_160  # a letter stays under 90 KB
+
+
+def mail_server(case: Case) -> list[Finding]:
+    """Connects, secures and logs in as for a mail, then says goodbye: nothing is sent."""
+    config = case.config
+    if config.smtp_host is None:
+        return [
+            red(
+                "smtp",
+                "SMTP_HOST が設定されていないため、メールは1通も送られません。",
+                "SMTP_HOST is not set: no mail is sent.",
+                "SMTP_HOST=smtp.example.jp",
+            )
+        ]
+    settings = SmtpSettings.from_config(config)
+    settings = replace(settings, timeout=min(settings.timeout, ANSWER_WITHIN), time_scale=1.0)
+    place = f"{settings.host}:{settings.port}"
+    with SmtpSession(settings) as session:
+        try:
+            session.open()
+        except MailSendError as error:
+            return [_refused("smtp", place, error)]
+        return [
+            green(
+                "smtp",
+                f"メールサーバー: {place} に接続でき"
+                f"{'、ログインできました' if config.smtp_username else 'ました'}。",
+                f"Mail server: {place} answered"
+                f"{' and accepted the login' if config.smtp_username else ''}.",
+            ),
+            _certificate(case, session.certificate_ends(), settings.host),
+            *_features(session.features),
+        ]
+
+
+def _refused(check: str, place: str, error: MailSendError) -> Finding:
+    names = "SMTP_USERNAME、SMTP_PASSWORD" if error.login_refused else "SMTP_HOST、SMTP_PORT"
+    english = "SMTP_USERNAME and SMTP_PASSWORD" if error.login_refused else "SMTP_HOST, SMTP_PORT"
+    return red(
+        check,
+        f"メールサーバー {place}: {error.words.ja}",
+        f"Mail server {place}: {error.words.en}",
+        Both(
+            f"{names}、SMTP_SECURITY を確かめてください。",
+            f"Check {english} and SMTP_SECURITY.",
+        ),
+    )
+
+
+def _certificate(case: Case, ends: datetime | None, host: str) -> Finding:
+    if ends is None:
+        if readers.is_loopback(host):
+            return green("smtp-tls", "TLS: このマシンの中です。", "TLS: on this machine.")
+        return yellow(
+            "smtp-tls",
+            "TLS: メールサーバーと暗号化なしで通信しています。",
+            "TLS: the mail server is spoken to in the clear.",
+            "SMTP_SECURITY=starttls",
+        )
+    day = f"{ends:%Y-%m-%d}"
+    ja = f"TLS: メールサーバーの証明書は正しく、{day} まで有効です。"
+    en = f"TLS: the mail server's certificate is good until {day}."
+    if ends - case.clock() < CERTIFICATE_YELLOW:
+        renew = Both(
+            "メールサーバーの管理者に、証明書の更新を頼んでください。",
+            "Ask whoever runs the mail server to renew it.",
+        )
+        return yellow("smtp-tls", ja, en, renew)
+    return green("smtp-tls", ja, en)
+
+
+def _features(features: dict[str, str]) -> list[Finding]:
+    size = features.get("SIZE", "")
+    limit = int(size) if size.isascii() and size.isdigit() else 0
+    if 0 < limit < LETTER_BYTES:
+        return [
+            red(
+                "smtp-size",
+                f"メールサーバーが受け取るのは {limit:,} バイトまでで、リマインダーより小さい上限です。",
+                f"The mail server takes {limit:,} bytes at most, less than a reminder may have.",
+                Both(
+                    f"上限を {LETTER_BYTES:,} バイト以上にしてもらってください(Postfix: "
+                    "message_size_limit)。",
+                    f"Have the limit raised to {LETTER_BYTES:,} bytes or more (Postfix: "
+                    "message_size_limit).",
+                ),
+            )
+        ]
+    ja = f"{limit:,} バイト" if limit else "なし"
+    en = f"{limit:,} bytes" if limit else "none"
+    found = [green("smtp-size", f"大きさの上限(SIZE): {ja}", f"Limit of size (SIZE): {en}")]
+    if "PIPELINING" in features:
+        return [*found, green("smtp-pipelining", "PIPELINING: あり", "PIPELINING: offered")]
+    slow = yellow(
+        "smtp-pipelining",
+        "PIPELINING: なし。1通ごとに往復が増え、送信が遅くなります。",
+        "PIPELINING: not offered. Each mail takes more round trips.",
+        "SMTP_CONNECTIONS=4",
+    )
+    return [*found, slow]
+
+
+def send_test(case: Case, recipient: str) -> list[Finding]:
+    """Sends one mail to `recipient`, unless all sending is paused or the pilot leaves it out."""
+    hindrance = _hindrance(case, recipient)
+    if hindrance is not None:
+        return [hindrance]
+    message = MailMessage(
+        to=recipient,
+        subject="Task Progress のテストメール / Test mail",
+        text="task-progress doctor --send-test で送ったテストメールです。"
+        "届いていれば、送信の設定は正しく動いています。\n\n"
+        "This is a test sent by task-progress doctor --send-test. "
+        "If you read it, the settings for sending work.\n",
+    )
+    try:
+        answer = send_email(message)
+    except UnusableMessage as error:
+        says = error.words
+        fix = "task-progress doctor --send-test hanako@example.jp"
+        return [red("send-test", f"テストメール: {says.ja}", f"Test mail: {says.en}", fix)]
+    except MailSendError as error:
+        return [_refused("send-test", "--send-test", error)]
+    said = f"{answer.code} {answer.text}"
+    return [
+        green(
+            "send-test",
+            f"テストメール: メールサーバーが {recipient} 宛てを受け付けました({said})。",
+            f"Test mail: accepted by the mail server for {recipient} ({said}).",
+        )
+    ]
+
+
+def _hindrance(case: Case, recipient: str) -> Finding | None:
+    if not in_pilot(case.config.mail_only_to, recipient):
+        return red(
+            "send-test",
+            "テストメール: MAIL_ONLY_TO にない宛先なので送りませんでした。",
+            "Test mail: not sent, as MAIL_ONLY_TO leaves this address out.",
+            f"MAIL_ONLY_TO={','.join((*case.config.mail_only_to, recipient))}",
+        )
+    try:
+        if not status.paused(case.services):
+            return None
+    except Exception:  # noqa: BLE001 - no server, no table: the database check tells which
+        return red(
+            "send-test",
+            "テストメール: 送信が一時停止中かどうかを調べられないので送りませんでした。",
+            "Test mail: not sent, as it cannot be known whether sending is paused.",
+            "task-progress db upgrade",
+        )
+    return red(
+        "send-test",
+        "テストメール: すべての送信を一時停止しているので送りませんでした。",
+        "Test mail: not sent, as all sending is paused.",
+        "task-progress resume",
+    )

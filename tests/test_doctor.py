@@ -1,0 +1,824 @@
+"""`doctor`: every check made red (or yellow) by a real fault, and green where nothing is wrong."""
+
+import json
+import os
+import resource
+import shutil
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import trustme
+from sqlalchemy import text
+
+from app import clock, doctor, status
+from app.cli.examples import EXAMPLES
+from app.config import load
+from app.db import Database
+from app.doctor import (
+    ALL_WITHIN,
+    Case,
+    Finding,
+    Level,
+    Machine,
+    broker,
+    database,
+    domain,
+    letters,
+    life,
+    machine,
+    mail,
+    pages,
+    settings,
+)
+from app.schema import HEAD
+from app.services import make
+from tests.conftest import postgresql_copy, sqlite_copy
+from tests.dns_server import DnsServer, Records
+from tests.servers import RedisServer, free_port, wait_until
+from tests.smtp_server import Plan, SmtpServer
+from tests.stack import PROJECT, running
+from tests.test_config import SPECIFICATION
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+KEY = "0123456789abcdefghijklmnopqrstuv"
+Make = Callable[..., Case]
+
+
+@pytest.fixture
+def a_case(tmp_path: Path) -> Iterator[Make]:
+    """An installation with these settings; SQLite, prepared, unless they say otherwise."""
+    made: list[Case] = []
+
+    def maker(**environ: str) -> Case:
+        (tmp_path / "data").mkdir(mode=0o700, exist_ok=True)
+        if "DATABASE_URL" not in environ:
+            sqlite_copy(tmp_path / "data" / "task-progress.sqlite3")
+        config = load({"SECRET_KEY": KEY, **environ}, tmp_path)
+        made.append(Case(tmp_path, clock.now, make(config)))
+        return made[-1]
+
+    yield maker
+    for case in made:
+        case.services.db.close()
+
+
+@pytest.fixture(autouse=True)
+def usual_clock() -> Iterator[None]:
+    yield
+    clock.shift(0.0)
+
+
+def level(findings: list[Finding], check: str) -> Level:
+    """How `check` stands: the worst of its lines."""
+    lines = [one for one in findings if one.check == check]
+    assert lines, [one.check for one in findings]
+    assert all(one.fix for one in lines if one.level is not Level.GREEN)
+    return doctor.worst(lines)
+
+
+def told(findings: list[Finding]) -> str:
+    return "\n".join(f"{one.says} {one.fix}" for one in findings)
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+def test_every_faulty_setting_is_a_red_line_and_the_machine_is_still_looked_at(
+    tmp_path: Path,
+) -> None:
+    environ = {"SMTP_PORT": "many", "APP_TIMEZONE": "JST", "SECRET_KEY": "changeme"}
+    found = doctor.examine(Machine(tmp_path, clock.now), environ)
+    assert [one.says.en.split(":")[0] for one in found if one.check == "settings"] == [
+        "Setting SMTP_PORT",
+        "Setting SECRET_KEY",
+        "Setting APP_TIMEZONE",
+    ]
+    assert level(found, "settings") is Level.RED
+    assert level(found, "letters-ja") is Level.GREEN
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_warning_of_the_settings_is_yellow(a_case: Make, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("a # b")
+    (tmp_path / "password").chmod(0o644)
+    case = a_case(SMTP_HOST="127.0.0.1", MAIL_FROM="a@example.jp", SMTP_PASSWORD_FILE="password")
+    assert level(settings.settings(case), "settings") is Level.YELLOW
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("SMTP_PASSWORD=a\\b", "SMTP_PASSWORD"),
+        ("MAIL_FROM=Task \\Progress <app@example.jp>", "MAIL_FROM"),
+        ('APP_BASE_URL="https://x.example" # "quoted"', "APP_BASE_URL"),
+    ],
+)
+def test_a_value_that_systemd_reads_differently_is_red_and_not_shown(
+    tmp_path: Path, line: str, name: str
+) -> None:
+    (tmp_path / ".env").write_text(line + "\n")
+    found = settings.read_alike(Machine(tmp_path, clock.now))
+    assert level(found, "env-file") is Level.RED
+    assert name in told(found)
+    assert line.partition("=")[2] not in told(found)
+
+
+@pytest.mark.parametrize("env", [SPECIFICATION, "", "export SMTP_PORT=25\nSMTP_HOST='x'\n"])
+def test_what_both_read_alike_is_green(tmp_path: Path, env: str) -> None:
+    (tmp_path / ".env").write_text(env)
+    assert level(settings.read_alike(Machine(tmp_path, clock.now)), "env-file") is Level.GREEN
+
+
+def test_a_previous_key_that_is_the_present_one_is_red(a_case: Make) -> None:
+    assert level(settings.secret_key(a_case()), "secret-key") is Level.GREEN
+    same = a_case(SECRET_KEY_PREVIOUS=KEY)
+    found = settings.secret_key(same)
+    assert level(found, "secret-key") is Level.RED
+    assert KEY not in told(found)
+
+
+def test_it_is_told_whether_the_key_was_given_or_made(tmp_path: Path) -> None:
+    case = Case(tmp_path, clock.now, make(load({}, tmp_path)))
+    assert "data/secret_key" in told(settings.secret_key(case))
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "expected"),
+    [
+        (".env", 0o644, Level.RED),
+        (".env", 0o640, Level.YELLOW),
+        (".env", 0o600, Level.GREEN),
+        ("data", 0o755, Level.RED),
+        ("data", 0o750, Level.YELLOW),
+    ],
+)
+def test_what_others_can_read_is_red(
+    a_case: Make, tmp_path: Path, name: str, mode: int, expected: Level
+) -> None:
+    case = a_case()
+    (tmp_path / ".env").touch(mode=0o600)
+    (tmp_path / name).chmod(mode)
+    found = settings.permissions(case)
+    assert level(found, "permissions") is expected
+    if expected is not Level.GREEN:
+        assert f"chmod {'600' if name == '.env' else '700'} '" in told(found)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_files_of_another_user_are_yellow(a_case: Make, tmp_path: Path) -> None:
+    case = a_case()
+    os.chown(tmp_path / "data", 12345, 12345)
+    assert "sudo -u '#12345'" in told(settings.permissions(case))
+
+
+# --- the database -------------------------------------------------------------------------------
+
+
+def test_a_ready_database_is_green(a_case: Make) -> None:
+    found = database.database(a_case())
+    assert {one.level for one in found} == {Level.GREEN}
+    assert {one.check for one in found} == {"database", "durability", "schema"}
+
+
+def test_a_missing_file_is_red_and_not_made(a_case: Make, tmp_path: Path) -> None:
+    case = a_case(DATABASE_URL="sqlite:///data/none.sqlite3")
+    found = [*database.database(case), *life.ticks(case), *letters.holidays(case)]
+    assert level(found, "database") is Level.RED
+    assert "task-progress db upgrade" in told(found)
+    assert not (tmp_path / "data" / "none.sqlite3").exists()
+
+
+def test_an_unprepared_and_a_newer_schema_are_red_with_the_command(
+    a_case: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "empty.sqlite3").touch()
+    empty = database.database(a_case(DATABASE_URL="sqlite:///data/empty.sqlite3"))
+    assert level(empty, "schema") is Level.RED
+    assert "task-progress db upgrade" in told(empty)
+    case = a_case()
+    with case.services.db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    newer = database.database(case)
+    assert level(newer, "schema") is Level.RED
+    assert HEAD != "9999"
+    assert "9999" in told(newer)
+
+
+def test_sqlite_without_wal_is_red(a_case: Make, tmp_path: Path) -> None:
+    """As on a network folder: this way of locking knows no shared memory."""
+    case = a_case()
+    file = tmp_path / "data" / "no-wal.sqlite3"
+    sqlite_copy(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    with closing(Database(f"sqlite:///file:{file}?vfs=unix-none&uri=true")) as odd:
+        services = replace(case.services, db=odd)
+        found = database.database(Case(case.folder, case.clock, services))
+        assert level(found, "durability") is Level.RED
+
+
+def test_a_server_that_is_down_is_red_without_its_password(a_case: Make) -> None:
+    url = f"postgresql://taro:himitsu@127.0.0.1:{free_port()}/x"
+    found = database.database(a_case(DATABASE_URL=url))
+    assert level(found, "database") is Level.RED
+    assert "himitsu" not in told(found)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("default_transaction_isolation", "serializable"),
+        ("synchronous_commit", "off"),
+        ("default_transaction_read_only", "on"),
+    ],
+)
+def test_settings_of_postgresql_that_break_the_promise_are_red(
+    a_case: Make, setting: str, value: str
+) -> None:
+    """The tests' own server also runs without fsync, which is red as well."""
+    with postgresql_copy("doctor") as url:
+        case = a_case(DATABASE_URL=url.replace("+psycopg", ""))
+        with case.services.db.engine.connect() as connection:
+            name = connection.scalar(text("SELECT current_database()"))
+            connection.execute(text(f"ALTER DATABASE {name} SET {setting} = '{value}'"))
+            connection.commit()
+        case.services.db.close()
+        found = database.database(case)
+        assert level(found, "durability") is Level.RED
+        assert f'ALTER DATABASE "{name}" SET {setting}' in told(found)
+        assert "ALTER SYSTEM SET fsync" in told(found)
+        assert level(found, "schema") is Level.GREEN
+        assert level(found, "clock-database") is Level.GREEN
+        case.services.db.close()
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(60, Level.RED), (-10, Level.YELLOW)])
+def test_a_clock_that_is_off_is_told(
+    a_case: Make, redis_url: str, seconds: int, expected: Level
+) -> None:
+    clock.shift(seconds)
+    assert level(broker.broker(a_case(CELERY_BROKER_URL=redis_url)), "clock-redis") is expected
+    with postgresql_copy("doctor") as url:
+        case = a_case(DATABASE_URL=url.replace("+psycopg", ""))
+        assert level(database.database(case), "clock-database") is expected
+        case.services.db.close()
+
+
+# --- Redis --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def redis_with(folder: Path, *options: str) -> Iterator[RedisServer]:
+    server = RedisServer(folder / "redis", *options).start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def test_a_redis_of_this_machine_is_green(a_case: Make, redis_url: str) -> None:
+    found = broker.broker(a_case(CELERY_BROKER_URL=redis_url))
+    assert {one.level for one in found} == {Level.GREEN}
+    assert {one.check for one in found} == {
+        "redis", "redis-tls", "redis-persistence", "redis-eviction", "redis-exposed",
+        "clock-redis", "queues",
+    }  # fmt: skip
+
+
+def test_a_redis_that_is_down_is_red(a_case: Make) -> None:
+    case = a_case(CELERY_BROKER_URL=f"redis://:himitsu@127.0.0.1:{free_port()}/0")
+    found = broker.broker(case)
+    assert level(found, "redis") is Level.RED
+    assert "himitsu" not in told(found)
+    assert level(life.workers(case), "workers") is Level.YELLOW
+
+
+@pytest.mark.parametrize("given", ["", ":wrong@"])
+def test_a_refused_password_is_red(a_case: Make, tmp_path: Path, given: str) -> None:
+    with redis_with(tmp_path, "--requirepass", "himitsu") as server:
+        url = server.url.replace("redis://", f"redis://{given}")
+        found = broker.broker(a_case(CELERY_BROKER_URL=url))
+        assert level(found, "redis") is Level.RED
+        assert "refused the password" in told(found)
+
+
+def test_tls_to_a_redis_without_it_is_red(a_case: Make, redis_url: str) -> None:
+    url = redis_url.replace("redis://", "rediss://")
+    found = broker.broker(a_case(CELERY_BROKER_URL=url))
+    assert level(found, "redis") is Level.RED
+    assert "does not agree on TLS" in told(found)
+
+
+def test_a_redis_elsewhere_without_tls_is_yellow(a_case: Make) -> None:
+    url = "redis://:x@redis.example.jp:6379/0"
+    assert level([broker._encrypted(url)], "redis-tls") is Level.YELLOW
+    assert level([broker._encrypted(url.replace("redis:", "rediss:"))], "redis-tls") is Level.GREEN
+
+
+def test_a_redis_that_throws_jobs_away_is_red(a_case: Make, tmp_path: Path) -> None:
+    options = ("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru")
+    with redis_with(tmp_path, *options) as server:
+        found = broker.broker(a_case(CELERY_BROKER_URL=server.url))
+        assert level(found, "redis-eviction") is Level.RED
+        assert "CONFIG SET maxmemory-policy noeviction" in told(found)
+
+
+def test_a_redis_without_memory_is_red(a_case: Make, tmp_path: Path) -> None:
+    with redis_with(tmp_path, "--maxmemory", "100kb") as server:
+        found = broker.broker(a_case(CELERY_BROKER_URL=server.url))
+        assert level(found, "redis-eviction") is Level.RED
+
+
+def test_a_redis_that_cannot_save_is_red(a_case: Make, tmp_path: Path) -> None:
+    with redis_with(tmp_path) as server, redis.Redis.from_url(server.url) as client:
+        client.set("x", "1")
+        shutil.rmtree(server.folder)
+        client.bgsave()
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "BGSAVE")
+        found = broker.broker(a_case(CELERY_BROKER_URL=server.url))
+        assert level(found, "redis-persistence") is Level.RED
+
+
+def test_a_redis_open_to_the_network_is_red(a_case: Make, tmp_path: Path) -> None:
+    """It would listen on this address as well, if the machine had it; so no port is opened."""
+    bind = ("--bind", "127.0.0.1", "-198.51.100.7", "--protected-mode", "no")
+    with redis_with(tmp_path, *bind) as server:
+        found = broker.broker(a_case(CELERY_BROKER_URL=server.url))
+        assert level(found, "redis-exposed") is Level.RED
+
+
+def test_a_redis_that_lets_nobody_look_is_yellow(a_case: Make, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command(
+            "ACL", "SETUSER", "weak", "on", ">pw", "~*", "+ping", "+llen", "+time"
+        )
+        try:
+            url = redis_url.replace("redis://", "redis://weak:pw@")
+            found = broker.broker(a_case(CELERY_BROKER_URL=url))
+        finally:
+            client.execute_command("ACL", "DELUSER", "weak")
+    assert level(found, "redis-eviction") is Level.YELLOW
+    assert level(found, "queues") is Level.GREEN
+
+
+@pytest.mark.parametrize(("number", "expected"), [(101, Level.YELLOW), (10_001, Level.RED)])
+def test_a_long_queue_is_told(a_case: Make, redis_url: str, number: int, expected: Level) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.rpush("mail", *["{}"] * number)
+    assert level(broker.broker(a_case(CELERY_BROKER_URL=redis_url)), "queues") is expected
+
+
+# --- who is alive -------------------------------------------------------------------------------
+
+
+def test_ticks_that_stopped_or_never_were_are_red(a_case: Make) -> None:
+    case = a_case()
+    assert level(life.ticks(case), "ticks") is Level.RED
+    status.sign_of_life(case.services, status.TICK, clock.now() - timedelta(minutes=6))
+    assert level(life.ticks(case), "ticks") is Level.RED
+    status.sign_of_life(case.services, status.TICK, clock.now())
+    assert level(life.ticks(case), "ticks") is Level.GREEN
+
+
+def test_without_workers_the_mail_queue_is_red_and_the_ai_queue_yellow(
+    a_case: Make, redis_url: str
+) -> None:
+    found = life.workers(a_case(CELERY_BROKER_URL=redis_url))
+    assert level(found, "worker-mail") is Level.RED
+    assert level(found, "worker-ai") is Level.YELLOW
+
+
+# --- mail ---------------------------------------------------------------------------------------
+
+SENDER = {"SMTP_HOST": "127.0.0.1", "MAIL_FROM": "Task Progress <app@example.jp>"}
+
+
+def to(server: SmtpServer, **more: str) -> dict[str, str]:
+    return {**SENDER, "SMTP_PORT": str(server.port), **more}
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """An authority that this process trusts."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    return authority
+
+
+def certificate(authority: trustme.CA, ends: datetime) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    begins = datetime(2020, 1, 1, tzinfo=UTC)
+    authority.issue_cert("127.0.0.1", not_before=begins, not_after=ends).configure_cert(context)
+    return context
+
+
+def test_without_a_mail_server_it_is_red(a_case: Make) -> None:
+    assert level(mail.mail_server(a_case()), "smtp") is Level.RED
+
+
+def test_a_mail_server_that_refuses_or_hangs_is_red(a_case: Make) -> None:
+    refused = a_case(**SENDER, SMTP_PORT=str(free_port()))
+    assert level(mail.mail_server(refused), "smtp") is Level.RED
+    with SmtpServer(Plan(script={"banner": ["hang"]})) as server:
+        case = a_case(**to(server, SMTP_TIMEOUT="0.3"))
+        assert level(mail.mail_server(case), "smtp") is Level.RED
+
+
+def test_a_good_mail_server_is_green_with_the_date_of_its_certificate_and_gets_no_mail(
+    a_case: Make, trusted: trustme.CA
+) -> None:
+    context = certificate(trusted, datetime(2099, 5, 4, tzinfo=UTC))
+    plan = Plan(tls="starttls", ssl_context=context, login=("u", "p"), size=10_000_000)
+    with SmtpServer(plan) as server:
+        case = a_case(**to(server, SMTP_USERNAME="u", SMTP_PASSWORD="p"))
+        found = mail.mail_server(case)
+        assert {one.level for one in found} == {Level.GREEN}
+        assert "2099-05-04" in told(found)
+        assert not any(line.startswith("MAIL") for line in server.said())
+
+
+@pytest.mark.parametrize(
+    ("days", "check", "expected"),
+    [(-1, "smtp", Level.RED), (5, "smtp-tls", Level.YELLOW), (90, "smtp-tls", Level.GREEN)],
+)
+def test_a_certificate_that_ends_is_told(
+    a_case: Make, trusted: trustme.CA, days: int, check: str, expected: Level
+) -> None:
+    context = certificate(trusted, datetime.now(UTC) + timedelta(days=days))
+    with SmtpServer(Plan(tls="starttls", ssl_context=context)) as server:
+        found = mail.mail_server(a_case(**to(server)))
+        assert level(found, check) is expected
+
+
+def test_a_refused_login_is_red_without_its_password(a_case: Make, trusted: trustme.CA) -> None:
+    context = certificate(trusted, datetime(2099, 1, 1, tzinfo=UTC))
+    plan = Plan(tls="starttls", ssl_context=context, login=("u", "other"))
+    with SmtpServer(plan) as server:
+        found = mail.mail_server(a_case(**to(server, SMTP_USERNAME="u", SMTP_PASSWORD="himitsu")))
+    assert level(found, "smtp") is Level.RED
+    assert "SMTP_PASSWORD" in told(found)
+    assert "himitsu" not in told(found)
+
+
+def test_mail_in_the_clear_over_the_network_is_yellow(a_case: Make) -> None:
+    assert mail._certificate(a_case(), None, "smtp.example.jp").level is Level.YELLOW
+
+
+def test_a_small_size_is_red_and_no_pipelining_yellow(a_case: Make) -> None:
+    with SmtpServer(Plan(size=50_000)) as server:
+        assert level(mail.mail_server(a_case(**to(server))), "smtp-size") is Level.RED
+    with SmtpServer(Plan(pipelining=False)) as server:
+        found = mail.mail_server(a_case(**to(server)))
+        assert level(found, "smtp-pipelining") is Level.YELLOW
+
+
+# --- the sender's domain ------------------------------------------------------------------------
+
+GOOD: Records = {
+    ("example.jp", "MX"): ["10 mx.example.jp."],
+    ("example.jp", "TXT"): ['"v=spf1 include:_spf.example.net ~all"', '"other=1"'],
+    ("s1._domainkey.example.jp", "TXT"): ['"v=DKIM1; k=rsa; " "p=MIIBIjANBg"'],
+    ("_dmarc.example.jp", "TXT"): ['"v=DMARC1; p=none; rua=mailto:x@example.jp"'],
+}
+AWAY = {
+    "SMTP_HOST": "smtp.example.net",
+    "MAIL_FROM": "Task Progress <app@example.jp>",
+    "MAIL_DKIM_SELECTOR": "s1",
+}
+
+
+def asked(a_case: Make, records: Records, **environ: str) -> list[Finding]:
+    case = a_case(**{**AWAY, **environ})
+    with DnsServer(records) as server:
+        return domain.sender_domain(
+            Case(case.folder, case.clock, case.services, resolver=server.resolver)
+        )
+
+
+def test_a_well_kept_domain_is_green(a_case: Make) -> None:
+    found = asked(a_case, GOOD)
+    assert [one.check for one in found] == ["spf", "dkim", "dmarc", "alignment"]
+    assert {one.level for one in found} == {Level.GREEN}
+
+
+@pytest.mark.parametrize(
+    ("records", "check", "line"),
+    [
+        ({("example.jp", "MX"): []}, "sender", "MAIL_FROM"),
+        ({("example.jp", "TXT"): []}, "spf", 'example.jp. IN TXT "v=spf1 a:smtp.example.net ~all"'),
+        ({("example.jp", "TXT"): ['"v=spf1 -all"', '"v=spf1 a"']}, "spf", "~all"),
+        ({("example.jp", "TXT"): ['"v=spf1 a +all"']}, "spf", '"v=spf1 a ~all"'),
+        ({("s1._domainkey.example.jp", "TXT"): []}, "dkim", "s1._domainkey.example.jp. IN TXT"),
+        ({("s1._domainkey.example.jp", "TXT"): ['"v=DKIM1; p="']}, "dkim", "PUBLIC-KEY"),
+        ({("_dmarc.example.jp", "TXT"): []}, "dmarc", "_dmarc.example.jp. IN TXT"),
+        ({("_dmarc.example.jp", "TXT"): ['"v=DMARC1; p=maybe"']}, "dmarc", "p=none"),
+    ],
+)
+def test_what_is_missing_in_the_dns_is_red_with_the_line_to_paste(
+    a_case: Make, records: Records, check: str, line: str
+) -> None:
+    found = asked(a_case, {**GOOD, **records})
+    assert level(found, check) is Level.RED
+    assert line in told(found)
+
+
+def test_an_unknown_selector_is_yellow(a_case: Make) -> None:
+    assert level(asked(a_case, GOOD, MAIL_DKIM_SELECTOR=""), "dkim") is Level.YELLOW
+
+
+@pytest.mark.parametrize(
+    ("path", "dmarc", "expected"),
+    [
+        ("bounce@example.jp", "v=DMARC1; p=none", Level.GREEN),
+        ("bounce@mail.example.jp", "v=DMARC1; p=none", Level.GREEN),
+        ("bounce@mail.example.jp", "v=DMARC1; p=none; aspf=s", Level.YELLOW),
+        ("bounce@example.net", "v=DMARC1; p=none", Level.YELLOW),
+    ],
+)
+def test_senders_that_do_not_belong_together_are_yellow(
+    a_case: Make, path: str, dmarc: str, expected: Level
+) -> None:
+    records = {**GOOD, ("_dmarc.example.jp", "TXT"): [f'"{dmarc}"']}
+    assert level(asked(a_case, records, MAIL_RETURN_PATH=path), "alignment") is expected
+
+
+def test_the_record_of_the_domain_above_counts(a_case: Make) -> None:
+    records = {**GOOD, ("mail.example.jp", "MX"): ["10 mx.example.jp."]}
+    found = asked(a_case, records, MAIL_FROM="app@mail.example.jp")
+    assert level(found, "dmarc") is Level.GREEN
+
+
+def test_a_dns_that_does_not_answer_is_yellow(a_case: Make) -> None:
+    case = a_case(**AWAY)
+    with DnsServer({}, silent=True) as server:
+        silent = Case(case.folder, case.clock, case.services, resolver=server.resolver)
+        assert level(domain.sender_domain(silent), "sender") is Level.YELLOW
+
+
+# --- the pages ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def serving(body: bytes, code: int, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A web server that gives this answer to everything."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # a refused handshake
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+HEALTHY = b'{"status": "ok", "reasons": []}'
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "expected"),
+    [
+        (HEALTHY, 200, Level.GREEN),
+        (b'{"status": "unavailable", "reasons": ["database"]}', 503, Level.YELLOW),
+        (b"<h1>Welcome to nginx</h1>", 200, Level.RED),
+        (b"[]", 200, Level.RED),
+    ],
+)
+def test_what_answers_at_the_address_of_the_links_is_looked_at(
+    a_case: Make, body: bytes, code: int, expected: Level
+) -> None:
+    with serving(body, code) as port:
+        case = a_case(APP_BASE_URL=f"http://127.0.0.1:{port}")
+        assert level(pages.pages(case), "pages") is expected
+
+
+@pytest.mark.parametrize(("days", "expected"), [(30, Level.GREEN), (-1, Level.RED)])
+def test_a_certificate_of_the_pages_that_has_ended_is_red(
+    a_case: Make, trusted: trustme.CA, days: int, expected: Level
+) -> None:
+    context = certificate(trusted, datetime.now(UTC) + timedelta(days=days))
+    with serving(HEALTHY, 200, context) as port:
+        found = pages.pages(a_case(APP_BASE_URL=f"https://127.0.0.1:{port}"))
+        assert level(found, "pages") is expected
+        assert ("expired" in told(found)) == (expected is Level.RED)
+
+
+def test_links_that_nobody_can_open_are_red(a_case: Make) -> None:
+    assert level(pages.pages(a_case(**AWAY)), "pages") is Level.RED
+    away = a_case(**AWAY, APP_BASE_URL="https://progress.example.jp")
+    assert level(pages.pages(away), "pages") is Level.RED  # no such name in the tests
+    nobody = a_case(APP_BASE_URL=f"http://127.0.0.1:{free_port()}")
+    assert level(pages.pages(nobody), "pages") is Level.RED
+
+
+def test_links_in_the_clear_are_yellow() -> None:
+    assert level(pages._encryption("http://progress.example.jp"), "pages-tls") is Level.YELLOW
+    assert pages._encryption("https://progress.example.jp") == []
+
+
+# --- the machine --------------------------------------------------------------------------------
+
+
+def test_no_holidays_for_the_next_year_is_yellow_and_for_this_year_red(a_case: Make) -> None:
+    case = a_case()
+
+    def in_year(year: int) -> Level:
+        then = Case(case.folder, lambda: datetime(year, 6, 1, tzinfo=UTC), case.services)
+        return level(letters.holidays(then), "holidays")
+
+    assert in_year(2026) is Level.GREEN
+    assert in_year(2099) is Level.YELLOW
+    assert in_year(2100) is Level.RED
+
+
+def test_a_disk_without_room_is_red(a_case: Make) -> None:
+    case = a_case()
+    assert level(machine.disk(case), "disk") is not Level.RED
+    assert level(machine.disk(case, least=2**62), "disk") is Level.RED
+    assert level(machine.disk(case, least=0, better=2**62), "disk") is Level.YELLOW
+
+
+def test_old_time_zone_data_are_yellow(tmp_path: Path) -> None:
+    later = Machine(tmp_path, lambda: datetime(2100, 1, 1, tzinfo=UTC))
+    assert level(machine.time_zones(later), "time-zones") is Level.YELLOW
+
+
+def doctor_in(
+    folder: Path,
+    environ: Mapping[str, str],
+    *arguments: str,
+    project: Path = PROJECT,
+    zones: bool = True,
+    temporary_files: bool = True,
+) -> tuple[int, list[dict[str, Any]]]:
+    """`task-progress doctor --json` as its own process: its exit code, and what it found."""
+    code = "import sys; from app.cli import main; sys.exit(main())"
+    if not zones:
+        code = "import sys; sys.modules['tzdata'] = None\n" + code
+    no_file_grows = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (0, 0))
+    done = subprocess.run(
+        [sys.executable, "-c", code, "doctor", "--json", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(project), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=None if temporary_files else no_file_grows,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def found_by(findings: list[dict[str, Any]], check: str) -> str:
+    return str(next(one["level"] for one in findings if one["check"] == check))
+
+
+BARE = {"SECRET_KEY": KEY, "LANG": "C.UTF-8"}
+
+
+def test_a_locale_that_knows_no_japanese_is_red(tmp_path: Path) -> None:
+    code, found = doctor_in(tmp_path, {**BARE, "LC_ALL": "C"})
+    assert (code, found_by(found, "locale")) == (1, "red")
+    assert found_by(doctor_in(tmp_path, BARE)[1], "locale") == "green"
+
+
+def test_temporary_files_that_cannot_be_written_are_red(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    code, found = doctor_in(tmp_path, BARE, temporary_files=False)
+    assert (code, found_by(found, "temporary-files")) == (1, "red")
+
+
+def test_missing_time_zone_data_are_red(tmp_path: Path) -> None:
+    code, found = doctor_in(tmp_path, {**BARE, "PYTHONTZPATH": ""}, zones=False)
+    assert (code, found_by(found, "time-zones")) == (1, "red")
+
+
+def test_a_broken_letter_is_red_before_anybody_deploys_it(tmp_path: Path) -> None:
+    copy = tmp_path / "project"
+    shutil.copytree(PROJECT / "app", copy / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT / "migrations", copy / "migrations")
+    template = next((copy / "app" / "templates" / "mail").glob("reminder.en.txt"))
+    template.write_text(template.read_text() + "{{ nobody_said_this }}")
+    code, found = doctor_in(copy, BARE, project=copy)
+    assert (code, found_by(found, "letters-en")) == (1, "red")
+    assert found_by(found, "letters-ja") == "green"
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def test_a_working_installation_has_no_red_line_and_a_test_mail_arrives(
+    tmp_path: Path, redis_url: str
+) -> None:
+    sqlite_copy(tmp_path / "task-progress.sqlite3")
+    with SmtpServer(Plan()) as server, serving(HEALTHY, 200) as port:
+        environ = {
+            **to(server), **BARE, "CELERY_BROKER_URL": redis_url, "DATA_DIR": str(tmp_path),
+            "APP_BASE_URL": f"http://127.0.0.1:{port}",
+        }  # fmt: skip
+        tmp_path.chmod(0o700)
+        with running(tmp_path, environ, server) as stack:
+            stack.worker("mail")
+            stack.worker("ai")
+            stack.command("tick")
+            code, found = doctor_in(tmp_path, environ)
+            assert [one for one in found if one["level"] == "red"] == []
+            assert code == 0
+            assert found_by(found, "worker-mail") == "green"
+            assert server.mails == []
+            code, found = doctor_in(tmp_path, environ, "--send-test", "hanako@example.jp")
+            assert (code, found_by(found, "send-test")) == (0, "green")
+            assert [one.recipient for one in server.mails] == ["hanako@example.jp"]
+
+
+@pytest.mark.parametrize("why", ["paused", "pilot", "no address", "refused"])
+def test_a_test_mail_that_may_not_go_is_red_and_does_not(tmp_path: Path, why: str) -> None:
+    sqlite_copy(tmp_path / "task-progress.sqlite3")
+    recipient = {"no address": "a, b@example.jp", "refused": "x+rcpt550@example.jp"}.get(
+        why, "hanako@example.jp"
+    )
+    with SmtpServer(Plan()) as server:
+        environ = {**to(server), **BARE, "DATA_DIR": str(tmp_path)}
+        if why == "pilot":
+            environ["MAIL_ONLY_TO"] = "example.net"
+        if why == "paused":
+            services = make(load(environ, tmp_path))
+            status.pause(services, who="test", now=NOW)
+            services.db.close()
+        code, found = doctor_in(tmp_path, environ, "--send-test", recipient)
+        assert (code, found_by(found, "send-test")) == (1, "red")
+        assert server.mails == []
+
+
+@contextmanager
+def a_hole() -> Iterator[int]:
+    """A port where connections are taken and nothing is ever answered."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_with_everything_hanging_it_still_ends_within_ten_seconds(tmp_path: Path) -> None:
+    with a_hole() as port:
+        environ: Mapping[str, str] = {
+            **SENDER,
+            "SECRET_KEY": KEY,
+            "SMTP_PORT": str(port),
+            "CELERY_BROKER_URL": f"redis://127.0.0.1:{port}/0",
+            "DATABASE_URL": f"postgresql://x:himitsu@127.0.0.1:{port}/x",
+            "APP_BASE_URL": f"http://127.0.0.1:{port}",
+        }
+        started = time.monotonic()
+        found = doctor.examine(Machine(tmp_path, clock.now), environ)
+        took = time.monotonic() - started
+    assert took < ALL_WITHIN + 2
+    assert {level(found, one) for one in ("database", "redis", "smtp", "pages")} == {Level.RED}
+    assert "himitsu" not in told(found)
+
+
+def test_a_check_that_breaks_hides_no_other(tmp_path: Path) -> None:
+    def breaks() -> list[Finding]:
+        raise ZeroDivisionError("himitsu")
+
+    here = Machine(tmp_path, clock.now)
+    found = doctor.run({"x": breaks, "locale": lambda: machine.language(here)})
+    assert [one.check for one in found] == ["x", "locale"]
+    assert found[0].level is Level.RED
+    assert "himitsu" not in told(found)
+
+
+def test_every_line_is_in_both_languages(a_case: Make, redis_url: str) -> None:
+    case = a_case(**SENDER, CELERY_BROKER_URL=redis_url)
+    found = doctor.examine(Machine(case.folder, clock.now), {**SENDER, "SECRET_KEY": KEY})
+    for one in found:
+        assert one.says.en.isascii(), one.says.en
+        assert one.fix is None or one.fix.en.isascii(), one.fix.en
+    assert "task-progress doctor" in EXAMPLES
