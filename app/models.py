@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ColumnElement,
+    Computed,
     Date,
     ForeignKey,
     Index,
@@ -67,9 +68,8 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
-# As the index of leased mails says it, to the letter: only so does SQLite take that index.
-_LEASED = "state IN ('sending', 'in_doubt')"
-LEASED: ColumnElement[bool] = literal_column(f"outbox.{_LEASED}")
+# As the index of open mails says it, to the letter: only so do the databases take that index.
+OPEN: ColumnElement[bool] = literal_column("NOT outbox.ended")
 
 ENDS = frozenset(State) - {State.READY, State.SENDING, State.IN_DOUBT}
 
@@ -286,6 +286,11 @@ class OutboxMail(Base):
     message_id: Mapped[str] = mapped_column(String(255))
     date_header: Mapped[datetime]
     state: Mapped[str] = mapped_column(String(12), default=State.READY)
+    # Made of the state by the database. An index that looked at the state itself would have to be
+    # written, and all others with it, at each step of a mail; this one only at its end.
+    ended: Mapped[bool] = mapped_column(
+        Computed("state NOT IN ('ready', 'sending', 'in_doubt')", persisted=True)
+    )
     reason: Mapped[str | None] = mapped_column(Text)
     # An admin's word is awaited: "brake" (an unusual number) or "restore".
     held: Mapped[str | None] = mapped_column(String(10))
@@ -319,16 +324,10 @@ class OutboxMail(Base):
         ),
         CheckConstraint("(state = 'accepted') = (accepted_at IS NOT NULL)", name="accepted_when"),
         Index(
-            "ix_outbox_ready",
+            "ix_outbox_open",
             "not_before",
-            sqlite_where=text("state = 'ready'"),
-            postgresql_where=text("state = 'ready'"),
-        ),
-        Index(
-            "ix_outbox_leased",
-            "lease_until",
-            sqlite_where=text(_LEASED),
-            postgresql_where=text(_LEASED),
+            sqlite_where=text("NOT ended"),
+            postgresql_where=text("NOT ended"),
         ),
         Index("ix_outbox_user_id_local_date", "user_id", "local_date"),
         {"sqlite_autoincrement": True},

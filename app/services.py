@@ -7,6 +7,7 @@ from app.auth import Links
 from app.config import Config
 from app.db import Database
 from app.util import crash
+from app.util.kept import KeptSessions
 from app.util.once import Once
 from app.util.rate import Rate
 
@@ -22,6 +23,7 @@ class Services:
     once: Once
     links: Links
     rate: Rate
+    kept: KeptSessions  # to the mail server, between two deliveries
     publish: Publish  # outbox ids -> queue `mail`; never raises, losing ids costs latency only
 
 
@@ -39,6 +41,7 @@ def make(config: Config, publish: Publish = _publish_nothing) -> Services:
         once=Once(redis_url, scale),
         links=Links(config),
         rate=Rate(config.smtp_rate_per_minute, redis_url, scale),
+        kept=KeptSessions(),
         publish=publish,
     )
 

@@ -23,6 +23,7 @@ from app.db import Database
 from app.models import Member, Role, Task, Team
 from app.services import Services, make
 from tests import servers
+from tests.smtp_server import Plan, SmtpServer
 
 # Tuesday 2026-11-24, 09:00 in Tokyo; the Monday before is a public holiday (勤労感謝の日).
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -272,8 +273,18 @@ def environ(database_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]
 
 
 @pytest.fixture
-def config(environ: dict[str, str], tmp_path: Path) -> Config:
-    """`environ`, read as the application reads it."""
+def smtp() -> Iterator[SmtpServer]:
+    """A mail server that takes every mail, unless the recipient's tag says otherwise."""
+    with SmtpServer(Plan()) as server:
+        yield server
+
+
+@pytest.fixture
+def config(environ: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest) -> Config:
+    """`environ`, read as the application reads it; with `smtp` where the test has that server."""
+    if "smtp" in request.fixturenames:
+        port = request.getfixturevalue("smtp").port
+        environ = {**environ, "SMTP_PORT": str(port), "SMTP_TIMEOUT": "2"}
     return load(environ, tmp_path)
 
 

@@ -32,12 +32,6 @@ EIGHT = NINE - timedelta(hours=1)
 
 
 @pytest.fixture
-def smtp() -> Iterator[SmtpServer]:
-    with SmtpServer(Plan()) as server:
-        yield server
-
-
-@pytest.fixture
 def stack(
     environ: dict[str, str], tmp_path: Path, db: Database, team: People, smtp: SmtpServer
 ) -> Iterator[Stack]:

@@ -88,6 +88,16 @@ class Database:
             yield session
 
     @contextmanager
+    def each_by_itself(self) -> Iterator[Connection]:
+        """A connection on which each statement is its own transaction. Raises DatabaseDown.
+
+        One wait for the server, where BEGIN, the statement and COMMIT are three.
+        """
+        engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with _in_words(), engine.connect() as connection:
+            yield connection
+
+    @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A bare connection, for looking at the schema. Raises DatabaseDown."""
         with _in_words(), self.engine.connect() as connection:

@@ -21,6 +21,7 @@ from app.outbox.lease import (
     claim,
     end,
     end_with_alert,
+    give_all_back,
     give_back,
 )
 from app.outbox.letters import Letter, Stop, Wait, read_again
@@ -101,8 +102,7 @@ class _Sender:
             at_most = 1 if probing else AT_MOST
             mails = claim(session, ids, now=now, scale=self.scale, at_most=at_most)
             if mails and probing and not breaker.take_probe(session, now, self.scale):
-                for mail in mails:
-                    give_back(session, mail, now=now)
+                give_all_back(session, mails, now=now)
                 return []
             for mail in mails:
                 if mail.claims > CLAIMS_AT_MOST:
@@ -198,11 +198,7 @@ class _Sender:
         self.services.once.release([guard for guard in certain if guard is not None])
         try:
             with self.services.db.write() as session:
-                for job in jobs:
-                    try:
-                        give_back(session, job.mail, now=self.clock())
-                    except LeaseLost:
-                        continue
+                give_all_back(session, [job.mail for job in jobs], now=self.clock())
         except DatabaseDown:
             log.warning("%d mails wait for their lease to run out", len(jobs))
 

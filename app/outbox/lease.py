@@ -4,6 +4,7 @@ A claim is a lease with a fencing token, by the database's clock. Whoever lost i
 any more: the row count says so.
 """
 
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -12,9 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
-    Double,
     and_,
-    bindparam,
     exists,
     or_,
     select,
@@ -25,11 +24,10 @@ from sqlalchemy.orm import Session
 from app.alerts import raise_alert
 from app.db import among, database_now
 from app.due import Verdict
-from app.models import LEASED, Base, DecisionRow, Kind, MailEvent, OutboxMail, Setting, State
+from app.models import Base, DecisionRow, Kind, MailEvent, OutboxMail, Setting, State
 from app.util.once import Guard
 
 SENDING_SECONDS = 100.0  # all before the dot takes at most 90 s
-IN_DOUBT_SECONDS = 660.0  # the answer to the dot is awaited for at most 600 s
 CLAIMS_AT_MOST = 5
 DOUBTS_AT_MOST = 2  # the first copy and one more
 PAUSE = "pause"  # settings key; while it stands nothing is claimed
@@ -37,11 +35,11 @@ PAUSE = "pause"  # settings key; while it stands nothing is claimed
 # Ends after which the decision itself says that no reminder went out, and why.
 TAKEN_BACK = frozenset({State.SUPPRESSED, State.CANCELLED, State.EXPIRED})
 
-_OUTBOX = Base.metadata.tables[OutboxMail.__tablename__]
+OUTBOX = Base.metadata.tables[OutboxMail.__tablename__]
 
 
 # The last word before each dot, too: pause stops all sending at once.
-_NOT_PAUSED = ~exists(select(Setting.key).where(Setting.key == PAUSE))
+NOT_PAUSED = ~exists(select(Setting.key).where(Setting.key == PAUSE))
 
 
 class LeaseLost(Exception):
@@ -95,7 +93,8 @@ def claimable(now: datetime) -> ColumnElement[bool]:
     return and_(
         or_(
             and_(OutboxMail.state == State.READY, OutboxMail.not_before <= now),
-            and_(LEASED, lapsed, or_(OutboxMail.state == State.SENDING, once_more)),
+            and_(OutboxMail.state == State.SENDING, lapsed),
+            and_(OutboxMail.state == State.IN_DOUBT, lapsed, once_more),
         ),
         OutboxMail.held.is_(None),
     )
@@ -121,7 +120,7 @@ def _claim(
     # than asked for. SKIP LOCKED: two senders with the same ids share them.
     chosen = (
         select(OutboxMail.id)
-        .where(which, _NOT_PAUSED)
+        .where(which, NOT_PAUSED)
         .order_by(OutboxMail.id)
         .limit(at_most)
         .with_for_update(skip_locked=True, of=OutboxMail)
@@ -129,102 +128,18 @@ def _claim(
         .prefix_with("MATERIALIZED", dialect="postgresql")
     )
     rows = session.connection().execute(
-        update(_OUTBOX)
-        .where(_OUTBOX.c.id == chosen.c.id)
+        update(OUTBOX)
+        .where(OUTBOX.c.id == chosen.c.id)
         .values(
             state=State.SENDING,
             lease_token=secrets.token_hex(16),
             lease_until=database_now(SENDING_SECONDS * scale),
-            claims=_OUTBOX.c.claims + 1,
+            claims=OUTBOX.c.claims + 1,
             updated_at=now,
         )
-        .returning(*(_OUTBOX.c[name] for name in Claimed._fields))
+        .returning(*(OUTBOX.c[name] for name in Claimed._fields))
     )
     return sorted(Claimed(*row) for row in rows)
-
-
-_MINE = (_OUTBOX.c.id == bindparam("of_id"), _OUTBOX.c.lease_token == bindparam("of_token"))
-# The statements of a round are made once: making them anew costs more than running them.
-_MARK = (
-    update(_OUTBOX)
-    .where(*_MINE, _OUTBOX.c.state == State.SENDING, _NOT_PAUSED)
-    .values(
-        state=State.IN_DOUBT,
-        doubts=_OUTBOX.c.doubts + 1,
-        lease_until=database_now(bindparam("for_seconds", type_=Double())),
-        subject=bindparam("to_subject"),
-        task_refs=bindparam("to_refs"),
-        sent_bytes=bindparam("to_bytes"),
-    )
-)
-_ACCEPT = (
-    update(_OUTBOX)
-    .where(*_MINE)
-    .values(
-        state=State.ACCEPTED,
-        accepted_at=bindparam("at"),
-        updated_at=bindparam("at"),
-        response=bindparam("to_response"),
-        reason=None,
-        lease_token=None,
-        lease_until=None,
-    )
-)
-
-
-def mark_in_doubt(session: Session, sent: Sequence[Sent], *, scale: float) -> set[int]:
-    """Says that the final dots come next; returns the ids for which a dot may be sent."""
-    rows = [
-        {
-            "of_id": one.mail.id,
-            "of_token": one.mail.lease_token,
-            "for_seconds": IN_DOUBT_SECONDS * scale,
-            "to_subject": one.subject,
-            "to_refs": one.task_refs,
-            "to_bytes": one.sent_bytes,
-        }
-        for one in sent
-    ]
-    return _changed(session, _MARK, rows, State.IN_DOUBT)
-
-
-def record_accepted(
-    session: Session, answers: Sequence[tuple[Claimed, str]], *, now: datetime
-) -> None:
-    """The good end of these mails. One that somebody else holds by now is left to them."""
-    rows = [
-        {"of_id": mail.id, "of_token": mail.lease_token, "at": now, "to_response": response}
-        for mail, response in answers
-    ]
-    if not rows:
-        return
-    session.connection().execute(_ACCEPT, rows)
-    again = [mail.decision_id for mail, _ in answers if mail.n and mail.decision_id is not None]
-    if again:  # the first mail of that decision may have ended without being sent
-        session.execute(
-            update(DecisionRow)
-            .where(DecisionRow.id.in_(again))
-            .values(verdict=Verdict.SEND, reason=None)
-        )
-
-
-def _changed(
-    session: Session, statement: Any, rows: Sequence[Mapping[str, Any]], state: State
-) -> set[int]:
-    ids = {row["of_id"] for row in rows}
-    result = session.connection().execute(statement, rows)
-    if result.rowcount == len(rows):
-        return ids
-    tokens = {row["of_token"] for row in rows}
-    return set(
-        session.scalars(
-            select(OutboxMail.id).where(
-                OutboxMail.id.in_(ids),
-                OutboxMail.lease_token.in_(tokens),
-                OutboxMail.state == state,
-            )
-        )
-    )
 
 
 def give_back(
@@ -235,6 +150,31 @@ def give_back(
     if not_before is not None:
         values["not_before"] = not_before
     _change(session, mail, values)
+
+
+def give_all_back(session: Session, mails: Sequence[Claimed], *, now: datetime) -> None:
+    """Those of these mails that are still leased here are as they were before their claim."""
+    tokens = {mail.lease_token for mail in mails}
+    mine = OutboxMail.lease_token.in_(tokens)
+    fresh = [mail.id for mail in mails if not mail.doubts]
+    session.execute(
+        update(OutboxMail)
+        .where(among(OutboxMail.id, fresh), mine)
+        .values(
+            claims=OutboxMail.claims - 1,
+            state=State.READY,
+            lease_token=None,
+            lease_until=None,
+            doubts=0,
+            sent_bytes=None,
+            updated_at=now,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    for mail in mails:
+        if mail.doubts:
+            with contextlib.suppress(LeaseLost):
+                give_back(session, mail, now=now)
 
 
 def defer(

@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -28,10 +29,10 @@ from app.outbox.lease import (
     Sent,
     defer,
     end_with_alert,
+    give_all_back,
     give_back,
-    mark_in_doubt,
-    record_accepted,
 )
+from app.outbox.settle import record_accepted, settle
 from app.services import Services
 from app.util import crash
 from app.util.mailer import MailSendError, Phase, SmtpSession, SmtpSettings
@@ -68,7 +69,7 @@ class Lines:
         self.services = services
         self.clock = clock
         self.scale = config.test_time_scale
-        self.sessions = [SmtpSession(settings) for _ in range(config.smtp_connections)]
+        self.sessions = services.kept.take(settings, config.smtp_connections)
         self.fault: MailSendError | None = None  # the server's: no further mail need be tried
         self.paused = False  # somebody said so since the mails were claimed
         self.accepted = 0
@@ -87,14 +88,14 @@ class Lines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for session in self.sessions:
-            session.close()
+        self.services.kept.keep(self.sessions)
 
     def round(self, jobs: Sequence[Job]) -> None:
         """One mail on each line, to its answer. The answers are recorded with the next round."""
         if self._pause:
             time.sleep(self._pause * self.scale)
         pairs = list(zip(self.sessions, jobs, strict=False))
+        pairs = self._connected(pairs)
         pairs = self._each(pairs, self._offer)
         pairs = self._each(pairs, lambda line, _: line.agree())
         pairs = self._each(pairs, lambda line, _: line.write_body())
@@ -135,6 +136,20 @@ class Lines:
                 well.append((line, job))
         return well
 
+    def _connected(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """All lines connect at once: one after the other, a far server would take seconds."""
+        closed = [line for line, _ in pairs if not line.is_open]
+        if len(closed) < 2:  # it connects by itself
+            return list(pairs)
+        with ThreadPoolExecutor(len(closed)) as pool:
+            opened = dict(zip(closed, pool.map(_open, closed), strict=True))
+
+        def check(line: SmtpSession, _: Job) -> None:
+            if (error := opened.get(line)) is not None:
+                raise error
+
+        return self._each(pairs, check)
+
     def _offer(self, line: SmtpSession, job: Job) -> None:
         if self.fault is not None:  # one line found the server away: the others need not wait too
             raise self.fault
@@ -152,9 +167,12 @@ class Lines:
             return []
         sent = [Sent(job.mail, job.subject, job.task_refs, job.packed) for _, job in pairs]
         try:
-            with self.services.db.write() as session:
-                self._record(session)
-                marked = mark_in_doubt(session, sent, scale=self.scale)
+            if self._rare():
+                with self.services.db.write() as session:
+                    self._record(session)
+                self._recorded()
+            now = self.clock()
+            marked = settle(self.services.db, sent, self._answers, now=now, scale=self.scale)
         except DatabaseDown:
             for line, _ in pairs:
                 line.abandon()
@@ -169,15 +187,17 @@ class Lines:
             self._leave([job.mail for _, job in left])
         return [(line, job) for line, job in pairs if job.mail.id in marked]
 
+    def _rare(self) -> bool:
+        """Whether there is more to record than plain acceptance."""
+        first = bool(self._answers) and not self._proved  # the breaker is told of it
+        resent = any(mail.n for mail, _ in self._answers)
+        return first or resent or bool(self._refusals)
+
     def _leave(self, mails: Sequence[Claimed]) -> None:
         """Mails that may not have their dot: sending was paused, or another sender has them."""
         with self.services.db.write() as session:
             self.paused = session.get(Setting, PAUSE) is not None
-            for mail in mails:
-                try:
-                    give_back(session, mail, now=self.clock())
-                except LeaseLost:
-                    log.warning("mail %s: another sender has it", mail.id)
+            give_all_back(session, mails, now=self.clock())
         self._release(mails)
 
     def _release(self, mails: Sequence[Claimed]) -> None:
@@ -240,6 +260,14 @@ class Lines:
         # Jitter only shortens: nobody waits longer than the table says.
         wait = timedelta(minutes=minutes) * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
         defer(session, mail, now=now, not_before=now + wait * self.scale, response=words)
+
+
+def _open(line: SmtpSession) -> MailSendError | None:
+    try:
+        line.open()
+    except MailSendError as error:
+        return error
+    return None
 
 
 def said(error: MailSendError) -> str:

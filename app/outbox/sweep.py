@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.alerts import raise_alert
 from app.db import database_now
 from app.due import Reason
-from app.models import LEASED, OutboxMail, State
+from app.models import OPEN, OutboxMail, State
 from app.outbox import breaker
 from app.outbox.lease import DOUBTS_AT_MOST, claimable, record, take_back_decision
 from app.services import Services
@@ -32,7 +32,7 @@ def sweep(services: Services, now: datetime, *, fresh: timedelta = timedelta()) 
         return list(
             session.scalars(
                 select(OutboxMail.id)
-                .where(claimable(now), OutboxMail.not_before <= now - fresh)
+                .where(OPEN, claimable(now), OutboxMail.not_before <= now - fresh)
                 .order_by(OutboxMail.not_before, OutboxMail.id)
                 .limit(AT_MOST)
             )
@@ -44,7 +44,10 @@ def _expire(session: Session, now: datetime) -> None:
     expired = session.execute(
         update(OutboxMail)
         .where(
-            OutboxMail.state == State.READY, OutboxMail.expires_at <= now, OutboxMail.doubts == 0
+            OPEN,
+            OutboxMail.state == State.READY,
+            OutboxMail.expires_at <= now,
+            OutboxMail.doubts == 0,
         )
         .values(state=State.EXPIRED, reason=Reason.EXPIRED, held=None, updated_at=now)
         .returning(
@@ -65,20 +68,18 @@ def _expire(session: Session, now: datetime) -> None:
 def _give_up_doubts(session: Session, now: datetime) -> None:
     """In doubt twice, or a copy may be out and it is too late for another: nobody can know."""
     in_doubt = and_(
-        LEASED,
         OutboxMail.state == State.IN_DOUBT,
         OutboxMail.lease_until < database_now(),
         or_(OutboxMail.doubts >= DOUBTS_AT_MOST, OutboxMail.expires_at <= now),
     )
     ready = and_(OutboxMail.state == State.READY, OutboxMail.expires_at <= now)
-    for which in (in_doubt, ready):  # one by one: each has its own index
-        _give_up(session, which, now)
+    _give_up(session, or_(in_doubt, ready), now)
 
 
 def _give_up(session: Session, which: ColumnElement[bool], now: datetime) -> None:
     given_up = session.scalars(
         update(OutboxMail)
-        .where(OutboxMail.doubts > 0, which)
+        .where(OPEN, OutboxMail.doubts > 0, which)
         .values(
             state=State.UNKNOWN,
             reason="no_answer_recorded",

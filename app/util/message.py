@@ -325,7 +325,13 @@ def _encoded(content: bytes) -> tuple[str, bytes]:
         quoted = b"\r\n".join(map(_quoted_line, content.split(b"\r\n")))
         if len(quoted) < as_base64:
             return "quoted-printable", quoted
-    return "base64", base64.encodebytes(content).replace(b"\n", b"\r\n")
+    return "base64", _base64_lines(content)
+
+
+def _base64_lines(content: bytes) -> bytes:
+    # In one go and then cut: base64.encodebytes encodes each line by itself.
+    flat = binascii.b2a_base64(content, newline=False)
+    return b"".join([flat[at : at + 76] + b"\r\n" for at in range(0, len(flat), 76)])
 
 
 _ASCII = bytes(range(128))
@@ -349,7 +355,7 @@ def _file(file: Attachment) -> bytes:
     if file.content_id:
         lines.append(f"Content-ID: <{_content_id(file.content_id)}>")
     head = "".join(f"{line}\r\n" for line in lines).encode()
-    return head + b"\r\n" + base64.encodebytes(file.content).replace(b"\n", b"\r\n")
+    return head + b"\r\n" + _base64_lines(file.content)
 
 
 def _file_name(given: str) -> str:

@@ -6,11 +6,11 @@ whoever stops there closes the connection, and the mail was never sent.
 """
 
 import base64
+import contextlib
 import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from time import monotonic
 from typing import NamedTuple, Self
@@ -45,6 +45,8 @@ class SmtpSession:
         self.settings = settings
         self._wire: Wire | None = None
         self._features: dict[str, str] = {}
+        self._opened = 0.0
+        self._leave_by: float | None = None  # when the answer to QUIT must be there
         self._limit = 0.0  # when all before the dot must be done
         self._answer_by = 0.0  # when the answer to the dot must be there
         self._spent = 0.0  # seconds that open() took of the next mail's time
@@ -73,15 +75,30 @@ class SmtpSession:
         self._connect()
         self._spent = monotonic() - started
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected, as far as is known, and free for the next mail."""
+        return self._wire is not None and not self._in_body
+
+    def say_goodbye(self) -> None:
+        """Writes QUIT and does not wait for the answer; `close` comes next. Never raises.
+
+        Who closes several sessions says goodbye on all of them first: so they wait together.
+        """
+        self._leave_by = monotonic() + self.settings.farewell
+        if self._wire and not self._in_body:
+            try:
+                self._wire.write(b"QUIT\r\n", self._leave_by)
+            except (OSError, ValueError):
+                self.abandon()
+
     def close(self) -> None:
         """Says goodbye and closes. Never raises: a mail once accepted stays accepted."""
-        if self._wire and not self._in_body:
-            until = monotonic() + self.settings.farewell
-            try:
-                self._wire.write(b"QUIT\r\n", until)
-                self._wire.read_answer(until)
-            except (OSError, ValueError):
-                pass
+        if self._leave_by is None:
+            self.say_goodbye()
+        if self._wire and not self._in_body and self._leave_by is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._wire.read_answer(self._leave_by)
         self.abandon()
 
     def abandon(self) -> None:
@@ -91,6 +108,7 @@ class SmtpSession:
         self._wire = None
         self._used = self._unfinished = self._in_body = False
         self._spent = 0.0
+        self._leave_by = None
 
     @property
     def features(self) -> dict[str, str]:
@@ -109,6 +127,7 @@ class SmtpSession:
         try:
             with self._at(Phase.CONNECT):
                 self._wire = Wire(settings.host, settings.port, self._until())
+            self._opened = monotonic()
             self._used = self._unfinished = False
             if settings.speaks_ssl_first:
                 self._secure()
@@ -188,6 +207,8 @@ class SmtpSession:
         """Starts a mail: connects if needed and writes MAIL (pipelined: and RCPT and DATA)."""
         if self._in_body:
             self.abandon()  # the last mail was left before its dot; these words would be its text
+        if self._wire and monotonic() - self._opened > self.settings.oldest:
+            self.close()
         self._envelope = envelope
         self._limit = monotonic() + self.settings.before_dot - self._spent
         self._spent = 0.0
@@ -317,7 +338,7 @@ class SmtpSession:
     def _until(self) -> float:
         return min(monotonic() + self.settings.operation, self._limit)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _at(self, phase: Phase, *, in_doubt: bool = False) -> Iterator[None]:
         """All trouble inside becomes a MailSendError of `phase`, and the connection is closed."""
         try:

@@ -12,6 +12,8 @@ from app.words import Both
 BEFORE_DOT = 90.0
 DOT_ANSWER = 600.0  # RFC 5321 4.5.3.2.6: less would double mails at slow servers
 FAREWELL = 2.0  # for QUIT, whose answer is ignored
+IDLE = 2.0  # a connection waits this long for the next mail (Postfix's own limit is the same)
+OLDEST = 300.0  # then a connection is closed and opened anew (as Postfix does)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,16 @@ class SmtpSettings:
     def farewell(self) -> float:
         """Seconds the server may take to say goodbye."""
         return FAREWELL * self.time_scale
+
+    @property
+    def idle(self) -> float:
+        """Seconds a connection may lie unused."""
+        return IDLE * self.time_scale
+
+    @property
+    def oldest(self) -> float:
+        """Seconds after which no further mail begins on a connection."""
+        return OLDEST * self.time_scale
 
     @property
     def speaks_ssl_first(self) -> bool:

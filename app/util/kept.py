@@ -1,0 +1,65 @@
+"""TOOL. Connections to the mail server between two deliveries of one process.
+
+The jobs of a morning follow each other in milliseconds: none need connect where the one before
+has just left. A connection that nobody took up for two seconds is closed.
+"""
+
+import atexit
+import threading
+from collections.abc import Sequence
+from time import monotonic
+
+from app.util.smtp import SmtpSession
+from app.util.smtp_settings import SmtpSettings
+
+
+class KeptSessions:
+    """The sessions that wait for the next delivery. Each is in one hand at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[SmtpSession] = []
+        self._since = 0.0
+        self._timer: threading.Timer | None = None
+        atexit.register(self.close)
+
+    def take(self, settings: SmtpSettings, number: int) -> list[SmtpSession]:
+        """That many sessions, those still open first; the others connect at their first mail."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            self._stop_timer()
+            fresh = monotonic() - self._since <= settings.idle
+        good = [one for one in waiting if fresh and one.settings == settings][:number]
+        farewell([one for one in waiting if one not in good])
+        return good + [SmtpSession(settings) for _ in range(number - len(good))]
+
+    def keep(self, sessions: Sequence[SmtpSession]) -> None:
+        """For the next delivery, if it comes soon."""
+        with self._lock:
+            left, self._waiting = self._waiting, [one for one in sessions if one.is_open]
+            self._since = monotonic()
+            self._stop_timer()
+            if self._waiting:
+                self._timer = threading.Timer(self._waiting[0].settings.idle, self.close)
+                self._timer.daemon = True
+                self._timer.start()
+        farewell([*left, *(one for one in sessions if not one.is_open)])
+
+    def close(self) -> None:
+        """Says goodbye to all that wait."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        farewell(waiting)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+
+def farewell(sessions: Sequence[SmtpSession]) -> None:
+    """Closes all; they wait together for what the server says. Never raises."""
+    for session in sessions:
+        session.say_goodbye()
+    for session in sessions:
+        session.close()
