@@ -15,7 +15,7 @@ from app import outbox, reminders, status
 from app.config import load
 from app.db import Database
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, State, Task
-from app.outbox.deliver import pack
+from app.outbox.packing import pack
 from app.services import Services, make
 from app.util.message import Envelope
 from app.util.once import guard_key

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from app.alerts import close_alert
 from app.due import Reason
 from app.models import ENDS, Audit, MailEvent, OutboxMail, State
-from app.outbox.deliver import unpack
 from app.outbox.lease import record, take_back_decision
+from app.outbox.packing import unpack
 from app.outbox.rows import NewMail, enqueue
 from app.services import Services
 

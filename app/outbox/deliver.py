@@ -6,7 +6,6 @@ RCPT, DATA, body -> in doubt, commit -> final dot -> answer, commit. No database
 
 import logging
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -26,9 +25,10 @@ from app.outbox.lease import (
 )
 from app.outbox.letters import Letter, Stop, Wait, read_again
 from app.outbox.lines import Job, Lines
+from app.outbox.packing import pack, unpack
 from app.services import Services
 from app.util import crash
-from app.util.message import Envelope, UnusableMessage, build
+from app.util.message import UnusableMessage, build
 
 log = logging.getLogger(__name__)
 
@@ -201,15 +201,3 @@ class _Sender:
                 give_all_back(session, [job.mail for job in jobs], now=self.clock())
         except DatabaseDown:
             log.warning("%d mails wait for their lease to run out", len(jobs))
-
-
-def pack(envelope: Envelope) -> bytes:
-    """The envelope as stored in `outbox.sent_bytes`."""
-    head = f"{envelope.sender}\n{envelope.recipient}\n".encode()
-    return zlib.compress(head + envelope.data, level=1)  # a quarter larger than 6, twice as fast
-
-
-def unpack(stored: bytes) -> Envelope:
-    """The envelope that `pack` stored."""
-    sender, recipient, data = zlib.decompress(stored).split(b"\n", 2)
-    return Envelope(sender.decode(), recipient.decode(), data)
