@@ -29,7 +29,7 @@ from app.outbox.letters import Letter, read_again
 from app.reminders import plan
 from app.services import make
 from app.util.message import build
-from bench import members, report
+from bench import members, morning, report, targets
 from bench.rig import Child, Missing, PostgreSQL, slow, smtp_sink, tool
 from tests import servers
 
@@ -150,6 +150,13 @@ class Bench:
             if case.what == "smtp-source":
                 return self._smtp_source(case, port)
             return self._children(case, port)
+
+    def morning(self, kind: str) -> dict[str, float]:
+        """Seconds for a team of 20: see bench/morning.py."""
+        url = self.copy(kind, "")
+        self._fill(url, morning.members())
+        _flush(self.redis)
+        return morning.measure(self._environ(url, 1, self.smtp_port), self.folder)
 
     def _children(self, case: Case, port: int) -> Measured:
         kind = case.database or "sqlite"
@@ -328,6 +335,7 @@ def main() -> int:
                 bench.prepare(database, mails)
             before = _load()
             found = run(bench, chosen, given.repeats)
+            mornings = {} if given.only else {one: bench.morning(one) for one in databases}
             about = {**machine(bench.postgresql), "load_before": before, "load_after": _load()}
     except Missing as error:
         _progress(f"Not measured / 測定しませんでした: {error}")
@@ -337,9 +345,10 @@ def main() -> int:
         "machine": about,
         "message_bytes": bench.message_bytes,
         "repeats": given.repeats,
+        "mornings": mornings,
         "cases": [_summary(case, runs) for case, runs in found.items()],
     }
-    sys.stdout.write(report.table(results))
+    sys.stdout.write(f"{report.table(results)}\n{targets.table(results)}")
     if not given.only and not given.database:
         name = "quick" if given.quick else "full"
         RESULTS.mkdir(exist_ok=True)

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from bench import targets
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, PICTURE = DOCS / "performance.md", DOCS / "performance.svg"
-BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 HEAD = (
     "| what | database | mails | connections | ms per answer | mails/s | times smtplib | "
     "of smtp-source | peak MiB | CPU us/mail | commits/mail |\n"
@@ -31,10 +32,16 @@ def write(results: dict[str, Any]) -> None:
         f"Load average before and after: {about['load_before']}, {about['load_after']}.\n\n"
     )
     page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(before + BEGIN + said + table(results) + END + after, encoding="utf-8")
+    page = _put(page, "measured", said + table(results))
+    page = _put(page, "targets", targets.table(results))
+    PAGE.write_text(page, encoding="utf-8")
     PICTURE.write_text(picture(results), encoding="utf-8")
+
+
+def _put(page: str, name: str, text: str) -> str:
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+    before, _, rest = page.partition(begin)
+    return before + begin + text + end + rest.partition(end)[2]
 
 
 def _row(one: Run) -> str:
