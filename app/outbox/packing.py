@@ -1,7 +1,7 @@
 """The bytes of a mail as `outbox.sent_bytes` keeps them.
 
 Letters resemble each other, so zlib is given a text that holds what they share: a third of the
-bytes, in three quarters of the time. What is stored names that text by its checksum (RFC 1950), and
+bytes, in 60 % of the time. What is stored names that text by its checksum (RFC 1950), and
 each one that was ever in use stays here, unchanged: without it the bytes cannot be read.
 """
 
@@ -18,13 +18,16 @@ def _shared(name: str) -> bytes:
 
 _NEWEST = _shared("packing-1.txt")
 _BY_CHECKSUM = {zlib.adler32(text).to_bytes(4, "big"): text for text in (_NEWEST,)}
+# Copied for each mail, which is quicker than to read the text anew. A window of 16 KB holds it and
+# is copied in half the time of 32 KB; level 6 stores 4 % less and takes twice as long.
+_READY = zlib.compressobj(level=1, wbits=14, zdict=_NEWEST)
 _NAMES_A_TEXT = 0x20  # in the second byte (RFC 1950 2.2)
 
 
 def pack(envelope: Envelope) -> bytes:
     """The envelope as stored."""
     head = f"{envelope.sender}\n{envelope.recipient}\n".encode()
-    packer = zlib.compressobj(level=1, zdict=_NEWEST)  # level 6: 4 % less, in twice the time
+    packer = _READY.copy()
     return packer.compress(head + envelope.data) + packer.flush()
 
 
