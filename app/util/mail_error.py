@@ -213,3 +213,16 @@ def _tls_trouble(error: ssl.SSLError) -> Both:
             "This port does not speak SSL. Check SMTP_PORT and SMTP_SECURITY.",
         )
     return Both(f"TLS で通信できません({reason})。", f"TLS failed ({reason}).")
+
+
+def no_tls() -> MailSendError:
+    """TLS is asked for, and there is none."""
+    return MailSendError(
+        Phase.TLS,
+        Both(
+            "暗号化された接続ができないため、何も送りませんでした。SMTP_SECURITY と SMTP_USERNAME、"
+            "またはサーバーの STARTTLS を確認してください。",
+            "There is no encrypted connection, so nothing was sent. Check SMTP_SECURITY and "
+            "SMTP_USERNAME, or the server's STARTTLS.",
+        ),
+    )

@@ -15,7 +15,7 @@ from datetime import datetime
 from time import monotonic
 from typing import NamedTuple, Self
 
-from app.util.mail_error import MailSendError, Phase, failure, refusal
+from app.util.mail_error import MailSendError, Phase, failure, no_tls, refusal
 from app.util.message import Envelope
 from app.util.smtp_settings import SmtpSettings
 from app.util.wire import Answer, BadReplyError, Wire
@@ -123,7 +123,7 @@ class SmtpSession:
         """All that comes before the first mail."""
         settings = self.settings
         if settings.security == "none" and settings.needs_tls:
-            raise _no_tls()
+            raise no_tls()
         try:
             with self._at(Phase.CONNECT):
                 self._wire = Wire(settings.host, settings.port, self._until())
@@ -155,7 +155,7 @@ class SmtpSession:
             self._secure()
             self._hello()  # what was said in the clear does not count (RFC 3207 4.2)
         elif self.settings.needs_tls:
-            raise _no_tls()
+            raise no_tls()
 
     def _secure(self) -> None:
         with self._at(Phase.TLS):
@@ -394,15 +394,3 @@ def _check(phase: Phase, answer: Answer, wanted: int) -> Answer:
 
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
-
-
-def _no_tls() -> MailSendError:
-    return MailSendError(
-        Phase.TLS,
-        Both(
-            "暗号化された接続ができないため、何も送りませんでした。SMTP_SECURITY と SMTP_USERNAME、"
-            "またはサーバーの STARTTLS を確認してください。",
-            "There is no encrypted connection, so nothing was sent. Check SMTP_SECURITY and "
-            "SMTP_USERNAME, or the server's STARTTLS.",
-        ),
-    )
