@@ -209,7 +209,7 @@ def same_week(one: DecisionRow, other: DecisionRow) -> bool:
 
 
 @contextlib.contextmanager
-def world() -> Iterator[World]:
+def world(start: datetime = START) -> Iterator[World]:
     """A fast one: a database file of its own that nothing waits for to reach the disk."""
     with tempfile.TemporaryDirectory() as folder:
         services = make(
@@ -226,14 +226,16 @@ def world() -> Iterator[World]:
         event.listen(services.db.engine, "connect", _do_not_wait)
         with services.db.write() as session:
             both = [
-                one(decided_through=START.date() - DAY, created_at=START - DAY)
+                one(decided_through=start.date() - DAY, created_at=start - DAY)
                 for one in (sato, suzuki)
             ]
             session.add_all(both)
             session.flush()
-            session.add_all(task(f"T-{one.id}", one, start_on=date(2026, 4, 1)) for one in both)
+            session.add_all(
+                task(f"T-{one.id}", one, start_on=start.date() - 20 * DAY) for one in both
+            )
         made = World(services)
-        made.now = START - HOUR
+        made.now = start - HOUR
         made.start(EMAILS)
         made.remember()
         yield made
@@ -351,3 +353,47 @@ def test_whichever_weekday_is_chosen_in_the_middle_of_a_week_it_brings_no_second
                 now.now += 24 * HOUR
                 if ticking:
                     now.tick()
+
+
+# --- looking ahead ----------------------------------------------------------------------------------
+
+# What a member may have; `simulate` looks at each date as of its own hour, so no catch-up matters.
+teams = st.tuples(
+    own, quiet | no_quiet, st.none() | st.tuples(st.integers(0, 9), st.integers(0, 5))
+)
+changing_clocks = st.sampled_from(
+    [START, datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 10, 29, tzinfo=UTC)]
+)
+
+
+@settings(calmly, max_examples=15)
+@given(st.tuples(teams, teams), changing_clocks)
+def test_what_is_simulated_is_what_happens_when_nobody_reports(
+    both: tuple[Any, Any], start: datetime
+) -> None:
+    """Two weeks of a random team: Golden Week, or a clock change in New York or Berlin."""
+    with world(start) as now:
+        for email, (values, hours, away) in zip(EMAILS, both, strict=True):
+            changes.set_member(now.services, email, values | hours, "test", now.now)
+            if away is not None:
+                first = start.date() + away[0] * DAY
+                span = Span(first, first + away[1] * DAY)
+                leave.add_leave(now.services, email, span, "test", now.now)
+        reminders.plan(now.services, now.now)  # what the first day brought already is known
+        first, last = start.date() + DAY, start.date() + 14 * DAY
+        ahead = list(reminders.simulate(now.services, first, last))
+        while now.now < start + 16 * 24 * HOUR:
+            reminders.plan(now.services, now.now)
+            soonest = min(one.member.next_due_at or now.now for one in now.people())
+            assert soonest > now.now
+            now.now = soonest
+        happened = {
+            (one.member.email, row.local_date): row
+            for one in now.people()
+            for row in now.decisions(one.member.id)
+        }
+        for one in ahead:
+            row = happened[one.email, one.local_date]
+            assert (row.verdict, row.reason) == (one.verdict, one.reason)
+            assert one.at is None or row.at == one.at
+            assert one.verdict == "skip" or one.tasks == [ref for ref, _ in row.facts["tasks"]]
