@@ -365,6 +365,18 @@ def test_why_tells_a_snooze_from_an_operators_cancelling(services: Services, bus
     assert "an operator cancelled it" in told.en
 
 
+def test_a_snoozed_reminder_is_not_announced_for_a_day_that_became_a_day_off(
+    services: Services, busy: People
+) -> None:
+    reminders.plan(services, NOW)
+    snooze(services, time(15), NOW + HOUR)
+    found = reminders.why(services, SUZUKI, None, NOW + HOUR).facts
+    assert found["next_mail_at"] == "2026-11-24T15:00:00+09:00"
+    leave.off_today(services, SUZUKI, SUZUKI, NOW + 2 * HOUR)
+    found = reminders.why(services, SUZUKI, None, NOW + 2 * HOUR).facts
+    assert found["next_mail_at"] == "2026-11-25T09:00:00+09:00"
+
+
 def test_a_weekly_reminder_that_was_snoozed_was_the_one_of_its_week(
     services: Services, busy: People
 ) -> None:

@@ -83,6 +83,15 @@ def test_wrong_values_are_refused_by_name_in_both_languages(
     assert [word for word in words if word not in ran.err] == []
 
 
+def test_a_change_of_team_or_manager_is_told_in_words(tp: Terminal, team: People) -> None:
+    assert tp.run("member", "set", SUZUKI, "manager=").out == f"manager: {team.sato.email} → なし\n"
+    assert tp.run("member", "set", SUZUKI, "paused_until=2026-12-07").out.startswith(
+        "paused_until: なし"
+    )
+    shown = tp.run("member", "show", SUZUKI, "--json").json
+    assert (shown["team"], shown["manager"]) == ("開発", None)
+
+
 def test_leave_is_added_listed_and_removed(tp: Terminal, team: People) -> None:
     tp.run("leave", "add", SUZUKI, "2026-12-24", "2026-12-25", "--name", "帰省")
     added = tp.run("leave", "add", SUZUKI, "2026-12-25", UNTIL_FURTHER_NOTICE)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -57,18 +58,24 @@ def faults_named() -> Iterator[None]:
 @click.pass_obj
 def show_settings(shell: Shell, json_wanted: bool) -> None:
     """Each default, and who changed it."""
-    found = defaults.show_settings(shell.services())
+    services = shell.services()
+    found = defaults.show_settings(services)
     if json_wanted:
         show_json(found)
         return
+    home = ZoneInfo(services.config.app_timezone)
     show_table(
-        (t("項目", "key"), t("値", "value"), t("変更前の既定", "built in"), t("変更", "changed")),
+        (t("項目", "key"), t("値", "value"), t("初期値", "built in"), t("変更", "changed")),
         (
             (one["key"], one["value"], one["default"] if one["changed_by"] else None,
-             f"{one['changed_by']} {one['changed_at']}" if one["changed_by"] else None)
+             f"{one['changed_by']} {_minute(one['changed_at'], home)}" if one["changed_by"] else None)
             for one in found
         ),
     )  # fmt: skip
+
+
+def _minute(moment: str, zone: ZoneInfo) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 @settings.command(
@@ -137,10 +144,13 @@ def set_member(shell: Shell, email: str, words: Sequence[str]) -> None:
     _show_changes(done)
 
 
+_NO_DEFAULT = {"team", "manager", "paused_until"}
+
+
 def _show_changes(done: Sequence[Change]) -> None:
     for one in done:
-        default = t("既定", "default")
-        click.echo(f"{one.key}: {one.before or default} → {one.after or default}")
+        nothing = t("なし", "none") if one.key in _NO_DEFAULT else t("既定", "default")
+        click.echo(f"{one.key}: {one.before or nothing} → {one.after or nothing}")
     if not done:
         say("変わったものはありません。", "Nothing changed.")
 

@@ -19,8 +19,15 @@ def has_mail_or_member(services: Services, email: str) -> bool:
 
 
 def nearest(services: Services, email: str) -> str | None:
-    """The member's address that looks most like `email`, or None where nothing does."""
+    """The member's address that looks most like `email`, or None where nothing does.
+
+    The part before the @ has to look alike, too: that of the company does in any case.
+    """
     with services.db.read() as session:
         addresses = {one.lower(): one for one in session.scalars(select(Member.email))}
-    close = get_close_matches(email.strip().lower(), addresses, n=1)
-    return addresses[close[0]] if close else None
+    wanted = email.strip().lower()
+    name = wanted.partition("@")[0]
+    for close in get_close_matches(wanted, addresses, n=5):
+        if get_close_matches(name, [close.partition("@")[0]]):
+            return addresses[close]
+    return None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import due
@@ -126,7 +126,7 @@ def why(services: Services, email: str, on: date | None, now: datetime) -> Expla
             sentences = [_not_decided(session, one, day, now)]
         else:
             sentences = [_decided(one, row, home)]
-            sentences += [_life(one, mail, home) for mail in mails]
+        sentences += [_life(one, mail, home) for mail in mails]
         next_mail = _next_mail(session, one, now)
         sentences.append(_coming(one, next_mail))
     facts = _facts(one, day, row, list(mails), next_mail)
@@ -166,17 +166,23 @@ def _next_mail(session: Session, one: Person, now: datetime) -> datetime | None:
     nobody reported any more.
     """
     today = now.astimezone(one.rhythm.zone).date()
-    waiting = session.scalar(
-        select(func.min(OutboxMail.not_before)).where(
+    waiting = session.execute(
+        select(OutboxMail.not_before, OutboxMail.local_date)
+        .where(
             OutboxMail.user_id == one.member.id,
             OutboxMail.local_date >= today - DAY,
             OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
             OutboxMail.state.not_in([state.value for state in ENDS]),
             OutboxMail.expires_at > now,
         )
-    )
-    if waiting is not None or not one.member.active:
-        return None if waiting is None else max(waiting, now)
+        .order_by(OutboxMail.not_before)
+    ).all()
+    if not one.member.active:
+        return None
+    for not_before, local_date in waiting:
+        # On a day off, or stopped meanwhile, it ends without being sent.
+        if due.day_reason(one.rhythm, one.calendar, local_date) in {None, Reason.NOT_THIS_WEEKDAY}:
+            return max(not_before, now)
     first = max(one.member.decided_through + DAY, today)
     decided = set(
         session.scalars(
