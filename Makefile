@@ -2,8 +2,8 @@
 # is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test chaos chaos-long bench bench-tick lint fmt lock
-PYTHONS := app bench chaos tests tools $(wildcard migrations)
+.PHONY: help setup setup-dev run test e2e screenshots chaos chaos-long bench bench-tick lint fmt lock
+PYTHONS := app bench chaos e2e tests tools $(wildcard migrations)
 
 help: ## この一覧 / this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,12 @@ run: setup ## すべてを起動する(http://127.0.0.1:8000) / start everything
 
 test: setup-dev ## テスト / the tests (ARGS="-k holiday")
 	@.venv/bin/python -m pytest -n logical $(ARGS)
+
+e2e: setup-dev ## 本物のブラウザーで試す(chromium が必要) / the pages in a real browser (needs chromium)
+	@.venv/bin/python -m pytest e2e -q -n 2 $(ARGS)
+
+screenshots: setup-dev ## docs/screenshots に画面の写しを作る / pictures of the pages
+	@SCREENSHOTS=docs/screenshots .venv/bin/python -m pytest e2e/test_screenshots.py -q $(ARGS)
 
 bench-tick: setup-dev ## 定期処理の時間(2千人と20万人) / what a tick costs (2,000 and 200,000 members)
 	@.venv/bin/python -m bench.tick $(ARGS)

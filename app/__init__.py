@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 # Every command and worker imports this package first, and few of them need the pages: what the
 # pages need is imported when they are made.
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flask import Flask
 
     from app.config import Config
-    from app.services import Services
+    from app.services import Publish, Services
 
 
 def create_app(config: "Config | None" = None, services: "Services | None" = None) -> "Flask":
@@ -23,6 +25,29 @@ def create_app(config: "Config | None" = None, services: "Services | None" = Non
     clock.shift(config.test_clock_offset)
     app = Flask(__name__)
     app.secret_key = config.secret_key.get_secret_value()
-    app.extensions["task_progress"] = services = services or make(config)
+    app.extensions["task_progress"] = services = services or make(config, _queue(config))
     web.register(app, services)
     return app
+
+
+def _queue(config: "Config") -> "Publish":
+    """The way to the mail queue, beside the answer: a page waits neither for a Redis that hangs
+    nor for Celery, which takes a second to import.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - see above
+    from functools import cache  # noqa: PLC0415 - see above
+
+    beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish")
+
+    @cache
+    def publish() -> "Publish":
+        from app import celery_wiring  # noqa: PLC0415 - see above
+
+        celery_wiring.make_celery(config)
+        return celery_wiring.publish
+
+    def later(ids: "Sequence[int]") -> None:
+        if ids:
+            beside.submit(lambda: publish()(ids))
+
+    return later

@@ -1,4 +1,4 @@
-"""Who is asking: the signed links in mails (sign-in and sessions stand here as they come).
+"""The signed links in mails.
 
 A token says for what, for whom and for which date it was made, and is signed with HMAC-SHA-256.
 It holds no secret, and works as long as a key that signed it is configured.
@@ -17,6 +17,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from app.config import Config
 
 REPORT_LINK_DAYS = 7
+SIGN_IN_MINUTES = 15
 
 
 class BadToken(Exception):
@@ -58,6 +59,7 @@ class Links:
         self._base = config.app_base_url.rstrip("/")
         self._report = _serializer(keys, "report")
         self._stop = _serializer(keys, "stop")
+        self._sign_in = _serializer(keys, "sign-in")
         self._page_keys = [hmac.digest(key.encode(), _PAGE, "sha256") for key in reversed(keys)]
         self._stop_key = self._stop.make_signer(self._stop.salt).derive_key()
 
@@ -73,6 +75,16 @@ class Links:
     def stop_url(self, link: StopLink) -> str:
         """The address of the stop page, also for RFC 8058 one-click."""
         return f"{self._base}/u/{_signed(self._stop_key, [link.member_id, link.kind])}"
+
+    def sign_in_url(self, link_id: int) -> str:
+        """The address that signs in, once; the row of the link says whom and until when."""
+        token = self._sign_in.dumps([link_id])
+        return f"{self._base}/login/{token if isinstance(token, str) else token.decode()}"
+
+    def read_sign_in(self, token: str) -> int:
+        """The id behind a `/login/` token; BadToken when it was not made here for that."""
+        (link_id,) = _loads(self._sign_in, token)
+        return int(link_id)
 
     def read_report(self, token: str) -> ReportLink:
         """The link behind a `/r/` token; BadToken when it was not made here for that."""

@@ -9,7 +9,7 @@ from app.db import Database
 from app.util import crash
 from app.util.kept import KeptSessions
 from app.util.once import Once
-from app.util.rate import Rate
+from app.util.rate import Limits, Rate
 
 Publish = Callable[[Sequence[int]], None]
 
@@ -22,6 +22,7 @@ class Services:
     db: Database
     once: Once
     links: Links
+    limits: Limits
     rate: Rate
     kept: KeptSessions  # to the mail server, between two deliveries
     publish: Publish  # outbox ids -> queue `mail`; never raises, losing ids costs latency only
@@ -35,12 +36,14 @@ def make(config: Config, publish: Publish = _publish_nothing) -> Services:
     """The services for these settings."""
     crash.arm(config.crash_at)
     redis_url, scale = guard_url(config), config.test_time_scale
+    limits = Limits(redis_url, scale)
     return Services(
         config=config,
         db=Database(config.database_url),
         once=Once(redis_url, scale),
         links=Links(config),
-        rate=Rate(config.smtp_rate_per_minute, redis_url, scale),
+        limits=limits,
+        rate=Rate(config.smtp_rate_per_minute, limits),
         kept=KeptSessions(),
         publish=publish,
     )

@@ -61,7 +61,18 @@ def is_part_of(name: str, modules: set[str]) -> bool:
 
 def texts() -> Iterator[Path]:
     """Every text file that belongs to the project."""
-    folders = (".ci", "app", "bench", "chaos", "deploy", "docs", "migrations", "tests", "tools")
+    folders = (
+        ".ci",
+        "app",
+        "bench",
+        "chaos",
+        "deploy",
+        "docs",
+        "e2e",
+        "migrations",
+        "tests",
+        "tools",
+    )
     for folder in folders:
         yield from (f for f in (PROJECT / folder).glob("**/*") if f.is_file() and is_text(f))
     # In a second work tree `.git` is a file, and no part of the project.

@@ -11,14 +11,12 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from app import config, services
+from app import config, create_app, services
 from app.local import mailbox
 from app.local.plan import free_ports
 from app.local.stack import answers
-from app.web import register
 
 HTML = '<html><head><title>t</title></head><body><a href="http://127.0.0.1/r/x">報告する</a></body>'
 EVENING = datetime(2026, 11, 24, 15, 5, tzinfo=UTC)  # 0:05 on the 25th in Tokyo
@@ -38,9 +36,7 @@ def settings(tmp_path: Path, **more: str) -> config.Config:
 
 
 def pages(chosen: config.Config) -> FlaskClient:
-    app = Flask("app")
-    register(app, services.make(chosen))
-    return app.test_client()
+    return create_app(chosen, services.make(chosen)).test_client()
 
 
 @pytest.fixture
@@ -261,7 +257,7 @@ def test_every_answer_carries_the_strict_headers(browser: FlaskClient, path: str
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"  # nobody else learns an address of ours
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from app import db
+from app.cli.admin import admin
 from app.cli.data import database, import_, sample
 from app.cli.doctor import doctor
 from app.cli.explain import simulate, why
@@ -53,6 +54,7 @@ cli = Group(
         leave_group,
         snooze,
         off_today,
+        admin,
         pause,
         resume,
         status,

@@ -24,6 +24,7 @@ EXAMPLES = {
         ("leave remove", "suzuki.ichiro@example.jp 2026-12-28 2027-01-04"),
         ("snooze", "suzuki.ichiro@example.jp --until 15:00"),
         ("off-today", "suzuki.ichiro@example.jp"),
+        ("admin", "sato.hanako@example.jp"),
         ("pause", ""),
         ("resume", ""),
         ("status", ""),

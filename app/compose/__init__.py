@@ -6,6 +6,15 @@ reports, names) is data: on one line, without invisible characters, cut at a sta
 """
 
 from app.compose.reminder import ReminderFacts, TaskLine, reminder
+from app.compose.sign_in import SignInFacts, sign_in
 from app.compose.text import message_id, show_date
 
-__all__ = ["ReminderFacts", "TaskLine", "message_id", "reminder", "show_date"]
+__all__ = [
+    "ReminderFacts",
+    "SignInFacts",
+    "TaskLine",
+    "message_id",
+    "reminder",
+    "show_date",
+    "sign_in",
+]

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import due
+from app.access.sessions import end_all
 from app.alerts import close_alert
 from app.members import values
 from app.members.desk import OWN_MANAGER, no_such_member
@@ -56,6 +57,8 @@ def set_member(
         member = locked(session, email)
         before = {key: typed_of(member, key) for key in wanted}
         awakes = wanted.get("active") is True and not member.active
+        if wanted.get("active") is False:
+            end_all(session, member, who, now)
         put(member, wanted | _places(session, member, wanted))
         defaults = organisation(session, services.config)
         if awakes:

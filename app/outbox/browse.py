@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.alerts import close_alert
 from app.due import Reason
-from app.models import ENDS, Audit, MailEvent, OutboxMail, State
+from app.models import ENDS, Audit, Kind, MailEvent, OutboxMail, State
 from app.outbox.lease import record, take_back_decision
 from app.outbox.packing import unpack
 from app.outbox.rows import NewMail, enqueue
@@ -63,7 +63,7 @@ def show(services: Services, mail_id: int) -> dict[str, Any]:
                 {"at": one.at.isoformat(), "event": one.event, "detail": one.detail}
                 for one in events
             ],
-            "source": (unpack(mail.sent_bytes).data.decode("ascii") if mail.sent_bytes else None),
+            "source": _source(mail),
         }
 
 
@@ -95,7 +95,8 @@ def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
     """
     with services.db.write() as session:
         mail = _get(session, mail_id)
-        if mail.state not in ENDS or mail.user_id is None:
+        # A sign-in link is asked for anew by whoever wants it.
+        if mail.state not in ENDS or mail.user_id is None or mail.kind == Kind.SIGN_IN:
             raise NotPossible(mail.state)
         last = session.scalar(
             select(func.max(OutboxMail.n)).where(
@@ -127,6 +128,13 @@ def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
         _audit(session, who, "outbox.resend", mail_id, now)
     services.publish(ids)
     return ids[0]
+
+
+def _source(mail: OutboxMail) -> str | None:
+    """The bytes that went out; never those of a sign-in mail, whose link is a key."""
+    if mail.sent_bytes is None or mail.kind == Kind.SIGN_IN:
+        return None
+    return unpack(mail.sent_bytes).data.decode("ascii")
 
 
 def _get(session: Session, mail_id: int) -> OutboxMail:

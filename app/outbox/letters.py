@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import compose, due
-from app.auth import ReportLink, StopLink
+from app.auth import SIGN_IN_MINUTES, ReportLink, StopLink
 from app.db import among
 from app.due import Frequency, Reason, Unreported
 from app.members.settings import Person, organisation, people
@@ -94,6 +94,8 @@ def _one(services: Services, facts: _Facts, mail: Claimed, now: datetime) -> Let
         return Stop(State.SUPPRESSED, Reason.NOT_IN_PILOT)
     if mail.kind in {Kind.REMINDER, Kind.ASKED_REMINDER}:
         return _reminder(services, facts, mail, one, now)
+    if mail.kind == Kind.SIGN_IN:
+        return Letter(_sign_in(services, mail, one), [])
     msg = f"no letter for {mail.kind}"
     raise ValueError(msg)
 
@@ -122,6 +124,27 @@ def _reminder(
     lines = _lines(one, late, facts.known[mail.local_date])
     message = _compose(services, mail, one, lines, facts.domain)
     return Letter(message, [line.ref for line in lines])
+
+
+def _sign_in(services: Services, mail: Claimed, one: Person) -> MailMessage:
+    """The number of a sign-in mail is the id of its link."""
+    config = services.config
+    until = mail.expires_at.astimezone(one.rhythm.zone)
+    facts = compose.SignInFacts(
+        name=one.member.name,
+        email=mail.to_addr,
+        locale="en" if one.locale.startswith("en") else "ja",
+        url=services.links.sign_in_url(mail.n),
+        minutes=SIGN_IN_MINUTES,
+        until=f"{until:%H:%M}",
+    )
+    return replace(
+        compose.sign_in(facts),
+        mail_from=config.mail_from,
+        reply_to=config.mail_reply_to,
+        return_path=config.mail_return_path,
+        message_id=mail.message_id,
+    )
 
 
 def _no_longer(one: Person, day: date) -> str | None:

@@ -1,6 +1,6 @@
-"""TOOL. SMTP_RATE_PER_MINUTE, kept by all senders together on Redis.
+"""TOOL. Limits that all processes keep together on Redis.
 
-With Redis away each process keeps the rate by itself until Redis is back.
+With Redis away each process keeps them by itself until Redis is back.
 """
 
 import logging
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
@@ -22,10 +22,9 @@ SKIP_AFTER_FAILURE = 30.0  # seconds
 
 
 @dataclass
-class Rate:
-    """How many mails a minute may go out, all senders together."""
+class Limits:
+    """How often something may happen, by key."""
 
-    per_minute: int | None
     redis_url: str | None
     time_scale: float = 1.0  # of the wait after a failure
     _shared: MovingWindowRateLimiter | None = field(default=None, repr=False)
@@ -34,16 +33,9 @@ class Rate:
     )
     _skip_until: float = 0.0
 
-    def most_at_once(self, wanted: int) -> int:
-        """How many mails to ask for at once: never more than a minute allows."""
-        return wanted if self.per_minute is None else min(wanted, self.per_minute)
-
-    def take(self, mails: int) -> bool:
-        """True when `mails` may go now; else the minute's number is used up."""
-        if self.per_minute is None:
-            return True
-        limit = RateLimitItemPerMinute(self.per_minute)
-        return self._with_redis(lambda limiter: limiter.hit(limit, KEY, cost=mails))
+    def take(self, limit: RateLimitItem, key: str, cost: int = 1) -> bool:
+        """True when it may happen now, and is counted; else the limit is used up."""
+        return self._with_redis(lambda limiter: limiter.hit(limit, key, cost=cost))
 
     def _with_redis(self, ask: Callable[[MovingWindowRateLimiter], bool]) -> bool:
         if self.redis_url is not None and time.monotonic() >= self._skip_until:
@@ -66,3 +58,21 @@ class Rate:
             )
             self._shared = MovingWindowRateLimiter(storage)
         return self._shared
+
+
+@dataclass
+class Rate:
+    """SMTP_RATE_PER_MINUTE: how many mails a minute may go out, all senders together."""
+
+    per_minute: int | None
+    limits: Limits
+
+    def most_at_once(self, wanted: int) -> int:
+        """How many mails to ask for at once: never more than a minute allows."""
+        return wanted if self.per_minute is None else min(wanted, self.per_minute)
+
+    def take(self, mails: int) -> bool:
+        """True when `mails` may go now; else the minute's number is used up."""
+        if self.per_minute is None:
+            return True
+        return self.limits.take(RateLimitItemPerMinute(self.per_minute), KEY, mails)

@@ -5,7 +5,7 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
 from app.services import Services
-from app.web import banner, health, home, locale, report, stop
+from app.web import access, again, banner, health, home, locale, login, nav, report, settings, stop
 
 # Pages load nothing but our own style sheet and pictures, and nobody may frame them.
 _POLICY = (
@@ -15,19 +15,27 @@ _POLICY = (
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+# Room for a text far beyond its limit: it is refused with words, and comes back as it was typed.
+_MAX_FIELDS = 2_000_000
+_MAX_UPLOAD = 20_000_000
 
 
 def register(app: Flask, services: Services) -> None:
     """Attach every page to `app`. The mailbox only exists where the local mailbox is in use."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.config.update(MAX_FORM_MEMORY_SIZE=_MAX_FIELDS, MAX_CONTENT_LENGTH=_MAX_UPLOAD)
+    access.register(app, services.config)
     locale.register(app)
+    again.register(app)
+    nav.register(app)
     banner.register(app, services)
     app.register_blueprint(health.pages(services))
     app.register_blueprint(home.pages(services))
+    app.register_blueprint(login.pages(services))
+    app.register_blueprint(settings.pages(services))
     app.register_blueprint(report.pages(services))
     app.register_blueprint(stop.pages(services))
     if services.config.local_mailbox:
@@ -43,6 +51,10 @@ def _headers(response: Response) -> Response:
     """A page that needs another policy sets its own first."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    # Where the address is the secret, no page it leads to may learn it.
+    secret = again.is_token_page() or request.endpoint == "login.enter"
+    policy = "no-referrer" if secret else "same-origin"
+    response.headers.setdefault("Referrer-Policy", policy)
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")
     return response

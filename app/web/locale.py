@@ -5,9 +5,10 @@ from typing import Literal, cast
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
 from app.compose import show_date
+from app.web.access import me
 
 Locale = Literal["ja", "en"]
 _COOKIE = "lang"
@@ -15,15 +16,27 @@ _COOKIE_SECONDS = 365 * 86_400
 
 
 def current() -> Locale:
-    """`?lang=`, else the account's (`g.locale`), else the cookie, else the browser, else Japanese.
+    """`?lang=`, else the language of whom the page's link was mailed to (`g.locale`), else what
+    was chosen in this browser, else the account's, else the browser's, else APP_LOCALE.
 
     An unknown value counts as not given.
     """
-    wishes = (request.args.get("lang"), g.get("locale"), request.cookies.get(_COOKIE))
+    wishes = (request.args.get("lang"), g.get("locale"), request.cookies.get(_COOKIE), _account())
     for wish in wishes:
         if wish in ("ja", "en"):
             return cast("Locale", wish)
-    return cast("Locale", request.accept_languages.best_match(("ja", "en"), default="ja"))
+    default = current_app.extensions["task_progress"].config.app_locale
+    return cast("Locale", request.accept_languages.best_match(("ja", "en"), default=default))
+
+
+def _account() -> str | None:
+    asking = me()
+    return asking.locale if asking is not None else None
+
+
+def forget_choice(response: Response) -> None:
+    """The account's language holds again: it was just chosen."""
+    response.delete_cookie(_COOKIE)
 
 
 def t(ja: str, en: str, **values: object) -> str:
@@ -48,7 +61,7 @@ def _words() -> dict[str, object]:
     other = "ja" if current() == "en" else "en"
     chosen = [(name, text) for name, text in request.args.items(multi=True) if name != "lang"]
     link = "?" + urlencode([*chosen, ("lang", other)])
-    return {"t": t, "locale": current(), "other_language": link}
+    return {"t": t, "say": lambda both: t(*both), "locale": current(), "other_language": link}
 
 
 def _remember(response: Response) -> Response:

@@ -13,9 +13,7 @@ from sqlalchemy import (
     Date,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
-    MetaData,
     String,
     Text,
     Time,
@@ -24,14 +22,13 @@ from sqlalchemy import (
     literal_column,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.db import UTCDateTime
 from app.due import REPORT_EVERY, Frequency, Reason, Verdict
-
-# AUTOINCREMENT on SQLite (see __table_args__): ids must never be used twice, the Redis guard
-# carries them.
-Id = BigInteger().with_variant(Integer, "sqlite")
+from app.models.access import SignInLink as SignInLink
+from app.models.access import WebSession as WebSession
+from app.models.base import Base as Base
+from app.models.base import Id, one_of
 
 
 class Role(StrEnum):
@@ -77,26 +74,6 @@ ENDS = frozenset(State) - {State.READY, State.SENDING, State.IN_DOUBT}
 ReportEvery = Literal["daily", "weekly"]
 StatusWord = Literal["on_track", "at_risk", "blocked", "done"]  # what a report says of its task
 STATUSES: tuple[StatusWord, ...] = get_args(StatusWord)
-
-
-def _one_of(column: str, values: type[StrEnum] | list[str]) -> CheckConstraint:
-    allowed = ", ".join(f"'{value!s}'" for value in values)
-    return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_known")
-
-
-class Base(DeclarativeBase):
-    """All tables; named constraints, so that migrations can name them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {datetime: UTCDateTime(), dict[str, Any]: JSON()}  # noqa: RUF012 - SQLAlchemy reads it once
 
 
 class Team(Base):
@@ -145,9 +122,10 @@ class Member(Base):
 
     __table_args__ = (
         Index("uq_users_email", func.lower(text("email")), unique=True),
+        Index("ix_users_manager_id", "manager_id"),
         Index("ix_users_next_due_at", "next_due_at", postgresql_where=text("active")),
-        _one_of("role", Role),
-        _one_of("notify_frequency", Frequency),
+        one_of("role", Role),
+        one_of("notify_frequency", Frequency),
         CheckConstraint("weekly_day BETWEEN 0 AND 6", name="weekly_day_known"),
         CheckConstraint(
             "(quiet_hours_start IS NULL) = (quiet_hours_end IS NULL)", name="quiet_hours_pair"
@@ -186,8 +164,8 @@ class Task(Base):
     assignee: Mapped[Member | None] = relationship()
 
     __table_args__ = (
-        _one_of("status", ["open", "done", "cancelled"]),
-        _one_of("report_every", list(REPORT_EVERY)),
+        one_of("status", ["open", "done", "cancelled"]),
+        one_of("report_every", list(REPORT_EVERY)),
         Index("ix_tasks_assignee_id", "assignee_id"),
         {"sqlite_autoincrement": True},
     )
@@ -216,7 +194,7 @@ class Report(Base):
 
     __table_args__ = (
         CheckConstraint("percent BETWEEN 0 AND 100", name="percent_range"),
-        _one_of("status", list(STATUSES)),
+        one_of("status", list(STATUSES)),
         Index("ix_reports_task_id_counts_for", "task_id", "counts_for"),
         {"sqlite_autoincrement": True},
     )
@@ -260,9 +238,9 @@ class DecisionRow(Base):
 
     __table_args__ = (
         UniqueConstraint("user_id", "slot", "local_date"),
-        _one_of("slot", ["reminder", "digest", "escalation"]),
-        _one_of("verdict", Verdict),
-        _one_of("reason", Reason),
+        one_of("slot", ["reminder", "digest", "escalation"]),
+        one_of("verdict", Verdict),
+        one_of("reason", Reason),
         CheckConstraint("(verdict = 'skip') = (reason IS NOT NULL)", name="skip_says_why"),
         Index("ix_decisions_local_date_verdict", "local_date", "verdict"),
         {"sqlite_autoincrement": True},
@@ -315,9 +293,9 @@ class OutboxMail(Base):
     decision: Mapped[DecisionRow | None] = relationship()
 
     __table_args__ = (
-        _one_of("kind", Kind),
-        _one_of("state", State),
-        _one_of("held", ["brake", "restore"]),
+        one_of("kind", Kind),
+        one_of("state", State),
+        one_of("held", ["brake", "restore"]),
         CheckConstraint("doubts <= 2", name="doubts_bounded"),
         CheckConstraint(
             "(state IN ('sending', 'in_doubt')) = (lease_token IS NOT NULL)", name="lease_held"

@@ -1,0 +1,116 @@
+"""Browsers that are signed in: one row each, so that it can be ended from anywhere."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from app.members.settings import organisation
+from app.models import Audit, Member, Role, WebSession
+from app.services import Services
+
+SESSION_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """Whoever is signed in, as pages need it. `leads`: is the manager of somebody, or a lead."""
+
+    id: int
+    email: str
+    name: str
+    role: Role
+    leads: bool
+    locale: str
+    zone: ZoneInfo
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the pages of the operator are theirs."""
+        return self.role == Role.ADMIN
+
+
+def begin(session: Session, member: Member, now: datetime) -> str:
+    """Signs the member in; returns the key for the browser's cookie. Old sessions are swept."""
+    session.execute(
+        delete(WebSession).where(WebSession.user_id == member.id, WebSession.expires_at <= now)
+    )
+    key = secrets.token_urlsafe(32)
+    expires_at = now + timedelta(days=SESSION_DAYS)
+    session.add(
+        WebSession(key_hash=_hash(key), user_id=member.id, created_at=now, expires_at=expires_at)
+    )
+    session.add(Audit(at=now, who=member.email, what="session.begin", data={"member": member.id}))
+    return key
+
+
+def who(services: Services, key: str, now: datetime) -> Me | None:
+    """Whose session this is; None when it was ended, or its member is no longer active."""
+    with services.db.read() as session:
+        member = session.scalars(
+            select(Member)
+            .join(WebSession, WebSession.user_id == Member.id)
+            .where(
+                WebSession.key_hash == _hash(key),
+                WebSession.expires_at > now,
+                Member.active.is_(True),
+            )
+        ).one_or_none()
+        if member is None:
+            return None
+        defaults = organisation(session, services.config)
+        led = select(Member.id).where(Member.manager_id == member.id, Member.active.is_(True))
+        leads = member.role == Role.LEAD or session.scalar(led.limit(1)) is not None
+    try:
+        zone = ZoneInfo(member.timezone or defaults.timezone)
+    except (KeyError, ValueError, OSError):  # a hand in the table; the pages must still work
+        zone = ZoneInfo(services.config.app_timezone)
+    return Me(
+        id=member.id,
+        email=member.email,
+        name=member.name,
+        role=Role(member.role),
+        leads=leads,
+        locale=member.locale or defaults.locale,
+        zone=zone,
+    )
+
+
+def end(services: Services, me: Me, key: str, now: datetime) -> None:
+    """Signs this browser out."""
+    with services.db.write() as session:
+        session.execute(delete(WebSession).where(WebSession.key_hash == _hash(key)))
+        session.add(Audit(at=now, who=me.email, what="session.end", data={"member": me.id}))
+
+
+def end_all(session: Session, member: Member, who: str, now: datetime) -> int:
+    """Signs the member out everywhere; returns how many browsers that were."""
+    ended = session.scalars(
+        delete(WebSession).where(WebSession.user_id == member.id).returning(WebSession.id)
+    ).all()
+    if ended:
+        data = {"member": member.id, "browsers": len(ended)}
+        session.add(Audit(at=now, who=who, what="session.end_all", data=data))
+    return len(ended)
+
+
+def end_everywhere(services: Services, me: Me, now: datetime) -> int:
+    """`end_all` for whoever is signed in."""
+    with services.db.write() as session:
+        return end_all(session, session.get_one(Member, me.id), me.email, now)
+
+
+def number(services: Services, me: Me, now: datetime) -> int:
+    """In how many browsers the member is signed in."""
+    with services.db.read() as session:
+        mine = select(func.count()).where(WebSession.user_id == me.id, WebSession.expires_at > now)
+        return session.scalar(mine) or 0
+
+
+def _hash(key: str) -> str:
+    # The key is random: a plain hash is enough, and a stolen backup signs nobody in.
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,173 @@
+"""Sign-in by mailed link: asked for, opened, used once within 15 minutes."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from limits import RateLimitItemPerMinute
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from app.access import sessions
+from app.auth import SIGN_IN_MINUTES, BadToken
+from app.members.changes import begin as begin_member
+from app.members.settings import NoSuchMember, find, organisation
+from app.models import Audit, Kind, Member, Role, SignInLink
+from app.outbox.rows import NewMail, enqueue
+from app.services import Services
+
+ONE_MAIL = RateLimitItemPerMinute(1)  # by address
+ASKS = RateLimitItemPerMinute(60)  # by network address: an office asks from one
+
+
+class LinkGone(Exception):
+    """The link signs nobody in: it is "unknown", "expired", or "used"."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A link that is still good: whose it is."""
+
+    member_id: int
+    name: str
+    locale: str
+
+
+def may_ask(services: Services, address: str) -> bool:
+    """False when too many sign-in mails were asked for from this network address."""
+    return services.limits.take(ASKS, f"sign-in-from:{address}")
+
+
+def ask(services: Services, email: str, next_path: str, now: datetime) -> None:
+    """Mails a link to the active member with this address, at most one a minute.
+
+    Does nothing for others. Nobody who asks may learn which it was: call it where nobody waits
+    for its end, and say the same in every case.
+    """
+    key = hashlib.sha256(email.strip().lower().encode()).hexdigest()
+    if not services.limits.take(ONE_MAIL, f"sign-in:{key}"):
+        return
+    with services.db.write() as session:
+        member = _active(session, email)
+        if member is None:
+            return
+        link = _new_link(session, member, next_path, now)
+        ids = enqueue(session, services.config, [_mail(services, session, member, link)], now=now)
+        _audit(session, member, "sign_in.asked", now)
+    services.publish(ids)
+
+
+def opened(services: Services, token: str, now: datetime) -> Opened:
+    """Whom the link would sign in; changes nothing. Raises LinkGone."""
+    with services.db.read() as session:
+        link, member = _good(services, session, token, now)
+        defaults = organisation(session, services.config)
+        return Opened(link.user_id, member.name, member.locale or defaults.locale)
+
+
+def use(services: Services, token: str, now: datetime) -> tuple[str, str]:
+    """Signs in; returns the session's key and the page that was asked for. Raises LinkGone."""
+    with services.db.write() as session:
+        link, member = _good(services, session, token, now)
+        mine = session.scalars(
+            update(SignInLink)
+            .where(SignInLink.id == link.id, SignInLink.used_at.is_(None))
+            .values(used_at=now)
+            .returning(SignInLink.id)
+            .execution_options(synchronize_session=False)
+        ).one_or_none()
+        if mine is None:  # a second browser was quicker
+            raise LinkGone("used")
+        return sessions.begin(session, member, now), link.next_path
+
+
+def make_admin(services: Services, email: str, who: str, now: datetime) -> str:
+    """Makes the member an admin (a new one where nobody has this address, a deactivated one
+    active again); returns a sign-in link.
+
+    `email` is one address as `read_mailbox` takes it.
+    """
+    with services.db.write() as session:
+        try:
+            member = find(session, email)
+            before = member.role
+        except NoSuchMember:
+            before = None
+            name = email.partition("@")[0]
+            member = Member(email=email, name=name, created_at=now, active=False)
+            session.add(member)
+        member.role = Role.ADMIN
+        if not member.active:
+            member.active = True
+            begin_member(member, organisation(session, services.config), now)
+        session.flush()
+        _audit(session, member, "member.admin", now, who=who, before=before)
+        return services.links.sign_in_url(_new_link(session, member, "/", now).id)
+
+
+def _active(session: Session, email: str) -> Member | None:
+    return session.scalars(
+        select(Member).where(
+            func.lower(Member.email) == email.strip().lower(), Member.active.is_(True)
+        )
+    ).one_or_none()
+
+
+def _new_link(session: Session, member: Member, next_path: str, now: datetime) -> SignInLink:
+    link = SignInLink(
+        user_id=member.id,
+        next_path=next_path,
+        created_at=now,
+        expires_at=now + timedelta(minutes=SIGN_IN_MINUTES),
+    )
+    session.add(link)
+    session.flush()
+    return link
+
+
+def _mail(services: Services, session: Session, member: Member, link: SignInLink) -> NewMail:
+    zone = member.timezone or organisation(session, services.config).timezone
+    return NewMail(
+        kind=Kind.SIGN_IN,
+        user_id=member.id,
+        to_addr=member.email,
+        local_date=link.created_at.astimezone(ZoneInfo(zone)).date(),
+        date_header=link.created_at,
+        not_before=link.created_at,
+        expires_at=link.expires_at,
+        n=link.id,
+    )
+
+
+def _good(
+    services: Services, session: Session, token: str, now: datetime
+) -> tuple[SignInLink, Member]:
+    try:
+        link = session.get(SignInLink, services.links.read_sign_in(token))
+    except BadToken:
+        raise LinkGone("unknown") from None
+    member = session.get(Member, link.user_id) if link is not None else None
+    if link is None or member is None or not member.active:
+        raise LinkGone("unknown")
+    if link.used_at is not None:
+        raise LinkGone("used")
+    if link.expires_at <= now:
+        raise LinkGone("expired")
+    return link, member
+
+
+def _audit(
+    session: Session,
+    member: Member,
+    what: str,
+    now: datetime,
+    who: str | None = None,
+    **data: object,
+) -> None:
+    row = Audit(at=now, who=who or member.email, what=what, data={"member": member.id, **data})
+    session.add(row)

@@ -1,0 +1,34 @@
+"""`admin`: the first admin, or a further one."""
+
+import click
+
+from app import clock
+from app.access import sign_in
+from app.auth import SIGN_IN_MINUTES
+from app.cli.shell import Command, Shell, who
+from app.cli.words import Refused, say, t
+from app.util.address import UnusableMessage, read_mailbox
+
+
+@click.command(
+    "admin",
+    cls=Command,
+    help=t(
+        "管理者にして、サインインのリンクを表示する",
+        "make somebody an admin and print a sign-in link",
+    ),
+)
+@click.argument("email", metavar="EMAIL")
+@click.pass_obj
+def admin(shell: Shell, email: str) -> None:
+    """Needs no mail: the link is printed."""
+    try:
+        address = read_mailbox("EMAIL", email).address
+    except UnusableMessage as error:
+        raise Refused(error.words, click.get_current_context()) from None
+    url = sign_in.make_admin(shell.services(), address, who(), clock.now())
+    say(
+        f"{address} は管理者です。{SIGN_IN_MINUTES}分以内に、1回だけ使えるリンクです:",
+        f"{address} is an admin. This link works once, within {SIGN_IN_MINUTES} minutes:",
+    )
+    click.echo(url)

@@ -1,0 +1,203 @@
+"""Who is asking: the session cookie, and the marks that say who may open a page.
+
+    @blueprint.get("/settings")
+    @signed_in
+    def settings() -> str: ...
+
+Whoever is not signed in is sent to /login and comes back; what they had typed stays. A page above
+somebody's role answers 403; an id of a team or member that is not theirs answers 404, like one
+that does not exist.
+"""
+
+import ipaddress
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import ParamSpec
+
+from flask import Flask, abort, current_app, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.access import rights, sessions
+from app.access.sessions import SESSION_DAYS, Me
+from app.config import Config
+from app.services import Services
+from app.web import again
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+View = Callable[P, ResponseReturnValue]
+
+_KEY = "key"  # of the session's row, in the signed cookie
+
+
+def register(app: Flask, config: Config) -> None:
+    """Set the cookie up, and give templates `me()`."""
+    https = config.app_base_url.startswith("https://")
+    previous = config.secret_key_previous
+    app.config.update(
+        # __Host-: from this host alone, over https alone, for all of it; no subdomain may set it.
+        SESSION_COOKIE_NAME="__Host-session" if https else "session",
+        SESSION_COOKIE_SECURE=https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=timedelta(days=SESSION_DAYS),
+        SECRET_KEY_FALLBACKS=[previous.get_secret_value()] if previous else [],
+    )
+    app.context_processor(lambda: {"me": me})
+
+
+def services() -> Services:
+    """What this application works with."""
+    found: Services = current_app.extensions["task_progress"]
+    return found
+
+
+def me() -> Me | None:
+    """Whoever is signed in. None on pages that a mail's link opens: the link says who they are."""
+    if "me" not in g:
+        g.me = None if again.is_token_page() else _by_cookie()
+    found: Me | None = g.me
+    return found
+
+
+def myself() -> Me:
+    """Whoever is signed in, on a page that nobody else can open."""
+    found = me()
+    if found is None:
+        abort(401)
+    return found
+
+
+def sign_in(key: str) -> None:
+    """This browser carries this session from now on; nothing of an earlier one is left."""
+    session.clear()
+    session.permanent = True
+    session[_KEY] = key
+    g.pop("me", None)
+
+
+def sign_out() -> None:
+    """This browser carries no session any more."""
+    found = me()
+    if found is not None:
+        sessions.end(services(), found, session[_KEY], clock.now())
+    forget()
+
+
+def forget() -> None:
+    """Drop the cookie."""
+    session.clear()
+    g.me = None
+
+
+def signed_in(view: View[P]) -> View[P]:
+    """For everybody who is signed in."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if me() is not None:
+            return view(*args, **kwargs)
+        if request.method in ("GET", "HEAD"):
+            return redirect(url_for("login.ask", next=_here()))
+        return again.page(signed_out=True)
+
+    return guarded
+
+
+def lead(view: View[P]) -> View[P]:
+    """For leads and admins."""
+
+    @signed_in
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if not (myself().leads or myself().is_admin):
+            abort(403)
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def admin(view: View[P]) -> View[P]:
+    """For admins."""
+
+    @signed_in
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if not myself().is_admin:
+            abort(403)
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def lead_of_team(view: View[P]) -> View[P]:
+    """For the lead of the team `team_id` of the address, and for admins."""
+
+    @lead
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if not rights.leads_team(services(), myself(), _id("team_id")):
+            abort(404)
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def lead_of_member(view: View[P]) -> View[P]:
+    """For the lead of the member `member_id` of the address, and for admins."""
+
+    @lead
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if not rights.leads_member(services(), myself(), _id("member_id")):
+            abort(404)
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def own_path(path: str) -> str:
+    """`path` when it leads to a page of ours, else the first page: nobody is sent elsewhere."""
+    ours = path.startswith("/") and not path.startswith(("//", "/\\", "/login"))
+    return path if ours and path.isprintable() and len(path) <= 500 else "/"
+
+
+def network_address() -> str:
+    """Where the request comes from. A proxy on this machine says whom it speaks for."""
+    peer = request.remote_addr or ""
+    said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    return said[:60] if said and _is_loopback(peer) else peer
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return not address  # a socket file
+
+
+def _by_cookie() -> Me | None:
+    key = session.get(_KEY)
+    if key is None:
+        if current_app.config["SESSION_COOKIE_NAME"] in request.cookies and not session:
+            log.warning("session: a cookie was refused: altered, expired, or signed by an old key")
+            session.modified = True  # an empty session that was changed takes the cookie away
+        return None
+    found = sessions.who(services(), key, clock.now())
+    if found is None:
+        log.warning("session: ended elsewhere, expired, or its member is no longer active")
+        session.clear()
+    return found
+
+
+def _here() -> str:
+    return own_path(request.full_path.rstrip("?"))
+
+
+def _id(name: str) -> int:
+    return int((request.view_args or {})[name])

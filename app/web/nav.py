@@ -1,0 +1,60 @@
+"""The pages in the order in which the navigation names them, and for whom.
+
+A page whose blueprint is not there is left out.
+"""
+
+from typing import Literal, NamedTuple
+
+from flask import Flask, current_app, request, url_for
+
+from app.access.sessions import Me
+from app.web.access import me
+from app.words import Both
+
+
+class Entry(NamedTuple):
+    """One page of the navigation."""
+
+    endpoint: str
+    words: Both
+    whom: Literal["all", "lead", "admin"]
+
+
+ENTRIES = (
+    Entry("home.index", Both("私のタスク", "My tasks"), "all"),
+    Entry("team.index", Both("チーム", "Team"), "lead"),
+    Entry("outbox.index", Both("送信箱", "Outbox"), "admin"),
+    Entry("why.index", Both("なぜ?", "Why?"), "admin"),
+    Entry("admin.index", Both("管理", "Admin"), "admin"),
+    Entry("settings.index", Both("設定", "Settings"), "all"),
+    Entry("mailbox.index", Both("メールボックス", "Mailbox"), "all"),
+)
+
+
+class Link(NamedTuple):
+    """An entry as this page shows it."""
+
+    url: str
+    words: Both
+    current: bool
+
+
+def register(app: Flask) -> None:
+    """Give templates `navigation()`."""
+    app.context_processor(lambda: {"navigation": links})
+
+
+def links() -> list[Link]:
+    """What whoever is signed in may open; nothing for others."""
+    asking = me()
+    if asking is None:
+        return []
+    return [
+        Link(url_for(one.endpoint), one.words, request.blueprint == one.endpoint.split(".")[0])
+        for one in ENTRIES
+        if one.endpoint in current_app.view_functions and _may(asking, one.whom)
+    ]
+
+
+def _may(asking: Me, whom: str) -> bool:
+    return whom == "all" or asking.is_admin or (whom == "lead" and asking.leads)

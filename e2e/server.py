@@ -1,0 +1,115 @@
+"""One installation for the browser: gunicorn as in production, SQLite, the sample team."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from app import clock, outbox, sample, schema
+from app.access import sign_in
+from app.auth import ReportLink
+from app.config import Config, load
+from app.local import mailbox
+from app.local.stack import answers
+from app.members.settings import find
+from app.services import Services, make
+from tests.servers import die_with_parent, free_port, wait_until
+
+PROJECT = Path(__file__).resolve().parent.parent
+_BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Site:
+    """The running pages, and the use cases beside them on the same database."""
+
+    url: str
+    config: Config
+    services: Services
+    today: date  # the sample's day
+    folder: Path
+
+    def sign_in_link(self, email: str) -> str:
+        """A fresh link, as the mail has it."""
+        sign_in.ask(self.services, email, "/", clock.now())
+        return self.newest_link(email, "/login/")
+
+    def newest_link(self, email: str, part: str) -> str:
+        """The newest mailed link to `email` that holds `part`; what is ready is sent first."""
+        self.send()
+        for mail in mailbox.newest(self.folder / "mailbox"):
+            data = mailbox.read(self.folder / "mailbox", mail.id) or b""
+            text = mailbox.text_of(mailbox.parse(data))
+            found = re.search(rf"https?://\S*{part}\S*", text or "")
+            if email in mail.recipient and found:
+                return found.group()
+        msg = f"no mail to {email} with {part}"
+        raise AssertionError(msg)
+
+    def send(self) -> None:
+        """What a tick would do now for mails that are ready."""
+        now = clock.now()
+        outbox.deliver(self.services, outbox.sweep(self.services, now), clock.now)
+
+    def report_link(self, email: str, ref: str | None) -> str:
+        """A report link as the morning's mail has it."""
+        with self.services.db.read() as session:
+            member_id = find(session, email).id
+        return self.services.links.report_url(ReportLink(member_id, self.today, ref))
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Site]:
+    """A site, ended with the block."""
+    port, smtp_port = free_port(), free_port()
+    environ = {
+        "DATA_DIR": str(folder),
+        "APP_BASE_URL": f"http://127.0.0.1:{port}",
+        "CELERY_BROKER_URL": f"redis://127.0.0.1:{free_port()}/0",  # nobody there: pages go on
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": str(smtp_port),
+        "SMTP_SECURITY": "none",
+        "MAIL_FROM": "Task Progress <task-progress@example.jp>",
+        "TASK_PROGRESS_MAILBOX": "1",
+        "SECRET_KEY": "a made-up key for tests only: 0123456789 abcdef",
+    }
+    config = load(environ, folder)
+    services = make(config)
+    schema.prepare(services.db)
+    day = sample.load(services, clock.now())
+    assert day is not None
+    catcher = [sys.executable, "-m", "app.local.catcher", "--port", str(smtp_port)]
+    catcher += ["--folder", str(folder / "mailbox")]
+    web = [str(_BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
+    web += ["--worker-class", "gthread", "--threads", "8", "--graceful-timeout", "5"]
+    web += ["app:create_app()"]
+    parts = [_start(command, folder, environ) for command in (catcher, web)]
+    try:
+        wait_until(lambda: answers(smtp_port), "the mailbox")
+        wait_until(lambda: answers(port), "the pages, see web.log")
+        yield Site(environ["APP_BASE_URL"], config, services, day, folder)
+    finally:
+        for part in parts:
+            part.terminate()
+        for part in parts:
+            part.wait(30)
+        services.db.close()
+
+
+def _start(command: list[str], folder: Path, environ: dict[str, str]) -> subprocess.Popen[bytes]:
+    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)}
+    with (folder / "web.log").open("ab") as log:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**path, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
+        )

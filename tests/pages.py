@@ -1,0 +1,32 @@
+"""Every page that has an address of its own, and who opens it: a new page joins by one line.
+
+Opened in a browser by `make e2e` (axe, both languages and themes, two widths) and `make
+screenshots`, weighed by tests/test_web_pages.py, timed by bench/web.py.
+"""
+
+from typing import Literal, NamedTuple
+
+Reader = Literal["anybody", "member", "lead", "admin"]
+
+# Of the sample team.
+EMAILS: dict[Reader, str] = {
+    "member": "suzuki.ichiro@example.jp",
+    "lead": "sato.hanako@example.jp",
+    "admin": "shacho@example.jp",
+}
+
+
+class Page(NamedTuple):
+    """A page; `name` names its picture."""
+
+    name: str
+    path: str
+    reader: Reader = "anybody"
+
+
+PAGES = (
+    Page("login", "/login"),
+    Page("not-found", "/nowhere"),
+    Page("my-tasks", "/", "member"),
+    Page("settings", "/settings", "member"),
+)

@@ -1,0 +1,424 @@
+"""Signing in by a mailed link, staying signed in, signing out: on both databases."""
+
+import logging
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from app import clock, create_app
+from app.access import sessions, sign_in
+from app.config import Config, load
+from app.db import Database
+from app.members.changes import set_member
+from app.models import Audit, Kind, OutboxMail, SignInLink, WebSession
+from app.outbox import NotPossible, browse
+from app.services import Services, make
+from tests.conftest import NOW, People
+from tests.servers import wait_until
+
+SUZUKI = "suzuki.ichiro@example.jp"
+
+
+@pytest.fixture
+def travel() -> Iterator[time_machine.Traveller]:
+    """Nine o'clock on Tuesday; `shift` moves it."""
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def app(config: Config, services: Services, travel: time_machine.Traveller) -> Flask:
+    """The application on `services`."""
+    return create_app(config, services)
+
+
+@pytest.fixture
+def browser(app: Flask, team: People) -> FlaskClient:
+    """A browser that keeps cookies."""
+    return app.test_client()
+
+
+def token_of(page: TestResponse) -> str:
+    """The form's token."""
+    return str(re.findall(r'name="csrf_token" value="([^"]+)"', page.text)[0])
+
+
+def link_for(services: Services, email: str = SUZUKI, next_path: str = "/") -> str:
+    """The path of a fresh sign-in link."""
+    sign_in.ask(services, email, next_path, clock.now())
+    with services.db.read() as session:
+        newest = session.scalars(select(SignInLink).order_by(SignInLink.id.desc())).first()
+        assert newest is not None
+        return services.links.sign_in_url(newest.id).removeprefix(services.config.app_base_url)
+
+
+def enter(browser: FlaskClient, path: str) -> TestResponse:
+    """Opens the link and presses its button."""
+    return browser.post(path, data={"csrf_token": token_of(browser.get(path))})
+
+
+def asked_mails(db: Database) -> list[OutboxMail]:
+    with db.read() as session:
+        query = select(OutboxMail).where(OutboxMail.kind == Kind.SIGN_IN).order_by(OutboxMail.id)
+        return list(session.scalars(query))
+
+
+def events(db: Database) -> list[str]:
+    with db.read() as session:
+        return list(session.scalars(select(Audit.what).order_by(Audit.id)))
+
+
+# --- asking ------------------------------------------------------------------------------------
+
+
+def test_a_member_gets_a_link_by_mail_that_ends_after_15_minutes(
+    browser: FlaskClient, db: Database
+) -> None:
+    answer = browser.post("/login", data={"email": "Suzuki.Ichiro@example.jp", "next": "/settings"})
+    assert answer.status_code == 200
+    wait_until(lambda: asked_mails(db), "the mail")
+    (mail,) = asked_mails(db)
+    assert mail.to_addr == SUZUKI
+    assert mail.not_before == NOW
+    assert mail.expires_at == NOW + timedelta(minutes=15)
+
+
+def test_nobody_learns_whether_an_address_is_known(browser: FlaskClient, db: Database) -> None:
+    unknown = browser.post("/login", data={"email": "nobody@example.jp"})
+    known = browser.post("/login", data={"email": SUZUKI})
+    assert unknown.status_code == known.status_code == 200
+    assert unknown.text.replace("nobody@example.jp", SUZUKI) == known.text
+    wait_until(lambda: asked_mails(db), "the mail")  # asked for last: the other one is done too
+    assert len(asked_mails(db)) == 1
+
+
+def test_the_answer_takes_the_same_time_for_known_and_unknown_addresses(
+    browser: FlaskClient, db: Database, travel: time_machine.Traveller
+) -> None:
+    took: dict[bool, list[float]] = {True: [], False: []}
+    for n in range(25):
+        travel.shift(61)
+        # In pairs, so that either kind comes after either: what goes on beside an answer may
+        # delay the next one, whosever that is.
+        for number, known in enumerate((True, True, False, False)):
+            people = (SUZUKI, "tanaka.misaki@example.jp", f"a{n}@example.jp", f"b{n}@example.jp")
+            start = time.perf_counter()
+            browser.post("/login", data={"email": people[number]})
+            took[known].append(time.perf_counter() - start)
+    fast, slow = sorted(statistics.median(some) for some in took.values())
+    assert slow < 1.5 * fast
+    assert asked_mails(db)  # the work was really done beside
+
+
+def test_a_deactivated_member_gets_no_link(
+    browser: FlaskClient, services: Services, db: Database
+) -> None:
+    set_member(services, SUZUKI, {"active": "no"}, "test", NOW)
+    sign_in.ask(services, SUZUKI, "/", NOW)
+    assert asked_mails(db) == []
+
+
+def test_twenty_requests_for_one_address_are_one_mail_a_minute(
+    browser: FlaskClient, services: Services, db: Database, travel: time_machine.Traveller
+) -> None:
+    answers = {browser.post("/login", data={"email": SUZUKI}).text for _ in range(20)}
+    assert len(answers) == 1
+    wait_until(lambda: asked_mails(db), "the mail")
+    sign_in.ask(services, SUZUKI, "/", clock.now())
+    assert len(asked_mails(db)) == 1
+    travel.shift(61)
+    sign_in.ask(services, SUZUKI.upper(), "/", clock.now())
+    assert len(asked_mails(db)) == 2
+
+
+def test_a_thousand_requests_from_one_place_are_slowed_down(
+    browser: FlaskClient, db: Database
+) -> None:
+    codes = [
+        browser.post("/login", data={"email": f"someone{n}@example.jp"}).status_code
+        for n in range(1000)
+    ]
+    assert codes.count(200) == 60
+    assert codes.count(429) == 940
+    slow = browser.post("/login", data={"email": SUZUKI})
+    assert slow.headers["Retry-After"] == "60"
+    elsewhere = browser.post(
+        "/login", data={"email": SUZUKI}, headers={"X-Forwarded-For": "6.6.6.6, 192.0.2.7"}
+    )
+    assert elsewhere.status_code == 200  # the proxy on this machine says whom it speaks for
+
+
+def test_without_redis_the_limits_hold_in_this_process(
+    environ: dict[str, str], db: Database, team: People, travel: time_machine.Traveller
+) -> None:
+    environ = {**environ, "CELERY_BROKER_URL": "redis://127.0.0.1:9/0"}
+    environ.pop("CELERY_RESULT_BACKEND")
+    lonely = make(load(environ))
+    for _ in range(3):
+        sign_in.ask(lonely, SUZUKI, "/", NOW)
+    assert len(asked_mails(db)) == 1
+    assert sum(sign_in.may_ask(lonely, "192.0.2.1") for _ in range(100)) == 60
+    lonely.db.close()
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "", "   ", "suzuki", "a@b@c", "suzuki.ichiro@example.jp\0", "\0@example.jp",
+        "suzuki.ichiro@example.jp\r\nBcc: x@example.jp", "a@example.jp, b@example.jp",
+        "ｓｕｚｕｋｉ＠ｅｘａｍｐｌｅ．ｊｐ", "a" * 5000 + "@example.jp",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_said_so_and_mails_nobody(
+    browser: FlaskClient, db: Database, email: str
+) -> None:
+    answer = browser.post("/login", data={"email": email})
+    assert answer.status_code == 422
+    assert 'aria-invalid="true"' in answer.text
+    assert asked_mails(db) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["https://evil.example/", "//evil.example", "/\\evil.example", "/a\r\nX: y", "x", ""]
+)
+def test_nobody_is_sent_elsewhere_after_signing_in(
+    browser: FlaskClient, services: Services, path: str
+) -> None:
+    page = browser.get("/login", query_string={"next": path})
+    assert 'name="next" value="/"' in page.text
+
+
+# --- the link -----------------------------------------------------------------------------------
+
+
+def test_the_link_signs_in_once_and_by_its_button_alone(
+    browser: FlaskClient, services: Services, db: Database
+) -> None:
+    path = link_for(services, next_path="/settings")
+    for _ in range(3):  # a scanner
+        assert browser.get(path).status_code == browser.head(path).status_code == 200
+    with db.read() as session:
+        assert session.scalars(select(WebSession)).all() == []
+    assert "鈴木 一郎" in browser.get(path).text
+    answer = enter(browser, path)
+    assert (answer.status_code, answer.location) == (302, "/settings")
+    assert "鈴木" not in browser.get(path).text
+    assert browser.post(path, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 410
+    assert "sign_in.asked" in events(db)
+    assert "session.begin" in events(db)
+
+
+def test_a_link_ends_after_15_minutes(
+    browser: FlaskClient, services: Services, travel: time_machine.Traveller
+) -> None:
+    path = link_for(services)
+    travel.shift(15 * 60)
+    page = browser.get(path)
+    assert page.status_code == 410
+    assert "期限" in page.text
+
+
+def test_a_link_that_was_changed_signs_nobody_in(browser: FlaskClient, services: Services) -> None:
+    path = link_for(services)
+    assert browser.get(path[:-2] + "xx").status_code == 410
+    assert browser.get("/login/nonsense").status_code == 410
+
+
+def test_another_site_cannot_sign_this_browser_in(
+    browser: FlaskClient, services: Services, db: Database
+) -> None:
+    path = link_for(services)
+    for headers in (
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {},
+    ):
+        assert browser.post(path, headers=headers).status_code == 400
+    with db.read() as session:
+        assert session.scalars(select(WebSession)).all() == []
+
+
+def test_the_mails_source_is_shown_to_no_operator_and_not_sent_again(
+    browser: FlaskClient, services: Services, db: Database
+) -> None:
+    link_for(services)
+    (mail,) = asked_mails(db)
+    browse.cancel(services, mail.id, who="test", now=NOW)
+    assert browse.show(services, mail.id)["source"] is None
+    with pytest.raises(NotPossible):
+        browse.resend(services, mail.id, who="test", now=NOW)
+
+
+# --- sessions -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def inside(browser: FlaskClient, services: Services) -> FlaskClient:
+    """鈴木さん, signed in."""
+    enter(browser, link_for(services))
+    return browser
+
+
+def is_inside(browser: FlaskClient) -> bool:
+    answer = browser.get("/settings")
+    assert answer.status_code == 200 or answer.location.startswith("/login?next=")
+    return answer.status_code == 200
+
+
+def test_the_cookie_is_for_this_site_alone(
+    environ: dict[str, str], services: Services, team: People, travel: time_machine.Traveller
+) -> None:
+    https = load({**environ, "APP_BASE_URL": "https://progress.example.jp"})
+    browser = create_app(https, make(https)).test_client()
+    path = link_for(services)
+    base = "https://progress.example.jp"
+    page = browser.get(path, base_url=base)
+    before = page.headers["Set-Cookie"]
+    answer = browser.post(path, data={"csrf_token": token_of(page)}, base_url=base)
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-session=")
+    assert cookie.split(";")[0] != before.split(";")[0]  # a new one: nobody knew it before
+    for mark in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
+        assert mark in cookie
+    assert "Domain" not in cookie
+
+
+def test_signing_out_ends_this_browser_alone(
+    app: Flask, inside: FlaskClient, services: Services, travel: time_machine.Traveller
+) -> None:
+    travel.shift(61)
+    other = app.test_client()
+    enter(other, link_for(services))
+    kept = inside.get_cookie("session")
+    assert kept is not None
+    inside.post("/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    assert not is_inside(inside)
+    inside.set_cookie("session", kept.value)
+    assert not is_inside(inside)  # a copy of the cookie is worth nothing either
+    assert is_inside(other)
+
+
+def test_signing_out_everywhere_ends_all_browsers(
+    app: Flask, inside: FlaskClient, services: Services, db: Database,
+    travel: time_machine.Traveller,
+) -> None:  # fmt: skip
+    travel.shift(61)
+    other = app.test_client()
+    enter(other, link_for(services))
+    inside.post("/logout/everywhere", headers={"Sec-Fetch-Site": "same-origin"})
+    assert not is_inside(inside)
+    assert not is_inside(other)
+    assert "session.end_all" in events(db)
+
+
+def test_a_session_ends_after_30_days(inside: FlaskClient, travel: time_machine.Traveller) -> None:
+    travel.shift(timedelta(days=30) - timedelta(seconds=1))
+    assert is_inside(inside)
+    travel.shift(2)
+    assert not is_inside(inside)
+
+
+def test_deactivation_signs_out_for_good(
+    inside: FlaskClient, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_member(services, SUZUKI, {"active": "no"}, "test", NOW)
+    with caplog.at_level(logging.WARNING):
+        assert not is_inside(inside)
+    assert "session: ended elsewhere" in caplog.text
+    set_member(services, SUZUKI, {"active": "yes"}, "test", NOW)
+    assert not is_inside(inside)
+
+
+def test_an_altered_cookie_is_signed_out_and_logged(
+    inside: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    cookie = inside.get_cookie("session")
+    assert cookie is not None
+    inside.set_cookie("session", cookie.value[:-3] + "abc")
+    with caplog.at_level(logging.WARNING):
+        assert not is_inside(inside)
+    assert "a cookie was refused" in caplog.text
+    caplog.clear()
+    assert not is_inside(inside)
+    assert caplog.text == ""  # the cookie was taken away: said once
+
+
+def test_a_key_that_was_replaced_signs_on_and_one_that_was_removed_signs_out(
+    inside: FlaskClient, environ: dict[str, str], services: Services
+) -> None:
+    cookie = inside.get_cookie("session")
+    assert cookie is not None
+    new = {"SECRET_KEY": "another made-up key, for tests: 0123456789 abcdef"}
+    previous = {"SECRET_KEY_PREVIOUS": environ["SECRET_KEY"]}
+    for more, expected in ((previous, True), ({}, False)):
+        config = load({**environ, **new, **more})
+        rotated = create_app(config, make(config)).test_client()
+        rotated.set_cookie("session", cookie.value)
+        assert is_inside(rotated) is expected
+
+
+# --- forms that come late (B43) -----------------------------------------------------------------
+
+
+Send = Callable[..., TestResponse]
+
+
+def test_a_form_without_its_token_comes_back_with_all_that_was_typed_and_one_button(
+    inside: FlaskClient,
+) -> None:
+    text = "止まっています。\n原因を調べています。<b>&"
+    answer = inside.post("/logout", data={"text": text, "n": ["1", "2"]})
+    assert answer.status_code == 400
+    assert "止まっています。\n原因を調べています。&lt;b&gt;&amp;" in answer.text
+    assert is_inside(inside)  # nothing was done
+    again = inside.post("/logout", data={"text": text, "csrf_token": token_of(answer)})
+    assert again.status_code == 302  # and one click did it
+
+
+def test_a_form_that_was_open_for_8_hours_is_simply_taken(
+    inside: FlaskClient, travel: time_machine.Traveller
+) -> None:
+    token = token_of(inside.get("/settings"))
+    travel.shift(timedelta(hours=8))
+    assert inside.post("/logout", data={"csrf_token": token}).status_code == 302
+
+
+def test_signed_out_in_another_tab_keeps_the_text_over_the_sign_in(
+    inside: FlaskClient, services: Services, travel: time_machine.Traveller
+) -> None:
+    inside.post("/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    typed = {"text": "ここまで書いた文章を失いたくありません。"}
+    answer = inside.post(
+        "/logout/everywhere", data=typed, headers={"Sec-Fetch-Site": "same-origin"}
+    )
+    assert answer.status_code == 401
+    assert typed["text"] in answer.text
+    travel.shift(61)
+    enter(inside, link_for(services))
+    again = inside.post("/logout/everywhere", data=typed, headers={"Sec-Fetch-Site": "same-origin"})
+    assert again.status_code == 302
+
+
+def test_over_plain_http_the_origin_says_where_a_form_came_from(inside: FlaskClient) -> None:
+    assert inside.post("/logout", headers={"Origin": "http://localhost"}).status_code == 302
+
+
+def test_sessions_are_counted(inside: FlaskClient, services: Services, team: People) -> None:
+    with services.db.read() as session:
+        key_hash = session.scalars(select(WebSession.key_hash)).one()
+    assert len(key_hash) == 64
+    with services.db.write() as session:
+        sessions.begin(session, team.suzuki, NOW)
+    with services.db.read() as session:
+        assert len(session.scalars(select(WebSession)).all()) == 2
