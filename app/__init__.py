@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 # pages need is imported when they are made.
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
 
     from flask import Flask
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 def create_app(config: "Config | None" = None, services: "Services | None" = None) -> "Flask":
     """The pages. Wiring only: opens no connection."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - see above
+
     from flask import Flask  # noqa: PLC0415 - see above
 
     from app import clock, web  # noqa: PLC0415 - see above
@@ -25,19 +28,19 @@ def create_app(config: "Config | None" = None, services: "Services | None" = Non
     clock.shift(config.test_clock_offset)
     app = Flask(__name__)
     app.secret_key = config.secret_key.get_secret_value()
-    app.extensions["task_progress"] = services = services or make(config, _queue(config))
+    # What no answer may wait for is done beside it.
+    app.extensions["beside"] = beside = ThreadPoolExecutor(2, thread_name_prefix="beside")
+    services = services or make(config, _queue(config, beside))
+    app.extensions["task_progress"] = services
     web.register(app, services)
     return app
 
 
-def _queue(config: "Config") -> "Publish":
-    """The way to the mail queue, beside the answer: a page waits neither for a Redis that hangs
-    nor for Celery, which takes a second to import.
+def _queue(config: "Config", beside: "Executor") -> "Publish":
+    """The way to the mail queue: no page waits for a Redis that hangs, nor for Celery, which
+    takes a second to import.
     """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - see above
     from functools import cache  # noqa: PLC0415 - see above
-
-    beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish")
 
     @cache
     def publish() -> "Publish":

@@ -1,5 +1,6 @@
 """Signing in by a mailed link, staying signed in, signing out: on both databases."""
 
+import contextlib
 import logging
 import re
 import statistics
@@ -36,9 +37,28 @@ def travel() -> Iterator[time_machine.Traveller]:
 
 
 @pytest.fixture
-def app(config: Config, services: Services, travel: time_machine.Traveller) -> Flask:
+def app(config: Config, services: Services, travel: time_machine.Traveller) -> Iterator[Flask]:
     """The application on `services`."""
-    return create_app(config, services)
+    made = create_app(config, services)
+    yield made
+    made.extensions["beside"].shutdown()
+
+
+Open = Callable[..., FlaskClient]
+
+
+@pytest.fixture
+def open_with(environ: dict[str, str], travel: time_machine.Traveller) -> Iterator[Open]:
+    """`open_with(SECRET_KEY=…)`: a browser at the same pages with other settings."""
+    with contextlib.ExitStack() as stack:
+
+        def opened(**values: str) -> FlaskClient:
+            config = load({**environ, **values})
+            made = make(config)
+            stack.callback(made.db.close)
+            return create_app(config, made).test_client()
+
+        yield opened
 
 
 @pytest.fixture
@@ -277,10 +297,9 @@ def is_inside(browser: FlaskClient) -> bool:
 
 
 def test_the_cookie_is_for_this_site_alone(
-    environ: dict[str, str], services: Services, team: People, travel: time_machine.Traveller
+    open_with: Open, services: Services, team: People
 ) -> None:
-    https = load({**environ, "APP_BASE_URL": "https://progress.example.jp"})
-    browser = create_app(https, make(https)).test_client()
+    browser = open_with(APP_BASE_URL="https://progress.example.jp")
     path = link_for(services)
     base = "https://progress.example.jp"
     page = browser.get(path, base_url=base)
@@ -355,15 +374,14 @@ def test_an_altered_cookie_is_signed_out_and_logged(
 
 
 def test_a_key_that_was_replaced_signs_on_and_one_that_was_removed_signs_out(
-    inside: FlaskClient, environ: dict[str, str], services: Services
+    inside: FlaskClient, environ: dict[str, str], open_with: Open
 ) -> None:
     cookie = inside.get_cookie("session")
     assert cookie is not None
     new = {"SECRET_KEY": "another made-up key, for tests: 0123456789 abcdef"}
     previous = {"SECRET_KEY_PREVIOUS": environ["SECRET_KEY"]}
     for more, expected in ((previous, True), ({}, False)):
-        config = load({**environ, **new, **more})
-        rotated = create_app(config, make(config)).test_client()
+        rotated = open_with(**new, **more)
         rotated.set_cookie("session", cookie.value)
         assert is_inside(rotated) is expected
 

@@ -1,10 +1,18 @@
 """`/login`: ask for a sign-in mail; `/login/<token>`: its link, one button; signing out."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -24,9 +32,6 @@ _TRY_AGAIN = 60  # seconds
 def pages(services: Services) -> Blueprint:
     """The pages of signing in and out."""
     blueprint = Blueprint("login", __name__)
-    # The answer must take as long for an address nobody has as for a member's: whether a mail is
-    # written is found out beside the answer, not before it. One at a time is enough.
-    beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sign-in")
 
     @blueprint.route("/login", methods=["GET", "POST"])
     def ask() -> ResponseReturnValue:
@@ -42,7 +47,9 @@ def pages(services: Services) -> Blueprint:
             return _form(next_path, email=typed, fault=_no_address(typed)), 422
         if not sign_in.may_ask(services, access.network_address()):
             return _slow_down()
-        beside.submit(_ask, services, email, next_path, clock.now())
+        # The answer must take as long for an address nobody has as for a member's: whether a mail
+        # is written is found out beside it.
+        current_app.extensions["beside"].submit(_ask, services, email, next_path, clock.now())
         return render_template("login_sent.html", email=email, minutes=SIGN_IN_MINUTES)
 
     @blueprint.route("/login/<token>", methods=["GET", "POST"])
