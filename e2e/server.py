@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from app import clock, outbox, sample, schema
+from app import clock, outbox, programs, sample, schema
 from app.access import sign_in
 from app.auth import ReportLink
 from app.config import Config, load
@@ -85,9 +85,7 @@ def running(folder: Path) -> Iterator[Site]:
     assert day is not None
     catcher = [sys.executable, "-m", "app.local.catcher", "--port", str(smtp_port)]
     catcher += ["--folder", str(folder / "mailbox")]
-    web = [str(_BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
-    web += ["--worker-class", "gthread", "--threads", "8", "--graceful-timeout", "5"]
-    web += ["app:create_app()"]
+    web = programs.web(_BIN, port)
     parts = [_start(command, folder, environ) for command in (catcher, web)]
     try:
         wait_until(lambda: answers(smtp_port), "the mailbox")
