@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,13 @@ from tests import servers
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = (20, 2_000, 20_000)
-CONNECTIONS = (1, 8, 16)
+CONNECTIONS = (1, 8, 32)
 REPEATS = 3
 PEER_MAILS = 500  # the plain loop needs more than a second for so many
 SOURCE_MAILS = 5_000
-FAR = {20: 400, 100: 80}  # milliseconds per answer: mails sent
+FAR = {20: 200, 100: 80}  # milliseconds per answer: mails sent
 FAR_PEER = {20: 60, 100: 12}
+FAR_SOURCE = {20: 96, 100: 32}
 KEY = "a made-up key for the bench: 0123456789 abcdefghij"
 
 
@@ -242,21 +244,35 @@ def run(bench: Bench, chosen: list[Case], repeats: int) -> dict[Case, list[Measu
     runs: dict[Case, list[Measured]] = {case: [] for case in chosen}
     for number in range(repeats):
         for case in chosen:
-            loop, source = (bench.measure(peer) for peer in peers(case))
-            found = replace(bench.measure(case), smtplib=loop.rate, smtp_source=source.rate)
+            found = _twice_if_needed(partial(_beside_peers, bench, case))
+            loop, source = found.smtplib, found.smtp_source
             runs[case].append(found)
             _progress(
                 f"{number + 1}/{repeats} {case}: {found.rate:.0f}/s"
-                f" smtplib {loop.rate:.0f}/s smtp-source {source.rate:.0f}/s"
+                f" smtplib {loop:.0f}/s smtp-source {source:.0f}/s"
             )
     return runs
+
+
+def _beside_peers(bench: Bench, case: Case) -> Measured:
+    loop, source = (bench.measure(peer) for peer in peers(case))
+    return replace(bench.measure(case), smtplib=loop.rate, smtp_source=source.rate)
+
+
+def _twice_if_needed(measure: Callable[[], Measured]) -> Measured:
+    """On a machine with much else to do a server may be slow to start; half an hour is not lost."""
+    try:
+        return measure()
+    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+        _progress(f"once more: {error}")
+        return measure()
 
 
 def peers(case: Case) -> tuple[Case, Case]:
     """What the case is compared with: the same delay, as many connections."""
     delay, lines = case.delay_ms, case.connections * case.processes
     loop = Case("smtplib", "", FAR_PEER.get(delay, PEER_MAILS), 1, delay)
-    return loop, Case("smtp-source", "", FAR.get(delay, SOURCE_MAILS), lines, delay)
+    return loop, Case("smtp-source", "", FAR_SOURCE.get(delay, SOURCE_MAILS), lines, delay)
 
 
 def _summary(case: Case, runs: list[Measured]) -> dict[str, Any]:

@@ -293,6 +293,7 @@ def services(config: Config) -> Iterator[Services]:
     """What the doors hand to the use cases, on `config`."""
     made = make(config)
     yield made
+    made.kept.close()
     made.db.close()
 
 
