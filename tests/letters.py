@@ -3,6 +3,7 @@
 Shared by test_compose.py and by look.py, which takes pictures of the same letters.
 """
 
+import re
 from datetime import date
 from typing import Any
 
@@ -22,7 +23,7 @@ def task(ref: str, title: str, due_on: date | None = None, **facts: Any) -> Task
         "last_status": None,
         "last_text": None,
         "silent": 1,
-        "task_id": int(ref.removeprefix("T-")) if ref[2:].isdecimal() else 1000,
+        "task_id": int(ref[2:]) if re.fullmatch("T-[0-9]+", ref) else 1000,
     }
     return TaskLine(ref=ref, title=title, due_on=due_on, **plain | facts)
 

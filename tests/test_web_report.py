@@ -11,6 +11,7 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
+from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from app import create_app, reminders, report_page
@@ -821,21 +822,33 @@ def test_writing_looks_again_whose_task_it_is(
     assert written(db) == []
 
 
-def test_a_link_works_for_seven_days_and_then_says_to_use_the_newest_mail(
+def test_a_link_works_for_seven_days_and_then_offers_a_fresh_mail_and_keeps_what_was_typed(
     browser: FlaskClient,
     services: Services,
     db: Database,
     work: People,
     clock: time_machine.Traveller,
 ) -> None:
-    address, data = link(services, work.suzuki, "T-1"), form(filled("T-1", "on_track", "90"))
+    address = link(services, work.suzuki, "T-1")
+    data = form(filled("T-1", "on_track", "90", "長く<考えて>いた言葉"))
     clock.move_to(NOW + timedelta(days=7), tick=False)
     assert browser.get(address).status_code == 200
     clock.move_to(NOW + timedelta(days=8), tick=False)
     for answer in (browser.get(address), browser.post(address, data=data)):
         assert answer.status_code == 410
-        assert "いちばん新しいリマインダーのメール" in answer.text
+        assert "新しいメールを受け取る" in answer.text
+    assert "長く&lt;考えて&gt;いた言葉" in answer.text
     assert written(db) == []
+
+
+def test_a_link_of_the_previous_key_works_until_that_key_is_removed(
+    config: Config, services: Services, work: People, clock: time_machine.Traveller
+) -> None:
+    address = link(services, work.suzuki, "T-1")
+    new = SecretStr("another made-up key for tests only: 9876543210")
+    for previous, status in ((config.secret_key, 200), (None, 404)):
+        rotated = config.model_copy(update={"secret_key": new, "secret_key_previous": previous})
+        assert create_app(rotated).test_client().get(address).status_code == status
 
 
 @pytest.mark.parametrize("token", ["x", "WzEsMSxudWxsXQ.abc", "%00", "%E3%81%82", "a" * 5000])

@@ -1,7 +1,8 @@
 """The stop page behind a mail's link, and the one-click stop of mail programs: on both databases."""
 
+import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ def audit(db: Database) -> list[tuple[str, str, Any]]:
         return [(row.who, row.what, row.data["before"]) for row in rows]
 
 
-def test_looking_shows_what_would_stop_and_changes_nothing(
+def test_looking_shows_what_holds_and_changes_nothing(
     browser: FlaskClient, services: Services, db: Database, team: People
 ) -> None:
     address = link(services, team.suzuki)
@@ -55,9 +56,12 @@ def test_looking_shows_what_would_stop_and_changes_nothing(
         page = browser.get(address, headers={"Purpose": "prefetch"})
         assert browser.head(address).status_code == 200
     assert page.status_code == 200
-    assert "リマインダーを止めますか" in page.text
-    assert "未報告のタスクがある日に鈴木 一郎さんへお送りしている" in page.text
-    assert page.text.count("<button") == 1
+    assert "リマインダーの受け取り方" in page.text
+    assert "鈴木 一郎さんには、未報告のタスクがある営業日の09:00にお送りします" in page.text
+    assert [one for one in re.findall('name="action" value="(.+?)"', page.text)] == [
+        "change",
+        "stop",
+    ]
     assert frequency(db, team.suzuki) is None
     assert audit(db) == []
 
@@ -116,6 +120,144 @@ def test_after_stopping_no_reminder_is_decided_and_the_row_says_why(
     assert "frequency_none" in str(explanation.facts)
 
 
+# --- changing instead of stopping ---------------------------------------------------------------
+
+
+def as_shown(page: str) -> dict[str, str]:
+    """The form as a browser sends it when nobody touches a field."""
+    fields = dict(
+        re.findall(r'<input[^>]* name="([^"]+)" value="([^"]*)"(?: checked| aria|>)', page)
+    )
+    chosen = re.search(r'value="(\w+)" selected', page)
+    radio = re.search(r'name="notify_frequency" value="(\w+)" checked', page)
+    assert chosen is not None
+    assert radio is not None
+    return fields | {"weekly_day": chosen[1], "notify_frequency": radio[1], "action": "change"}
+
+
+def own(db: Database, member: Member) -> dict[str, object]:
+    """The member's own values; what follows the organisation is left out."""
+    keys = ("notify_frequency", "weekly_day", "notify_at", "paused_until")
+    with db.read() as session:
+        stored = session.get_one(Member, member.id)
+        return {key: getattr(stored, key) for key in keys if getattr(stored, key) is not None}
+
+
+@pytest.fixture
+def busy(db: Database, team: People) -> People:
+    """鈴木さん has an unreported task, and today's reminder went out."""
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki))
+        session.execute(update(Member).values(decided_through=TODAY))
+    return team
+
+
+def test_the_page_says_for_each_choice_when_the_next_mail_would_come(
+    browser: FlaskClient, services: Services, busy: People
+) -> None:
+    page = browser.get(link(services, busy.suzuki)).text
+    assert page.count("次は早くて11月25日(水) 09:00") == 2  # as it is, and daily
+    assert page.count("次は早くて11月30日(月) 09:00") == 1
+    assert re.search('value="daily" checked', page)
+
+
+def test_weekly_on_another_day_at_another_hour_is_made_and_said_in_words(
+    browser: FlaskClient, services: Services, db: Database, busy: People
+) -> None:
+    address = link(services, busy.suzuki)
+    form = as_shown(browser.get(address).text)
+    form |= {"notify_frequency": "weekly", "weekly_day": "thu", "notify_at": "０８：３０"}
+    done = browser.post(address, data=form)
+    assert done.status_code == 200
+    assert "リマインダーを変更しました" in done.text
+    assert "週に1回、木曜の08:30にお送りします" in done.text
+    assert "次は早くて11月26日(木) 08:30" in done.text
+    assert own(db, busy.suzuki) == {
+        "notify_frequency": "weekly",
+        "weekly_day": 3,
+        "notify_at": time(8, 30),
+    }
+
+
+def test_only_what_was_changed_becomes_the_members_own(
+    browser: FlaskClient, services: Services, db: Database, busy: People
+) -> None:
+    address = link(services, busy.suzuki)
+    form = as_shown(browser.get(address).text)
+    assert browser.post(address, data=form).status_code == 200
+    assert own(db, busy.suzuki) == {}
+    browser.post(address, data=form | {"notify_at": "10:00"})
+    assert own(db, busy.suzuki) == {"notify_at": time(10)}
+
+
+def test_a_pause_until_a_date_and_its_end(
+    browser: FlaskClient, services: Services, db: Database, busy: People
+) -> None:
+    address = link(services, busy.suzuki)
+    form = as_shown(browser.get(address).text) | {"paused_until": "2026-12-07"}
+    done = browser.post(address, data=form).text
+    assert "12月7日(月)まではお休みです" in done
+    assert "次は早くて12月7日(月) 09:00" in done
+    again = as_shown(browser.get(address).text)
+    assert again["paused_until"] == "2026-12-07"
+    browser.post(address, data=again | {"paused_until": ""})
+    assert own(db, busy.suzuki) == {}
+
+
+def test_a_change_can_be_taken_back_to_what_was_the_members_own(
+    browser: FlaskClient, services: Services, db: Database, busy: People
+) -> None:
+    with db.write() as session:
+        session.execute(update(Member).values(notify_at=time(11)))
+    address = link(services, busy.suzuki)
+    form = as_shown(browser.get(address).text)
+    form |= {"notify_frequency": "weekly", "notify_at": "08:00"}
+    done = browser.post(address, data=form).text
+    before = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', done))
+    undone = browser.post(address, data=before | {"action": "undo"})
+    assert "変更を取り消しました" in undone.text
+    assert own(db, busy.suzuki) == {"notify_at": time(11)}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"notify_at": "25:00"},
+        {"notify_at": "<b>"},
+        {"paused_until": "2026-11-24"},
+        {"paused_until": "soon"},
+        {"notify_frequency": "hourly"},
+        {"weekly_day": "funday"},
+    ],
+)
+def test_what_cannot_be_is_named_changes_nothing_and_stays_as_typed(
+    browser: FlaskClient, services: Services, db: Database, busy: People, wrong: dict[str, str]
+) -> None:
+    address = link(services, busy.suzuki)
+    form = as_shown(browser.get(address).text) | {"notify_at": "08:00"} | wrong
+    answer = browser.post(address, data=form)
+    assert answer.status_code == 422
+    assert answer.text.count('class="error"') == 1
+    assert answer.text.count('aria-invalid="true"') == 1
+    if "notify_at" not in wrong:
+        assert 'value="08:00"' in answer.text
+    assert own(db, busy.suzuki) == {}
+
+
+def test_a_hand_made_undo_changes_nothing_else(
+    browser: FlaskClient, services: Services, db: Database, busy: People
+) -> None:
+    address = link(services, busy.suzuki)
+    assert browser.post(address, data={"action": "undo", "role": "admin"}).status_code == 200
+    assert browser.post(address, data={"action": "undo", "notify_at": "x"}).status_code == 400
+    with db.read() as session:
+        assert session.get_one(Member, busy.suzuki.id).role == "member"
+    assert own(db, busy.suzuki) == {}
+
+
+# --- having them back ---------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("before", [None, "weekly", "daily"])
 def test_having_them_back_restores_the_frequency_from_before(
     browser: FlaskClient, services: Services, db: Database, team: People, before: str | None
@@ -172,8 +314,8 @@ def test_the_page_speaks_the_members_language(
     with db.write() as session:
         session.execute(update(Member).values(locale="en"))
     address = link(services, team.suzuki)
-    assert "Stop the reminders?" in browser.get(address).text
-    assert "リマインダーを止めますか" in browser.get(f"{address}?lang=ja").text
+    assert "How reminders come" in browser.get(address).text
+    assert "リマインダーの受け取り方" in browser.get(f"{address}?lang=ja").text
     assert "Reminders are stopped" in browser.post(address, data=STOP).text
 
 

@@ -1,16 +1,22 @@
 """What members choose about their mails from the mails themselves: to stop, and to go on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.due import Frequency
+from app.members import values
+from app.members.changes import Change, set_member, show_member
 from app.members.settings import NoSuchMember, organisation
+from app.members.values import ValuesRefused
 from app.models import Audit, Member
 from app.reminders.plan import plan
 from app.services import Services
+from app.words import Both
 
 _STOPPED = "member.reminders_stopped"
 _RESTORED = "member.reminders_restored"
@@ -59,6 +65,64 @@ def restore_reminders(services: Services, member_id: int, *, now: datetime) -> R
             if _shown(services, session, member).frequency is Frequency.NONE:
                 member.notify_frequency = Frequency.DAILY
         return _shown(services, session, member)
+
+
+# What the page behind a mail's link changes, besides stopping; keys as in app/members/values.py.
+KEYS = ("notify_frequency", "weekly_day", "notify_at", "paused_until")
+
+
+def rhythm_of(services: Services, member_id: int, now: datetime) -> dict[str, str]:
+    """What holds for the member now, by KEYS, as people type it; a pause that is over is "".
+
+    Raises NoSuchMember for a deleted or inactive one.
+    """
+    holds = show_member(services, _email(services, member_id))["holds"]
+    shown = {key: holds[key] or "" for key in KEYS}
+    if shown["paused_until"] <= now.astimezone(ZoneInfo(holds["timezone"])).date().isoformat():
+        shown["paused_until"] = ""
+    return shown
+
+
+def change_rhythm(
+    services: Services, member_id: int, typed: Mapping[str, str], *, now: datetime
+) -> list[Change]:
+    """Makes the member's own what differs from what holds; returns what really changed.
+
+    What stays as it was is not made the member's own: it goes on following the organisation.
+    Raises NoSuchMember; ValuesRefused with all faults.
+    """
+    shown = rhythm_of(services, member_id, now)
+    changes = {key: typed[key] for key in KEYS if key in typed and typed[key] != shown[key]}
+    email = _email(services, member_id)
+    wanted = values.read(changes, values.MEMBER_SETTINGS)
+    until = wanted.get("paused_until")
+    if until is not None and not _lies_ahead(services, email, until, now):
+        raise ValuesRefused([("paused_until", _HAS_COME)])
+    return set_member(services, email, changes, email, now) if changes else []
+
+
+def change_back(
+    services: Services, member_id: int, before: Mapping[str, str], *, now: datetime
+) -> None:
+    """Gives the member's own values back, "" being the organisation's default; see `Change`.
+
+    Raises NoSuchMember; ValuesRefused.
+    """
+    email = _email(services, member_id)
+    set_member(services, email, {k: v for k, v in before.items() if k in KEYS}, email, now)
+
+
+_HAS_COME = Both("明日以降の日付にしてください。", "Choose a date from tomorrow on.")
+
+
+def _lies_ahead(services: Services, email: str, day: date, now: datetime) -> bool:
+    zone = ZoneInfo(show_member(services, email)["holds"]["timezone"])
+    return day > now.astimezone(zone).date()
+
+
+def _email(services: Services, member_id: int) -> str:
+    with services.db.read() as session:
+        return _member(session, member_id).email
 
 
 def _member(session: Session, member_id: int, *, lock: bool = False) -> Member:

@@ -1,5 +1,6 @@
 """Looking back: why did this member (not) get a mail on that date?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from app import due
 from app.compose import show_date
-from app.due import Reason, Verdict
-from app.members.settings import Person, find, organisation, person
+from app.due import Frequency, Reason, Verdict
+from app.members import values
+from app.members.settings import Person, find, organisation, person, put
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail, State
 from app.reminders.facts import monday_of
 from app.reminders.simulate import ahead
@@ -136,12 +138,25 @@ def why(services: Services, email: str, on: date | None, now: datetime) -> Expla
     )
 
 
-def next_reminder(services: Services, member_id: int, now: datetime) -> datetime | None:
-    """When the member's next reminder can come if nobody reported any more; None: not in sight."""
+def next_reminder(
+    services: Services, member_id: int, now: datetime, changes: Mapping[str, str] | None = None
+) -> datetime | None:
+    """When the member's next reminder can come if nobody reported any more; None: not in sight.
+
+    With `changes` (keys as in app/members/values.py) as if they had been made; nothing is written.
+    In the member's zone. Raises ValuesRefused.
+    """
+    wanted = values.read(changes or {}, values.MEMBER_SETTINGS)
     with services.db.read() as session:
         member = session.get_one(Member, member_id)
+        if wanted:
+            session.expunge(member)  # so that nothing of this reaches the database
+            put(member, wanted)
         one = person(session, organisation(session, services.config), member)
-        return _next_mail(session, one, now)
+        if one.rhythm.frequency is Frequency.NONE:
+            return None
+        found = _next_mail(session, one, now)
+        return found and found.astimezone(one.rhythm.zone)
 
 
 def _broken(member: Member, fault: str, on: date | None) -> Explanation:

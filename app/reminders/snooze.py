@@ -57,7 +57,7 @@ def snooze_today(services: Services, email: str, until: time, who: str, now: dat
         _check(one, day, until, at, now)
         _decide_today(session, services, one, day, now)
         _cancel(session, member.id, day, until, now)
-        ids = enqueue(session, services.config, [_mail(session, one, day, at)], now=now)
+        ids = enqueue(session, services.config, [asked_mail(session, one, day, at)], now=now)
         audit(session, member, "snooze", who, now, until=at.isoformat())
     return Snoozed(at=at.astimezone(one.rhythm.zone), mail_id=ids[0])
 
@@ -104,9 +104,8 @@ def _check(one: Person, day: date, until: time, at: datetime, now: datetime) -> 
     if at <= now:
         raise NotNow(
             Both(
-                f"{until:%H:%M} はもう過ぎています。これからの時刻か、next-workday か日付を"
-                "指定してください。",
-                f"{until:%H:%M} has passed. Say a later hour, next-workday or a date.",
+                f"{until:%H:%M} はもう過ぎています。これからの時刻か、別の日にしてください。",
+                f"{until:%H:%M} has passed. Choose a later hour, or another day.",
             )
         )
     quiet = one.rhythm.quiet
@@ -162,7 +161,11 @@ def _cancel(session: Session, member_id: int, day: date, until: time, now: datet
             row.facts = row.facts | {SNOOZED: f"{until:%H:%M}"}
 
 
-def _mail(session: Session, one: Person, day: date, at: datetime) -> NewMail:
+def asked_mail(session: Session, one: Person, day: date, at: datetime) -> NewMail:
+    """The next asked_reminder of the local date `day`, from `at` on.
+
+    Raises NotNow for the fourth one of a day.
+    """
     asked = session.execute(
         select(OutboxMail.n, OutboxMail.state, OutboxMail.resend_of).where(
             OutboxMail.user_id == one.member.id,

@@ -11,7 +11,7 @@ behind a link names it to another one), nothing is stored by browsers, logs mask
 from collections.abc import Callable
 from functools import wraps
 
-from flask import abort, g, render_template
+from flask import abort, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -37,7 +37,11 @@ def guarded(services: Services) -> Callable[[Page], Callable[[str], ResponseRetu
             except BadToken:
                 abort(404)
             if link.expired(clock.now()):
-                return render_template("report_closed.html", why="expired", token=token), 410
+                # A form may have been open when its week ended: what was typed is not lost.
+                typed = [text for name, text in request.form.items() if name.startswith("text:")]
+                return render_template(
+                    "report_closed.html", why="expired", token=token, typed=typed
+                ), 410
             try:
                 return page(link)
             except NoSuchMember:

@@ -12,7 +12,7 @@ from app.compose.text import inert
 from app.reminders.explain import next_reminder
 from app.report_page import ReportPage, Written
 from app.services import Services
-from app.web import report_form
+from app.web import later, report_form
 from app.web.locale import current, show_when, t
 from app.web.mail_link import guarded
 from app.web.report_form import MAX_TEXT, Typed, Wish
@@ -59,6 +59,7 @@ def pages(services: Services) -> Blueprint:
             "report_undone.html", **_common(services, link, page), tasks=tasks
         ), 200 if tasks else 409
 
+    later.add(blueprint, services)
     return blueprint
 
 

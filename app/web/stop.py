@@ -1,22 +1,36 @@
-"""`/u/<token>`: stop the mails that carry this link, or go on with them."""
+"""`/u/<token>`: change or stop the mails that carry this link, or go on with them."""
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import date
 
 from flask import Blueprint, abort, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.auth import BadToken
+from app.compose import show_date
 from app.compose.text import inert
+from app.due import Frequency
 from app.members import choices
+from app.members.changes import Change
+from app.members.choices import KEYS, Reminders
 from app.members.settings import NoSuchMember
+from app.members.values import ValuesRefused
 from app.models import Kind
+from app.reminders.explain import next_reminder
 from app.services import Services
+from app.web.locale import current, show_when
+from app.words import Both
+
+_MAX_FIELD = 40  # characters; what browsers send for an hour or a date is shorter
 
 
 def pages(services: Services) -> Blueprint:
-    """The stop page, also for the one-click stop of mail programs (RFC 8058).
+    """The page to change and stop mails, also for the one-click stop of mail programs (RFC 8058).
 
     There is no CSRF token: the token in the address is the capability, no cookie is used, and
-    a mail program has no form to take one from.
+    a mail program has no form to take one from (see app/web/mail_link.py).
     """
     blueprint = Blueprint("stop", __name__)
 
@@ -26,11 +40,18 @@ def pages(services: Services) -> Blueprint:
         wish = _wish() if request.method == "POST" else ""
         try:
             reminders = _act(services, member_id, wish)
+            g.locale = "en" if reminders.locale.startswith("en") else "ja"
+            if wish == "change":
+                return _change(services, member_id, reminders)
+            if wish == "undo":
+                choices.change_back(services, member_id, _typed(), now=clock.now())
         except NoSuchMember:
             return render_template("report_closed.html", why="gone"), 410
-        g.locale = "en" if reminders.locale.startswith("en") else "ja"
-        name = inert(reminders.name)
-        return render_template("stop.html", name=name, frequency=reminders.frequency, wish=wish)
+        except ValuesRefused:  # only a hand-made undo
+            abort(400)
+        if reminders.frequency is Frequency.NONE:
+            return _page("stop.html", reminders, wish=wish)
+        return _form(services, member_id, reminders, wish=wish)
 
     return blueprint
 
@@ -46,18 +67,73 @@ def _member_id(services: Services, token: str) -> int:
 
 
 def _wish() -> str:
-    """What was asked for: our own button, or a mail program's one click. Else 400."""
+    """What was asked for: one of our own buttons, or a mail program's one click. Else 400."""
     if request.form.get("List-Unsubscribe") == "One-Click":
         return "stop"
     wish = request.form.get("action", "")
-    if wish not in ("stop", "restore"):
+    if wish not in ("stop", "restore", "change", "undo"):
         abort(400)
     return wish
 
 
-def _act(services: Services, member_id: int, wish: str) -> choices.Reminders:
+def _act(services: Services, member_id: int, wish: str) -> Reminders:
     if wish == "stop":
         return choices.stop_reminders(services, member_id, now=clock.now())
     if wish == "restore":
         return choices.restore_reminders(services, member_id, now=clock.now())
     return choices.reminders_of(services, member_id)
+
+
+def _typed() -> dict[str, str]:
+    typed = {key: request.form[key][:_MAX_FIELD] for key in KEYS if key in request.form}
+    return {key: unicodedata.normalize("NFKC", text).strip() for key, text in typed.items()}
+
+
+def _change(services: Services, member_id: int, reminders: Reminders) -> ResponseReturnValue:
+    typed = _typed()
+    try:
+        done = choices.change_rhythm(services, member_id, typed, now=clock.now())
+    except ValuesRefused as error:
+        faults = dict(error.faults)
+        return _form(services, member_id, reminders, typed=typed, faults=faults, wish="change"), 422
+    return _form(services, member_id, reminders, done=done, wish="change")
+
+
+def _form(
+    services: Services,
+    member_id: int,
+    reminders: Reminders,
+    *,
+    wish: str,
+    typed: Mapping[str, str] | None = None,
+    faults: Mapping[str, Both] | None = None,
+    done: list[Change] | None = None,
+) -> str:
+    now = clock.now()
+    holds = choices.rhythm_of(services, member_id, now)
+
+    def coming(**changes: str) -> str:
+        """When the next mail can come, were it so; "" when none is in sight."""
+        at = next_reminder(services, member_id, now, changes)
+        return show_when(at, str(at.tzinfo)) if at else ""
+
+    return _page(
+        "mails.html",
+        reminders,
+        wish=wish,
+        holds=holds,
+        typed={**holds, **(typed or {})},
+        faults=faults or {},
+        done=done,
+        coming=coming,
+    )
+
+
+def _page(template: str, reminders: Reminders, **words: object) -> str:
+    return render_template(
+        template,
+        name=inert(reminders.name),
+        frequency=reminders.frequency,
+        show_day=lambda text: show_date(date.fromisoformat(text), current()),
+        **words,
+    )

@@ -1,0 +1,152 @@
+"""ROAD. What a member asks for from a mail, other than reporting: later, off today, a fresh mail."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import due
+from app.due import ASKED_AT_MOST, Reason
+from app.members.changes import audit
+from app.members.leave import NoLeave, add_leave, remove_leave
+from app.members.settings import NoSuchMember, Person, organisation, person
+from app.models import ENDS, Kind, Member, OutboxMail, State
+from app.outbox.rows import enqueue
+from app.reminders.explain import REASONS
+from app.reminders.snooze import asked_mail
+from app.reports import open_tasks
+from app.services import Services
+from app.words import Both
+from app.workdays import DAY, Span
+
+AN_HOUR = timedelta(hours=1)
+FULL_MINUTES = timedelta(minutes=5)
+AFTERNOON = (time(13), time(15), time(17))
+AGAIN_AFTER = timedelta(minutes=10)  # between two mails that the same person asks for
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """When a member may be reminded again. `no_more_today` says why today is over, if it is."""
+
+    person: Person
+    today: date
+    in_an_hour: time | None
+    this_afternoon: time | None
+    next_workday: date | None
+    no_more_today: Both | None
+    on_leave: bool
+
+
+def later(services: Services, member_id: int, now: datetime) -> Later:
+    """What "later" can mean for the member now. Raises NoSuchMember for one who is gone."""
+    with services.db.read() as session:
+        one = _active(session, services, member_id)
+    local = now.astimezone(one.rhythm.zone)
+    today = local.date()
+    reason = due.day_reason(one.rhythm, one.calendar, today)
+    over = None if reason is Reason.NOT_THIS_WEEKDAY or reason is None else REASONS[reason]
+    hours = [_in_an_hour(one, now), _afternoon(one, now)] if over is None else [None, None]
+    return Later(
+        person=one,
+        today=today,
+        in_an_hour=hours[0],
+        this_afternoon=hours[1],
+        next_workday=_next_workday(one, today),
+        no_more_today=over,
+        on_leave=reason is Reason.ON_LEAVE,
+    )
+
+
+def off_today(services: Services, member_id: int, now: datetime) -> date:
+    """Today is a day of leave; twice is as good as once. Raises NoSuchMember."""
+    wish = later(services, member_id, now)
+    if not wish.on_leave:
+        email = wish.person.member.email
+        add_leave(services, email, Span(wish.today, wish.today), email, now)
+    return wish.today
+
+
+def not_off(services: Services, member_id: int, day: date, now: datetime) -> None:
+    """`day` is no day of leave after all; twice is as good as once. Raises NoSuchMember."""
+    with services.db.read() as session:
+        email = _active(session, services, member_id).member.email
+    try:
+        remove_leave(services, email, Span(day, day), email, now)
+    except NoLeave:
+        return
+
+
+def send_again(services: Services, member_id: int, now: datetime) -> None:
+    """A fresh mail with links that work, where the old ones have expired.
+
+    Nothing where nothing is unreported, on days without reminders, for the fourth time a day, and
+    within 10 minutes of the last one; who asks is told the same each time.
+    """
+    ids: list[int] = []
+    with services.db.write() as session:
+        member = session.get(Member, member_id, with_for_update=True)
+        if member is None or not member.active:
+            return
+        one = person(session, organisation(session, services.config), member)
+        day = now.astimezone(one.rhythm.zone).date()
+        if _may_ask(session, one, day, now):
+            mail = asked_mail(session, one, day, now)
+            ids = enqueue(session, services.config, [mail], now=now)
+            audit(session, member, "mail.asked_again", member.email, now)
+    services.publish(ids)
+
+
+def _may_ask(session: Session, one: Person, day: date, now: datetime) -> bool:
+    off = due.day_reason(one.rhythm, one.calendar, day)
+    if off not in {None, Reason.NOT_THIS_WEEKDAY} or due.quiet_until(one.rhythm, now) is not None:
+        return False
+    tasks = open_tasks(session, [one.member.id], day).get(one.member.id, [])
+    if not due.unreported(tasks, one.calendar, day):
+        return False
+    asked: Sequence[OutboxMail] = session.scalars(
+        select(OutboxMail).where(
+            OutboxMail.user_id == one.member.id,
+            OutboxMail.local_date == day,
+            OutboxMail.kind == Kind.ASKED_REMINDER,
+            OutboxMail.state != State.CANCELLED,
+        )
+    ).all()
+    waiting = any(mail.state not in ENDS for mail in asked)
+    lately = any(mail.created_at > now - AGAIN_AFTER for mail in asked)
+    return not waiting and not lately and len(asked) < ASKED_AT_MOST
+
+
+def _active(session: Session, services: Services, member_id: int) -> Person:
+    member = session.get(Member, member_id)
+    if member is None or not member.active:
+        raise NoSuchMember(str(member_id))
+    return person(session, organisation(session, services.config), member)
+
+
+def _in_an_hour(one: Person, now: datetime) -> time | None:
+    """An hour from now, rounded up to full five minutes."""
+    at = now + AN_HOUR
+    at += (
+        -timedelta(minutes=at.minute, seconds=at.second, microseconds=at.microsecond) % FULL_MINUTES
+    )
+    return _today_at(one, now, at.astimezone(one.rhythm.zone).time())
+
+
+def _afternoon(one: Person, now: datetime) -> time | None:
+    """The first hour of the afternoon that is later than an hour from now."""
+    hours = (_today_at(one, now + AN_HOUR, wall) for wall in AFTERNOON)
+    return next((wall for wall in hours if wall is not None), None)
+
+
+def _today_at(one: Person, after: datetime, wall: time) -> time | None:
+    """`wall` when it comes after `after` on the same local date, and not in quiet hours."""
+    at = due.instant(one.rhythm.zone, after.astimezone(one.rhythm.zone).date(), wall)
+    return wall if at > after and due.quiet_until(one.rhythm, at) is None else None
+
+
+def _next_workday(one: Person, today: date) -> date | None:
+    days = (today + n * DAY for n in range(1, 367))
+    return next((day for day in days if one.calendar.is_workday(day)), None)

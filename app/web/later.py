@@ -1,0 +1,136 @@
+"""`/r/<token>/later`, `/off`, `/again`: what a mail offers when now is not the time to report."""
+
+import unicodedata
+from datetime import date, datetime
+
+from flask import Blueprint, abort, g, render_template, request
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.auth import BadToken, ReportLink, StopLink
+from app.compose import show_date
+from app.compose.text import inert
+from app.members.lines import read_date
+from app.models import Kind
+from app.parse import parse_time
+from app.reminders import mail_wishes
+from app.reminders.mail_wishes import Later
+from app.reminders.snooze import NotNow, Snoozed, snooze_today, snooze_until
+from app.services import Services
+from app.web.locale import current
+from app.web.mail_link import guarded
+from app.words import Both
+
+# The longest that a browser's own fields for an hour and a date send, and room to type by hand.
+_MAX_FIELD = 40
+
+
+def add(blueprint: Blueprint, services: Services) -> None:
+    """Attach the pages to the blueprint of the mail's page: they share its token."""
+
+    @blueprint.route("/r/<token>/later", methods=["GET", "POST"])
+    @guarded(services)
+    def later(link: ReportLink) -> ResponseReturnValue:
+        now = clock.now()
+        wish = mail_wishes.later(services, link.member_id, now)
+        if request.method != "POST":
+            return _ask(services, wish, _first_choice(wish))
+        try:
+            done = _snooze(services, wish, now)
+        except NotNow as error:
+            return _ask(services, wish, request.form.get("until", ""), error.sentence), 422
+        return _page(services, "later_done.html", wish, done=done)
+
+    @blueprint.route("/r/<token>/off", methods=["GET", "POST"])
+    @guarded(services)
+    def off(link: ReportLink) -> ResponseReturnValue:
+        now = clock.now()
+        wish = mail_wishes.later(services, link.member_id, now)
+        act = request.form.get("action", "") if request.method == "POST" else "ask"
+        if act == "off":
+            mail_wishes.off_today(services, link.member_id, now)
+        elif act == "undo":
+            mail_wishes.not_off(services, link.member_id, wish.today, now)
+        elif act != "ask":
+            abort(400)
+        # Taken back is only what this page did: leave that was there before stays.
+        can_undo = act == "off" and (not wish.on_leave or request.form.get("mine") == "yes")
+        return _page(services, "off.html", wish, act=act, can_undo=can_undo)
+
+    @blueprint.post("/r/<token>/again")
+    def again(token: str) -> ResponseReturnValue:
+        # Not guarded: this is what an expired link is still good for.
+        try:
+            link = services.links.read_report(token)
+        except BadToken:
+            abort(404)
+        mail_wishes.send_again(services, link.member_id, clock.now())
+        return render_template("again_sent.html")
+
+
+def _first_choice(wish: Later) -> str:
+    """What is filled in, so that two taps are enough."""
+    if wish.in_an_hour:
+        return "hour"
+    return "workday" if wish.next_workday else "date"
+
+
+def _snooze(services: Services, wish: Later, now: datetime) -> Snoozed:
+    """What was asked for, done. Raises NotNow."""
+    email, until = wish.person.member.email, request.form.get("until", "")
+    if until == "workday":
+        return snooze_until(services, email, None, email, now)
+    if until == "date":
+        return snooze_until(services, email, _typed_date(), email, now)
+    if until == "at":
+        at = _typed("at")
+        try:
+            return snooze_today(services, email, parse_time(at), email, now)
+        except ValueError as error:
+            raise NotNow(error.args[0]) from None
+    if until == "hour" and wish.in_an_hour:
+        return snooze_today(services, email, wish.in_an_hour, email, now)
+    raise NotNow(_CHOOSE)
+
+
+def _typed_date() -> date:
+    try:
+        return read_date(_typed("date"))
+    except ValueError as error:
+        raise NotNow(error.args[0]) from None
+
+
+def _typed(name: str) -> str:
+    return unicodedata.normalize("NFKC", request.form.get(name, "")[:_MAX_FIELD]).strip()
+
+
+_CHOOSE = Both("いつお知らせするかを一つ選んでください。", "Choose when.")
+
+
+def _ask(services: Services, wish: Later, until: str, fault: Both | None = None) -> str:
+    # Of what was typed nothing is lost; else the fields hold what most will want.
+    afternoon, workday = wish.this_afternoon, wish.next_workday
+    return _page(
+        services,
+        "later.html",
+        wish,
+        until=until,
+        fault=fault,
+        at=request.form.get("at", afternoon.isoformat("minutes") if afternoon else ""),
+        date=request.form.get("date", workday.isoformat() if workday else ""),
+    )
+
+
+def _page(services: Services, template: str, wish: Later, **words: object) -> str:
+    g.locale = "en" if wish.person.locale.startswith("en") else "ja"
+    member = wish.person.member
+    stop = services.links.stop_url(StopLink(member.id, Kind.REMINDER))
+    return render_template(
+        template,
+        name=inert(member.name),
+        wish=wish,
+        token=(request.view_args or {})["token"],
+        change_url=stop,
+        show_date=lambda day: show_date(day, current(), with_year=day.year != wish.today.year),
+        **words,
+    )
