@@ -154,6 +154,31 @@ def test_the_page_shows_what_the_command_makes(page: str, locale: str) -> None:
         assert command.replace(f"{taro.folder}/units", "units") in shown
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("X=587    # 465 の場合は SSL", "587    # 465 の場合は SSL"),
+        ("X=${HOME} $HOME", "${HOME} $HOME"),
+        ('X="a b" <x@y>', "a b<x@y>"),
+        ('X=a "b" c', 'a "b" c'),
+        ("X='a \\ b'", "a \\ b"),
+        ('X="a \\$ \\n"', "a $ \\n"),
+        ("X=a\\b", "ab"),
+        ("X=one\\\ntwo", "onetwo"),
+        ("X=  blanks   ", "blanks"),
+        ("; X=1\n# X=2\nX=3", "3"),
+        ("X=", ""),
+        ("export X=1", None),
+        ("X", None),
+    ],
+)
+def test_an_environment_file_is_read_as_systemd_reads_it(line: str, value: str | None) -> None:
+    """By systemd.exec(5) and its parser: quotes count only where a value begins."""
+    assert systemd.read(line + "\nOTHER=1\n").get("X") == value
+    assert systemd.read(line).get("X") == value
+    assert systemd.read(line + "\nOTHER=1\n")["OTHER"] == "1"
+
+
 # --- systemd's own judgement --------------------------------------------------------------------
 
 
@@ -227,6 +252,42 @@ def test_the_command_writes_the_units_and_says_what_to_type(home: Path, tmp_path
         cwd=home, env={"LANG": "en_US.UTF-8"}, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert all(f"# {units.SYSTEMD_FOLDER}/{n}\n{text}" in shown for n, text in rendered.items())
+
+
+TRIES = """
+import mmap, os, socket, tempfile, multiprocessing, sys
+
+def tried(what):
+    try:
+        what()
+    except Exception as error:
+        return type(error).__name__
+    return "works"
+
+code, data = sys.argv[1:]
+print(tried(lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)))
+print(tried(lambda: socket.socket(socket.AF_PACKET)))
+print(tried(lambda: os.chroot("/")))
+print(tried(lambda: open(code + "/x", "w")))
+print(tried(lambda: open(data + "/x", "w")))
+print(tried(lambda: tempfile.TemporaryFile()))
+print(tried(lambda: multiprocessing.Lock()))
+"""
+
+
+@by_systemd
+def test_the_limits_under_which_the_units_are_tried_do_limit(home: Path, rendered: Path) -> None:
+    """Machine code, raw sockets, privileges and writing elsewhere are refused; the rest works."""
+    (home.parent / "tmp").mkdir()
+    unit, folders = rendered / "celery-beat.service", [home.parent / "tmp", home / "data"]
+    confined = [sys.executable, "-m", "tests.confined", str(unit), *map(str, folders), "--"]
+    said = subprocess.run(
+        [*confined, sys.executable, "-c", TRIES, str(home), str(home / "data")],
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert said[:3] == ["PermissionError", "OSError", "PermissionError"]
+    assert said[3] == ("OSError" if os.geteuid() == 0 else "works")  # mounts need root
+    assert said[4:] == ["works", "works", "works"]
 
 
 # --- started as systemd starts them -----------------------------------------------------------
@@ -332,6 +393,7 @@ def machine(home: Path, rendered: Path, redis_url: str) -> Iterator[Machine]:
     made.end()
 
 
+@pytest.mark.slow
 def test_the_specified_env_starts_every_unit_and_term_ends_it_in_time(machine: Machine) -> None:
     """On an empty machine: no database yet, no Redis of the specification's port, no mail server."""
     machine.configure(SPECIFICATION)
@@ -384,7 +446,8 @@ SMTP_PORT={smtp.port}                  # 465 の場合は SSL
 SMTP_SECURITY=none
 MAIL_FROM=Task Progress <app@example.jp>
 TEST_CLOCK_OFFSET={offset_to(NINE)}
-TEST_TIME_SCALE=0.02                   # a lease of 2 s, in doubt for 13 s
+SMTP_TIMEOUT=120
+TEST_TIME_SCALE=0.01                   # a lease of 1 s, in doubt for 6.6 s
 """)
     url = sqlite_copy(machine.home / "data" / "task-progress.sqlite3")
     with closing(Database(url)) as database:
@@ -409,6 +472,7 @@ def copies(smtp: SmtpServer) -> Counter[str]:
     return Counter(mail.recipient for mail in smtp.mails)
 
 
+@pytest.mark.slow
 def test_all_units_together_bring_the_morning_mail_to_everybody_once(
     machine: Machine, db: Database, smtp: SmtpServer
 ) -> None:
@@ -443,6 +507,7 @@ def test_the_timers_tick_sends_without_any_other_unit(
     assert len(copies(smtp)) == MANY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["celery-worker-mail.service", "task-progress-tick.service"])
 def test_a_stop_in_the_middle_of_a_batch_loses_no_mail_and_doubles_none(
     machine: Machine, db: Database, smtp: SmtpServer, name: str
@@ -458,6 +523,7 @@ def test_a_stop_in_the_middle_of_a_batch_loses_no_mail_and_doubles_none(
     assert len(copies(smtp)) == MANY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["celery-worker-mail.service", "task-progress-tick.service"])
 def test_killed_in_the_middle_of_a_batch_it_comes_back_and_loses_no_mail(
     machine: Machine, db: Database, smtp: SmtpServer, name: str

@@ -107,7 +107,7 @@ def permissions(case: Case) -> list[Finding]:
     wanted = ((case.folder / ".env", "600"), (case.config.data_dir, "700"), (key, "600"))
     there = [(path, mode) for path, mode in wanted if path.exists()]
     found = [one for path, mode in there if (one := _too_open(path, mode) or _foreign(path))]
-    names = Both("と".join(relative(p) for p, _ in there), ", ".join(relative(p) for p, _ in there))
+    names = Both("、".join(relative(p) for p, _ in there), ", ".join(relative(p) for p, _ in there))
     return found or [
         green(
             "permissions",
