@@ -29,7 +29,7 @@ def language(_machine: Machine) -> list[Finding]:
             "locale",
             f"ロケールが {name}({charset})で、日本語を正しく表示できません。",
             f"The locale is {name} ({charset}): Japanese cannot be shown.",
-            "unset LC_ALL; export LANG=ja_JP.UTF-8  # C.UTF-8",
+            "unset LC_ALL; export LANG=C.UTF-8",
         )
     ]
 

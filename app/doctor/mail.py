@@ -34,7 +34,9 @@ def mail_server(case: Case) -> list[Finding]:
         try:
             session.open()
         except MailSendError as error:
-            return [_refused("smtp", place, error)]
+            return [
+                _refused("smtp", Both(f"メールサーバー {place}", f"Mail server {place}"), error)
+            ]
         return [
             green(
                 "smtp",
@@ -48,18 +50,18 @@ def mail_server(case: Case) -> list[Finding]:
         ]
 
 
-def _refused(check: str, place: str, error: MailSendError) -> Finding:
-    names = "SMTP_USERNAME、SMTP_PASSWORD" if error.login_refused else "SMTP_HOST、SMTP_PORT"
-    english = "SMTP_USERNAME and SMTP_PASSWORD" if error.login_refused else "SMTP_HOST, SMTP_PORT"
-    return red(
-        check,
-        f"メールサーバー {place}: {error.words.ja}",
-        f"Mail server {place}: {error.words.en}",
-        Both(
-            f"{names}、SMTP_SECURITY を確かめてください。",
-            f"Check {english} and SMTP_SECURITY.",
-        ),
-    )
+def _refused(check: str, subject: Both, error: MailSendError) -> Finding:
+    names = "SMTP_HOST, SMTP_PORT, SMTP_SECURITY"
+    if error.login_refused:
+        names = "SMTP_USERNAME, SMTP_PASSWORD, SMTP_SECURITY"
+    fix = Both(f".env の {names} を確かめてください。", f"Check {names} in .env.")
+    if error.blame == "mail":
+        fix = Both(
+            "宛先のアドレスと、.env の MAIL_FROM を確かめてください。",
+            "Check the address, and MAIL_FROM in .env.",
+        )
+    ja, en = f"{subject.ja}: {error.words.ja}", f"{subject.en}: {error.words.en}"
+    return red(check, ja, en, fix)
 
 
 def _certificate(case: Case, ends: datetime | None, host: str) -> Finding:
@@ -135,7 +137,7 @@ def send_test(case: Case, recipient: str) -> list[Finding]:
         fix = "task-progress doctor --send-test hanako@example.jp"
         return [red("send-test", f"テストメール: {says.ja}", f"Test mail: {says.en}", fix)]
     except MailSendError as error:
-        return [_refused("send-test", "--send-test", error)]
+        return [_refused("send-test", Both("テストメール", "Test mail"), error)]
     said = f"{answer.code} {answer.text}"
     return [
         green(
