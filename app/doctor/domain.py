@@ -154,7 +154,7 @@ def _dkim(names: _Names, domain: str, selector: str | None) -> Finding:
 
 
 def _parents(domain: str) -> Iterator[str]:
-    """The domain and those above it, down to two labels: example.co.jp is none of ours."""
+    """The domain and those above it that still have two labels."""
     labels = domain.split(".")
     for start in range(max(1, len(labels) - 1)):
         yield ".".join(labels[start:])
