@@ -187,7 +187,8 @@ def home(tmp_path: Path) -> Path:
     """The specification's layout: the project's folder with venv, and an empty data folder."""
     folder = tmp_path / "home" / "taro" / "task-progress-api"
     folder.mkdir(parents=True)
-    (folder / "app").symlink_to(PROJECT / "app")
+    for name in ("app", "gunicorn.conf.py"):
+        (folder / name).symlink_to(PROJECT / name)
     (folder / "venv").symlink_to(Path(sys.prefix))
     (folder / "data").mkdir(mode=0o700)
     (folder / ".env").touch(mode=0o600)
