@@ -12,11 +12,9 @@ from pathlib import Path
 
 from app import clock, outbox, programs, sample, schema
 from app.access import sign_in
-from app.auth import ReportLink
 from app.config import Config, load
 from app.local import mailbox
 from app.local.stack import answers
-from app.members.settings import find
 from app.services import Services, make
 from tests.servers import die_with_parent, free_port, wait_until
 
@@ -55,12 +53,6 @@ class Site:
         """What a tick would do now for mails that are ready."""
         now = clock.now()
         outbox.deliver(self.services, outbox.sweep(self.services, now), clock.now)
-
-    def report_link(self, email: str, ref: str | None) -> str:
-        """A report link as the morning's mail has it."""
-        with self.services.db.read() as session:
-            member_id = find(session, email).id
-        return self.services.links.report_url(ReportLink(member_id, self.today, ref))
 
 
 @contextmanager
