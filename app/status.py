@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.alerts import open_alerts
 from app.compose import show_date
 from app.db import put
-from app.models import ENDS, Audit, DecisionRow, Member, OutboxMail, Service, Setting
+from app.models import OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
 from app.outbox.lease import PAUSE
 from app.reminders import brake
 from app.reminders.explain import REASONS, STATES
@@ -271,7 +271,7 @@ def _decisions(session: Session, today: date) -> dict[str, Any]:
 
 
 def _held(session: Session) -> int:
-    held = select(func.count()).select_from(OutboxMail).where(OutboxMail.held.is_not(None))
+    held = select(func.count()).select_from(OutboxMail).where(OPEN, OutboxMail.held.is_not(None))
     return session.scalar(held) or 0
 
 
@@ -287,8 +287,5 @@ def _states(session: Session, now: datetime) -> dict[str, int]:
 
 def _oldest_unsent(session: Session, now: datetime) -> datetime | None:
     return session.scalar(
-        select(func.min(OutboxMail.created_at)).where(
-            OutboxMail.state.not_in([state.value for state in ENDS]),
-            OutboxMail.not_before <= now,
-        )
+        select(func.min(OutboxMail.created_at)).where(OPEN, OutboxMail.not_before <= now)
     )

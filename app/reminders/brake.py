@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.alerts import close_alert, open_alerts, raise_alert
 from app.db import put
 from app.members.settings import organisation
-from app.models import DecisionRow, OutboxMail, Setting, State
+from app.models import OPEN, DecisionRow, OutboxMail, Setting, State
 from app.services import Services
 from app.words import Both
 
@@ -147,7 +147,7 @@ def limit_for(services: Services, session: Session, day: date) -> int:
 
 
 def _held() -> tuple[ColumnElement[bool], ...]:
-    return (OutboxMail.state == State.READY, OutboxMail.held == "brake")
+    return (OPEN, OutboxMail.state == State.READY, OutboxMail.held == "brake")
 
 
 def _released(session: Session) -> list[str]:
