@@ -28,5 +28,9 @@ PAGES = (
     Page("login", "/login"),
     Page("not-found", "/nowhere"),
     Page("my-tasks", "/", "member"),
+    Page("task-new", "/tasks/new", "member"),
+    Page("task", "/tasks/3", "member"),
     Page("settings", "/settings", "member"),
+    Page("leave", "/settings/leave", "member"),
+    Page("data", "/settings/data", "member"),
 )

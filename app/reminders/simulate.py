@@ -100,7 +100,7 @@ def simulate(
             put(members[0], wanted)
         good, _broken = people(session, defaults, members)
         for person, decision in ahead(session, good, first, last):
-            yield _forecast(person, decision)
+            yield forecast_of(person, decision)
 
 
 def left_out(services: Services, email: str | None = None) -> dict[str, Both]:
@@ -176,7 +176,8 @@ def _check_span(first: date, last: date) -> None:
         )
 
 
-def _forecast(person: Person, decision: Decision) -> Forecast:
+def forecast_of(person: Person, decision: Decision) -> Forecast:
+    """The decision as `simulate` tells it."""
     if decision.verdict is Verdict.SKIP:
         return Forecast(person.member.email, decision.local_date, decision.verdict, decision.reason)
     return Forecast(

@@ -5,7 +5,20 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
 from app.services import Services
-from app.web import access, again, banner, health, home, locale, login, nav, report, settings, stop
+from app.web import (
+    access,
+    again,
+    banner,
+    data,
+    health,
+    home,
+    locale,
+    login,
+    nav,
+    report,
+    settings,
+    stop,
+)
 
 # Pages load nothing but our own style sheet and pictures, and nobody may frame them.
 _POLICY = (
@@ -36,6 +49,7 @@ def register(app: Flask, services: Services) -> None:
     app.register_blueprint(home.pages(services))
     app.register_blueprint(login.pages(services))
     app.register_blueprint(settings.pages(services))
+    app.register_blueprint(data.pages(services))
     app.register_blueprint(report.pages(services))
     app.register_blueprint(stop.pages(services))
     if services.config.local_mailbox:

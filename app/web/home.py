@@ -1,16 +1,108 @@
-"""`/`: what this is and where to go."""
+"""`/`: what this is and where to go; for whoever is signed in, their tasks."""
 
-from flask import Blueprint, render_template
+from collections.abc import Mapping
+from datetime import date
 
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock, my_tasks
+from app.auth import ReportLink
+from app.compose import show_date
+from app.compose.text import inert
+from app.members.values import ValuesRefused
+from app.my_tasks import FIELDS, MyTasks, NoSuchTask
+from app.reminders.explain import next_reminder
 from app.services import Services
+from app.web.access import me, myself, signed_in
+from app.web.locale import current, show_when
+from app.words import Both
+
+_NEW = {"title": "", "start_on": "", "due_on": "", "report_every": "daily"}
 
 
 def pages(services: Services) -> Blueprint:
-    """The first page."""
+    """The first page, and the pages of one task."""
     blueprint = Blueprint("home", __name__)
 
     @blueprint.get("/")
-    def index() -> str:
-        return render_template("home.html", mailbox=services.config.local_mailbox)
+    def index() -> ResponseReturnValue:
+        asking = me()
+        if asking is None:
+            return render_template("home.html", mailbox=services.config.local_mailbox)
+        now = clock.now()
+        found = my_tasks.my_tasks(services, asking.id, now)
+        at = next_reminder(services, asking.id, now)
+        return render_template(
+            "my_tasks.html",
+            found=found,
+            next_mail=show_when(at, found.person.rhythm.zone.key) if at else None,
+            report_url=_report_urls(services, asking.id, found),
+            **_words(found.today),
+        )
+
+    @blueprint.route("/tasks/new", methods=["GET", "POST"])
+    @signed_in
+    def new() -> ResponseReturnValue:
+        if request.method == "GET":
+            return _form(_NEW)
+        typed = _typed()
+        try:
+            my_tasks.add_task(services, myself().id, typed, clock.now())
+        except ValuesRefused as error:
+            return _form(typed, dict(error.faults)), 422
+        return redirect(url_for("home.index"), 303)
+
+    @blueprint.route("/tasks/<int:task_id>", methods=["GET", "POST"])
+    @signed_in
+    def task(task_id: int) -> ResponseReturnValue:
+        faults: dict[str, Both] = {}
+        now = clock.now()
+        try:
+            if request.method == "POST":
+                if request.form.get("action") == "cancel":
+                    my_tasks.cancel_task(services, myself().id, task_id, now)
+                else:
+                    my_tasks.edit_task(services, myself().id, task_id, _typed(), now)
+                return redirect(url_for("home.index"), 303)
+        except ValuesRefused as error:
+            faults = dict(error.faults)
+        except NoSuchTask:
+            abort(404)
+        return _one(services, task_id, faults)
 
     return blueprint
+
+
+def _one(services: Services, task_id: int, faults: Mapping[str, Both]) -> ResponseReturnValue:
+    try:
+        found = my_tasks.one_task(services, myself().id, task_id, clock.now())
+    except NoSuchTask:
+        abort(404)
+    typed = _typed() if faults else my_tasks.typed_of(found.task)
+    shown = render_template(
+        "task.html", found=found, typed=typed, faults=faults, **_words(found.today)
+    )
+    return shown, 422 if faults else 200
+
+
+def _typed() -> dict[str, str]:
+    return {name: request.form.get(name, "") for name in FIELDS}
+
+
+def _form(typed: Mapping[str, str], faults: Mapping[str, Both] | None = None) -> str:
+    return render_template("task_new.html", typed=typed, faults=faults or {})
+
+
+def _report_urls(services: Services, member_id: int, found: MyTasks) -> object:
+    """Reporting has one page, that of the mail's links; its token says whose tasks they are."""
+    token = services.links.report_token(ReportLink(member_id, found.today))
+    return lambda **asked: url_for("report.report", token=token, **asked)
+
+
+def _words(today: date) -> dict[str, object]:
+    return {
+        "today": today,
+        "inert": inert,
+        "show_date": lambda day: show_date(day, current(), with_year=day.year != today.year),
+    }

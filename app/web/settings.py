@@ -1,22 +1,201 @@
-"""`/settings`: how and when mails come, and in which browsers one is signed in."""
+"""`/settings`: how and when mails come, leave, what is stored, and where one is signed in."""
 
-from flask import Blueprint, render_template
+import unicodedata
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date, timedelta
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.access import sessions
+from app.compose import show_date
+from app.due import DAY_OFF, Reason
+from app.members import changes, leave, values
+from app.members.leave import NoLeave
+from app.members.lines import read_date
+from app.members.values import ValuesRefused
+from app.reminders.preview import Preview, preview
+from app.reminders.simulate import Forecast
 from app.services import Services
 from app.web.access import myself, signed_in
+from app.web.locale import current, forget_choice, show_when, t
+from app.words import Both
+from app.workdays import Span
+
+# This page alone runs a script of ours, which asks for the preview while somebody types.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_STOPPED = {Reason.ADDRESS_SUPPRESSED, Reason.FREQUENCY_NONE, Reason.PAUSED}
+_SQUARE = 52
 
 
 def pages(services: Services) -> Blueprint:
     """The settings of whoever is signed in."""
     blueprint = Blueprint("settings", __name__)
 
-    @blueprint.get("/settings")
+    @blueprint.route("/settings", methods=["GET", "POST"])
     @signed_in
     def index() -> ResponseReturnValue:
-        browsers = sessions.number(services, myself(), clock.now())
-        return render_template("settings.html", browsers=browsers)
+        if request.method == "GET":
+            return _page(services, _stored(services))
+        typed = _typed()
+        if request.form.get("action") == "check":
+            return _page(services, typed)
+        try:
+            changes.set_member(services, myself().email, typed, myself().email, clock.now())
+        except ValuesRefused:
+            return _page(services, typed)
+        response = make_response(redirect(url_for("settings.index", saved=1), 303))
+        forget_choice(response)
+        return response
+
+    @blueprint.post("/settings/preview")
+    @signed_in
+    def look_ahead() -> ResponseReturnValue:
+        return render_template("_preview.html", **_preview(services, _typed()))
+
+    @blueprint.route("/settings/leave", methods=["GET", "POST"])
+    @signed_in
+    def days_off() -> ResponseReturnValue:
+        if request.method == "GET":
+            return _leave_page(services)
+        try:
+            span = _span()
+        except ValuesRefused as error:
+            return _leave_page(services, dict(error.faults)), 422
+        email, now = myself().email, clock.now()
+        if request.form.get("action") == "remove":
+            with suppress(NoLeave):  # another tab was quicker: it is as it should be
+                leave.remove_leave(services, email, span, email, now)
+        else:
+            leave.add_leave(services, email, span, email, now)
+        return redirect(url_for("settings.days_off"), 303)
 
     return blueprint
+
+
+# --- when mails come ------------------------------------------------------------------------------
+
+
+def _stored(services: Services) -> dict[str, str]:
+    own = changes.show_member(services, myself().email)["own"]
+    return {key: own[key] or "" for key in values.MEMBER_SETTINGS}
+
+
+def _typed() -> dict[str, str]:
+    """The form, with full-width digits made narrow; quiet hours without a tick are none."""
+    keys = (key for key in values.MEMBER_SETTINGS if key in request.form)
+    return {key: unicodedata.normalize("NFKC", request.form[key]).strip() for key in keys}
+
+
+def _page(services: Services, typed: Mapping[str, str]) -> Response:
+    seen = _preview(services, typed)
+    holds = changes.show_member(services, myself().email)["holds"]
+    shown = render_template(
+        "settings.html",
+        typed={**dict.fromkeys(values.MEMBER_SETTINGS, ""), **typed},
+        holds=holds,
+        saved="saved" in request.args,
+        browsers=sessions.number(services, myself(), clock.now()),
+        **seen,
+    )
+    response = make_response(shown, 422 if seen["faults"] else 200)
+    response.headers["Content-Security-Policy"] = _POLICY
+    return response
+
+
+def _preview(services: Services, typed: Mapping[str, str]) -> dict[str, object]:
+    """What the values of the form would bring, saved or not; or what is wrong with them."""
+    try:
+        found = preview(services, myself().email, typed, clock.now())
+    except ValuesRefused as error:
+        return {"faults": dict(error.faults), "next_mail": None, "squares": [], "mails": 0}
+    return {
+        "faults": {},
+        "next_mail": show_when(found.next_at, found.timezone) if found.next_at else None,
+        "squares": _squares(found),
+        "mails": sum(day.verdict == "send" for day in found.days),
+    }
+
+
+def _squares(found: Preview) -> list[dict[str, object]]:
+    """Where each day stands in the picture, its colour, its mark and its words."""
+    start = found.today - timedelta(days=found.today.weekday())
+    squares = []
+    for day in found.days:
+        week, weekday = divmod((day.local_date - start).days, 7)
+        kind, mark, words = _look(day)
+        squares.append(
+            {
+                "x": weekday * _SQUARE,
+                "y": week * _SQUARE + 24,
+                "kind": kind,
+                "mark": mark,
+                "day": day.local_date.day,
+                "title": f"{show_date(day.local_date, current())}: {words}",
+            }
+        )
+    return squares
+
+
+def _look(day: Forecast) -> tuple[str, str, str]:
+    if day.at is not None:
+        return "send", f"{day.at:%H:%M}", t("{at} にメール", "a mail at {at}", at=f"{day.at:%H:%M}")
+    if day.reason in DAY_OFF:
+        return "off", "–", t("休みの日", "a day off")
+    if day.reason in _STOPPED:
+        return "stopped", "×", t("止めている", "stopped")
+    return "none", "·", t("送るものがない", "nothing to send")
+
+
+# --- leave ----------------------------------------------------------------------------------------
+
+
+def _leave_page(services: Services, faults: Mapping[str, Both] | None = None) -> str:
+    today = clock.now().astimezone(myself().zone).date()
+    spans = leave.list_leave(services, myself().email)
+    coming = [one for one in spans if one.last is None or one.last >= today]
+    return render_template(
+        "leave.html",
+        spans=coming,
+        faults=faults or {},
+        typed=request.form,
+        show_date=lambda day: show_date(day, current(), with_year=day.year != today.year),
+    )
+
+
+def _span() -> Span:
+    """Raises ValuesRefused with all faults."""
+    faults: list[tuple[str, Both]] = []
+    first = _date("first", faults, needed=True)
+    last = first if not request.form.get("last", "").strip() else _date("last", faults)
+    if request.form.get("open_ended"):
+        last = None
+    name = request.form.get("name", "").strip()
+    if len(name) > 200 or not name.isprintable():
+        faults.append(("name", _NAME))
+    if first is not None and last is not None and last < first:
+        faults.append(("last", _ORDER))
+    if faults or first is None:
+        raise ValuesRefused(faults)
+    return Span(first, last, name)
+
+
+def _date(name: str, faults: list[tuple[str, Both]], *, needed: bool = False) -> date | None:
+    text = unicodedata.normalize("NFKC", request.form.get(name, "")).strip().replace("/", "-")
+    if not text and not needed:
+        return None
+    try:
+        return read_date(text)
+    except ValueError as error:
+        faults.append((name, error.args[0] if text else _EMPTY))
+        return None
+
+
+_EMPTY = Both("日付を入力してください。", "Choose a date.")
+_ORDER = Both("最初の日より前です。", "It is before the first day.")
+_NAME = Both("1行で200文字までにしてください。", "Make it one line of at most 200 characters.")

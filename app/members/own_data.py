@@ -1,0 +1,144 @@
+"""ROAD. What is stored about a member, for them to take along; and its deletion."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from app.access.sessions import end_all
+from app.due import Reason
+from app.members.changes import locked, show_member
+from app.models import (
+    Audit,
+    DaysOff,
+    DecisionRow,
+    Member,
+    OutboxMail,
+    Report,
+    Role,
+    SignInLink,
+    State,
+    Task,
+)
+from app.services import Services
+
+GONE = "deleted.invalid"  # RFC 2606: no mail can ever reach it
+
+
+class LastAdmin(Exception):
+    """Without this member nobody could run the place."""
+
+
+def export(services: Services, email: str) -> dict[str, Any]:
+    """Everything stored about the member, for a JSON file. Raises NoSuchMember."""
+    settings = show_member(services, email)
+    with services.db.read() as session:
+        member_id = session.scalar(
+            select(Member.id).where(func.lower(Member.email) == email.strip().lower())
+        )
+        tasks = session.scalars(select(Task).where(Task.assignee_id == member_id))
+        days = select(DecisionRow).where(DecisionRow.user_id == member_id)
+        mails = select(OutboxMail).where(OutboxMail.user_id == member_id).order_by(OutboxMail.id)
+        doings = select(Audit).where(Audit.who == settings["email"]).order_by(Audit.id)
+        return {
+            "settings": settings,
+            "tasks": [_columns(one, "ref title status start_on due_on") for one in tasks],
+            "reports": list(_reports(session, member_id)),
+            "decisions": [
+                _columns(one, "local_date verdict reason at")
+                for one in session.scalars(days.order_by(DecisionRow.local_date))
+            ],
+            "mails": [
+                _columns(one, "id kind local_date state reason subject accepted_at")
+                for one in session.scalars(mails)
+            ],
+            "audit": [_columns(one, "at what data") for one in session.scalars(doings)],
+        }
+
+
+def reports(services: Services, member_id: int) -> list[dict[str, Any]]:
+    """The member's reports, the oldest first."""
+    with services.db.read() as session:
+        return list(_reports(session, member_id))
+
+
+def forget(services: Services, member_id: int, now: datetime) -> None:
+    """Takes the member's name, address, settings and leave out, for good.
+
+    What belongs to the team stays without a name: tasks (assigned to nobody), reports, and the
+    counts of mails. The audit stays as it was written: it says who did what, this included. Mails
+    not sent yet end as inactive. Raises LastAdmin.
+    """
+    with services.db.write() as session:
+        member = locked(session, session.get_one(Member, member_id).email)
+        _keep_an_admin(session, member)
+        was = member.email
+        end_all(session, member, was, now)
+        for table in (DaysOff, SignInLink):
+            session.execute(delete(table).where(table.user_id == member_id))
+        session.execute(update(Task).where(Task.assignee_id == member_id).values(assignee_id=None))
+        session.execute(
+            update(Member).where(Member.manager_id == member_id).values(manager_id=None)
+        )
+        _clear(member)
+        _clear_mails(session, member, now)
+        session.add(Audit(at=now, who=was, what="member.deleted", data={"member": member_id}))
+
+
+def _clear(member: Member) -> None:
+    member.email, member.name = f"deleted-{member.id}@{GONE}", f"#{member.id}"
+    member.active, member.role = False, Role.MEMBER
+    for name in (
+        "team_id", "manager_id", "locale", "timezone", "weekend", "notify_frequency", "notify_at",
+        "weekly_day", "quiet_hours_start", "quiet_hours_end", "paused_until", "suppressed_reason",
+    ):  # fmt: skip
+        setattr(member, name, None)
+
+
+def _clear_mails(session: Session, member: Member, now: datetime) -> None:
+    theirs = update(OutboxMail).where(OutboxMail.user_id == member.id)
+    session.execute(
+        theirs.where(OutboxMail.state == State.READY, OutboxMail.doubts == 0).values(
+            state=State.SUPPRESSED, reason=Reason.INACTIVE, held=None, updated_at=now
+        )
+    )
+    # One that is on its way keeps its bytes: a second copy has to be the same as the first.
+    over = theirs.where(OutboxMail.lease_token.is_(None), OutboxMail.state != State.READY)
+    session.execute(over.values(to_addr=member.email, subject=None, sent_bytes=None, response=None))
+
+
+def _keep_an_admin(session: Session, member: Member) -> None:
+    others = select(Member.id).where(
+        Member.role == Role.ADMIN, Member.active.is_(True), Member.id != member.id
+    )
+    if member.role == Role.ADMIN and session.scalar(others.limit(1)) is None:
+        raise LastAdmin
+
+
+def _reports(session: Session, member_id: int | None) -> Iterator[dict[str, Any]]:
+    rows = session.execute(
+        select(Report, Task.ref, Task.title)
+        .join(Task, Task.id == Report.task_id)
+        .where(Report.reporter_id == member_id)
+        .order_by(Report.id)
+    )
+    for report, ref, title in rows:
+        yield {
+            "task_ref": ref,
+            "title": title,
+            **_columns(report, "counts_for percent status text created_at"),
+        }
+
+
+def _columns(row: object, names: str) -> dict[str, Any]:
+    return {name: _plain(getattr(row, name)) for name in names.split()}
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (int, dict, list)) or value is None else _text(value)
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,212 @@
+"""ROAD. A member's own tasks: the list, one task with its history, adding and editing."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import due
+from app.compose.text import inert
+from app.members.lines import read_date
+from app.members.settings import Person, organisation, person
+from app.members.values import ValuesRefused
+from app.models import Audit, Member, Report, ReportEvery, Task
+from app.report_page import PageTask
+from app.reports import details, open_tasks
+from app.services import Services
+from app.words import Both
+
+MAX_TITLE = 200
+CLOSED_FOR = timedelta(days=14)  # how long a finished task stays on the page
+MOST = 200  # tasks on the page
+HISTORY = 50  # reports shown of one task
+
+FIELDS = ("title", "start_on", "due_on", "report_every")
+
+
+class NoSuchTask(LookupError):
+    """There is none, or it is somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class MyTasks:
+    """What the first page shows: what waits for a report first, then what is due first."""
+
+    person: Person
+    today: date
+    open: list[PageTask]
+    closed: list[PageTask]
+
+    @property
+    def unreported(self) -> int:
+        """How many wait for a report."""
+        return sum(one.state == "unreported" for one in self.open)
+
+
+@dataclass(frozen=True, slots=True)
+class OneTask:
+    """A task with its reports, the newest first, each with the name of whoever reported."""
+
+    task: Task
+    today: date
+    reports: list[tuple[Report, str | None]]
+
+
+def my_tasks(services: Services, member_id: int, now: datetime) -> MyTasks:
+    """The member's open tasks, started or not, and those closed in the last two weeks."""
+    with services.db.read() as session:
+        one, today = _person(session, services, member_id, now)
+        started = open_tasks(session, [member_id], today).get(member_id, [])
+        late = {task.ref for task in due.unreported(started, one.calendar, today)}
+        mine = select(Task.ref).where(Task.assignee_id == member_id)
+        is_open = mine.where(Task.status == "open").order_by(Task.id.desc()).limit(MOST)
+        is_closed = mine.where(Task.status != "open", Task.closed_on >= today - CLOSED_FOR)
+        shown = details(session, session.scalars(is_open).all(), today)
+        closed = details(session, session.scalars(is_closed.limit(MOST)).all(), today)
+    found = [
+        PageTask(
+            detail.seen_by(member_id),
+            "unreported" if ref in late else "reported" if detail.report else "open",
+        )
+        for ref, detail in shown.items()
+    ]
+    found.sort(key=_urgency)
+    over = [
+        PageTask(detail, "done" if detail.task.status == "done" else "cancelled")
+        for detail in closed.values()
+    ]
+    return MyTasks(one, today, found, over)
+
+
+def one_task(services: Services, member_id: int, task_id: int, now: datetime) -> OneTask:
+    """The member's task with its history. Raises NoSuchTask."""
+    with services.db.read() as session:
+        _, today = _person(session, services, member_id, now)
+        task = _mine(session, member_id, task_id)
+        rows = session.execute(
+            select(Report, Member.name)
+            .outerjoin(Member, Member.id == Report.reporter_id)
+            .where(Report.task_id == task_id)
+            .order_by(Report.counts_for.desc(), Report.id.desc())
+            .limit(HISTORY)
+        )
+        return OneTask(task, today, [(report, name) for report, name in rows])
+
+
+def add_task(services: Services, member_id: int, typed: Mapping[str, str], now: datetime) -> int:
+    """A new task of the member's own; returns its id. Raises ValuesRefused with all faults."""
+    with services.db.write() as session:
+        member = session.get_one(Member, member_id)
+        _, today = _person(session, services, member_id, now)
+        values = _read(typed, today)
+        task = Task(ref=uuid4().hex, assignee_id=member_id, assigned_on=today, **values)
+        session.add(task)
+        session.flush()
+        task.ref = f"own-{task.id}"
+        _note(session, member, "task.add", task, now)
+        return task.id
+
+
+def edit_task(
+    services: Services, member_id: int, task_id: int, typed: Mapping[str, str], now: datetime
+) -> None:
+    """Changes the member's own task. Raises NoSuchTask, ValuesRefused with all faults."""
+    with services.db.write() as session:
+        member = session.get_one(Member, member_id)
+        task = _mine(session, member_id, task_id, lock=True)
+        values = _read(typed, task.start_on)
+        before = {name: str(getattr(task, name)) for name in values}
+        for name, value in values.items():
+            setattr(task, name, value)
+        changed = {n: [was, str(values[n])] for n, was in before.items() if was != str(values[n])}
+        if changed:
+            _note(session, member, "task.edit", task, now, changed=changed)
+
+
+def cancel_task(services: Services, member_id: int, task_id: int, now: datetime) -> None:
+    """The member's task is no longer to be done; nobody is asked about it. Raises NoSuchTask."""
+    with services.db.write() as session:
+        member = session.get_one(Member, member_id)
+        _, today = _person(session, services, member_id, now)
+        task = _mine(session, member_id, task_id, lock=True)
+        if task.status == "open":
+            task.status, task.closed_on = "cancelled", today
+            _note(session, member, "task.cancel", task, now)
+
+
+def typed_of(task: Task) -> dict[str, str]:
+    """The task's fields as people type them."""
+    return {name: str(getattr(task, name) or "") for name in FIELDS}
+
+
+def _person(
+    session: Session, services: Services, member_id: int, now: datetime
+) -> tuple[Person, date]:
+    member = session.get_one(Member, member_id)
+    one = person(session, organisation(session, services.config), member)
+    return one, now.astimezone(one.rhythm.zone).date()
+
+
+def _mine(session: Session, member_id: int, task_id: int, *, lock: bool = False) -> Task:
+    task = session.get(Task, task_id, with_for_update=lock)
+    if task is None or task.assignee_id != member_id:
+        raise NoSuchTask(task_id)
+    return task
+
+
+def _urgency(one: PageTask) -> tuple[bool, date, str]:
+    task = one.detail.task
+    return one.state != "unreported", task.due_on or date.max, task.ref
+
+
+def _read(typed: Mapping[str, str], default_start: date) -> dict[str, object]:
+    faults: list[tuple[str, Both]] = []
+    title = inert(typed.get("title", "")).strip()
+    if not title:
+        faults.append(("title", Both("タスクの名前を入力してください。", "Give the task a name.")))
+    if len(title) > MAX_TITLE:
+        faults.append(("title", _too_long(len(title))))
+    start = _date(typed, "start_on", faults) or default_start
+    due_on = _date(typed, "due_on", faults)
+    if due_on is not None and due_on < start:
+        faults.append(("due_on", _before_start(start)))
+    every: ReportEvery = "weekly" if typed.get("report_every") == "weekly" else "daily"
+    if faults:
+        raise ValuesRefused(faults)
+    return {"title": title, "start_on": start, "due_on": due_on, "report_every": every}
+
+
+def _date(typed: Mapping[str, str], name: str, faults: list[tuple[str, Both]]) -> date | None:
+    text = unicodedata.normalize("NFKC", typed.get(name, "")).strip().replace("/", "-")
+    if not text:
+        return None
+    try:
+        return read_date(text)
+    except ValueError as error:
+        faults.append((name, error.args[0]))
+        return None
+
+
+def _too_long(length: int) -> Both:
+    return Both(
+        f"{MAX_TITLE}文字までにしてください。いまは{length:,}文字です。",
+        f"Make it at most {MAX_TITLE} characters; it has {length:,}.",
+    )
+
+
+def _before_start(start: date) -> Both:
+    return Both(
+        f"開始日({start})より前です。開始日以降の日を書いてください。",
+        f"It is before the start ({start}). Choose a later day.",
+    )
+
+
+def _note(
+    session: Session, member: Member, what: str, task: Task, now: datetime, **data: object
+) -> None:
+    member.next_due_at = None  # look at the next plan
+    session.add(Audit(at=now, who=member.email, what=what, data={"ref": task.ref, **data}))

@@ -1,0 +1,42 @@
+"""What a change of settings would bring, before it is saved: the same decisions as `plan`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from app.members import values
+from app.members.settings import find, organisation, person, put
+from app.reminders.explain import next_reminder
+from app.reminders.simulate import Forecast, ahead, forecast_of
+from app.services import Services
+from app.workdays import DAY
+
+WEEKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The next mail (None: not in sight) and each day's forecast from today on, 5 weeks of them."""
+
+    timezone: str
+    today: date
+    next_at: datetime | None
+    days: list[Forecast]
+
+
+def preview(services: Services, email: str, changes: Mapping[str, str], now: datetime) -> Preview:
+    """As if `changes` (keys as in app/members/values.py) were saved; writes nothing.
+
+    Raises NoSuchMember, ValuesRefused with all faults.
+    """
+    wanted = values.read(changes, values.MEMBER_SETTINGS)
+    with services.db.read() as session:
+        member = find(session, email)
+        session.expunge(member)  # so that nothing of this reaches the database
+        put(member, wanted)
+        one = person(session, organisation(session, services.config), member)
+        today = now.astimezone(one.rhythm.zone).date()
+        last = today + (WEEKS * 7 - 1 - today.weekday()) * DAY
+        days = [forecast_of(*found) for found in ahead(session, [one], today, last)]
+    next_at = next_reminder(services, member.id, now, changes)
+    return Preview(one.rhythm.zone.key, today, next_at, days)
