@@ -2,7 +2,7 @@
 # is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test e2e screenshots chaos chaos-long bench bench-tick lint fmt lock
+.PHONY: help setup setup-dev run test e2e screenshots chaos chaos-long bench bench-tick bench-web lint fmt lock
 PYTHONS := app bench chaos e2e tests tools $(wildcard migrations)
 
 help: ## この一覧 / this list
@@ -41,6 +41,9 @@ chaos-long: setup-dev ## 同じことを実時間で、種類ごとに1つ / one
 
 bench: setup-dev ## 送信の速さを測る(smtp-sink が必要) / how fast mails leave (needs smtp-sink; ARGS="--quick")
 	@.venv/bin/python -m bench.delivery $(ARGS)
+
+bench-web: setup-dev ## 各ページの時間(2万人、90日分) / server time of each page (20,000 members, 90 days)
+	@.venv/bin/python -m bench.web $(ARGS)
 
 lint: setup-dev ## 書式、規則、型の検査と、長い関数の一覧 / style, rules, types, longest functions
 	@.venv/bin/ruff check .

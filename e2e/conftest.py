@@ -72,7 +72,7 @@ def _states() -> dict[tuple[str, str], StorageState]:
 def visit(browser: Browser, _states: dict[tuple[str, str], StorageState]) -> Iterator[Visit]:
     """`visit(site, "/settings", "member", width=375, theme="dark", language="en")`: the page.
 
-    A console error or a request that fails fails the test.
+    A fault of a script, or another status than was expected, fails the test.
     """
     with ExitStack() as stack:
 
@@ -85,6 +85,7 @@ def visit(browser: Browser, _states: dict[tuple[str, str], StorageState]) -> Ite
             theme: Theme = "light",
             language: Literal["ja", "en"] = "ja",
             scripts: bool = True,
+            status: int = 200,
         ) -> Page:
             options: dict[str, Any] = {
                 "viewport": {"width": width, "height": 800},
@@ -99,7 +100,9 @@ def visit(browser: Browser, _states: dict[tuple[str, str], StorageState]) -> Ite
             context.add_cookies([{"name": "lang", "value": language, "url": site.url}])
             page = context.new_page()
             page.on("pageerror", lambda error: pytest.fail(f"{path}: {error}"))
-            page.goto(path)
+            answer = page.goto(path)
+            assert answer is not None
+            assert answer.status == status, f"{path} answers {answer.status}"
             return page
 
         yield visit

@@ -18,7 +18,7 @@ OPTIONS = {"runOnly": {"type": "tag", "values": WCAG}, "resultTypes": ["violatio
 def test_axe_finds_nothing_and_the_page_fits(
     visit: Visit, site: Site, page: Page, language: Literal["ja", "en"]
 ) -> None:
-    shown = visit(site, page.path, page.reader, language=language)
+    shown = visit(site, page.path, page.reader, language=language, status=page.status)
     themes: tuple[Theme, ...] = ("light", "dark")
     for theme in themes:
         shown.emulate_media(color_scheme=theme)

@@ -24,7 +24,8 @@ def test_draw(visit: Visit, site: Site, page: Page) -> None:
     folder = Path(FOLDER or "")
     folder.mkdir(parents=True, exist_ok=True)
     for width, theme, language in LOOKS:
-        shown = visit(site, page.path, page.reader, width=width, theme=theme, language=language)
+        look = {"width": width, "theme": theme, "language": language, "status": page.status}
+        shown = visit(site, page.path, page.reader, **look)
         shown.screenshot(
             path=folder / f"{page.name}-{width}-{theme}-{language}.png", full_page=True
         )

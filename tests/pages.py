@@ -22,11 +22,12 @@ class Page(NamedTuple):
     name: str
     path: str
     reader: Reader = "anybody"
+    status: int = 200
 
 
 PAGES = (
     Page("login", "/login"),
-    Page("not-found", "/nowhere"),
+    Page("not-found", "/nowhere", status=404),
     Page("my-tasks", "/", "member"),
     Page("task-new", "/tasks/new", "member"),
     Page("task", "/tasks/3", "member"),

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 View = Callable[P, ResponseReturnValue]
 
-_KEY = "key"  # of the session's row, in the signed cookie
+KEY = "key"  # of the session's row, in the signed cookie
 
 
 def register(app: Flask, config: Config) -> None:
@@ -77,7 +77,7 @@ def sign_in(key: str) -> None:
     """This browser carries this session from now on; nothing of an earlier one is left."""
     session.clear()
     session.permanent = True
-    session[_KEY] = key
+    session[KEY] = key
     g.pop("me", None)
 
 
@@ -85,7 +85,7 @@ def sign_out() -> None:
     """This browser carries no session any more."""
     found = me()
     if found is not None:
-        sessions.end(services(), found, session[_KEY], clock.now())
+        sessions.end(services(), found, session[KEY], clock.now())
     forget()
 
 
@@ -182,7 +182,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _by_cookie() -> Me | None:
-    key = session.get(_KEY)
+    key = session.get(KEY)
     if key is None:
         if current_app.config["SESSION_COOKIE_NAME"] in request.cookies and not session:
             log.warning("session: a cookie was refused: altered, expired, or signed by an old key")
