@@ -43,8 +43,7 @@ _FILL = """
         SELECT 'm' || i || '@example.jp', 'メンバー ' || i,
         CASE WHEN i = 1 THEN 'admin' WHEN mod(i, {others}) = 2 THEN 'lead' ELSE 'member' END,
         (i - 1) / {others} + 1, true, '{today}', '{today}' FROM generate_series(1, {members}) i;
-    UPDATE users SET manager_id = (SELECT min(u.id) FROM users u WHERE u.team_id = users.team_id
-        AND u.role = 'lead') WHERE role = 'member';
+    UPDATE users SET manager_id = (id - 1) / {others} * {others} + 2 WHERE role = 'member';
     INSERT INTO tasks (ref, title, assignee_id, status, start_on, due_on, report_every)
         SELECT 'T-' || id || '-' || k, '検索APIの性能改善 ' || k, id, 'open', '2026-08-03',
         date '{today}' + k, 'daily' FROM users, generate_series(1, 5) k;
