@@ -72,6 +72,11 @@ class Links:
         said = link.local_date.toordinal().to_bytes(_DATE_BYTES) + _shortest(link.member_id)
         return _base64(_page_signature(self._page_keys[0], said) + said)
 
+    @property
+    def team_url(self) -> str:
+        """The board of a lead's team; below it, by id, a member's page. It asks who is reading."""
+        return f"{self._base}/team"
+
     def stop_url(self, link: StopLink) -> str:
         """The address of the stop page, also for RFC 8058 one-click."""
         return f"{self._base}/u/{_signed(self._stop_key, [link.member_id, link.kind])}"

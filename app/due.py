@@ -162,6 +162,15 @@ def unreported(tasks: Iterable[OpenTask], calendar: Calendar, on: date) -> list[
     return sorted(late, key=lambda one: (-one.silent, one.ref))
 
 
+def silent_for(tasks: Iterable[OpenTask], calendar: Calendar, on: date) -> int:
+    """The workdays for which the member of these tasks is silent on `on`; 0 when they are not.
+
+    The one number of the lead's page, the digest and the escalation.
+    """
+    late = unreported(tasks, calendar, on)
+    return late[0].silent if late else 0
+
+
 # --- the hour ---------------------------------------------------------------------------
 
 

@@ -25,8 +25,9 @@ from typing import Any
 from app import schema
 from app.config import load
 from app.db import Database
+from app.outbox.found import Letter
 from app.outbox.lease import claim
-from app.outbox.letters import Letter, read_again
+from app.outbox.letters import read_again
 from app.reminders import plan
 from app.services import make
 from app.util.message import build

@@ -25,8 +25,9 @@ from sqlalchemy import event, select
 from app import outbox, reminders
 from app.config import load
 from app.models import OutboxMail
+from app.outbox.found import Letter
 from app.outbox.lease import claim
-from app.outbox.letters import Letter, read_again
+from app.outbox.letters import read_again
 from app.services import Services, make
 from app.util.message import MailMessage
 from bench.members import EARLIER, NOW, WARM

@@ -4,6 +4,7 @@ A wide window and two phone widths, light and dark. Look at them after every cha
 app/templates/mail: a test can say that a letter is right, not that it is calm.
 """
 
+import base64
 import sys
 import tempfile
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Literal
 
 from playwright.sync_api import Page, sync_playwright
 
-from app.compose import reminder
+from app.compose import escalation, reminder, weekly_digest
+from app.util.message import MailMessage
 from tests.letters import LETTERS
+from tests.team_letters import ESCALATIONS, digests
 
 WIDTHS = (320, 375, 600)
 QUIET = [
@@ -35,10 +38,26 @@ def main(folder: Path) -> None:
             profile, executable_path="/usr/bin/chromium", args=QUIET, offline=True
         )
         page = browser.new_page()
-        for name, facts in LETTERS.items():
-            page.set_content(reminder(facts).html or "")
+        for name, message in letters().items():
+            page.set_content(with_pictures(message))
             draw(page, folder / name)
         browser.close()
+
+
+def letters() -> dict[str, MailMessage]:
+    """Every sample letter by its name."""
+    found = {name: reminder(facts) for name, facts in LETTERS.items()}
+    found |= {name: weekly_digest(facts) for name, facts in digests().items()}
+    return found | {name: escalation(facts) for name, facts in ESCALATIONS.items()}
+
+
+def with_pictures(message: MailMessage) -> str:
+    """The HTML part as a mail program shows it, its pictures in their places."""
+    html = message.html or ""
+    for file in message.attachments:
+        data = base64.b64encode(file.content).decode()
+        html = html.replace(f"cid:{file.content_id}", f"data:{file.content_type};base64,{data}")
+    return html
 
 
 def draw(page: Page, path: Path) -> None:

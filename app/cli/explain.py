@@ -5,11 +5,11 @@ from datetime import date
 
 import click
 
-from app import clock, reminders
+from app import clock, digest, reminders
 from app.cli.common import date_option, member_named, reason_words, user_option, verdict_words
 from app.cli.members import faults_named
 from app.cli.picture import Picture
-from app.cli.shell import Command, Day, Shell, as_json
+from app.cli.shell import Command, Day, OneOf, Shell, as_json
 from app.cli.show import show_json, show_json_list, show_table
 from app.cli.words import LOCALE, Failed, Refused, complain, say, t
 from app.members.values import pairs
@@ -39,11 +39,21 @@ from app.words import Both
         "as if this setting were so: the member's with --user, else the organisation's",
     ),
 )
+@click.option(
+    "--kind",
+    type=OneOf("KIND", "reminder", "weekly_digest", "escalation"),
+    default="reminder",
+    help=t(
+        "reminder のほか、リーダーへの週次のまとめとお知らせ",
+        "not the reminders, but the leads' digests or the steps of escalation",
+    ),
+)
 @as_json
 @click.pass_obj
 def simulate(
     shell: Shell,
     *,
+    kind: str,
     first: date,
     last: date | None,
     email: str | None,
@@ -61,6 +71,9 @@ def simulate(
             click.get_current_context(),
         )
     services = shell.services()
+    if kind != "reminder":
+        _about_teams(services, kind, first, last, (email, words), json_wanted=json_wanted)
+        return
     with member_named(services), faults_named():
         _tell_left_out(services, email)
         if words:
@@ -77,6 +90,58 @@ def simulate(
             for one in forecasts:
                 picture.add(one.email, one.local_date, one.reason)
             picture.show()
+
+
+def _about_teams(
+    services: Services,
+    kind: str,
+    first: date,
+    last: date,
+    narrowed: tuple[str | None, tuple[str, ...]],
+    *,
+    json_wanted: bool,
+) -> None:
+    """The mails about a team that would come."""
+    email, words = narrowed
+    if words:
+        raise Refused(
+            Both(
+                "--set は --kind reminder とだけ使えます。", "--set goes with --kind reminder only."
+            ),
+            click.get_current_context(),
+        )
+    with member_named(services), faults_named():
+        wanted = email.strip().lower() if email is not None else None
+        if email is not None:
+            reminders.left_out(services, email)  # refuses an address nobody has
+        found = (
+            one
+            for one in digest.ahead(services, kind, first, last)
+            if wanted in {None, one.email.lower(), (one.told or "").lower()}
+        )
+        if json_wanted:
+            show_json_list(one.as_json() for one in found)
+        else:
+            _show_about_teams(found)
+
+
+def _show_about_teams(found: Iterable[digest.Ahead]) -> None:
+    show_table(
+        (t("日付", "date"), t("メンバー", "member"), t("決定", "decision"), t("時刻", "at"),
+         t("理由", "reason"), t("知らせる相手", "told")),
+        (
+            (one.local_date, one.email, verdict_words(one.verdict),
+             f"{one.at:%H:%M %Z}" if one.at else None, reason_words(one.reason), _step_words(one))
+            for one in found
+        ),
+    )  # fmt: skip
+
+
+def _step_words(one: digest.Ahead) -> str | None:
+    if one.step is None:
+        return None
+    days = t(f"{one.silent}営業日", f"{one.silent} workdays")
+    return f"{one.told or t('本人に予告', 'a word beforehand')} ({days})"
 
 
 def _tell_left_out(services: Services, email: str | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from app import clock, outbox, reminders, status
+from app import clock, digest, outbox, reminders, status
 from app.cli.common import interrupted, now_option
 from app.cli.shell import Command, Shell
 from app.cli.words import complain, say, t
@@ -27,7 +27,9 @@ def tick(shell: Shell, now: datetime | None) -> None:
         shell.rehearsal("--now")
     services = shell.services()
     real = clock.now()
+    digest.look_for_leads(services, now or real)
     planned = reminders.plan(services, now or real, real_now=real)
+    digest.plan(services, now or real, real_now=real)
     ids = outbox.sweep(services, real)
     if now is None:
         status.sign_of_life(services, status.TICK, real)

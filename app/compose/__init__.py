@@ -5,16 +5,23 @@ and `NAME.en.html` say the same words in the look of `layout.html`. What people 
 reports, names) is data: on one line, without invisible characters, cut at a stated length.
 """
 
+from app.compose.digest import DigestFacts, weekly_digest
+from app.compose.escalation import EscalationFacts, SilentLine, escalation
 from app.compose.reminder import ReminderFacts, TaskLine, reminder
 from app.compose.sign_in import SignInFacts, sign_in
 from app.compose.text import message_id, show_date
 
 __all__ = [
+    "DigestFacts",
+    "EscalationFacts",
     "ReminderFacts",
     "SignInFacts",
+    "SilentLine",
     "TaskLine",
+    "escalation",
     "message_id",
     "reminder",
     "show_date",
     "sign_in",
+    "weekly_digest",
 ]

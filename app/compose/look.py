@@ -82,6 +82,15 @@ def parts(letter: str, words: Words, links: Collection[str]) -> Parts:
     )
 
 
+def rendered(letter: str, words: Words, links: Collection[str]) -> Parts:
+    """As `parts`, for a letter that has no two alike: its form is not kept."""
+    text = render(f"{letter}.txt", words)
+    return Parts(
+        text="".join(_wrapped(line, links) for line in text.splitlines()),
+        html=render(f"{letter}.html", words),
+    )
+
+
 def render(template: str, words: Words) -> str:
     """The template with `words`, all of it rendered."""
     return _TEMPLATES.get_template(template).render(words)

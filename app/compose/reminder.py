@@ -54,7 +54,8 @@ class ReminderFacts:
     it `/later` and `/off`. One address, signed once, serves every link of the letter but one:
     `stop_url` changes or stops the mails (a page, and RFC 8058's one-click POST).
     `reply_to_shown` is the address a reply goes to (None: the sender's), `message_domain` the
-    domain of the Message-ID.
+    domain of the Message-ID. `lead_told`: after days of silence, the lead's name and the date on
+    which the lead will be told if nothing is reported.
     """
 
     member_id: int
@@ -69,6 +70,7 @@ class ReminderFacts:
     stop_url: str
     reply_to_shown: str | None
     message_domain: str
+    lead_told: tuple[str, date] | None = None
 
 
 def reminder(facts: ReminderFacts) -> MailMessage:
@@ -144,11 +146,25 @@ def _words(facts: ReminderFacts) -> dict[str, Any]:
         "more": len(facts.tasks) - len(cards),
         "cards": cards,
         "offer_help": max(task.silent for task in facts.tasks) >= HELP_AFTER,
+        "told": _told(facts),
         "asked": facts.kind == "asked_reminder",
         "reply_to": shorten(facts.reply_to_shown or "", NAME),
         "report_url": facts.report_url,
         "stop_url": facts.stop_url,
     }
+
+
+def _told(facts: ReminderFacts) -> str:
+    """The lead is told so that two can look at it; never as a threat."""
+    if facts.lead_told is None:
+        return ""
+    name, day = shorten(facts.lead_told[0], NAME), show_date(facts.lead_told[1], facts.locale)
+    return Both(
+        f"{day}になっても報告がないときは、一緒に進め方を考えられるように、"
+        f"{name}さんにもお知らせします。",
+        f"If there is no report by {day}, {name} will hear of it too, so that the two of you can "
+        "look at it together.",
+    ).to(facts.locale)
 
 
 def _subject(facts: ReminderFacts) -> str:

@@ -128,6 +128,7 @@ def begin(member: Member, defaults: Organisation, now: datetime) -> None:
     known: Any = member.decided_through  # None while it is new
     member.decided_through = before if known is None else max(known, before)
     member.next_due_at = None
+    member.active_since = now.astimezone(rhythm(member, defaults).zone).date()
 
 
 def locked(session: Session, email: str) -> Member:
@@ -204,6 +205,8 @@ def _holding(one: Person) -> dict[str, str | None]:
         "quiet_hours_start": values.typed("", quiet.start) if quiet else None,
         "quiet_hours_end": values.typed("", quiet.end) if quiet else None,
         "paused_until": values.typed("", rhythm.paused_until) or None,
+        "weekly_digest": values.typed("", one.weekly_digest),
+        "escalations": values.typed("", one.member.escalations is not False),
     }
 
 

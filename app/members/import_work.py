@@ -46,7 +46,7 @@ def _upsert_task(desk: Desk, line: TaskLine, assignee: Member | None, task: Task
     if task is None:
         # assigned_on stays empty: the assignee has had it since its start. closed_on too: a task
         # that comes closed was never open here.
-        desk.session.add(Task(ref=line.ref, **values))
+        desk.session.add(Task(ref=line.ref, added_on=desk.today, **values))
         desk.add(ref=line.ref)
         return
     changes = differing(task, values)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.config import Config
 from app.db import among
 from app.due import Frequency, QuietHours, Rhythm
-from app.members.values import check_quiet_hours
+from app.members.values import check_quiet_hours, check_steps
 from app.models import DaysOff, Member, Setting
 from app.workdays import Calendar, Company, Span, merge
 
@@ -34,6 +34,13 @@ class Organisation:
     quiet_hours_end: time | None = None
     catch_up_until: time = time(18)
     catch_up_hours: int = 3
+    weekly_digest: bool = True
+    digest_at: time | None = None  # not before this hour; None: the lead's own
+    # Workdays of silence after which the member's own mail says when the lead will be told, the
+    # lead is told, the lead's manager is told; 0: never.
+    escalate_notice_after: int = 3
+    escalate_lead_after: int = 5
+    escalate_manager_after: int = 8
     closures: tuple[Span, ...] = ()
     _companies: dict[str, Company] = field(default_factory=dict, repr=False, compare=False)
 
@@ -55,6 +62,7 @@ class Person:
     rhythm: Rhythm
     calendar: Calendar
     locale: str
+    weekly_digest: bool = True
 
 
 def weekdays(text: str) -> frozenset[int]:
@@ -84,10 +92,13 @@ def with_values(config: Config, defaults: Organisation, wanted: Mapping[str, Any
     found = {k: getattr(built_in, k) if value is None else value for k, value in wanted.items()}
     after = replace(defaults, **found, _companies={})
     check_quiet_hours(after.quiet_hours_start, after.quiet_hours_end)
+    check_steps(
+        after.escalate_notice_after, after.escalate_lead_after, after.escalate_manager_after
+    )
     return after
 
 
-_TIMES = {"notify_at", "quiet_hours_start", "quiet_hours_end", "catch_up_until"}
+_TIMES = {"notify_at", "quiet_hours_start", "quiet_hours_end", "catch_up_until", "digest_at"}
 _EDITABLE = _TIMES | {
     "timezone",
     "locale",
@@ -96,6 +107,10 @@ _EDITABLE = _TIMES | {
     "weekend",
     "holidays",
     "catch_up_hours",
+    "weekly_digest",
+    "escalate_notice_after",
+    "escalate_lead_after",
+    "escalate_manager_after",
 }
 
 
@@ -157,6 +172,9 @@ def people(
                 rhythm=rhythm(member, defaults),
                 calendar=Calendar(defaults.company(member.weekend), leave.get(member.id, ())),
                 locale=member.locale or defaults.locale,
+                weekly_digest=(
+                    defaults.weekly_digest if member.weekly_digest is None else member.weekly_digest
+                ),
             )
         except ValueError as error:
             broken[member.id] = str(error)

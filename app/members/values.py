@@ -91,6 +91,11 @@ def _yes(text: str) -> bool:
     return parse_choice(text, ("yes", "no")) == "yes"
 
 
+def _workdays(text: str) -> int:
+    """Workdays of silence; 0 is never."""
+    return parse_whole(text, 0, 60)
+
+
 # What the organisation decides and a member may have otherwise.
 _COMMON: dict[str, Reader] = {
     "notify_at": parse_time,
@@ -101,14 +106,19 @@ _COMMON: dict[str, Reader] = {
     "locale": _one_of("ja", "en"),
     "quiet_hours_start": parse_time,
     "quiet_hours_end": parse_time,
+    "weekly_digest": _yes,
 }
 ORGANISATION: dict[str, Reader] = {
     **_COMMON,
     "holidays": _country,
     "catch_up_until": parse_time,
     "catch_up_hours": lambda text: parse_whole(text, 1, 24),
+    "digest_at": parse_time,
+    "escalate_notice_after": _workdays,
+    "escalate_lead_after": _workdays,
+    "escalate_manager_after": _workdays,
 }
-MEMBER_SETTINGS: dict[str, Reader] = {**_COMMON, "paused_until": read_date}
+MEMBER_SETTINGS: dict[str, Reader] = {**_COMMON, "paused_until": read_date, "escalations": _yes}
 MEMBER: dict[str, Reader] = {
     **MEMBER_SETTINGS,
     "active": _yes,
@@ -165,6 +175,13 @@ def check_quiet_hours(start: time | None, end: time | None) -> None:
         raise ValuesRefused([(key, _PAIR)])
 
 
+def check_steps(notice: int, lead: int, manager: int) -> None:
+    """Raises ValuesRefused unless each step of escalation comes after the one before; 0 is none."""
+    taken = [one for one in (notice, lead, manager) if one]
+    if taken != sorted(set(taken)):
+        raise ValuesRefused([("escalate_lead_after", _STEPS)])
+
+
 def typed(key: str, value: Any) -> str:
     """A value as people type it: the other way round of `read`; "" where there is none."""
     if value is None:
@@ -217,6 +234,12 @@ def _unknown(key: str, readers: Mapping[str, Reader]) -> Both:
 _NO_PAIR = Both(
     "notify_at=08:30 のように KEY=VALUE の形で書いてください。",
     "Write it as KEY=VALUE, like notify_at=08:30.",
+)
+_STEPS = Both(
+    "escalate_notice_after、escalate_lead_after、escalate_manager_after は、この順に大きくして"
+    "ください(0 はしない、の意味です)。",
+    "Make escalate_notice_after, escalate_lead_after and escalate_manager_after larger in this "
+    "order (0 means never).",
 )
 _PAIR = Both(
     "quiet_hours_start と quiet_hours_end は、両方決めるか両方空にしてください。",

@@ -29,6 +29,9 @@ from app.models.access import SignInLink as SignInLink
 from app.models.access import WebSession as WebSession
 from app.models.base import Base as Base
 from app.models.base import Id, one_of
+from app.models.operation import Alert as Alert
+from app.models.operation import Audit as Audit
+from app.models.operation import Service as Service
 
 
 class Role(StrEnum):
@@ -67,6 +70,12 @@ class State(StrEnum):
 
 # As the index of open mails says it, to the letter: only so do the databases take that index.
 OPEN: ColumnElement[bool] = literal_column("NOT outbox.ended")
+
+# In the words of its index, again.
+_LEAD_IS_DUE = "active AND led_through < decided_through"
+LEAD_IS_DUE: ColumnElement[bool] = literal_column(
+    "users.active AND users.led_through < users.decided_through"
+)
 
 ENDS = frozenset(State) - {State.READY, State.SENDING, State.IN_DOUBT}
 
@@ -107,6 +116,9 @@ class Member(Base):
     quiet_hours_start: Mapped[time | None] = mapped_column(Time)
     quiet_hours_end: Mapped[time | None] = mapped_column(Time)
     paused_until: Mapped[date | None] = mapped_column(Date)  # the first date with mail again
+    # A lead's own word on the two mails about the team; NULL: they come.
+    weekly_digest: Mapped[bool | None]
+    escalations: Mapped[bool | None]
     suppressed_reason: Mapped[str | None] = mapped_column(Text)
     # Refusals of outbox mails up to this id no longer count: an operator lifted a suppression.
     refusals_after: Mapped[int | None] = mapped_column(BigInteger)
@@ -115,6 +127,12 @@ class Member(Base):
     decided_through: Mapped[date] = mapped_column(Date)
     # The next hour, UTC; NULL: look at the next plan (settings or tasks came anew).
     next_due_at: Mapped[datetime | None]
+    # A lead's or admin's dates on which the mails about the team are settled: each date follows
+    # once `decided_through` has reached it. NULL: nobody's lead.
+    led_through: Mapped[date | None] = mapped_column(Date)
+    # Since when the member is active here; NULL: since `created_at`. Nobody is told of silence
+    # that lies before it.
+    active_since: Mapped[date | None] = mapped_column(Date)
     created_at: Mapped[datetime]
 
     team: Mapped[Team | None] = relationship()
@@ -124,6 +142,12 @@ class Member(Base):
         Index("uq_users_email", func.lower(text("email")), unique=True),
         Index("ix_users_manager_id", "manager_id"),
         Index("ix_users_next_due_at", "next_due_at", postgresql_where=text("active")),
+        Index(
+            "ix_users_led_through",
+            "id",
+            sqlite_where=text(_LEAD_IS_DUE),
+            postgresql_where=text(_LEAD_IS_DUE),
+        ),
         one_of("role", Role),
         one_of("notify_frequency", Frequency),
         CheckConstraint("weekly_day BETWEEN 0 AND 6", name="weekly_day_known"),
@@ -157,6 +181,8 @@ class Task(Base):
     assigned_on: Mapped[date | None] = mapped_column(Date)  # NULL: since its start
     status: Mapped[str] = mapped_column(String(10), default="open")
     closed_on: Mapped[date | None] = mapped_column(Date)
+    # When the task became known here; NULL: long ago. Silence before it is nobody's fault.
+    added_on: Mapped[date | None] = mapped_column(Date)
     start_on: Mapped[date] = mapped_column(Date)
     due_on: Mapped[date | None] = mapped_column(Date)
     report_every: Mapped[ReportEvery] = mapped_column(String(10), default="daily")
@@ -196,6 +222,7 @@ class Report(Base):
         CheckConstraint("percent BETWEEN 0 AND 100", name="percent_range"),
         one_of("status", list(STATUSES)),
         Index("ix_reports_task_id_counts_for", "task_id", "counts_for"),
+        Index("ix_reports_reporter_id_counts_for", "reporter_id", "counts_for"),
         {"sqlite_autoincrement": True},
     )
 
@@ -233,6 +260,9 @@ class DecisionRow(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
     at: Mapped[datetime]
     decided_at: Mapped[datetime]
+    # A step of escalation: the id of whom it tells, in that person's mail of which local date.
+    told_id: Mapped[int | None] = mapped_column(BigInteger)
+    told_on: Mapped[date | None] = mapped_column(Date)
 
     member: Mapped[Member] = relationship()
 
@@ -243,6 +273,13 @@ class DecisionRow(Base):
         one_of("reason", Reason),
         CheckConstraint("(verdict = 'skip') = (reason IS NOT NULL)", name="skip_says_why"),
         Index("ix_decisions_local_date_verdict", "local_date", "verdict"),
+        Index(
+            "ix_decisions_told",
+            "told_id",
+            "told_on",
+            sqlite_where=text("told_id IS NOT NULL"),
+            postgresql_where=text("told_id IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -322,52 +359,5 @@ class MailEvent(Base):
     at: Mapped[datetime]
     event: Mapped[str] = mapped_column(String(30))
     detail: Mapped[str | None] = mapped_column(Text)
-
-    __table_args__ = ({"sqlite_autoincrement": True},)
-
-
-class Alert(Base):
-    """Something an operator must know; open until `closed_at`. One open row per name."""
-
-    __tablename__ = "alerts"
-
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    name: Mapped[str] = mapped_column(String(120))
-    opened_at: Mapped[datetime]
-    closed_at: Mapped[datetime | None]
-    detail: Mapped[str] = mapped_column(Text)
-
-    __table_args__ = (
-        Index(
-            "uq_alerts_open",
-            "name",
-            unique=True,
-            sqlite_where=text("closed_at IS NULL"),
-            postgresql_where=text("closed_at IS NULL"),
-        ),
-        {"sqlite_autoincrement": True},
-    )
-
-
-class Service(Base):
-    """The last sign of life of a part (beat, a worker, the timer), and shared state."""
-
-    __tablename__ = "service"
-
-    name: Mapped[str] = mapped_column(String(120), primary_key=True)
-    at: Mapped[datetime]
-    data: Mapped[dict[str, Any]] = mapped_column(JSON)
-
-
-class Audit(Base):
-    """Who changed what."""
-
-    __tablename__ = "audit"
-
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    at: Mapped[datetime]
-    who: Mapped[str] = mapped_column(String(320))
-    what: Mapped[str] = mapped_column(String(60))
-    data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     __table_args__ = ({"sqlite_autoincrement": True},)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.alerts import close_alert
 from app.due import Reason
 from app.models import ENDS, Audit, Kind, MailEvent, OutboxMail, State
-from app.outbox.lease import record, take_back_decision
+from app.outbox.lease import record, take_back
 from app.outbox.packing import unpack
 from app.outbox.rows import NewMail, enqueue
 from app.services import Services
@@ -83,8 +83,8 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
         if changed is None:
             raise NotPossible(mail.state)
         record(session, mail_id, State.CANCELLED, who, now=now)
-        if mail.decision_id is not None and mail.n == 0:
-            take_back_decision(session, [mail.decision_id], Reason.CANCELLED)
+        if mail.n == 0:
+            take_back(session, mail, Reason.CANCELLED)
         _audit(session, who, "outbox.cancel", mail_id, now)
 
 

@@ -13,6 +13,7 @@ from app.db import DatabaseDown
 from app.due import Reason
 from app.models import State
 from app.outbox import breaker
+from app.outbox.found import Letter, Stop, Wait
 from app.outbox.lease import (
     CLAIMS_AT_MOST,
     Claimed,
@@ -22,8 +23,9 @@ from app.outbox.lease import (
     end_with_alert,
     give_all_back,
     give_back,
+    take_back_decision,
 )
-from app.outbox.letters import Letter, Stop, Wait, read_again
+from app.outbox.letters import read_again
 from app.outbox.lines import Job, Lines
 from app.outbox.packing import pack, unpack
 from app.services import Services
@@ -149,6 +151,17 @@ class _Sender:
                 others.append((mail, error))
         if others:
             self._not_sent(others, now)
+        # Bytes that may be out already tell what they told.
+        told = [
+            one
+            for mail, letter in zip(mails, letters, strict=True)
+            if isinstance(letter, Letter) and mail.sent_bytes is None
+            for one in letter.taken_back
+        ]
+        if told:
+            with self.services.db.write() as session:
+                for decision_id, reason in told:
+                    take_back_decision(session, [decision_id], reason)
         return jobs
 
     def _built(self, mail: Claimed, letter: Letter) -> Job:

@@ -8,7 +8,7 @@ import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import (
     ColumnElement,
@@ -219,8 +219,8 @@ def end(
         values["response"] = response
     _change(session, mail, values)
     record(session, mail.id, state, reason or response, now=now)
-    if state in TAKEN_BACK and mail.decision_id is not None and mail.n == 0:
-        take_back_decision(session, [mail.decision_id], reason or state)
+    if state in TAKEN_BACK and mail.n == 0:
+        take_back(session, mail, reason or state)
 
 
 def end_with_alert(
@@ -236,6 +236,42 @@ def end_with_alert(
     end(session, mail, state, now=now, reason=reason, response=response)
     detail = f"task-progress outbox show {mail.id}"
     raise_alert(session, f"mail {mail.id} {state}", detail, now=now)
+
+
+class Decided(Protocol):
+    """What a mail, or a row of one, says of the decisions behind it."""
+
+    @property
+    def kind(self) -> str:
+        """See `Kind`."""
+
+    @property
+    def decision_id(self) -> int | None:
+        """Of a reminder or digest."""
+
+    @property
+    def user_id(self) -> int | None:
+        """To whom it goes."""
+
+    @property
+    def local_date(self) -> date:
+        """Theirs."""
+
+
+def take_back(session: Session, mail: Decided, reason: str) -> None:
+    """The decisions behind this mail say now that it did not go out, and why."""
+    if mail.decision_id is not None:
+        take_back_decision(session, [mail.decision_id], reason)
+    elif mail.kind == Kind.ESCALATION:  # one mail, a decision for each member it tells of
+        session.execute(
+            update(DecisionRow)
+            .where(
+                DecisionRow.told_id == mail.user_id,
+                DecisionRow.told_on == mail.local_date,
+                DecisionRow.verdict == Verdict.SEND,
+            )
+            .values(verdict=Verdict.SKIP, reason=reason)
+        )
 
 
 def take_back_decision(session: Session, decision_ids: list[int], reason: str) -> None:

@@ -1,7 +1,7 @@
 """Read again, right before sending: is the member still to get this mail, and what does it say?"""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 
 from sqlalchemy import select
@@ -10,9 +10,12 @@ from sqlalchemy.orm import Session
 from app import compose, due
 from app.auth import SIGN_IN_MINUTES, ReportLink, StopLink
 from app.db import among
+from app.digest.letters import told_letter, week_letter
+from app.digest.notice import notices
 from app.due import Frequency, Reason, Unreported
 from app.members.settings import Person, organisation, people
 from app.models import Kind, Member, State
+from app.outbox.found import Letter, Stop, Wait
 from app.outbox.lease import Claimed
 from app.outbox.rows import mail_domain
 from app.reports import TaskDetail, details, open_tasks
@@ -22,29 +25,6 @@ from app.util.message import MailMessage
 NEVER = date.max
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """What is to be sent now."""
-
-    message: MailMessage
-    task_refs: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """The mail ends here."""
-
-    state: State
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Not now: quiet hours."""
-
-    until: datetime
-
-
 def read_again(
     services: Services, session: Session, mails: Sequence[Claimed], now: datetime
 ) -> list[Letter | Stop | Wait | Exception]:
@@ -52,11 +32,11 @@ def read_again(
 
     `now` is the real clock's instant.
     """
-    facts = _Facts(services, session, mails)
+    facts = _Facts(services, session, mails, now)
     found: list[Letter | Stop | Wait | Exception] = []
     for mail in mails:
         try:
-            found.append(_one(services, facts, mail, now))
+            found.append(_one(services, session, facts, mail, now))
         except Exception as error:  # noqa: BLE001 - whatever a letter broke on, the others go on
             found.append(error)
     return found
@@ -65,24 +45,33 @@ def read_again(
 class _Facts:
     """What the letters of a batch are made of, read at once."""
 
-    def __init__(self, services: Services, session: Session, mails: Sequence[Claimed]) -> None:
+    def __init__(
+        self, services: Services, session: Session, mails: Sequence[Claimed], now: datetime
+    ) -> None:
         ids = {mail.user_id for mail in mails if mail.user_id is not None}
         members = session.scalars(select(Member).where(among(Member.id, ids))).all()
-        good, self.broken = people(session, organisation(session, services.config), members)
+        defaults = organisation(session, services.config)
+        good, self.broken = people(session, defaults, members)
         self.people = {one.member.id: one for one in good}
         self.domain = mail_domain(services.config)
         self.late: dict[tuple[int, date], list[Unreported]] = {}
         self.known: dict[date, dict[str, TaskDetail]] = {}
+        long: list[tuple[Person, date]] = []
         for day in {mail.local_date for mail in mails}:
             tasks = open_tasks(session, [*self.people], day)
             for one in good:
                 late = due.unreported(tasks.get(one.member.id, ()), one.calendar, day)
                 self.late[one.member.id, day] = late
+                if late and late[0].silent >= defaults.escalate_notice_after > 0:
+                    long.append((one, day))
             refs = [task.ref for one in good for task in self.late[one.member.id, day]]
             self.known[day] = details(session, refs, day)
+        self.notices = notices(session, defaults, long, now)
 
 
-def _one(services: Services, facts: _Facts, mail: Claimed, now: datetime) -> Letter | Stop | Wait:
+def _one(
+    services: Services, session: Session, facts: _Facts, mail: Claimed, now: datetime
+) -> Letter | Stop | Wait:
     if now >= mail.expires_at:
         return Stop(State.EXPIRED, Reason.EXPIRED)
     if mail.user_id in facts.broken:
@@ -96,8 +85,15 @@ def _one(services: Services, facts: _Facts, mail: Claimed, now: datetime) -> Let
         return _reminder(services, facts, mail, one, now)
     if mail.kind == Kind.SIGN_IN:
         return Letter(_sign_in(services, mail, one), [])
+    if mail.kind in _ABOUT_A_TEAM:
+        quiet = _quiet(one, mail, now)
+        return quiet or _ABOUT_A_TEAM[Kind(mail.kind)](services, session, mail, one, now)
     msg = f"no letter for {mail.kind}"
     raise ValueError(msg)
+
+
+# One at a time: what they say is read for a whole team at once.
+_ABOUT_A_TEAM = {Kind.WEEKLY_DIGEST: week_letter, Kind.ESCALATION: told_letter}
 
 
 def in_pilot(only_to: Iterable[str], address: str) -> bool:
@@ -113,16 +109,14 @@ def _reminder(
     reason = _no_longer(one, mail.local_date)
     if reason is not None:
         return Stop(State.SUPPRESSED, reason)
-    quiet_end = None if mail.clock_shift else due.quiet_until(one.rhythm, now)
-    if quiet_end is not None:
-        if quiet_end >= mail.expires_at:
-            return Stop(State.EXPIRED, Reason.EXPIRED)
-        return Wait(quiet_end)
+    quiet = _quiet(one, mail, now)
+    if quiet is not None:
+        return quiet
     late = facts.late[one.member.id, mail.local_date]
     if not late:
         return Stop(State.SUPPRESSED, Reason.REPORTED_MEANWHILE)
     lines = _lines(one, late, facts.known[mail.local_date])
-    message = _compose(services, mail, one, lines, facts.domain)
+    message = _compose(services, mail, one, lines, facts)
     return Letter(message, [line.ref for line in lines])
 
 
@@ -145,6 +139,14 @@ def _sign_in(services: Services, mail: Claimed, one: Person) -> MailMessage:
         return_path=config.mail_return_path,
         message_id=mail.message_id,
     )
+
+
+def _quiet(one: Person, mail: Claimed, now: datetime) -> Stop | Wait | None:
+    """A mail waits through quiet hours, or expires in them; a rehearsal does neither."""
+    quiet_end = None if mail.clock_shift else due.quiet_until(one.rhythm, now)
+    if quiet_end is None:
+        return None
+    return Stop(State.EXPIRED, Reason.EXPIRED) if quiet_end >= mail.expires_at else Wait(quiet_end)
 
 
 def _no_longer(one: Person, day: date) -> str | None:
@@ -185,7 +187,7 @@ def _line(member_id: int, late: Unreported, detail: TaskDetail) -> compose.TaskL
 
 
 def _compose(
-    services: Services, mail: Claimed, one: Person, lines: list[compose.TaskLine], domain: str
+    services: Services, mail: Claimed, one: Person, lines: list[compose.TaskLine], read: _Facts
 ) -> MailMessage:
     config = services.config
     facts = compose.ReminderFacts(
@@ -200,7 +202,8 @@ def _compose(
         report_url=services.links.report_url(ReportLink(one.member.id, mail.local_date, None)),
         stop_url=services.links.stop_url(StopLink(one.member.id, Kind.REMINDER)),
         reply_to_shown=config.mail_reply_to or config.mail_from,
-        message_domain=domain,
+        message_domain=read.domain,
+        lead_told=read.notices.get((one.member.id, mail.local_date)),
     )
     return replace(
         compose.reminder(facts),

@@ -11,7 +11,7 @@ from app.db import database_now
 from app.due import Reason
 from app.models import OPEN, OutboxMail, State
 from app.outbox import breaker
-from app.outbox.lease import DOUBTS_AT_MOST, claimable, record, take_back_decision
+from app.outbox.lease import DOUBTS_AT_MOST, claimable, record, take_back, take_back_decision
 from app.services import Services
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def _expire(session: Session, now: datetime) -> None:
         .values(state=State.EXPIRED, reason=Reason.EXPIRED, held=None, updated_at=now)
         .returning(
             OutboxMail.id, OutboxMail.decision_id, OutboxMail.n, OutboxMail.local_date,
-            OutboxMail.response,
+            OutboxMail.response, OutboxMail.kind, OutboxMail.user_id,
         )
     ).all()  # fmt: skip
     for one in expired:
@@ -63,6 +63,9 @@ def _expire(session: Session, now: datetime) -> None:
     first = [one.decision_id for one in expired if one.n == 0 and one.decision_id is not None]
     if first:
         take_back_decision(session, first, Reason.EXPIRED)
+    for one in expired:
+        if one.n == 0 and one.decision_id is None:
+            take_back(session, one, Reason.EXPIRED)
 
 
 def _give_up_doubts(session: Session, now: datetime) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import due
 from app.compose import show_date
+from app.digest.explain import told
 from app.due import Frequency, Reason, Verdict
 from app.members import values
 from app.members.settings import Person, find, organisation, person, put
@@ -129,9 +130,11 @@ def why(services: Services, email: str, on: date | None, now: datetime) -> Expla
         else:
             sentences = [_decided(one, row, home)]
         sentences += [_life(one, mail, home) for mail in mails]
+        about_team, team_facts = told(session, one, day, REASONS)
+        sentences += about_team
         next_mail = _next_mail(session, one, now)
         sentences.append(_coming(one, next_mail))
-    facts = _facts(one, day, row, list(mails), next_mail)
+    facts = _facts(one, day, row, list(mails), next_mail) | team_facts
     return Explanation(
         Both("".join(one.ja for one in sentences), " ".join(one.en for one in sentences)),
         facts,

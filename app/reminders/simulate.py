@@ -81,7 +81,7 @@ def simulate(
     member's own settings, or else to the organisation's. Raises NoSuchMember; ValuesRefused, also
     for a span of more than 400 days.
     """
-    _check_span(first, last)
+    check_span(first, last)
     known = values.ORGANISATION if email is None else values.MEMBER_SETTINGS
     wanted = values.read(changes or {}, known)
     with services.db.read() as session:
@@ -158,7 +158,8 @@ def ahead(
         day += DAY
 
 
-def _check_span(first: date, last: date) -> None:
+def check_span(first: date, last: date) -> None:
+    """Raises ValuesRefused for more than 400 days."""
     days = (last - first).days + 1
     if days > LONGEST:
         raise ValuesRefused(

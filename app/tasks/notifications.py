@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from app import clock, outbox, reminders, status
+from app import clock, digest, outbox, reminders, status
 from app.celery_wiring import DELIVER, services
 
 log = logging.getLogger(__name__)
@@ -29,12 +29,24 @@ def daily_progress_reminder(*, only_due: bool = False) -> None:
         reminders.remind(services(), now=now)
 
 
+@shared_task(name="app.tasks.notifications.weekly_progress_digest", ignore_result=True)
+def weekly_progress_digest(*, only_due: bool = False) -> None:
+    """Sends each lead the week, today's if it was not sent; `only_due`: only where it is time."""
+    now = clock.now()
+    if only_due:
+        services().publish(digest.plan(services(), now).ids)
+    else:
+        services().publish(digest.digests_now(services(), now))
+
+
 @shared_task(name="app.tasks.notifications.tick", ignore_result=True)
 def tick() -> None:
     """Each minute: decide for those whose hour has come, sweep, and queue what is to be sent."""
     now = clock.now()
+    digest.look_for_leads(services(), now)
     planned = reminders.plan(services(), now)
     services().publish(planned.ids)
+    services().publish(digest.plan(services(), now).ids)  # after the reminders: none waits for it
     fresh = ON_THE_QUEUE * services().config.test_time_scale
     services().publish(outbox.sweep(services(), now, fresh=fresh))
     status.sign_of_life(services(), status.TICK, now)

@@ -1,0 +1,135 @@
+"""Looking ahead at the mails about a team: by the same rules, writing and sending nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import due
+from app.digest.facts import week_of
+from app.digest.plan import past_digests
+from app.digest.rule import decide
+from app.digest.silences import below
+from app.digest.tell import Telling, look, tellable
+from app.due import Past, Reason, Verdict
+from app.escalation import Step, Taken
+from app.members.settings import Organisation, Person, organisation, people
+from app.models import Kind, Member, Role
+from app.reminders.simulate import check_span
+from app.services import Services
+from app.workdays import DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A digest, or a step of escalation, that would come if nobody reported any more.
+
+    `email`: of a digest the lead, of a step the silent member; `told` is whom the step tells.
+    """
+
+    email: str
+    kind: str
+    local_date: date
+    verdict: str
+    reason: str | None
+    at: datetime | None
+    step: str | None = None
+    silent: int | None = None
+    told: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Like a forecast of `simulate`; a step says which, and whom it tells."""
+        plain: dict[str, Any] = {
+            "email": self.email,
+            "kind": self.kind,
+            "local_date": self.local_date.isoformat(),
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "at": self.at.isoformat() if self.at else None,
+        }
+        more = {"step": self.step, "silent": self.silent, "told": self.told}
+        return plain if self.kind == Kind.WEEKLY_DIGEST else plain | more
+
+
+def ahead(services: Services, kind: str, first: date, last: date) -> Iterator[Ahead]:
+    """Each lead's digests, or the steps of escalation, from `first` to `last`.
+
+    Raises ValuesRefused for a span of more than 400 days.
+    """
+    check_span(first, last)
+    with services.db.read() as session:
+        defaults = organisation(session, services.config)
+        leads = _leads(session, defaults)
+        if kind == Kind.WEEKLY_DIGEST:
+            for one in leads:
+                yield from _digests(session, defaults, one, first, last)
+        else:
+            yield from _steps(session, defaults, leads, first, last)
+
+
+def _leads(session: Session, defaults: Organisation) -> list[Person]:
+    members = session.scalars(select(Member).where(Member.active.is_(True)).order_by(Member.id))
+    found = [one for one in members if one.role == Role.ADMIN or below(session, one)]
+    return people(session, defaults, found)[0]
+
+
+def _digests(
+    session: Session, defaults: Organisation, one: Person, first: date, last: date
+) -> Iterator[Ahead]:
+    past = past_digests(session, one.member.id, first)
+    day = first
+    while day <= last:
+        if not day.weekday():
+            past = []
+        at = due.hour(one.rhythm, day)
+        found = decide(one, defaults, day, now=at, past=past)
+        if found.reason is None and not week_of(session, defaults, one, day, at).says_something:
+            found = replace(found, verdict=Verdict.SKIP, reason=Reason.NOTHING_UNREPORTED)
+        past.append(Past(day, found.verdict, found.reason, due.Frequency.WEEKLY))
+        when = None if found.reason else found.at.astimezone(one.rhythm.zone)
+        yield Ahead(one.member.email, Kind.WEEKLY_DIGEST, day, found.verdict, found.reason, when)
+        day += DAY
+
+
+def _steps(
+    session: Session, defaults: Organisation, leads: list[Person], first: date, last: date
+) -> Iterator[Ahead]:
+    taken: dict[int, list[Taken]] = {}
+    told_on: dict[int, list[date]] = {}
+    day = first
+    while day <= last:
+        for lead in leads:
+            at = due.hour(lead.rhythm, day)
+            may = tellable(session, lead, day, also=told_on.get(lead.member.id, ()))
+            for one in look(session, defaults, lead, at, also=taken):
+                if not (_noticed(one) if one.step is Step.NOTICE else may):
+                    continue
+                taken.setdefault(one.member.member.id, []).append(
+                    Taken(one.step, one.silence.since)
+                )
+                if one.step is not Step.NOTICE:
+                    told_on.setdefault(lead.member.id, []).append(day)
+                yield _ahead(one, lead, at)
+        day += DAY
+
+
+def _noticed(one: Telling) -> bool:
+    """Whether the member's own mail comes on that date, and says so."""
+    return due.day_reason(one.member.rhythm, one.member.calendar, one.day) is None
+
+
+def _ahead(one: Telling, lead: Person, at: datetime) -> Ahead:
+    return Ahead(
+        email=one.member.member.email,
+        kind=Kind.ESCALATION,
+        local_date=one.day,
+        verdict="send",
+        reason=None,
+        at=at.astimezone(lead.rhythm.zone),
+        step=one.step,
+        silent=one.silence.workdays,
+        told=None if one.step is Step.NOTICE else lead.member.email,
+    )

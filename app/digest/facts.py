@@ -1,0 +1,175 @@
+"""What the lead's week is counted from, read for a whole team at once."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from app.db import among
+from app.members.settings import Organisation, Person, people
+from app.models import Member, Report, Role, Task, Team
+from app.week import MemberFacts, Said, Status, TaskFacts, Week, count, week_before
+
+_SAID = (
+    Report.id,
+    Task.ref,
+    Report.reporter_id,
+    Report.counts_for,
+    Report.percent,
+    Report.status,
+    Report.text,
+)
+
+
+def team_of(session: Session, reader: Member) -> Sequence[Member]:
+    """Whom the reader's digest is about: an admin's is about everybody active."""
+    everybody = select(Member).where(Member.active.is_(True)).order_by(Member.team_id, Member.id)
+    if reader.role == Role.ADMIN:
+        return session.scalars(everybody).all()
+    return session.scalars(everybody.where(Member.manager_id == reader.id)).all()
+
+
+def week_of(
+    session: Session, defaults: Organisation, reader: Person, today: date, now: datetime
+) -> Week:
+    """The reader's team in the week before that of `today`, the reader's local date at `now`."""
+    team, _broken = people(session, defaults, team_of(session, reader.member))
+    return count(_facts(session, team, today, now), today)
+
+
+def _facts(
+    session: Session, team: Sequence[Person], today: date, now: datetime
+) -> list[MemberFacts]:
+    first, last = week_before(today)
+    ids = [one.member.id for one in team]
+    latest = max((_today(one, now) for one in team), default=today)
+    tasks = _tasks(session, ids, first)
+    refs = {task.id: task.ref for some in tasks.values() for task in some}
+    said = _grouped(_said(session, refs, first, latest))
+    since = _since(session, [ref for ref, all_of_it in said.items() if _stands_out(all_of_it[-1])])
+    teams = dict(iter(session.execute(select(Team.id, Team.name))))
+    own: dict[int, list[Said]] = {}
+    for one in _by_reporter(session, ids, first, last):
+        own.setdefault(one.reporter_id or 0, []).append(one)
+    return [
+        MemberFacts(
+            id=one.member.id,
+            name=one.member.name,
+            team=teams.get(one.member.team_id or 0, ""),
+            calendar=one.calendar,
+            today=_today(one, now),
+            tasks=[
+                _task(task, said.get(task.ref, ()), since, _today(one, now))
+                for task in tasks.get(one.member.id, ())
+            ],
+            said=own.get(one.member.id, ()),
+        )
+        for one in team
+    ]
+
+
+def _today(one: Person, now: datetime) -> date:
+    return now.astimezone(one.rhythm.zone).date()
+
+
+def _tasks(session: Session, ids: Sequence[int], first: date) -> dict[int, list[Task]]:
+    """The members' tasks that were open in the week, or may have been."""
+    rows = session.scalars(
+        select(Task)
+        .where(
+            among(Task.assignee_id, ids),
+            or_(Task.status == "open", Task.closed_on.is_(None), Task.closed_on >= first),
+        )
+        .order_by(Task.ref)
+    )
+    tasks: dict[int, list[Task]] = {}
+    for task in rows:
+        tasks.setdefault(task.assignee_id or 0, []).append(task)
+    return tasks
+
+
+def _said(session: Session, tasks: Iterable[int], first: date, latest: date) -> Iterable[Said]:
+    """The tasks' reports from `first` to `latest`, and the last one before that."""
+    ids = list(tasks)
+    place = func.row_number().over(
+        partition_by=Report.task_id, order_by=(Report.counts_for.desc(), Report.id.desc())
+    )
+    ranked = (
+        select(Report.id, place.label("place"))
+        .where(among(Report.task_id, ids), Report.counts_for < first)
+        .subquery()
+    )
+    newest = select(ranked.c.id).where(ranked.c.place == 1)
+    yield from _read(session, Report.id.in_(newest))
+    yield from _read(session, among(Report.task_id, ids), Report.counts_for.between(first, latest))
+
+
+def _by_reporter(session: Session, ids: Sequence[int], first: date, last: date) -> Iterable[Said]:
+    return _read(session, among(Report.reporter_id, ids), Report.counts_for.between(first, last))
+
+
+def _read(session: Session, *which: ColumnElement[bool]) -> Iterable[Said]:
+    rows = session.execute(
+        select(*_SAID)
+        .join(Task, Task.id == Report.task_id)
+        .where(*which)
+        .order_by(Report.counts_for, Report.id)
+    )
+    return (Said(*row) for row in rows)
+
+
+def _grouped(reports: Iterable[Said]) -> dict[str, list[Said]]:
+    found: dict[str, list[Said]] = {}
+    for one in reports:
+        found.setdefault(one.ref, []).append(one)
+    return found
+
+
+def _stands_out(last: Said) -> bool:
+    return last.status in {"blocked", "at_risk"}
+
+
+def _since(session: Session, refs: Sequence[str]) -> dict[str, list[tuple[date, Status]]]:
+    """The whole history of these tasks: since when they are as they are lies anywhere in it."""
+    rows = session.execute(
+        select(Task.ref, Report.counts_for, Report.status)
+        .join(Task, Task.id == Report.task_id)
+        .where(among(Task.ref, refs))
+        .order_by(Report.counts_for, Report.id)
+    )
+    history: dict[str, list[tuple[date, Status]]] = {}
+    for ref, day, status in rows:
+        history.setdefault(ref, []).append((day, status))
+    return history
+
+
+def _task(
+    task: Task,
+    said: Sequence[Said],
+    history: dict[str, list[tuple[date, Status]]],
+    today: date,
+) -> TaskFacts:
+    known = tuple(one for one in said if one.counts_for <= today)
+    return TaskFacts(
+        ref=task.ref,
+        title=task.title,
+        status=task.status,
+        start_on=task.start_on,
+        assigned_on=task.assigned_on,
+        closed_on=task.closed_on,
+        due_on=task.due_on,
+        report_every=task.report_every,
+        said=known,
+        status_since=_began(history.get(task.ref, ()), today),
+    )
+
+
+def _began(history: Sequence[tuple[date, Status]], today: date) -> date | None:
+    """From which date on all reports up to `today` say the same as the last of them."""
+    began: date | None = None
+    status: Status | None = None
+    for day, said in history:
+        if day <= today and said != status:
+            began, status = day, said
+    return began

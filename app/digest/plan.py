@@ -1,0 +1,211 @@
+"""Planning the mails about a team: the digest of each lead, and what leads are told of silence.
+
+A lead's date is settled once their own reminder of that date was decided (`decided_through`): so
+hour, time zone, catch-up and the first date are those of reminders, and nothing here delays one.
+"""
+
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app import due
+from app.alerts import raise_alert
+from app.db import DatabaseDown, insert_new, put
+from app.digest.facts import week_of
+from app.digest.rule import decide
+from app.digest.silences import below
+from app.digest.tell import Desk, tell
+from app.due import DAY_OFF, Decision, Frequency, Past, Reason, Verdict
+from app.members.settings import Person, organisation, people
+from app.models import LEAD_IS_DUE, Audit, DecisionRow, Kind, Member, Role, Service
+from app.outbox.rows import NewMail, enqueue
+from app.services import Services
+from app.workdays import DAY
+
+log = logging.getLogger(__name__)
+
+LEADS = "leads"  # the name in `service`: up to which change leads were looked for
+LOOK_AGAIN = timedelta(hours=1)
+# Of a digest, days that are not its day leave no row.
+_NO_ROW = DAY_OFF | {Reason.NOT_THIS_WEEKDAY, Reason.ALREADY_SENT}
+
+
+@dataclass
+class Led:
+    """What one planning did."""
+
+    ids: list[int] = field(default_factory=list)  # mails that may be sent
+
+
+def plan(services: Services, now: datetime, *, real_now: datetime | None = None) -> Led:
+    """Settles each lead's open dates, at most 7 days back; one lead's trouble stops no other.
+
+    Running it twice, or twice at once, changes nothing. `real_now` is the clock's instant when
+    `now` is a rehearsal's.
+    """
+    led = Led()
+    look_for_leads(services, now)
+    with services.db.read() as session:
+        ids = sorted(session.scalars(select(Member.id).where(LEAD_IS_DUE)))
+    for lead_id in ids:
+        try:
+            _settle(services, lead_id, now, now - (real_now or now), led)
+        except DatabaseDown:
+            raise
+        except Exception as error:  # whatever one team's facts break on, the others go on
+            log.exception("the mails about the team of member %s cannot be planned", lead_id)
+            _complain(services, lead_id, type(error).__name__, now)
+    return led
+
+
+def digests_now(services: Services, now: datetime) -> list[int]:
+    """Each lead's digest at once, whatever the hour and weekday; at most one a local date.
+
+    A decision that exists stands, and a day off is one. Returns the new mails' ids.
+    """
+    look_for_leads(services, now)
+    with services.db.read() as session:
+        leads = select(Member.id).where(Member.active.is_(True), Member.led_through.is_not(None))
+        ids = sorted(session.scalars(leads))
+    made: list[int] = []
+    for lead_id in ids:
+        with services.db.write() as session:
+            desk = Desk(session, services, organisation(session, services.config), now, timedelta())
+            good, _broken = people(session, desk.defaults, [session.get_one(Member, lead_id)])
+            for one in good:
+                made += _digest_now(desk, one)
+    return made
+
+
+def _digest_now(desk: Desk, one: Person) -> list[int]:
+    day = desk.now.astimezone(one.rhythm.zone).date()
+    decision = decide(one, desk.defaults, day, now=desk.now, any_weekday=True)
+    if decision.verdict is Verdict.SKIP or not _says_something(desk, one, day):
+        return []
+    return store(desk, one, replace(decision, at=desk.now))
+
+
+def look_for_leads(services: Services, now: datetime) -> None:
+    """Whoever became a lead or an admin has dates to settle from now on.
+
+    Looked for once an hour, and whenever something was changed.
+    """
+    with services.db.read() as session:
+        newest = session.scalar(select(func.max(Audit.id))) or 0
+        seen = session.get(Service, LEADS)
+        if seen is not None and seen.data["audit"] == newest and now - seen.at < LOOK_AGAIN:
+            return
+    # Also of those who are not active: their own managers are told in their place.
+    leads = select(Member.manager_id).where(Member.manager_id.is_not(None))
+    with services.db.write() as session:
+        session.execute(
+            update(Member)
+            .where(Member.led_through.is_not(None), Member.active.is_(False))
+            .values(led_through=None)
+            .execution_options(synchronize_session=False)
+        )
+        session.execute(
+            update(Member)
+            .where(
+                Member.active.is_(True),
+                Member.led_through.is_(None),
+                or_(Member.role == Role.ADMIN, Member.id.in_(leads)),
+            )
+            .values(led_through=Member.decided_through)
+            .execution_options(synchronize_session=False)
+        )
+        put(session, Service, {"name": LEADS}, {"at": now, "data": {"audit": newest}})
+
+
+def _complain(services: Services, lead_id: int, fault: str, now: datetime) -> None:
+    with services.db.write() as session:
+        raise_alert(session, f"team of member {lead_id} cannot be planned", fault, now=now)
+
+
+def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, led: Led) -> None:
+    """One lead's open dates, in one transaction."""
+    with services.db.write() as session:
+        member = session.scalars(
+            select(Member)
+            .where(Member.id == lead_id, LEAD_IS_DUE)
+            .with_for_update(skip_locked=True)
+        ).one_or_none()
+        if member is None or member.led_through is None:
+            return  # another planner has it
+        settled, member.led_through = member.led_through, member.decided_through
+        defaults = organisation(session, services.config)
+        good, _broken = people(session, defaults, [member])
+        if not good or (member.role != Role.ADMIN and not below(session, member)):
+            return
+        desk = Desk(session, services, defaults, now, shift)
+        today = now.astimezone(good[0].rhythm.zone).date()
+        day = max(settled + DAY, today - due.LOOK_BACK)
+        while day <= member.decided_through:
+            led.ids += _digest(desk, good[0], day)
+            if day == today:
+                led.ids += tell(desk, good[0])
+            day += DAY
+
+
+# --- the digest ---------------------------------------------------------------------------
+
+
+def _digest(desk: Desk, one: Person, day: date) -> list[int]:
+    past = past_digests(desk.session, one.member.id, day)
+    decision = decide(one, desk.defaults, day, now=desk.now, past=past)
+    if decision.verdict is Verdict.SEND and not _says_something(desk, one, day):
+        decision = replace(decision, verdict=Verdict.SKIP, reason=Reason.NOTHING_UNREPORTED)
+    return [] if decision.reason in _NO_ROW else store(desk, one, decision)
+
+
+def _says_something(desk: Desk, one: Person, day: date) -> bool:
+    return week_of(desk.session, desk.defaults, one, day, desk.now).says_something
+
+
+def past_digests(session: Session, member_id: int, day: date) -> list[Past]:
+    """The lead's digest decisions of the ISO week of `day`, before `day`."""
+    monday = day - day.weekday() * DAY
+    rows = session.execute(
+        select(DecisionRow.local_date, DecisionRow.verdict, DecisionRow.reason).where(
+            DecisionRow.user_id == member_id,
+            DecisionRow.slot == "digest",
+            DecisionRow.local_date >= monday,
+            DecisionRow.local_date < day,
+        )
+    )
+    return [
+        Past(on, Verdict(verdict), Reason(reason) if reason else None, Frequency.WEEKLY)
+        for on, verdict, reason in rows
+    ]
+
+
+def store(desk: Desk, one: Person, decision: Decision) -> list[int]:
+    """Writes the decision and the mail that follows; a decision that exists stands."""
+    row = {
+        "user_id": one.member.id,
+        "slot": "digest",
+        "local_date": decision.local_date,
+        "verdict": decision.verdict,
+        "reason": decision.reason,
+        "facts": {"timezone": one.rhythm.zone.key, "role": one.member.role},
+        "at": decision.at,
+        "decided_at": desk.real,
+    }
+    new = insert_new(desk.session, DecisionRow, [row], returning=(DecisionRow.id,))
+    if not new or decision.verdict is Verdict.SKIP:
+        return []
+    mail = NewMail(
+        kind=Kind.WEEKLY_DIGEST,
+        user_id=one.member.id,
+        to_addr=one.member.email,
+        local_date=decision.local_date,
+        decision_id=new[0].id,
+        date_header=max(desk.now, decision.at),
+        not_before=max(desk.real, decision.at - desk.shift),
+        expires_at=decision.expires_at - desk.shift,
+        clock_shift=desk.shift,
+    )
+    return enqueue(desk.session, desk.services.config, [mail], now=desk.real)

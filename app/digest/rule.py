@@ -1,0 +1,46 @@
+"""On which of a lead's dates the digest comes, at which hour, and why not on the others."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, time
+
+from app import due
+from app.due import Decision, Frequency, Past, Reason, Rhythm, Verdict
+from app.members.settings import Organisation, Person
+from app.workdays import DAY
+
+
+def rhythm_of_digest(one: Person, defaults: Organisation) -> Rhythm:
+    """The lead's own rhythm, once a week from Monday on; a switch of its own for the frequency."""
+    at = one.rhythm.notify_at
+    return replace(
+        one.rhythm,
+        frequency=Frequency.WEEKLY if one.weekly_digest else Frequency.NONE,
+        weekly_day=0,
+        notify_at=max(at, defaults.digest_at) if defaults.digest_at else at,
+    )
+
+
+def decide(
+    one: Person,
+    defaults: Organisation,
+    day: date,
+    *,
+    now: datetime,
+    past: Sequence[Past] = (),
+    any_weekday: bool = False,
+) -> Decision:
+    """Does this lead get a digest on the local date `day`, and if not, why?
+
+    By the rule of weekly reminders, from Monday on, but late until the end of the date. Whether
+    there is something to say is not asked here.
+    """
+    rhythm = rhythm_of_digest(one, defaults)
+    ends = due.instant(rhythm.zone, day + DAY, time(0))
+    reason = due.day_reason(rhythm, one.calendar, day, past)
+    if any_weekday and reason in {Reason.NOT_THIS_WEEKDAY, Reason.ALREADY_SENT}:
+        reason = None
+    if reason is None and now >= ends:
+        reason = Reason.EXPIRED
+    verdict = Verdict.SEND if reason is None else Verdict.SKIP
+    return Decision(day, verdict, reason, due.hour(rhythm, day), ends)

@@ -1,0 +1,186 @@
+"""Escalation: whom a lead is told about today, and what members were told beforehand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app import due
+from app.db import among, insert_new
+from app.digest.silences import SLOT, below, local_date, silences, steps_of, taken
+from app.escalation import Silence, Step, Steps, Taken, is_due, may_be_told
+from app.members.settings import Organisation, Person, people
+from app.models import DecisionRow, Kind
+from app.outbox.rows import NewMail, enqueue
+from app.services import Services
+from app.workdays import DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One step to take for one member."""
+
+    member: Person
+    step: Step
+    silence: Silence
+    day: date  # the member's
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What one planning works with. `now` may be a rehearsal's, `shift` ahead of the real clock."""
+
+    session: Session
+    services: Services
+    defaults: Organisation
+    now: datetime
+    shift: timedelta
+
+    @property
+    def real(self) -> datetime:
+        """The real clock's instant."""
+        return self.now - self.shift
+
+
+def tell(desk: Desk, lead: Person) -> list[int]:
+    """Writes the steps that are due for those below `lead`; one mail, however many they are.
+
+    Nobody else learns of it: the mail goes to the lead alone. Returns the new mail's id.
+    """
+    session, today = desk.session, local_date(lead, desk.now)
+    found = look(session, desk.defaults, lead, desk.now)
+    told: list[Any] = []
+    if tellable(session, lead, today):
+        rows = [_row(one, desk.real, lead, today) for one in found if one.step is not Step.NOTICE]
+        told = insert_new(session, DecisionRow, rows, returning=(DecisionRow.user_id,))
+    noticed = _noticed(session, found, steps_of(desk.defaults))
+    insert_new(session, DecisionRow, [_row(one, desk.real, None, None) for one in noticed])
+    return enqueue(
+        session, desk.services.config, [_mail(desk, lead, today)] if told else [], now=desk.real
+    )
+
+
+def _mail(desk: Desk, lead: Person, today: date) -> NewMail:
+    return NewMail(
+        kind=Kind.ESCALATION,
+        user_id=lead.member.id,
+        to_addr=lead.member.email,
+        local_date=today,
+        date_header=desk.now,
+        not_before=desk.real,
+        expires_at=due.instant(lead.rhythm.zone, today + DAY, time(0)) - desk.shift,
+        clock_shift=desk.shift,
+    )
+
+
+def tellable(session: Session, lead: Person, today: date, also: Sequence[date] = ()) -> bool:
+    """True when the lead may be told something on their local date.
+
+    `also` are dates on which they would have been told, when looking ahead.
+    """
+    monday = today - today.weekday() * DAY
+    this_week = session.scalars(
+        select(DecisionRow.told_on).where(
+            DecisionRow.told_id == lead.member.id,
+            DecisionRow.told_on.between(monday, today - DAY),
+            DecisionRow.verdict == "send",
+        )
+    )
+    return may_be_told(
+        lead.rhythm,
+        lead.calendar,
+        today,
+        wanted=lead.member.escalations is not False,
+        this_week=[day for day in (*this_week, *also) if day is not None and monday <= day < today],
+    )
+
+
+def look(
+    session: Session,
+    defaults: Organisation,
+    lead: Person,
+    now: datetime,
+    also: Mapping[int, Sequence[Taken]] | None = None,
+) -> list[Telling]:
+    """The steps that are due at `now` for those below `lead`; of each member the first one.
+
+    `also` are steps, by member id, that would have been taken, when looking ahead.
+    """
+    roles, steps = below(session, lead.member), steps_of(defaults)
+    good, _broken = people(session, defaults, [member for member, _ in roles])
+    found = silences(session, [(one, local_date(one, now)) for one in good])
+    before = taken(session, found)
+    by_id = {one.member.id: one for one in good}
+    tellings: list[Telling] = []
+    for member, role in roles:
+        long, one = found.get(member.id), by_id.get(member.id)
+        if long is None or one is None:
+            continue
+        done = [*before.get(member.id, ()), *(also or {}).get(member.id, ())]
+        step = _next_step(role, steps, long, done)
+        if step is not None:
+            tellings.append(Telling(one, step, long, local_date(one, now)))
+    return tellings
+
+
+def _next_step(role: Step, steps: Steps, found: Silence, before: Sequence[Taken]) -> Step | None:
+    if is_due(role, steps, found, before):
+        return role
+    told = any(one.step is Step.LEAD and one.of(found) for one in before)
+    noticed = role is Step.MANAGER or told or not is_due(Step.NOTICE, steps, found, before)
+    return None if noticed else Step.NOTICE
+
+
+def _noticed(session: Session, found: Sequence[Telling], steps: Steps) -> list[Telling]:
+    """Whose own mail of these days said when the lead will be told: it becomes a row.
+
+    The mail itself says so by the same rule when it is written (app/digest/notice.py); here it is
+    put on record, for the date of that mail.
+    """
+    waiting = {one.member.member.id: one for one in found if one.step is Step.NOTICE}
+    if not waiting:
+        return []
+    earliest = min(one.day for one in waiting.values()) - due.LOOK_BACK
+    rows = session.execute(
+        select(DecisionRow.user_id, func.max(DecisionRow.local_date))
+        .where(
+            among(DecisionRow.user_id, list(waiting)),
+            DecisionRow.slot == "reminder",
+            DecisionRow.verdict == "send",
+            DecisionRow.local_date >= earliest,
+        )
+        .group_by(DecisionRow.user_id)
+    )
+    reminded = dict(iter(rows))
+    days = [(one.member, reminded[key]) for key, one in waiting.items() if key in reminded]
+    then = silences(session, days)
+    return [
+        Telling(one, Step.NOTICE, then[one.member.id], day)
+        for one, day in days
+        if one.member.id in then and then[one.member.id].workdays >= steps.notice
+    ]
+
+
+def _row(one: Telling, real: datetime, lead: Person | None, day: date | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "step": one.step,
+        "silent": one.silence.workdays,
+        "since": one.silence.since.isoformat(),
+    }
+    if lead is not None:
+        facts["told"] = lead.member.email
+    return {
+        "user_id": one.member.member.id,
+        "slot": SLOT,
+        "local_date": one.day,
+        "verdict": "send",
+        "reason": None,
+        "facts": facts,
+        "at": real,
+        "decided_at": real,
+        "told_id": lead.member.id if lead else None,
+        "told_on": day,
+    }

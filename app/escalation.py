@@ -1,0 +1,145 @@
+"""When silence is told, to whom, and since when it counts.
+
+QUIET. The steps are those of docs/rules.md: the member's own mail says when the lead will be told,
+then the lead is told, then the lead's manager. Each step happens once for one silence.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from app.due import REPORT_EVERY, Frequency, OpenTask, Rhythm, day_reason, weekly_target
+from app.workdays import DAY, Calendar
+
+LOOK_AHEAD = 60  # days within which a lead is told, or it is not said when
+
+
+class Step(StrEnum):
+    """What happens after so many workdays of silence."""
+
+    NOTICE = "notice"  # the member's own mail says when the lead will be told
+    LEAD = "lead"
+    MANAGER = "manager"  # the lead's
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """After how many workdays of silence each step comes; 0 is never."""
+
+    notice: int = 3
+    lead: int = 5
+    manager: int = 8
+
+    def after(self, step: Step) -> int:
+        """The workdays of silence of one step; 0 is never."""
+        return {Step.NOTICE: self.notice, Step.LEAD: self.lead, Step.MANAGER: self.manager}[step]
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """For how many workdays somebody has been silent here, and after which date it began.
+
+    `workdays` is the number of `due.silent_for`, except that nothing before the member became
+    active, or the task became known, counts: the first day escalates nobody.
+    """
+
+    workdays: int
+    since: date
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A step that was taken for a member."""
+
+    step: Step
+    since: date  # of the silence it was taken for
+
+    def of(self, silence: Silence) -> bool:
+        """True when it was taken for this silence, and not for an earlier one."""
+        return self.since >= silence.since
+
+
+def silence(
+    tasks: Iterable[OpenTask],
+    calendar: Calendar,
+    on: date,
+    *,
+    active_since: date,
+    added: Mapping[str, date | None],
+) -> Silence | None:
+    """The longest silence on the local date `on`; None when nothing is overdue.
+
+    `active_since` is the member's, `added` says by ref when a task became known here.
+    """
+    longest: Silence | None = None
+    for task in tasks:
+        since = task.last_counts_for or task.start_on - DAY
+        floors = (task.assigned_on, active_since, added.get(task.ref))
+        since = max(since, *(floor - DAY for floor in floors if floor is not None))
+        workdays = calendar.workdays(since, on) - REPORT_EVERY[task.report_every]
+        if workdays > 0 and (longest is None or workdays > longest.workdays):
+            longest = Silence(workdays, since)
+    return longest
+
+
+def is_due(step: Step, steps: Steps, found: Silence | None, taken: Collection[Taken]) -> bool:
+    """True when the step is to be taken now."""
+    after = steps.after(step)
+    if found is None or not after or found.workdays < after:
+        return False
+    return not any(one.step is step and one.of(found) for one in taken)
+
+
+def may_be_told(
+    rhythm: Rhythm, calendar: Calendar, day: date, *, wanted: bool, this_week: Iterable[date] = ()
+) -> bool:
+    """True when somebody may be told on their local date `day`: calendar and frequency rule.
+
+    `wanted` is their own switch, `this_week` the dates of this ISO week on which they were told
+    something. A weekly lead is told on the weekly day, or later that week if that one was missed.
+    """
+    if not wanted:
+        return False
+    daily = Rhythm(
+        zone=rhythm.zone,
+        frequency=Frequency.NONE if rhythm.frequency is Frequency.NONE else Frequency.DAILY,
+        paused_until=rhythm.paused_until,
+        suppressed=rhythm.suppressed,
+    )
+    if day_reason(daily, calendar, day) is not None:
+        return False
+    if rhythm.frequency is not Frequency.WEEKLY:
+        return True
+    target = weekly_target(calendar, rhythm.weekly_day, day)
+    return target is not None and day >= target and not any(target <= one for one in this_week)
+
+
+def next_telling(
+    found: Silence,
+    calendar: Calendar,
+    steps: Steps,
+    lead: tuple[Rhythm, Calendar],
+    *,
+    on: date,
+    earliest: date,
+    wanted: bool,
+) -> date | None:
+    """The lead's date on which the lead will be told if nothing is reported; None: not soon.
+
+    `on` is the member's date of `found`, `earliest` the lead's next date that is not settled yet.
+    """
+    if not steps.lead:
+        return None
+    day, missing = on, steps.lead - found.workdays
+    while missing > 0 and (day - on).days < LOOK_AHEAD:
+        day += DAY
+        missing -= calendar.is_workday(day)
+    if missing > 0:
+        return None
+    told = max(earliest, day)
+    for _ in range(LOOK_AHEAD):
+        if may_be_told(*lead, told, wanted=wanted):
+            return told
+        told += DAY
+    return None

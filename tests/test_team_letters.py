@@ -1,0 +1,261 @@
+"""The letters about a team: what they say in both languages and parts, and their picture."""
+
+import os
+import re
+import struct
+import zlib
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from app.compose import DigestFacts, EscalationFacts, escalation, weekly_digest
+from app.compose.picture import CELL, LOOKS, strip
+from app.compose.recap import LINES, recap_of
+from app.compose.text import LINE
+from app.util.message import MailMessage, build, width
+from app.week import Mark, Week
+from tests import team_letters
+from tests.team_letters import ESCALATIONS, ITO
+
+GOLDEN = Path(__file__).parent / "golden"
+DIGESTS = team_letters.digests()
+EVERY_DIGEST = pytest.mark.parametrize("facts", DIGESTS.values(), ids=DIGESTS)
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+HOSTILE = "<script>alert(1)</script> {{7*7}} ${x} [x](javascript:alert(1))\r\nBcc: a@b.jp\u200b"
+
+LETTERS = {name: weekly_digest(facts) for name, facts in DIGESTS.items()}
+LETTERS |= {name: escalation(facts) for name, facts in ESCALATIONS.items()}
+EVERY_LETTER = pytest.mark.parametrize("message", LETTERS.values(), ids=LETTERS)
+
+
+class Reader(HTMLParser):
+    """What a person sees of an HTML part, its links and pictures."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.links: list[str] = []
+        self.pictures: list[dict[str, str | None]] = []
+        self.inside: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.links.append(dict(attrs)["href"] or "")
+        if tag == "img":
+            self.pictures.append(dict(attrs))
+        if tag not in {"meta", "br", "img"}:
+            self.inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.inside.pop() == tag, "tags are closed in order"
+
+    def handle_data(self, data: str) -> None:
+        if not {"head", "div"} & set(self.inside):
+            self.words.append(data)
+
+
+def read(message: MailMessage) -> Reader:
+    assert message.html is not None
+    return Reader(message.html)
+
+
+@EVERY_LETTER
+def test_each_letter_is_the_one_reviewed_in_golden(
+    message: MailMessage, request: pytest.FixtureRequest
+) -> None:
+    name = request.node.callspec.id
+    fields = [f"to: {message.to}", f"subject: {message.subject}", f"id: {message.message_id}"]
+    fields += [f"{field}: {value}" for field, value in message.headers.items()]
+    made = {
+        GOLDEN / f"{name}.txt": "\n".join(fields) + "\n\n" + message.text,
+        GOLDEN / f"{name}.html": message.html or "",
+    }
+    for path, content in made.items():
+        if os.environ.get("GOLDEN") == "write":
+            path.write_text(content, encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == content, "GOLDEN=write, then review the diff"
+
+
+@EVERY_LETTER
+def test_text_and_html_have_the_same_links_in_the_same_order(message: MailMessage) -> None:
+    in_text = [line.strip() for line in message.text.splitlines() if "https://" in line]
+    assert in_text == read(message).links
+
+
+@EVERY_LETTER
+def test_only_links_make_a_line_of_the_text_long(message: MailMessage) -> None:
+    long = [line for line in message.text.splitlines() if width(line) > LINE]
+    assert [line for line in long if not line.strip().startswith("https://")] == []
+
+
+@EVERY_LETTER
+def test_what_html_says_the_text_says_too(message: MailMessage) -> None:
+    said = "".join(message.text.split())
+    seen = ("".join(words.split()) for words in read(message).words)
+    missing = [words for words in seen if words and words.strip(",.・、。") not in said]
+    weekdays = set("月火水木金MTWF")
+    assert [words for words in missing if words not in weekdays] == []
+
+
+@EVERY_LETTER
+def test_a_letter_stays_below_90_kb_and_its_subject_is_short(message: MailMessage) -> None:
+    sent = replace(message, mail_from="app@example.jp")
+    assert len(build(sent, date=NOW).data) < 90_000
+    assert width(message.subject) <= 60
+
+
+def test_each_row_has_its_picture_and_says_the_same_in_words() -> None:
+    message = LETTERS["digest-sato-ja"]
+    files = {one.content_id: one.content for one in message.attachments}
+    pictures = read(message).pictures
+    assert len(pictures) == 7
+    assert {f"cid:{name}" for name in files} == {one["src"] for one in pictures}
+    assert pictures[0]["alt"] == (
+        "5日中4日報告: 月 未報告、火 遅れ気味、水 止まっている、木 遅れ気味、金 遅れ気味"
+    )
+
+
+def test_the_picture_is_a_png_of_the_stated_size() -> None:
+    data = strip((Mark.REPORTED, Mark.BLOCKED, Mark.SILENT))
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", data[16:24]) == (3 * 2 * CELL, 2 * CELL)
+    assert len(data) < 1_000
+
+
+def test_the_marks_differ_in_black_and_white() -> None:
+    shapes = {mark: _opaque(strip((mark,))) for mark in Mark}
+    assert len(set(shapes.values())) == len(Mark)
+
+
+def _opaque(png: bytes) -> bytes:
+    """Which pixels are there, whatever their colour."""
+    start, pixels = 8, b""
+    while start < len(png):
+        (length,) = struct.unpack(">I", png[start : start + 4])
+        if png[start + 4 : start + 8] == b"IDAT":
+            pixels += png[start + 8 : start + 8 + length]
+        start += 12 + length
+    rows = zlib.decompress(pixels)
+    shades = 3  # of each colour; the last one covers all
+    bits = [n for y in range(2 * CELL) for n in rows[y * (CELL + 1) + 1 : (y + 1) * (CELL + 1)]]
+    return bytes(n and not n % shades for pair in bits for n in (pair >> 4, pair & 15))
+
+
+@pytest.mark.parametrize("paper", [(0xFF, 0xFF, 0xFF), (0x14, 0x18, 0x1D)])
+def test_each_colour_stands_out_on_light_and_on_dark_paper(paper: tuple[int, int, int]) -> None:
+    for mark, (_, colour) in LOOKS.items():
+        assert contrast(colour, paper) >= 3, mark
+
+
+def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+    """WCAG 2.2, relative luminance."""
+
+    def luminance(colour: tuple[int, int, int]) -> float:
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in scaled(colour)
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def scaled(colour: tuple[int, int, int]) -> list[float]:
+        return [value / 255 for value in colour]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+# --- the recap ---------------------------------------------------------------------------------
+
+
+@EVERY_DIGEST
+def test_the_counted_recap_has_at_most_five_lines_and_begins_with_what_is_stuck(
+    facts: DigestFacts,
+) -> None:
+    lines = recap_of(facts.week, facts.locale)
+    assert len(lines) <= LINES
+    assert lines[0].startswith(("止まっている", "Blocked"))
+
+
+def test_the_letter_says_which_recap_it_is() -> None:
+    assert "報告の件数を自動で集計したものです。" in LETTERS["digest-sato-ja"].text
+    assert "AIが報告をもとに書いた要約です。" in LETTERS["digest-sato-ai"].text
+
+
+# --- what people wrote, many of it, none of it ----------------------------------------------------
+
+
+def test_what_people_wrote_is_shown_and_does_nothing() -> None:
+    facts = DIGESTS["digest-sato-ja"]
+    week = Week(facts.week.first, facts.week.last, facts.week.today)
+    week.days, week.members = facts.week.days, facts.week.members
+    stuck = facts.week.blocked[0]
+    assert stuck.last is not None
+    hostile = replace(
+        stuck, name=HOSTILE, title=HOSTILE, ref=HOSTILE, last=replace(stuck.last, text=HOSTILE)
+    )
+    week.blocked = [hostile]
+    message = weekly_digest(replace(facts, week=week, name=HOSTILE, recap=[HOSTILE], recap_by="ai"))
+    html = message.html or ""
+    assert "<script" not in html
+    assert "{{7*7}}" in html
+    assert all(link.startswith("https://progress.example.jp/") for link in read(message).links)
+    build(replace(message, mail_from="app@example.jp"), date=NOW)  # no header of theirs
+
+
+def test_a_team_of_many_stays_one_letter() -> None:
+    facts = DIGESTS["digest-shacho-ja"]
+    week = facts.week
+    many = Week(week.first, week.last, week.today, days=week.days)
+    for n in range(400):
+        many.members += [replace(one, id=1000 * n + one.id) for one in week.members]
+        long = [replace(one, title="契約更新の確認" * 20) for one in week.blocked]
+        many.blocked += long
+        many.at_risk += long
+        many.due += long
+        many.overdue += long
+        many.progress += week.progress
+    every = list(Mark)
+    many.members = [
+        replace(one, marks=tuple(every[(n // 6**k) % 6] for k in range(5)), silent=9)
+        for n, one in enumerate(many.members)
+    ]
+    message = weekly_digest(replace(facts, week=many))
+    assert len(build(replace(message, mail_from="app@example.jp"), date=NOW).data) < 90_000
+    assert "ほか" in message.text
+
+
+def test_a_week_without_a_workday_is_said_so() -> None:
+    facts = DIGESTS["digest-sato-ja"]
+    week = Week(facts.week.first, facts.week.last, facts.week.today, due=facts.week.due)
+    message = weekly_digest(replace(facts, week=week))
+    assert "先週は報告の対象になる営業日がありませんでした。" in message.text
+
+
+def test_nothing_to_say_is_no_letter() -> None:
+    facts = DIGESTS["digest-sato-ja"]
+    empty = Week(date(2026, 11, 16), date(2026, 11, 22), date(2026, 11, 24))
+    with pytest.raises(ValueError, match="nothing"):
+        weekly_digest(replace(facts, week=empty))
+
+
+def test_an_escalation_of_nobody_is_no_letter() -> None:
+    with pytest.raises(ValueError, match="nobody"):
+        escalation(team_letters.escalation("ja"))
+
+
+def test_an_escalation_of_many_names_the_longest_silent_and_says_how_many_more() -> None:
+    many = [
+        replace(ITO, member_id=n, workdays=n % 30 + 1, tasks=["x" * 500] * 50) for n in range(90)
+    ]
+    message = escalation(team_letters.escalation("ja", *many))
+    assert "ほか70人" in message.text
+    assert len(build(replace(message, mail_from="app@example.jp"), date=NOW).data) < 90_000
+
+
+@pytest.mark.parametrize("facts", ESCALATIONS.values(), ids=ESCALATIONS)
+def test_an_escalation_offers_help_and_blames_nobody(facts: EscalationFacts) -> None:
+    words = escalation(facts).text
+    assert re.search("[!！]|怠|サボ|違反|警告|violat|fail|late", words) is None
