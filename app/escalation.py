@@ -1,6 +1,6 @@
-"""When silence is told, to whom, and since when it counts.
+"""QUIET. When silence is told, to whom, and since when it counts.
 
-QUIET. The steps are those of docs/rules.md: the member's own mail says when the lead will be told,
+The steps are those of docs/rules.md: the member's own mail says when the lead will be told,
 then the lead is told, then the lead's manager. Each step happens once for one silence.
 """
 

@@ -1,6 +1,6 @@
-"""The week of a team, counted: who reported on which of their workdays, and what stands out.
+"""QUIET. The week of a team, counted: who reported on which of their workdays, and what stands out.
 
-QUIET. Facts in, numbers out; the lead's digest is made of them, and nothing here knows a letter.
+Facts in, numbers out; the lead's digest is made of them, and nothing here knows a letter.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

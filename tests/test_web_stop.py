@@ -341,7 +341,7 @@ def test_another_kind_another_purpose_and_an_altered_token_are_a_designed_404(
 ) -> None:
     report = services.links.report_url(ReportLink(team.suzuki.id, TODAY, None))
     wrong = ["/u/x", "/u/" + report.rpartition("/")[2], link(services, team.suzuki)[:-2]]
-    for address in (*wrong, link(services, team.suzuki, "weekly_digest")):
+    for address in (*wrong, link(services, team.suzuki, "sign_in")):
         for answer in (browser.get(address), browser.post(address, data=ONE_CLICK)):
             assert answer.status_code == 404
             assert "ページが見つかりません" in answer.text
@@ -363,3 +363,25 @@ def test_a_page_that_needs_no_database_is_shown_while_it_is_down(config: Config)
     away = f"postgresql+psycopg://127.0.0.1:{servers.free_port()}/away"
     lost = config.model_copy(update={"database_url": away})
     assert create_app(lost).test_client().get("/").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["weekly_digest", "escalation"])
+def test_a_mail_about_the_team_stops_its_own_kind_alone_and_comes_again(
+    browser: FlaskClient, services: Services, db: Database, team: People, kind: str
+) -> None:
+    def wanted() -> tuple[bool | None, bool | None, str | None]:
+        with db.read() as session:
+            member = session.get_one(Member, team.sato.id)
+            return member.weekly_digest, member.escalations, member.notify_frequency
+
+    address = link(services, team.sato, kind)
+    assert browser.get(address).status_code == 200
+    assert wanted() == (None, None, None)
+    for _ in range(2):
+        assert browser.post(address, data=ONE_CLICK).status_code == 200
+    assert wanted() == (False if kind == "weekly_digest" else None,
+                        False if kind == "escalation" else None, None)  # fmt: skip
+    assert "止めました" in browser.get(address).text
+    assert browser.post(address, data=RESTORE).status_code == 200
+    assert "お送りしています" in browser.get(address).text
+    assert browser.post(address, data={"x": "y"}).status_code == 400

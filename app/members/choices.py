@@ -13,7 +13,7 @@ from app.members import values
 from app.members.changes import Change, set_member, show_member
 from app.members.settings import NoSuchMember, organisation
 from app.members.values import ValuesRefused
-from app.models import Audit, Member
+from app.models import Audit, Kind, Member
 from app.reminders.plan import plan
 from app.services import Services
 from app.words import Both
@@ -65,6 +65,40 @@ def restore_reminders(services: Services, member_id: int, *, now: datetime) -> R
             if _shown(services, session, member).frequency is Frequency.NONE:
                 member.notify_frequency = Frequency.DAILY
         return _shown(services, session, member)
+
+
+# The mails about a team, and the setting that switches each.
+TEAM_MAILS: dict[str, str] = {Kind.WEEKLY_DIGEST: "weekly_digest", Kind.ESCALATION: "escalations"}
+
+
+@dataclass(frozen=True, slots=True)
+class TeamMails:
+    """Whether a lead takes one kind of mail about the team."""
+
+    name: str
+    locale: str
+    wanted: bool
+
+
+def team_mails(
+    services: Services, member_id: int, kind: str, wanted: bool | None, *, now: datetime
+) -> TeamMails:
+    """Stops or restores this kind alone; `wanted` None only looks. Twice is as good as once.
+
+    Raises NoSuchMember for a deleted or inactive member.
+    """
+    key = TEAM_MAILS[kind]
+    transaction = services.db.read if wanted is None else services.db.write
+    with transaction() as session:
+        member = _member(session, member_id, lock=wanted is not None)
+        if wanted is not None and wanted is not (getattr(member, key) is not False):
+            data = {"member": member.id, "key": key, "wanted": wanted}
+            session.add(Audit(at=now, who=member.email, what="member.team_mails", data=data))
+            setattr(member, key, wanted)
+        defaults = organisation(session, services.config)
+        return TeamMails(
+            member.name, member.locale or defaults.locale, getattr(member, key) is not False
+        )
 
 
 # What the page behind a mail's link changes, besides stopping; keys as in app/members/values.py.

@@ -8,7 +8,7 @@ from flask import Blueprint, abort, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.auth import BadToken
+from app.auth import BadToken, StopLink
 from app.compose import show_date
 from app.compose.text import inert
 from app.due import Frequency
@@ -36,7 +36,10 @@ def pages(services: Services) -> Blueprint:
 
     @blueprint.route("/u/<token>", methods=["GET", "POST"])
     def stop(token: str) -> ResponseReturnValue:
-        member_id = _member_id(services, token)
+        link = _link(services, token)
+        if link.kind in choices.TEAM_MAILS:
+            return _team_mails(services, link)
+        member_id = link.member_id
         wish = _wish() if request.method == "POST" else ""
         try:
             reminders = _act(services, member_id, wish)
@@ -56,14 +59,28 @@ def pages(services: Services) -> Blueprint:
     return blueprint
 
 
-def _member_id(services: Services, token: str) -> int:
+def _team_mails(services: Services, link: StopLink) -> ResponseReturnValue:
+    """The same for a mail about a team: this kind stops, or comes again."""
+    wish = _wish() if request.method == "POST" else ""
+    wanted = {"stop": False, "restore": True}.get(wish)
+    try:
+        found = choices.team_mails(services, link.member_id, link.kind, wanted, now=clock.now())
+    except NoSuchMember:
+        return render_template("report_closed.html", why="gone"), 410
+    g.locale = "en" if found.locale.startswith("en") else "ja"
+    return render_template(
+        "stop_team.html", name=inert(found.name), kind=link.kind, wanted=found.wanted
+    )
+
+
+def _link(services: Services, token: str) -> StopLink:
     try:
         link = services.links.read_stop(token)
     except BadToken:
         abort(404)
-    if link.kind != Kind.REMINDER:
+    if link.kind != Kind.REMINDER and link.kind not in choices.TEAM_MAILS:
         abort(404)
-    return link.member_id
+    return link
 
 
 def _wish() -> str:
