@@ -15,7 +15,7 @@ import trustme
 from sqlalchemy import select, text, update
 
 from app.db import Database
-from app.models import Member, OutboxMail, State
+from app.models import Member, OutboxMail, Setting, State
 from app.watchdog import EXIT_CODE
 from tests.conftest import People, task
 from tests.servers import wait_until
@@ -40,6 +40,9 @@ def stack(
         session.add_all(
             [task("T-1", team.sato), task("T-2", team.suzuki), task("T-3", team.tanaka)]
         )
+        # The reminders alone: the digest of 佐藤, the lead, has its own tests.
+        off = {"key": "weekly_digest", "value": False}
+        session.add(Setting(**off, changed_by="test", changed_at=NINE))
     settings = {
         **environ,
         "SMTP_PORT": str(smtp.port),
