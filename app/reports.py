@@ -1,6 +1,6 @@
 """Recording progress, and the one query that defines which tasks are open and when last reported."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -35,6 +35,44 @@ def open_tasks(session: Session, member_ids: Sequence[int], on: date) -> dict[in
             task = OpenTask(ref, start_on, assigned_on, report_every, last_on)
             tasks.setdefault(member_id, []).append(task)
     return tasks
+
+
+def open_tasks_ahead(
+    session: Session, member_ids: Sequence[int], first: date, last: date
+) -> Callable[[date], dict[int, list[OpenTask]]]:
+    """`open_tasks` for each day from `first` to `last`, read at once: looking ahead asks for many."""
+    newest = (
+        select(func.max(Report.counts_for))
+        .where(Report.task_id == Task.id, Report.counts_for <= first)
+        .correlate(Task)
+        .scalar_subquery()
+    )
+    opened = or_(Task.status == "open", Task.closed_on > first)
+    mine = (among(Task.assignee_id, member_ids), opened, Task.start_on <= last)
+    tasks = session.execute(select(Task, newest).where(*mine)).all()
+    later: dict[int, list[date]] = {}  # imported for dates to come
+    rows = session.execute(
+        select(Report.task_id, Report.counts_for)
+        .join(Task, Task.id == Report.task_id)
+        .where(*mine, Report.counts_for > first, Report.counts_for <= last)
+    )
+    for task_id, counts_for in rows:
+        later.setdefault(task_id, []).append(counts_for)
+
+    def on(day: date) -> dict[int, list[OpenTask]]:
+        found: dict[int, list[OpenTask]] = {}
+        for task, before in tasks:
+            is_open = task.status == "open" or (task.closed_on is not None and task.closed_on > day)
+            if is_open and task.start_on <= day and task.assignee_id is not None:
+                reported = [one for one in later.get(task.id, ()) if one <= day]
+                last_on = max(reported, default=before)
+                one = OpenTask(
+                    task.ref, task.start_on, task.assigned_on, task.report_every, last_on
+                )
+                found.setdefault(task.assignee_id, []).append(one)
+        return found
+
+    return on
 
 
 def _open_on(day: date) -> tuple[ColumnElement[bool], ...]:

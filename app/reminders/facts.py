@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import due
-from app.due import Decision, Frequency, Past, Reason, Verdict
+from app.due import Decision, Frequency, OpenTask, Past, Reason, Verdict
 from app.members.settings import Person
 from app.models import DecisionRow
 from app.reports import open_tasks
@@ -60,18 +60,21 @@ def decide_all(
     day: date,
     now: datetime | None,
     past: Mapping[int, Sequence[Past]] | None = None,
+    *,
+    tasks: Mapping[int, Sequence[OpenTask]] | None = None,
 ) -> list[tuple[Person, Decision]]:
     """The decisions of these members for the local date `day`, as seen at `now`.
 
     `now` None means each member's own hour; `past` (by member id) takes the place of the recorded
-    decisions of the week. Reads reports up to `day`; writes nothing.
+    decisions of the week, `tasks` that of those read now. Reads reports up to `day`; writes nothing.
     """
     members = list(people)
     ids = [one.member.id for one in members]
     if past is None:
         weekly = [one.member.id for one in members if one.rhythm.frequency is Frequency.WEEKLY]
         past = past_of_week(session, weekly, day) if weekly else {}
-    tasks = open_tasks(session, ids, day)
+    if tasks is None:
+        tasks = open_tasks(session, ids, day)
     return [
         (
             one,

@@ -14,6 +14,7 @@ from app.members.settings import Person, find, organisation, people, put, with_v
 from app.members.values import ValuesRefused
 from app.models import Member
 from app.reminders.facts import decide_all, monday_of, past_of_week
+from app.reports import open_tasks_ahead
 from app.services import Services
 from app.words import Both
 from app.workdays import DAY
@@ -145,12 +146,13 @@ def ahead(
 
     Of the first week the recorded decisions before `first` count; after that those of this list.
     """
-    past = past_of_week(session, [one.member.id for one in some], first)
+    ids = [one.member.id for one in some]
+    past, tasks_on = past_of_week(session, ids, first), open_tasks_ahead(session, ids, first, last)
     day = first
     while day <= last:
         if day == monday_of(day):
             past = {}
-        for person, decision in decide_all(session, some, day, None, past):
+        for person, decision in decide_all(session, some, day, None, past, tasks=tasks_on(day)):
             yield person, decision
             past.setdefault(person.member.id, []).append(
                 Past(day, decision.verdict, decision.reason, person.rhythm.frequency)
