@@ -41,7 +41,7 @@ def pages(services: Services) -> Blueprint:
     @signed_in
     def index() -> ResponseReturnValue:
         if request.method == "GET":
-            return _page(services, _stored(services))
+            return _page(services)
         typed = _typed()
         if request.form.get("action") == "check":
             return _page(services, typed)
@@ -81,24 +81,22 @@ def pages(services: Services) -> Blueprint:
 # --- when mails come ------------------------------------------------------------------------------
 
 
-def _stored(services: Services) -> dict[str, str]:
-    own = changes.show_member(services, myself().email)["own"]
-    return {key: own[key] or "" for key in values.MEMBER_SETTINGS}
-
-
 def _typed() -> dict[str, str]:
     """The form, with full-width digits made narrow; quiet hours without a tick are none."""
     keys = (key for key in values.MEMBER_SETTINGS if key in request.form)
     return {key: unicodedata.normalize("NFKC", request.form[key]).strip() for key in keys}
 
 
-def _page(services: Services, typed: Mapping[str, str]) -> Response:
+def _page(services: Services, typed: Mapping[str, str] | None = None) -> Response:
+    """The form as it was typed, or as it is stored."""
+    stored = changes.show_member(services, myself().email)
+    if typed is None:
+        typed = {key: stored["own"][key] or "" for key in values.MEMBER_SETTINGS}
     seen = _preview(services, typed)
-    holds = changes.show_member(services, myself().email)["holds"]
     shown = render_template(
         "settings.html",
         typed={**dict.fromkeys(values.MEMBER_SETTINGS, ""), **typed},
-        holds=holds,
+        holds=stored["holds"],
         saved="saved" in request.args,
         browsers=sessions.number(services, myself(), clock.now()),
         **seen,
