@@ -2,5 +2,7 @@
 
 from app.celery_wiring import make_celery
 from app.config import load_or_exit
+from app.util import log_stream
 
+log_stream.install()  # before Celery says its first word
 celery = make_celery(load_or_exit())

@@ -85,6 +85,7 @@ def status(services: Services, now: datetime) -> dict[str, Any]:
             "oldest_unsent": oldest.isoformat() if oldest else None,
             "oldest_unsent_is_late": oldest is not None and now - oldest > UNSENT,
             "last_tick": tick.at.isoformat() if tick else None,
+            "log_written": tick is None or tick.data.get("log_written", True),
             "tick_is_late": tick is not None and now - tick.at > STALE,
             "dead_links": services.config.dead_links,
             "app_base_url": services.config.app_base_url,
@@ -168,6 +169,16 @@ def _notices(facts: dict[str, Any]) -> list[Line]:
                 Both(
                     f"10分以上、送られていないメールがあります(最も古いもの: {since.ja})。",
                     f"A mail has waited for more than 10 minutes (since {since.en}).",
+                ),
+            )
+        )
+    if not facts["log_written"]:
+        found.append(
+            Line(
+                "bad",
+                Both(
+                    "ログを書き込めません(ディスクの空きがないなど)。メールの送信は続いています。",
+                    "The log cannot be written (a full disk?). Mail goes on.",
                 ),
             )
         )

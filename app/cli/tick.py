@@ -1,6 +1,8 @@
 """`tick`: decide and send what is due, in this process."""
 
+import errno
 import signal
+import sys
 from datetime import datetime
 from types import FrameType
 from typing import Any
@@ -37,11 +39,19 @@ def tick(shell: Shell, now: datetime | None) -> None:
         accepted = outbox.deliver(services, ids, clock.now, lambda: patience.over)
     if patience.over:
         raise interrupted(accepted, len(ids) - accepted)
-    say(
-        f"決定 {planned.decided}件、送信 {accepted}通(対象 {len(ids)}通)、"
-        f"確認待ち {planned.held}通",
-        f"{planned.decided} decided, {accepted} of {len(ids)} mails accepted, {planned.held} held",
-    )
+    try:
+        say(
+            f"決定 {planned.decided}件、送信 {accepted}通(対象 {len(ids)}通)、"
+            f"確認待ち {planned.held}通",
+            f"{planned.decided} decided, {accepted} of {len(ids)} mails accepted, "
+            f"{planned.held} held",
+        )
+    except OSError as error:  # the work is done; `status` says that nobody could write it down
+        if error.errno != errno.ENOSPC:
+            raise
+        if now is None:
+            status.sign_of_life(services, status.TICK, real, log_written=False)
+        sys.exit(1)
     if services.config.smtp_host is None and ids:
         complain(
             Both(

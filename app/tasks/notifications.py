@@ -8,6 +8,7 @@ from celery import shared_task
 
 from app import clock, digest, outbox, reminders, status
 from app.celery_wiring import DELIVER, services
+from app.util import log_stream
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def tick() -> None:
     services().publish(digest.plan(services(), now).ids)  # after the reminders: none waits for it
     fresh = ON_THE_QUEUE * services().config.test_time_scale
     services().publish(outbox.sweep(services(), now, fresh=fresh))
-    status.sign_of_life(services(), status.TICK, now)
+    status.sign_of_life(services(), status.TICK, now, log_written=log_stream.written())
 
 
 @shared_task(name=DELIVER, ignore_result=True)
