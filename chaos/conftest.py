@@ -101,12 +101,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     started = time.monotonic()
     try:
         return (yield)
+    except pytest.skip.Exception:
+        for rig in pyfuncitem.stash.get(results.MADE, []):
+            rig.skipped = True
+        raise
     finally:
         if pyfuncitem.get_closest_marker("row") is not None:
             for rig in pyfuncitem.stash.get(results.MADE, []):
                 facts = results.measured(pyfuncitem, rig, time.monotonic() - started)
                 pyfuncitem.user_properties.append(("chaos", facts))
-                faults = rig.faults()
+                faults = [] if rig.skipped else rig.faults()
                 print(f"{facts['row']} {facts['how']}: {rig.verdict()}")
                 if faults:
                     pytest.fail("\n".join(faults))
@@ -127,5 +131,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     picked = config.option.keyword or config.option.markexpr or config.args != ["chaos"]
     if hasattr(config, "workerinput") or picked or SET == "ci" or not _collector.runs:
         return
-    _collector.write(SET)
+    _collector.write(SET, SEEDS)
     results.write_page()

@@ -17,8 +17,7 @@ from typing import Any
 from tests.servers import die_with_parent, free_port, wait_until
 from tests.smtp_plan import Accepted, Ledger, Plan
 from tests.smtp_server import SmtpServer
-
-PROJECT = Path(__file__).resolve().parent.parent
+from tests.stack import PROJECT
 
 
 class MailServer:

@@ -22,6 +22,7 @@ class Line:
         self.sent = 0  # bytes from the client
         self.heard = 0  # bytes from the server
         self.over = 0  # pumps that have ended
+        self.began = time.monotonic()
         self.seen = b""  # for hooks: what they want to remember of this connection
 
     def cut(self) -> None:
@@ -53,14 +54,19 @@ class Proxy:
         self.flowing = threading.Event()
         self.flowing.set()
         self.lines: list[Line] = []
+        self.lasted: list[float] = []  # seconds that each connection lasted
         self.opened = 0
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
+        self._hole: list[socket.socket] = []
         self.port = 0
         self.listen()
 
     def listen(self) -> None:
         """Takes connections (again), always on the same port."""
+        for end in self._hole:
+            end.close()
+        self._hole = []
         listener = self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         self.port = listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
@@ -73,6 +79,22 @@ class Proxy:
             self._listener.close()
             self._listener = None
         self.cut()
+
+    def vanish(self) -> None:
+        """Cuts everything; who connects hears nothing at all until `listen`.
+
+        The kernel drops the SYNs of a port whose queue of connections is full.
+        """
+        self.refuse()
+        self._hole = [socket.socket()]
+        self._hole[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._hole[0].bind(("127.0.0.1", self.port))
+        self._hole[0].listen(0)
+        for _ in range(4):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", self.port))
+            self._hole.append(client)
 
     def cut(self) -> None:
         """Cuts every connection."""
@@ -115,6 +137,7 @@ class Proxy:
         with self._lock:
             line.over += 1
             if line.over == 2:
+                self.lasted.append(time.monotonic() - line.began)
                 line.client.close()
                 line.server.close()
                 self.lines.remove(line)

@@ -39,6 +39,7 @@ def measured(item: pytest.Item, rig: Rig, seconds: float) -> dict[str, Any]:
         "extra_allowed": rig.extra_allowed,
         "unexplained": len(verdict.unexplained),
         "seconds": round(seconds, 1),
+        "skipped": rig.skipped,
     }
 
 
@@ -54,13 +55,14 @@ class Collector:
             if name == "chaos" and isinstance(facts, dict):
                 self.runs.append({**facts, "test": report.nodeid, "passed": report.passed})
 
-    def write(self, name: str) -> Path:
+    def write(self, name: str, seeds: int) -> Path:
         """The JSON of this session; returns its file."""
         FOLDER.mkdir(exist_ok=True)
         file = FOLDER / f"{name}.json"
         facts = {
             "date": datetime.now(UTC).date().isoformat(),
             "machine": machine(),
+            "seeds": seeds,
             "runs": sorted(self.runs, key=lambda run: (_number(run["row"]), run["test"])),
         }
         file.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -85,7 +87,8 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One line per row and way of playing it."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for run in runs:
-        groups[run["row"], run["how"]].append(run)
+        if not run.get("skipped"):
+            groups[run["row"], run["how"]].append(run)
     return [
         {
             "row": row,
@@ -118,7 +121,7 @@ def _table(title: str, facts: dict[str, Any]) -> str:
     lines = [
         f"## {title}",
         "",
-        f"{facts['date']}; {facts['machine']}. {len(facts['runs'])} runs.",
+        f"{facts['date']}; {facts['machine']}. {len(facts['runs'])} runs, {facts.get('seeds', 2)} seeds.",
         "",
         _COLUMNS,
         "|---|---|---|---|---|---|---|---|---|",
@@ -131,6 +134,9 @@ def _table(title: str, facts: dict[str, Any]) -> str:
             f" {one['failed']} | {one['lost']} | {one['extra']} ({one['allowed']}) |"
             f" {one['unexplained']} | {one['longest']:.0f} s |"
         )
+    skipped = sorted({run["row"] for run in facts["runs"] if run.get("skipped")}, key=_number)
+    if skipped:
+        lines += ["", f"Skipped, because this machine cannot play them: {', '.join(skipped)}."]
     return "\n".join([*lines, ""])
 
 

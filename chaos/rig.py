@@ -7,7 +7,6 @@ import shutil
 import signal
 import smtplib
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -25,15 +24,19 @@ from app.db import Database, DatabaseDown
 from app.models import ENDS, Alert, Member, OutboxMail, State, Task
 from app.reminders import brake
 from chaos.checker import ACCEPTED, Due, Row, Verdict, check
-from chaos.mail_server import PROJECT, MailServer
+from chaos.mail_server import MailServer
 from chaos.postgres import Postgres, children
 from chaos.proxy import Proxy
-from tests.servers import RedisServer, die_with_parent, wait_until
+from tests.servers import RedisServer, wait_until
 from tests.smtp_plan import Accepted
+from tests.stack import PYTHON, Processes, offset_to
 
 DAY = date(2026, 11, 24)  # a Tuesday after a holiday
 NINE = datetime(2026, 11, 24, 0, 0, 5, tzinfo=UTC)  # 09:00:05 in Tokyo
-START = 15.0  # seconds that starting processes on a busy machine may add to any time
+BUSY = 15.0  # seconds that this machine may add to a time that is required, if it is not busy
+HANG = 300.0  # seconds after which something hangs; nothing that is required
+RESTART_AFTER = 5.0  # RestartSec of our units
+TICK_EXPIRES = 50.0  # as in the timetable
 Kind = Literal["sqlite", "postgresql"]
 
 
@@ -44,26 +47,29 @@ class Settings:
     members: int = 20
     tags: Mapping[int, str] = field(default_factory=dict)  # member -> tags of the mail server
     names: Mapping[int, str] = field(default_factory=dict)
+    values: Callable[[int], dict[str, Any]] = lambda _number: {}  # of a member, beyond the usual
+    day: date = DAY  # the first local date of all
     connections: int = 1
     postgres_options: tuple[str, ...] = ()
     redis_options: tuple[str, ...] = ()
     clock: datetime = NINE
 
 
-class Rig:
+class Rig(Processes):
     """The parts of one run. `scale` multiplies every wait; `seconds(x)` gives a scaled limit."""
 
     def __init__(
         self, folder: Path, shared: Path, *, kind: Kind, seed: int, scale: float, settings: Settings
     ) -> None:
-        self.folder, self.shared, self.kind, self.scale = folder, shared, kind, scale
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder, {})
+        self.shared, self.kind, self.seed, self.scale = shared, kind, seed, scale
         self.settings = settings
         self.random = random.Random(f"{seed}")
         self.due: dict[Due, Collection[str]] = {}
         self.extra_allowed = 0
-        self.parts: list[subprocess.Popen[bytes]] = []
+        self.skipped = False  # this machine cannot play the row
         self.ending = contextlib.ExitStack()
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._start()
 
     def _start(self) -> None:
@@ -87,8 +93,8 @@ class Rig:
             self.db = Database(self._sqlite_url)
             schema.prepare(self.db)
         self.ending.callback(self.db.close)
-        self.ending.callback(self._end_parts)
-        self.environ = self._environ()
+        self.ending.callback(self.end_all)
+        self.environ |= self._settings()
         self._add_members()
 
     @property
@@ -108,11 +114,9 @@ class Rig:
 
     # --- the installation -------------------------------------------------------------------
 
-    def _environ(self) -> dict[str, str]:
+    def _settings(self) -> dict[str, str]:
         url = self.postgres.url(self.to_database.port) if self.postgres else self._sqlite_url
         return {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(PROJECT),
             "LANG": "en_US.UTF-8",
             "DATABASE_URL": url,
             "DATA_DIR": str(self.folder),
@@ -132,88 +136,72 @@ class Rig:
         """Processes started from now on live from this moment."""
         self.environ["TEST_CLOCK_OFFSET"] = offset_to(moment)
 
+    def clock(self) -> datetime:
+        """The moment in which the processes live."""
+        return datetime.now(UTC) + timedelta(seconds=float(self.environ["TEST_CLOCK_OFFSET"]))
+
     def address(self, number: int) -> str:
         """The address of a member, with the tags that tell the mail server what to do."""
         tag = self.settings.tags.get(number, "")
         return f"member{number}{'+' if tag else ''}{tag}@example.jp"
 
     def _add_members(self) -> None:
+        day = self.settings.day
         with self.db.write() as session:
-            for number in range(self.settings.members):
-                member = Member(
-                    email=self.address(number),
-                    name=self.settings.names.get(number, f"社員 {number}"),
-                    locale="en" if number % 3 == 0 else "ja",
-                    decided_through=DAY - timedelta(days=1),
-                    created_at=NINE,
-                )
-                session.add(member)
-                session.flush()
-                session.add(
-                    Task(
-                        ref=f"T-{number}",
-                        title=f"作業 {number}",
-                        assignee_id=member.id,
-                        start_on=DAY - timedelta(days=20),
-                    )
-                )
-                self.due[Due(member.email, DAY)] = ACCEPTED
+            members = [self._member(number) for number in range(self.settings.members)]
+            session.add_all(members)
+            session.flush()
+            for number, member in enumerate(members):
+                task = Task(ref=f"T-{number}", title=f"作業 {number}", assignee_id=member.id)
+                task.start_on = day - timedelta(days=20)
+                session.add(task)
+                self.due[Due(member.email, day)] = ACCEPTED
 
-    def expect(self, number: int, *ends: str, day: date = DAY) -> None:
-        """This member's mail of this day may end in one of these states."""
-        self.due[Due(self.address(number), day)] = frozenset(ends)
+    def _member(self, number: int) -> Member:
+        usual = {
+            "email": self.address(number),
+            "name": self.settings.names.get(number, f"社員 {number}"),
+            "locale": "en" if number % 3 == 0 else "ja",
+            "decided_through": self.settings.day - timedelta(days=1),
+            "created_at": self.settings.clock,
+        }
+        return Member(**(usual | self.settings.values(number)))
+
+    def expect(self, number: int, *ends: str) -> None:
+        """This member's mail may end in one of these states."""
+        self.due[Due(self.address(number), self.settings.day)] = frozenset(ends)
 
     # --- processes ----------------------------------------------------------------------------
 
-    def start(self, name: str, *command: str, **environ: str) -> subprocess.Popen[bytes]:
-        """A process of the installation; what it says goes to NAME.log."""
-        with (self.folder / f"{name}-{len(self.parts)}.log").open("wb") as log:
-            part = subprocess.Popen(
-                [sys.executable, *command],
-                cwd=self.folder,
-                env={**self.environ, **environ},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
-            )
-        self.parts.append(part)
-        return part
-
     def sender(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
-        """The timer: plans, sweeps and delivers by itself."""
-        return self.start("sender", "-m", "chaos.sender", *arguments, **environ)
-
-    def worker(self, *, wait: bool = True, **environ: str) -> subprocess.Popen[bytes]:
-        """A Celery worker with two processes on the queue mail."""
-        name = f"w{len(self.parts)}@localhost"
-        arguments = ("-A", "app.celery_app.celery", "worker", "-Q", "mail", "-n", name)
-        log = self.folder / f"worker-{len(self.parts)}.log"
-        part = self.start("worker", "-m", "celery", *arguments, "-c", "2", "-l", "INFO", **environ)
-        if wait:
-            wait_until(lambda: b" ready." in log.read_bytes(), f"worker, see {log}")
+        """The timer: plans, sweeps and delivers by itself. Returns when it has begun."""
+        part = self.start("sender", PYTHON, "-m", "chaos.sender", *arguments, **environ)
+        self.until_said(part, "begins")
         return part
 
-    def logs(self, name: str = "") -> str:
-        """All that the processes of this name said."""
-        files = sorted(self.folder.glob(f"{name}*.log"))
-        return "\n".join(file.read_text(errors="replace") for file in files)
+    @contextlib.contextmanager
+    def supervised(
+        self, start: Callable[[], subprocess.Popen[bytes]]
+    ) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """Keeps a process running as systemd does; yields all that were started, the last one runs.
 
-    def end(self, part: subprocess.Popen[bytes], how: signal.Signals = signal.SIGKILL) -> None:
-        """Ends a process; killed, its pool goes too."""
-        with contextlib.suppress(ProcessLookupError):
-            if how is signal.SIGKILL:
-                os.killpg(part.pid, how)
-            else:
-                part.send_signal(how)
-        part.wait(90)
+        Restart=always and RestartSec=5s, as in docs/systemd.md.
+        """
+        over, started = threading.Event(), [start()]
 
-    def _end_parts(self) -> None:
-        for part in self.parts:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(part.pid, signal.SIGKILL)
-            part.wait(10)
+        def run() -> None:
+            while not over.wait(0.05):
+                if started[-1].poll() is not None and not over.wait(RESTART_AFTER * self.scale):
+                    started.append(start())
+            self.end(started[-1])  # or the kernel would, when this thread is gone
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield started
+        finally:
+            over.set()
+            thread.join(150)
 
     def call(self, job: str, *arguments: Any, expires: float = 50) -> None:
         """Puts a job on the queue, as beat does; nothing happens when Redis is away."""
@@ -231,14 +219,14 @@ class Rig:
                 )
 
     @contextlib.contextmanager
-    def beat(self) -> Iterator[None]:
-        """Beat with a scaled minute (the real one knows only the machine's own minutes)."""
+    def ticking(self) -> Iterator[None]:
+        """What beat does, with a scaled minute (beat knows only the machine's own minutes)."""
         over = threading.Event()
 
         def run() -> None:
             while not over.is_set():
                 with contextlib.suppress(Exception):
-                    self.call("tick")
+                    self.call("tick", expires=TICK_EXPIRES * self.scale)
                 over.wait(60 * self.scale)
 
         thread = threading.Thread(target=run, daemon=True)
@@ -252,8 +240,9 @@ class Rig:
     # --- looking ------------------------------------------------------------------------------
 
     def seconds(self, unscaled: float) -> float:
-        """A limit: so long in scaled time, and what starting processes may add."""
-        return unscaled * self.scale + START
+        """A time that is required: so long in scaled time, and what a busy machine may add."""
+        waiting = os.getloadavg()[0] / (os.cpu_count() or 1)  # programs for each processor
+        return unscaled * self.scale + BUSY * max(1.0, waiting)
 
     def pause(self, unscaled: float) -> None:
         """Lets scaled time pass."""
@@ -277,8 +266,12 @@ class Rig:
         with self.db.read() as session:
             return list(session.scalars(select(Alert.name).order_by(Alert.id)))
 
-    def until(self, true: Callable[[], object], what: str, seconds: float) -> None:
-        """Looks until something is true; what is not there yet is looked at again."""
+    def until(self, true: Callable[[], object], what: str, within: float | None = None) -> None:
+        """Looks until something is true; what is not there yet is looked at again.
+
+        `within`: unscaled seconds, where the time is required; without, only a hang ends it.
+        """
+        seconds = HANG + 1500 * self.scale if within is None else self.seconds(within)
 
         def look() -> object:
             try:
@@ -294,16 +287,20 @@ class Rig:
     def until_sending(self) -> None:
         """The batch is on its way."""
         moving = {State.SENDING, State.IN_DOUBT, State.ACCEPTED}
-        self.until(lambda: moving & set(self.states()), "a mail is being sent", 60)
+        self.until(lambda: moving & set(self.states()), "a mail is being sent")
 
-    def drain(self, unscaled: float) -> None:
-        """Returns when all mails have ended; at most so many unscaled seconds."""
+    def until_planned(self) -> None:
+        """Every mail that is due stands in the outbox."""
+        self.until(lambda: len(self.states()) >= len(self.due), "the plan")
+
+    def drain(self, within: float | None = None) -> None:
+        """Returns when all mails have ended; `within` so many unscaled seconds, if required."""
 
         def ended() -> bool:
             states = self.states()
             return len(states) >= len(self.due) and all(state in ENDS for state in states)
 
-        self.until(ended, "all mails have ended", self.seconds(unscaled))
+        self.until(ended, "all mails have ended", within)
 
     def _tail(self) -> str:
         with contextlib.suppress(DatabaseDown):
@@ -321,15 +318,11 @@ class Rig:
     def allow_many(self) -> None:
         """An admin's word that an unusual number of mails is right today."""
         with self.db.write() as session:
-            brake.allow(session, [DAY.isoformat()], who="rig", now=NINE)
+            brake.allow(session, [self.settings.day.isoformat()], who="rig", now=NINE)
 
     def peak_megabytes(self, part: subprocess.Popen[bytes]) -> float:
-        """The most memory a process ever had; 0 when it is gone."""
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{part.pid}/status").read_text().splitlines():
-                if line.startswith("VmHWM"):
-                    return int(line.split()[1]) / 1024
-        return 0.0
+        """The most memory that one process of this part ever had; 0 when it is gone."""
+        return max(peak_megabytes(pid) for pid in [part.pid, *children(part.pid)])
 
     def send_again(self, mail: Accepted) -> None:
         """For the self-test: a copy behind the outbox's back."""
@@ -355,6 +348,10 @@ class Rig:
         ]
 
 
-def offset_to(moment: datetime) -> str:
-    """TEST_CLOCK_OFFSET that makes it `moment` now."""
-    return str((moment - datetime.now(UTC)).total_seconds())
+def peak_megabytes(pid: int) -> float:
+    """The most memory a process ever had; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
+    return 0.0

@@ -1,16 +1,21 @@
 """What the timer's `task-progress tick` does, again and again in one process.
 
 A process for each tick would cost a second of processor time each; the road is the same. With
-`--poison` the letter of a member whose name begins with 毒 kills the process, and one whose name
-begins with 傷 raises, as a fault in a template would.
+`--poison` the letter of a member whose name begins with 毒 kills the process, one whose name
+begins with 傷 raises, as a fault in a template would, and one whose name begins with 大 has 5 MB.
+With `--no-name FILE` the name of the mail server does not exist while the file does.
 """
 
 import logging
 import os
 import signal
+import socket
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from app import clock, compose, outbox, reminders
 from app.config import load_or_exit
@@ -31,7 +36,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def poison() -> None:
-    """Makes the letters of two members poisonous."""
+    """Makes the letters of three members poisonous."""
     healthy = compose.reminder
 
     def reminder(facts: compose.ReminderFacts) -> MailMessage:
@@ -39,9 +44,22 @@ def poison() -> None:
             os.abort()
         if facts.name.startswith("傷"):
             raise KeyError(facts.name)
-        return healthy(facts)
+        letter = healthy(facts)
+        return replace(letter, text="大" * 1_700_000) if facts.name.startswith("大") else letter
 
     compose.reminder = reminder
+
+
+def no_name(while_there: Path) -> None:
+    """No name can be resolved while this file is there, as the resolver says it (NXDOMAIN)."""
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
+        if while_there.exists():
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(*args, **kwargs)
+
+    socket.getaddrinfo = getaddrinfo
 
 
 def main() -> None:
@@ -50,9 +68,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     if "--poison" in sys.argv:
         poison()
+    if "--no-name" in sys.argv:
+        no_name(Path(sys.argv[sys.argv.index("--no-name") + 1]))
     config = load_or_exit()
     clock.shift(config.test_clock_offset)
     services = make(config)
+    log.info("begins")
     while not _Asked.over:
         try:
             planned = reminders.plan(services, clock.now())

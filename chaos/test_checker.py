@@ -76,7 +76,7 @@ def test_a_copy_is_explained_by_a_doubt_and_the_same_bytes_only() -> None:
 def test_a_planted_loss_is_reported(rig: Rig) -> None:
     """A real run, out of whose ledger one mail is taken."""
     rig.sender()
-    rig.drain(120)
+    rig.drain()
     assert rig.verdict().faults(0) == []
     gone = rig.mail_server.take_out(3)
     assert rig.verdict().lost == [
@@ -89,7 +89,7 @@ def test_a_planted_loss_is_reported(rig: Rig) -> None:
 def test_a_planted_duplicate_is_reported(rig: Rig) -> None:
     """A real run, after which one mail is sent again behind the outbox's back."""
     rig.sender()
-    rig.drain(120)
+    rig.drain()
     rig.send_again(rig.mail_server.mails()[5])
     verdict = rig.verdict()
     assert verdict.extra == 1

@@ -4,6 +4,7 @@ import contextlib
 import resource
 import signal
 import sqlite3
+import subprocess
 import time
 
 import psycopg
@@ -11,10 +12,12 @@ import pytest
 from sqlalchemy import text
 
 from app.models import State
+from app.outbox.lease import CLAIMS_AT_MOST
 from chaos.conftest import Make
 from chaos.proxy import CutError, Line
 from chaos.rig import Rig
 from chaos.test_kills import slow, start_a_batch
+from tests.stack import PYTHON
 
 on_postgresql = pytest.mark.only("postgresql")
 on_sqlite = pytest.mark.only("sqlite")
@@ -33,8 +36,8 @@ def test_postgresql_killed(rig_of: Make) -> None:
     rig.cluster.start()
     rig.extra_allowed = rig.settings.connections * 2  # two pool processes
     rig.sender()
-    with rig.beat():
-        rig.drain(900)
+    with rig.ticking():
+        rig.drain()
 
 
 @on_postgresql
@@ -44,11 +47,11 @@ def test_sessions_ended_again_and_again(rig_of: Make) -> None:
     slow(rig)
     rig.worker()
     rig.sender()
-    with rig.beat():
+    with rig.ticking():
         for _ in range(20):
             rig.extra_allowed += rig.cluster.cut_sessions() * rig.settings.connections
             time.sleep(rig.random.uniform(0.2, 0.8))
-        rig.drain(900)
+        rig.drain()
 
 
 ROUND = b"WITH answered"  # the statement that marks a round in doubt; it is its own commit
@@ -93,10 +96,10 @@ class CommitCutter:
 def test_the_mark_is_not_committed(rig: Rig) -> None:
     cutter = CommitCutter(rig, ROUND, before=rig.random.random() < 0.5)
     rig.sender()
-    rig.until(lambda: cutter.cut, "the cut", 60)
+    rig.until(lambda: cutter.cut, "the cut")
     time.sleep(0.3)
     assert rig.mail_server.count() == cutter.copies
-    rig.drain(900)
+    rig.drain()
 
 
 @on_postgresql
@@ -105,8 +108,8 @@ def test_the_answer_is_recorded_at_the_second_try(rig: Rig) -> None:
     """The sender knows the answer and tries again for a minute, so no copy is made."""
     cutter = CommitCutter(rig, b"250 2.0.0 taken", before=True)
     rig.sender()
-    rig.until(lambda: cutter.cut, "the cut", 60)
-    rig.drain(900)
+    rig.until(lambda: cutter.cut, "the cut")
+    rig.drain()
 
 
 @on_postgresql
@@ -114,18 +117,18 @@ def test_the_answer_is_recorded_at_the_second_try(rig: Rig) -> None:
 def test_the_answer_cannot_be_recorded(rig: Rig) -> None:
     cutter = CommitCutter(rig, b"250 2.0.0 taken", before=True, stay_away=True)
     rig.sender()
-    rig.until(lambda: cutter.cut, "the cut", 60)
+    rig.until(lambda: cutter.cut, "the cut")
     rig.pause(120)
     rig.to_database.listen()
     rig.extra_allowed = 1
-    rig.drain(900)
+    rig.drain()
 
 
 @on_postgresql
 @pytest.mark.row("F35", "one mail's row is locked for 60 s by another session")
 def test_a_locked_row(rig: Rig) -> None:
     planner = rig.sender("--plan-only")
-    rig.until(lambda: len(rig.states()) == rig.settings.members, "the plan", 60)
+    rig.until_planned()
     rig.end(planner)
     with rig.cluster.admin() as admin, admin.transaction():
         (locked,) = admin.execute(
@@ -135,11 +138,11 @@ def test_a_locked_row(rig: Rig) -> None:
         rig.until(
             lambda: rig.states().count(State.ACCEPTED) == rig.settings.members - 1,
             "the others are accepted",
-            rig.seconds(60),
+            within=60,
         )
         (late,) = [row for row in rig.rows() if row.state != State.ACCEPTED]
         assert late.id == locked
-    rig.drain(60)
+    rig.drain()
 
 
 @on_postgresql
@@ -159,7 +162,7 @@ def test_no_connection_left(rig_of: Make) -> None:
         assert sender.poll() is None
         assert rig.mail_server.count() == 0
         assert "database" in rig.logs("sender")
-    rig.drain(120)
+    rig.drain()
 
 
 @on_sqlite
@@ -176,7 +179,7 @@ def test_sqlite_is_locked(rig: Rig) -> None:
         time.sleep(rig.random.uniform(1, 4))
         assert rig.mail_server.count() <= before + rig.settings.connections
         other.execute("ROLLBACK")
-    rig.drain(170)
+    rig.drain()
 
 
 @on_sqlite
@@ -194,7 +197,7 @@ def test_sqlite_is_full(rig: Rig) -> None:
     assert rig.mail_server.count() == before
     resource.prlimit(sender.pid, resource.RLIMIT_FSIZE, (hard, hard))
     rig.extra_allowed = 1  # an answer that could not be recorded while there was no space
-    rig.drain(900)
+    rig.drain()
 
 
 @on_postgresql
@@ -212,20 +215,21 @@ def test_postgresql_is_full(rig: Rig) -> None:
     rig.cluster.kill(signal.SIGQUIT)
     rig.cluster.start()
     rig.extra_allowed = 1  # an answer that could not be recorded meanwhile
-    rig.drain(900)
+    rig.until(lambda: rig.mail_server.count() > before, "mail goes again", within=90)
+    rig.drain()
 
 
 @pytest.mark.row("F60", "reported, stopped, or deactivated between plan and claim")
 def test_changed_minds_between_plan_and_claim(rig: Rig) -> None:
     planner = rig.sender("--plan-only")
-    rig.until(lambda: len(rig.states()) == rig.settings.members, "the plan", 60)
+    rig.until_planned()
     rig.end(planner)
     with rig.db.write() as session:
         for number, statement in enumerate(CHANGES):
             session.execute(text(statement), {"address": rig.address(number)})
             rig.expect(number, State.SUPPRESSED)
     rig.sender()
-    rig.drain(60)
+    rig.drain()
     assert rig.mail_server.count() == rig.settings.members - len(CHANGES)
 
 
@@ -243,16 +247,23 @@ CHANGES = (
 )
 
 
-@pytest.mark.row("F61", "one letter kills its sender, one raises")
+@pytest.mark.row("F61", "one letter kills its sender, one raises, one has 5 MB")
 def test_poison(rig_of: Make) -> None:
-    rig = rig_of(names={4: "毒 四郎", 9: "傷 九郎"}, connections=2)
+    """Its supervisor starts the sender again; nobody mends anything."""
+    rig = rig_of(names={4: "毒 四郎", 9: "傷 九郎", 14: "大 四太"}, connections=2)
+    rig.mail_server.start(size=1_000_000)
     rig.expect(4, State.DEAD)
     rig.expect(9, State.FAILED)
-    sender = rig.sender("--poison")
-    ended = time.monotonic() + rig.seconds(900)
-    while time.monotonic() < ended and State.DEAD not in rig.states():
-        if sender.poll() is not None:  # what its supervisor does
-            sender = rig.sender("--poison")
-        time.sleep(0.2)
-    rig.drain(60)
-    assert rig.row(4).claims == 6
+    rig.expect(14, State.FAILED)
+
+    def poisoned() -> subprocess.Popen[bytes]:
+        return rig.start("sender", PYTHON, "-m", "chaos.sender", "--poison")
+
+    with rig.supervised(poisoned) as senders:
+        rig.until(lambda: rig.states().count(State.ACCEPTED) == 17, "the others", within=300)
+        rig.drain()
+    assert [one.returncode for one in senders[:-1]] == [-signal.SIGABRT] * CLAIMS_AT_MOST
+    assert rig.row(4).claims == CLAIMS_AT_MOST + 1  # the last one only says so
+    reason = str(rig.row(14).reason)
+    assert "1,000,000" in reason, reason
+    assert "5," in reason, reason

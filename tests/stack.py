@@ -1,5 +1,7 @@
 """The real processes of one installation, for tests: beat, workers, commands, a mail server."""
 
+import contextlib
+import itertools
 import os
 import re
 import subprocess
@@ -8,32 +10,35 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGKILL, Signals
 
 from tests.servers import die_with_parent, wait_until
 from tests.smtp_server import SmtpServer
 
 PROJECT = Path(__file__).resolve().parent.parent
-CELERY = Path(sys.executable).parent / "celery"
-APP = "app.celery_app.celery"
+PYTHON = sys.executable
+CELERY = (str(Path(PYTHON).parent / "celery"), "-A", "app.celery_app.celery")
 
 
-class Stack:
-    """One installation in a temp folder. Everything it started is ended with it."""
+class Processes:
+    """The processes of one installation in `folder`, all with the settings `environ`."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], smtp: SmtpServer) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self.folder = folder
+        self.cwd = folder  # of the processes
+        self.account: tuple[str, ...] = ()  # a command that runs them under another account
         self.environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environ}
-        self.smtp = smtp
         self.parts: list[subprocess.Popen[bytes]] = []
+        self._numbers = itertools.count()
+        self._logs: dict[int, Path] = {}
 
-    def celery(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
-        """Starts `celery -A … ARGUMENTS`; its output goes to a file named for it."""
-        log = self.folder / f"{'-'.join(arguments[:3])}-{len(self.parts)}.log"
+    def start(self, name: str, *command: str, **environ: str) -> subprocess.Popen[bytes]:
+        """A process of the installation; what it says goes to NAME-<number>.log."""
+        log = self.folder / f"{name}-{next(self._numbers):03}.log"
         with log.open("wb") as out:
             part = subprocess.Popen(
-                [CELERY, "-A", APP, *arguments],
-                cwd=self.folder,
+                [*self.account, *command],
+                cwd=self.cwd,
                 env={**self.environ, **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -41,52 +46,88 @@ class Stack:
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
             )
+        self._logs[part.pid] = log
         self.parts.append(part)
         return part
 
-    def worker(self, queue: str = "mail", **environ: str) -> subprocess.Popen[bytes]:
-        """A worker with two processes, ready."""
+    def worker(
+        self,
+        queue: str = "mail",
+        *,
+        processes: int = 2,
+        wait: bool = True,
+        **environ: str,
+    ) -> subprocess.Popen[bytes]:
+        """A Celery worker on this queue; `wait` until it is ready."""
         name = f"{queue}{len(self.parts)}@localhost"
-        part = self.celery("worker", "-Q", queue, "-n", name, "-c", "2", "-l", "INFO", **environ)
-        log = self.folder / f"worker--Q-{queue}-{len(self.parts) - 1}.log"
-        wait_until(lambda: b" ready." in log.read_bytes(), f"worker, see {log}")
+        options = ("-Q", queue, "-n", name, "-c", str(processes), "-l", "INFO")
+        part = self.start("worker", *CELERY, "worker", *options, **environ)
+        if wait:
+            self.until_said(part, " ready.")
         return part
 
     def beat(self) -> subprocess.Popen[bytes]:
-        """A beat."""
-        return self.celery("beat", "-l", "INFO")
+        """The real beat, which knows only the machine's own minutes."""
+        return self.start("beat", *CELERY, "beat", "-l", "INFO")
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """`celery -A … ARGUMENTS`, to its end."""
-        return self._run([str(CELERY), "-A", APP, *arguments], check=check)
-
-    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """`task-progress ARGUMENTS`, to its end."""
-        return self._run([sys.executable, "-m", "app.cli", *arguments], check=check)
-
-    def _run(self, command: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+    def once(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A process of the installation, to its end."""
         return subprocess.run(
-            command,
-            cwd=self.folder,
+            [*self.account, *command],
+            cwd=self.cwd,
             env=self.environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=check,
         )
 
-    def end(self, part: subprocess.Popen[bytes], how: Signals = SIGKILL) -> None:
-        """Ends a part, its pool included when it is killed."""
-        if how is SIGKILL:
-            os.killpg(part.pid, SIGKILL)
-        elif part.poll() is None:
-            part.send_signal(how)
-        part.wait(60)
+    def said(self, part: subprocess.Popen[bytes]) -> str:
+        """All that this process said."""
+        return self._logs[part.pid].read_text(errors="replace")
 
-    def logs(self) -> str:
-        """All that the parts said."""
-        return "\n".join(file.read_text() for file in sorted(self.folder.glob("*.log")))
+    def until_said(self, part: subprocess.Popen[bytes], words: str, seconds: float = 120) -> None:
+        """Returns when the process has said these words; `seconds` only bound a hang."""
+        try:
+            wait_until(lambda: words in self.said(part) or part.poll() is not None, words, seconds)
+        finally:
+            assert words in self.said(part), f"exit {part.poll()}: {self.said(part)}"
+
+    def logs(self, name: str = "") -> str:
+        """All that the processes of this name said."""
+        files = sorted(self.folder.glob(f"{name}*.log"))
+        return "\n".join(file.read_text(errors="replace") for file in files)
+
+    def end(self, part: subprocess.Popen[bytes], how: Signals = SIGKILL) -> None:
+        """Ends a process; killed, its pool goes too."""
+        with contextlib.suppress(ProcessLookupError):
+            if how is SIGKILL:
+                os.killpg(part.pid, how)
+            elif part.poll() is None:
+                part.send_signal(how)
+        part.wait(120)
+
+    def end_all(self) -> None:
+        """As by kill -9."""
+        for part in self.parts:
+            self.end(part)
+
+
+class Stack(Processes):
+    """The installation of a test, with the commands that people type."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], smtp: SmtpServer) -> None:
+        super().__init__(folder, environ)
+        self.smtp = smtp
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`celery -A … ARGUMENTS`, to its end."""
+        return self.once(*CELERY, *arguments, check=check)
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`task-progress ARGUMENTS`, to its end."""
+        return self.once(PYTHON, "-m", "app.cli", *arguments, check=check)
 
     def finished_jobs(self) -> int:
         """How many jobs the workers have finished so far."""
@@ -104,10 +145,7 @@ def running(folder: Path, environ: Mapping[str, str], smtp: SmtpServer) -> Itera
     try:
         yield stack
     finally:
-        for part in stack.parts:
-            if part.poll() is None:
-                # Popen.args may be one string; ours are lists.
-                stack.end(part, SIGTERM if part.args[3] == "beat" else SIGKILL)  # type: ignore[index]
+        stack.end_all()
 
 
 def offset_to(moment: datetime) -> str:

@@ -289,8 +289,7 @@ def test_the_specified_env_starts_beat_and_both_workers_by_their_own_commands(
         stack.worker("mail")
         stack.worker("ai")
         beat = stack.beat()
-        log = tmp_path / f"beat--l-INFO-{len(stack.parts) - 1}.log"
-        wait_until(lambda: b"beat: Starting" in log.read_bytes(), stack.logs(), 20)
+        stack.until_said(beat, "beat: Starting")
         stack.run("call", "app.tasks.notifications.daily_progress_reminder")
         time.sleep(1)
         assert beat.poll() is None
