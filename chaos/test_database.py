@@ -16,7 +16,7 @@ from app.outbox.lease import CLAIMS_AT_MOST
 from chaos.conftest import Make
 from chaos.proxy import CutError, Line
 from chaos.rig import Rig
-from chaos.test_kills import slow, start_a_batch
+from chaos.test_kills import ROUND, slow, start_a_batch
 from tests.stack import PYTHON
 
 on_postgresql = pytest.mark.only("postgresql")
@@ -54,7 +54,6 @@ def test_sessions_ended_again_and_again(rig_of: Make) -> None:
         rig.drain()
 
 
-ROUND = b"WITH answered"  # the statement that marks a round in doubt; it is its own commit
 ENDS = (b"COMMIT", ROUND)
 
 

@@ -13,25 +13,26 @@ class LogStream:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._unproved = False  # said, and not yet flushed
+        self.lost = False  # the last thing said could not be written
 
     def write(self, text: str) -> int:
-        """Writes, or keeps in memory what fits (8 KB) until there is space again."""
+        """Writes, or loses what cannot be written."""
         try:
-            return self._stream.write(text)
+            self._unproved = self._stream.write(text) > 0
         except OSError:
-            return len(text)
+            self.lost = True
+        return len(text)
 
     def flush(self) -> None:
         """Writes out what it can."""
-        self.written()
-
-    def written(self) -> bool:
-        """False while something that was said cannot be written."""
         try:
             self._stream.flush()
         except OSError:
-            return False
-        return True
+            self.lost = True
+        else:
+            self.lost = self.lost and not self._unproved
+        self._unproved = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -39,13 +40,15 @@ class LogStream:
 
 def install() -> None:
     """From now on this process says everything through a LogStream. Twice is once."""
-    for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+    for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, LogStream):
-            setattr(sys, name, LogStream(stream))
+            both = LogStream(stream)
+            setattr(sys, name, both)
+            setattr(sys, f"__{name}__", both)
 
 
 def written() -> bool:
-    """Whether all that this process said could be written; known only after `install`."""
+    """Whether what this process said last could be written; known only after `install`."""
     streams: tuple[object, ...] = (sys.__stdout__, sys.__stderr__)
-    return all(stream.written() for stream in streams if isinstance(stream, LogStream))
+    return not any(stream.lost for stream in streams if isinstance(stream, LogStream))
