@@ -45,7 +45,7 @@ def poison() -> None:
         if facts.name.startswith("傷"):
             raise KeyError(facts.name)
         letter = healthy(facts)
-        return replace(letter, text="大" * 1_700_000) if facts.name.startswith("大") else letter
+        return replace(letter, text="大" * 1_250_000) if facts.name.startswith("大") else letter
 
     compose.reminder = reminder
 
