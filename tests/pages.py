@@ -34,4 +34,8 @@ PAGES = (
     Page("settings", "/settings", "member"),
     Page("leave", "/settings/leave", "member"),
     Page("data", "/settings/data", "member"),
+    Page("team", "/team", "lead"),
+    Page("team-all", "/team", "admin"),
+    Page("team-nobody", "/team?q=nobody", "lead"),
+    Page("team-member", "/team/3", "admin"),
 )

@@ -18,6 +18,7 @@ from app.web import (
     report,
     settings,
     stop,
+    team,
 )
 
 # Pages load nothing but our own style sheet and pictures, and nobody may frame them.
@@ -52,6 +53,7 @@ def register(app: Flask, services: Services) -> None:
     app.register_blueprint(data.pages(services))
     app.register_blueprint(report.pages(services))
     app.register_blueprint(stop.pages(services))
+    app.register_blueprint(team.pages(services))
     if services.config.local_mailbox:
         from app.web import mailbox  # noqa: PLC0415 - nothing of it in a real installation
 
