@@ -65,36 +65,23 @@ def sign_of_life(services: Services, name: str, now: datetime, **data: Any) -> N
 def status(services: Services, now: datetime) -> dict[str, Any]:
     """The facts: pause, held mails, members, mails by state, last tick, open alerts."""
     with services.db.read() as session:
-        paused = session.get(Setting, PAUSE)
-        tick = session.get(Service, TICK)
-        states = _states(session, now)
-        oldest = _oldest_unsent(session, now)
         today = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
         return {
-            "paused": paused is not None,
-            "paused_by": paused.changed_by if paused else None,
-            "paused_at": paused.changed_at.isoformat() if paused else None,
-            "held": _held(session),
-            "smtp_host": services.config.smtp_host,
-            "mail_only_to": list(services.config.mail_only_to),
+            **_life(services, session, now),
             "members": session.scalar(
                 select(func.count()).select_from(Member).where(Member.active.is_(True))
             ),
             "decisions_of_today": _decisions(session, today),
-            "mails_of_the_last_day": states,
-            "oldest_unsent": oldest.isoformat() if oldest else None,
-            "oldest_unsent_is_late": oldest is not None and now - oldest > UNSENT,
-            "last_tick": tick.at.isoformat() if tick else None,
-            "log_written": tick is None or tick.data.get("log_written", True),
-            "tick_is_late": tick is not None and now - tick.at > STALE,
-            "dead_links": services.config.dead_links,
-            "app_base_url": services.config.app_base_url,
-            "timezone": services.config.app_timezone,
-            "alerts": [
-                {"name": one.name, "opened_at": one.opened_at.isoformat(), "detail": one.detail}
-                for one in open_alerts(session)
-            ],
+            "mails_of_the_last_day": _states(session, now),
         }
+
+
+def troubles(services: Services, now: datetime) -> list[Line]:
+    """What keeps mails from going out now, for the banner of each of the operator's pages."""
+    with services.db.read() as session:
+        facts = _life(services, session, now)
+    found = [_sending(facts), *_notices(facts)]
+    return [line for line in found if line.mark == "bad"]
 
 
 def lines(facts: dict[str, Any]) -> list[Line]:
@@ -102,6 +89,34 @@ def lines(facts: dict[str, Any]) -> list[Line]:
     found = [_sending(facts), *_notices(facts), *_numbers(facts)]
     order = {"bad": 0, "warn": 1, "ok": 2}
     return sorted(found, key=lambda line: order[line.mark])
+
+
+def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]:
+    """The facts that say whether mails go out; no question that grows with the mails sent."""
+    paused = session.get(Setting, PAUSE)
+    tick = session.get(Service, TICK)
+    oldest = _oldest_unsent(session, now)
+    return {
+        "paused": paused is not None,
+        "paused_by": paused.changed_by if paused else None,
+        "paused_at": paused.changed_at.isoformat() if paused else None,
+        "held": _held(session),
+        "smtp_host": services.config.smtp_host,
+        "mail_only_to": list(services.config.mail_only_to),
+        "oldest_unsent": oldest.isoformat() if oldest else None,
+        "oldest_unsent_is_late": oldest is not None and now - oldest > UNSENT,
+        "last_tick": tick.at.isoformat() if tick else None,
+        "log_written": tick is None or tick.data.get("log_written", True),
+        "tick_is_late": tick is not None and now - tick.at > STALE,
+        "redis_answers": services.once.answers(),
+        "dead_links": services.config.dead_links,
+        "app_base_url": services.config.app_base_url,
+        "timezone": services.config.app_timezone,
+        "alerts": [
+            {"name": one.name, "opened_at": one.opened_at.isoformat(), "detail": one.detail}
+            for one in open_alerts(session)
+        ],
+    }
 
 
 def _sending(facts: dict[str, Any]) -> Line:
@@ -183,6 +198,16 @@ def _notices(facts: dict[str, Any]) -> list[Line]:
             )
         )
     found.append(_tick(facts))
+    if facts["redis_answers"] is False:
+        found.append(
+            Line(
+                "bad",
+                Both(
+                    "Redis が応答しません。メールは5分ごとの安全タイマーで送られます。",
+                    "Redis does not answer: mails wait for the safety timer, every 5 minutes.",
+                ),
+            )
+        )
     for one in facts["alerts"]:
         detail = Both.of(one["detail"])
         words = Both(f"警告: {one['name']}({detail.ja})", f"Alert: {one['name']} ({detail.en})")

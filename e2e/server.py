@@ -16,6 +16,7 @@ from app.config import Config, load
 from app.local import mailbox
 from app.local.stack import answers
 from app.services import Services, make
+from app.util.mail_parts import text_of
 from tests.servers import die_with_parent, free_port, wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -46,7 +47,7 @@ class Site:
         self.send()
         for mail in mailbox.newest(self.folder / "mailbox"):
             data = mailbox.read(self.folder / "mailbox", mail.id) or b""
-            text = mailbox.text_of(mailbox.parse(data))
+            text = text_of(mailbox.parse(data))
             found = re.search(rf"https?://\S*{part}\S*", text or "")
             if email in mail.recipient and found:
                 return found.group()

@@ -87,7 +87,10 @@ def import_(
         _ask_whether_readable(run(True))
     result = run(dry_run)
     if json_wanted:
-        show_json(result.as_json() | {"dry_run": dry_run})
+        found = result.as_json() | {"dry_run": dry_run}
+        if not dry_run:  # the lines are in the audit
+            del found["lines"]
+        show_json(found)
     else:
         _show(result, dry_run=dry_run)
 

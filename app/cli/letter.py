@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from app.auth import mask_tokens
 from app.cli.common import reason_words
 from app.cli.show import show_table
 from app.cli.words import LOCALE, t
@@ -18,8 +19,6 @@ from app.compose.text import Locale
 from app.reminders.explain import STATES
 from app.status import who_words
 
-# A link acts in the member's name, so whoever looks here sees where it leads, not its token.
-_TOKEN = re.compile(r"(https?://\S+?/[ru]/)[\w.=-]+")
 _HAND = re.compile(r"\bcli:[^\s:]+")
 _LANGUAGE: Locale = "en" if LOCALE.lower().startswith("en") else "ja"
 
@@ -34,7 +33,8 @@ def show_mail(mail: dict[str, Any], zone: ZoneInfo) -> None:
          for one in mail["history"]),
     )  # fmt: skip
     if mail["source"]:
-        click.echo("\n" + _TOKEN.sub(r"\1…", _text(mail["source"])))
+        # A link acts in the member's name: whoever looks here sees where it leads, not its token.
+        click.echo("\n" + mask_tokens(_text(mail["source"])))
 
 
 def _facts(mail: dict[str, Any], zone: ZoneInfo) -> Iterator[tuple[str, object]]:

@@ -7,15 +7,15 @@ file's name: the UTC time it was caught, so that names sort by age, and a random
 import os
 import re
 import secrets
-from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage, MIMEPart
+from email.message import EmailMessage
 from heapq import nlargest
 from pathlib import Path
-from typing import cast
+
+from app.util.mail_parts import or_else
 
 _ID = re.compile(r"\d{8}T\d{12}-[0-9a-f]{8}")
 _STAMP = "%Y%m%dT%H%M%S%f"
@@ -113,37 +113,4 @@ def parse(data: bytes) -> EmailMessage:
 
 def header(message: EmailMessage, name: str) -> str:
     """A header as a person reads it, "" when missing; one that cannot be read gives "?"."""
-    return _or_else("?", lambda: str(message[name] or ""))
-
-
-def text_of(message: EmailMessage) -> str | None:
-    """The plain text part, or None."""
-    return _content(message.get_body(("plain",)))
-
-
-def html_of(message: EmailMessage) -> str | None:
-    """The HTML part with its inline pictures (cid:) put in as data: addresses, or None."""
-    html = _content(message.get_body(("html",)))
-    for part in message.walk() if html else ():
-        content_id = str(part.get("Content-ID", "")).strip("<> ")
-        if html and content_id and part.get_content_maintype() == "image":
-            picture = b64encode(cast("bytes", part.get_payload(decode=True))).decode()
-            address = f"data:{part.get_content_type()};base64,{picture}"
-            html = html.replace(f"cid:{content_id}", address)
-    return html
-
-
-def _content(part: MIMEPart | None) -> str | None:
-    if part is None:
-        return None
-    raw = part.get_payload(decode=True)
-    plain = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else ""
-    return _or_else(plain, lambda: str(part.get_content()))
-
-
-def _or_else(otherwise: str, look: Callable[[], str]) -> str:
-    """The email package raises many things on broken input; the mailbox shows what there is."""
-    try:
-        return look()
-    except Exception:  # noqa: BLE001 - one unreadable mail must not take the page down
-        return otherwise
+    return or_else("?", lambda: str(message[name] or ""))

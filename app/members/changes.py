@@ -74,6 +74,43 @@ def set_member(
     return done
 
 
+def add_member(services: Services, typed: Mapping[str, str], who: str, now: datetime) -> int:
+    """A new member: `email`, `name` and whatever `set_member` takes; returns the id.
+
+    Raises ValuesRefused with all faults.
+    """
+    faults: list[tuple[str, Both]] = []
+    wanted: dict[str, Any] = {}
+    try:
+        wanted = values.read({"name": "", **typed, "active": "yes"}, values.NEW_MEMBER)
+    except ValuesRefused as error:
+        faults = error.faults
+    with services.db.write() as session:
+        email = wanted.get("email", "")
+        if email and _has(session, email):
+            faults.append(("email", _KNOWN))
+        if faults:
+            raise ValuesRefused(faults)
+        member = Member(created_at=now)
+        with session.no_autoflush:
+            put(member, wanted | _places(session, member, wanted))
+        defaults = organisation(session, services.config)
+        _check(member, defaults)
+        begin(member, defaults, now)
+        session.add(member)
+        session.flush()
+        audit(session, member, "member.add", who, now, name=member.name)
+        return member.id
+
+
+def _has(session: Session, email: str) -> bool:
+    try:
+        find(session, email)
+    except NoSuchMember:
+        return False
+    return True
+
+
 def decide_before(services: Services, email: str, now: datetime) -> None:
     """Decides what is due of the member with the settings as they stand, before they change.
 
@@ -228,3 +265,9 @@ def _changed(session: Session, member: Member, wanted: Mapping[str, Any], now: d
 
 def _noted(change: Change) -> dict[str, str]:
     return {"key": change.key, "before": change.before, "after": change.after}
+
+
+_KNOWN = Both(
+    "このアドレスのメンバーはすでにいます。一覧で検索してください。",
+    "There is a member with this address already. Look for them in the list.",
+)

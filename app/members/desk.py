@@ -1,9 +1,9 @@
 """What one import works with: the transaction, the faults found so far, and the counts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, time
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select
@@ -16,9 +16,33 @@ from app.parse import shown
 from app.words import Both
 
 
+class Numbered(Protocol):
+    """A line of the file."""
+
+    @property
+    def line(self) -> int:
+        """Its number; the header is line 1."""
+        ...
+
+
+L = TypeVar("L", bound=Numbered)
+
+
+class Outcome(NamedTuple):
+    """What one line does: it is new, changes cells (column, from, to), or changes nothing."""
+
+    line: int
+    verdict: Literal["new", "changed", "unchanged"]
+    key: str  # what it is about, as a person knows it
+    changes: tuple[tuple[str, str, str], ...] = ()
+
+
 @dataclass
 class Desk:
-    """One import in the making. Nothing is written before `stop_on_faults` let it pass."""
+    """One import in the making. Nothing is written before `sound` let it pass.
+
+    `preview`: what is good of a faulty file is looked at too; the caller writes nothing.
+    """
 
     session: Session
     organisation: Organisation
@@ -26,6 +50,8 @@ class Desk:
     who: str
     faults: list[LineFault]
     overwrite_settings: bool = False
+    preview: bool = False
+    outcomes: list[Outcome] = field(default_factory=list)
     warnings: list[LineFault] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unchanged: int = 0
@@ -50,10 +76,17 @@ class Desk:
         """Notes what is allowed but probably meant otherwise."""
         self.warnings.append(LineFault(line, column, sentence))
 
-    def stop_on_faults(self) -> None:
-        """Raises ImportRefused with all faults, in the order of the file, if there are any."""
-        if self.faults:
+    def sound(self, found: Sequence[L]) -> Sequence[L]:
+        """The lines to go on with: all, or in a preview those without a fault.
+
+        Raises ImportRefused with all faults, in the order of the file, if there are any.
+        """
+        if not self.faults:
+            return found
+        if not self.preview:
             raise ImportRefused(sorted(self.faults, key=lambda one: one.line))
+        faulty = {fault.line for fault in self.faults}
+        return [line for line in found if line.line not in faulty]
 
     def once(self, seen: dict[Any, int], key: Any, line: int, column: str) -> None:
         """A key that stood on an earlier line already is a fault; `seen` remembers."""
@@ -83,16 +116,26 @@ class Desk:
             self.fault(line, column, no_such_member(email))
         return member
 
-    def add(self, **data: Any) -> None:
+    def add(self, line: Numbered, key: str, **data: Any) -> None:
         """Counts a line that was new, and notes it for the audit."""
         self._added.append(data)
+        self.outcomes.append(Outcome(line.line, "new", key))
 
-    def change(self, changed: bool, **data: Any) -> None:
-        """Counts a line about something known; notes it for the audit if it changed that."""
-        if changed:
-            self._changed.append(data)
-        else:
+    def change(
+        self, line: Numbered, key: str, before: Mapping[str, Any], after: Mapping[str, Any],
+        **data: Any,
+    ) -> None:  # fmt: skip
+        """Counts a line about something known; notes it for the audit if it changed that.
+
+        `before` and `after` hold the changed columns, and nothing where nothing changed.
+        """
+        if not after:
             self.unchanged += 1
+            self.outcomes.append(Outcome(line.line, "unchanged", key))
+            return
+        self._changed.append(data)
+        cells = tuple((name, _cell(before[name]), _cell(new)) for name, new in after.items())
+        self.outcomes.append(Outcome(line.line, "changed", key, cells))
 
     def write_audit(self, what: str) -> None:
         """One row per line that was new or changed something."""
@@ -107,9 +150,23 @@ class Desk:
             self.session.execute(insert(Audit), rows)
 
 
+def _cell(value: object) -> str:
+    """A value as the file would have it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, time):
+        return value.isoformat("minutes")
+    return "" if value is None else str(value)
+
+
 def differing(row: object, values: dict[str, Any]) -> dict[str, Any]:
     """Those of `values` that `row` does not have yet."""
     return {name: value for name, value in values.items() if getattr(row, name) != value}
+
+
+def had(row: object, names: Iterable[str]) -> dict[str, Any]:
+    """What `row` has in these columns."""
+    return {name: getattr(row, name) for name in names}
 
 
 def assign(row: object, values: dict[str, Any]) -> None:

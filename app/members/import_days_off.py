@@ -21,14 +21,15 @@ def run(desk: Desk, found: Sequence[DaysOffLine]) -> None:
     owned: dict[int | None, list[DaysOffLine]] = {}
     faulty = {fault.line for fault in desk.faults}
     for line in found:
-        member = desk.known(members, line.email, line.line, "email")
+        desk.known(members, line.email, line.line, "email")
         key = ((line.email or "").lower(), line.first_day, line.last_day)
         if line.line not in faulty:  # its key would not be the one that was meant
             desk.once(seen, key, line.line, "first_day")
         if line.last_day - line.first_day > _LONG:
             desk.warn(line.line, "last_day", _VERY_LONG)
+    for line in desk.sound(found):
+        member = members[line.email.lower()] if line.email else None
         owned.setdefault(member.id if member else None, []).append(line)
-    desk.stop_on_faults()
     rows = _rows(desk, owned)
     for owner, lines in owned.items():
         _write(desk, owner, lines, rows.get(owner, []))
@@ -81,11 +82,23 @@ def _count(desk: Desk, line: DaysOffLine, before: dict[tuple[date, date | None],
         "last_day": line.last_day.isoformat(),
         "name": line.name,
     }
+    about = f"{line.email or line.name}, {span_words(span)}"
     if not touched:
-        desk.add(**note)
-    else:
-        same = covered if exact is None else exact == line.name
-        desk.change(not same, **note)
+        desk.add(line, about, **note)
+        return
+    if covered if exact is None else exact == line.name:
+        desk.change(line, about, {}, {}, **note)
+        return
+    was = "; ".join(f"{span_words(Span(*days))} {before[days]}".rstrip() for days in touched)
+    now = f"{span_words(span)} {line.name}".rstrip()
+    desk.change(line, about, {"days": was}, {"days": now}, **note)
+
+
+def span_words(span: Span) -> str:
+    """The days as ISO dates: one, or the first and the last."""
+    if span.first == span.last:
+        return span.first.isoformat()
+    return f"{span.first} – {span.last or ''}".rstrip()
 
 
 def _overlap(one: Span, other: Span) -> bool:

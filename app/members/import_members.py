@@ -6,22 +6,25 @@ from typing import Any
 from sqlalchemy import select
 
 from app.members.changes import begin
-from app.members.desk import OWN_MANAGER, Desk, assign, differing
-from app.members.lines import MemberLine
+from app.members.desk import OWN_MANAGER, Desk, assign, differing, had
+from app.members.lines import WEEKDAYS, MemberLine
 from app.models import Member, Team
 from app.words import Both
+
+_Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, and after
 
 
 def run(desk: Desk, found: Sequence[MemberLine]) -> None:
     """Writes the lines; raises ImportRefused before that if anything is wrong."""
     members = desk.members()
     _check(desk, found, members)
-    desk.stop_on_faults()
+    found = desk.sound(found)
     teams = _teams(desk, found)
     changes = [_upsert(desk, line, members, teams) for line in found]
     desk.session.flush()  # the new ones have ids now
+    emails = {member.id: member.email for member in members.values()}
     for line, changed in zip(found, changes, strict=True):
-        _finish(desk, line, members, changed)
+        _finish(desk, line, members, emails, changed)
     desk.session.flush()
     in_file = {line.email.lower() for line in found}
     desk.missing = sorted(
@@ -54,7 +57,7 @@ def _teams(desk: Desk, found: Sequence[MemberLine]) -> dict[str, Team]:
 
 def _upsert(
     desk: Desk, line: MemberLine, members: dict[str, Member], teams: dict[str, Team]
-) -> dict[str, Any] | None:
+) -> _Changed | None:
     """Everything but the manager. Returns what changed; None for a new member."""
     values: dict[str, Any] = {
         "name": line.name,
@@ -71,30 +74,50 @@ def _upsert(
         return None
     settings = differing(member, line.settings) if desk.overwrite_settings else {}
     changes = differing(member, values) | settings
+    before = had(member, changes)
     assign(member, changes)
     if changes.get("active"):
         begin(member, desk.organisation, desk.now)
     if settings:
         member.next_due_at = None  # the hour may be another: the next plan looks
-    return changes
+    names = {team.id: team.name for team in teams.values()}
+    return _shown(before, names), _shown(changes, names)
+
+
+def _shown(values: dict[str, Any], teams: dict[int, str]) -> dict[str, Any]:
+    """By the columns of the file."""
+    found = {key: value for key, value in values.items() if key != "team_id"}
+    if "team_id" in values:
+        found["team"] = teams.get(values["team_id"])
+    if values.get("weekly_day") is not None:
+        found["weekly_day"] = WEEKDAYS[values["weekly_day"]]
+    return found
 
 
 def _finish(
-    desk: Desk, line: MemberLine, members: dict[str, Member], changes: dict[str, Any] | None
+    desk: Desk,
+    line: MemberLine,
+    members: dict[str, Member],
+    emails: dict[int, str],
+    changed: _Changed | None,
 ) -> None:
     """The manager, who may be new himself; then the counts."""
     member = members[line.email.lower()]
-    manager = members[line.manager_email.lower()] if line.manager_email else None
-    manager_id = manager.id if manager else None
-    if changes is None:
-        member.manager_id = manager_id
-        desk.add(email=member.email)
+    # In a preview the manager's own line may be a faulty one.
+    manager = members.get(line.manager_email.lower()) if line.manager_email else None
+    was, member.manager_id = member.manager_id, manager.id if manager else None
+    if changed is None:
+        desk.add(line, line.email, email=member.email)
         return
-    if member.manager_id != manager_id:
-        member.manager_id = manager_id
-        changes["manager"] = manager.email if manager else None
-    shown = {name: value if value is None else str(value) for name, value in changes.items()}
-    desk.change(bool(changes), email=member.email, **shown)
+    before, after = changed
+    known = emails.get(was) if was is not None else None
+    if (known or "").lower() != (line.manager_email or "").lower():
+        before, after = (
+            before | {"manager_email": known},
+            after | {"manager_email": manager.email if manager else line.manager_email},
+        )
+    data = {name: value if value is None else str(value) for name, value in after.items()}
+    desk.change(line, line.email, before, after, email=member.email, **data)
 
 
 def _no_manager(email: str) -> Both:

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
 
-from app.members.desk import Desk, assign, differing
+from app.members.desk import Desk, assign, differing, had
 from app.members.lines import ReportLine, TaskLine
 from app.models import Member, Report, Task
 from app.parse import shown
@@ -20,21 +20,27 @@ def run_tasks(desk: Desk, found: Sequence[TaskLine]) -> None:
     """Writes the tasks; raises ImportRefused before that if anything is wrong."""
     members = desk.members()
     seen: dict[str, int] = {}
-    assignees = []
     for line in found:
         if line.ref:
             desk.once(seen, line.ref, line.line, "ref")
-        assignees.append(desk.known(members, line.assignee_email, line.line, "assignee_email"))
+        desk.known(members, line.assignee_email, line.line, "assignee_email")
         if line.due_on and line.due_on < line.start_on:
             desk.warn(line.line, "due_on", _due_before_start(line))
-    desk.stop_on_faults()
     tasks = {task.ref: task for task in desk.session.scalars(select(Task))}
-    for line, assignee in zip(found, assignees, strict=True):
-        _upsert_task(desk, line, assignee, tasks.get(line.ref))
+    emails = {member.id: member.email for member in members.values()}
+    for line in desk.sound(found):
+        assignee = members[line.assignee_email.lower()] if line.assignee_email else None
+        _upsert_task(desk, line, assignee, tasks.get(line.ref), emails)
     desk.session.flush()
 
 
-def _upsert_task(desk: Desk, line: TaskLine, assignee: Member | None, task: Task | None) -> None:
+def _upsert_task(
+    desk: Desk,
+    line: TaskLine,
+    assignee: Member | None,
+    task: Task | None,
+    emails: Mapping[int, str],
+) -> None:
     values: dict[str, Any] = {
         "title": line.title,
         "assignee_id": assignee.id if assignee else None,
@@ -47,15 +53,26 @@ def _upsert_task(desk: Desk, line: TaskLine, assignee: Member | None, task: Task
         # assigned_on stays empty: the assignee has had it since its start. closed_on too: a task
         # that comes closed was never open here.
         desk.session.add(Task(ref=line.ref, added_on=desk.today, **values))
-        desk.add(ref=line.ref)
+        desk.add(line, line.ref, ref=line.ref)
         return
     changes = differing(task, values)
     if "assignee_id" in changes:
         changes["assigned_on"] = desk.today if assignee else None
     if (line.status == "open") != (task.status == "open"):
         changes["closed_on"] = None if line.status == "open" else desk.today
+    before = _shown(had(task, changes), emails)
     assign(task, changes)
-    desk.change(bool(changes), ref=line.ref, **{name: str(new) for name, new in changes.items()})
+    noted = {name: str(new) for name, new in changes.items()}
+    desk.change(line, line.ref, before, _shown(changes, emails), ref=line.ref, **noted)
+
+
+def _shown(values: dict[str, Any], emails: Mapping[int, str]) -> dict[str, Any]:
+    """By the columns of the file; what follows from them is left out."""
+    found = {k: v for k, v in values.items() if k not in ("assigned_on", "closed_on")}
+    if "assignee_id" in found:
+        owner = found.pop("assignee_id")
+        found["assignee_email"] = emails.get(owner) if owner is not None else None
+    return found
 
 
 def run_reports(desk: Desk, found: Sequence[ReportLine]) -> None:
@@ -66,20 +83,19 @@ def run_reports(desk: Desk, found: Sequence[ReportLine]) -> None:
     members = desk.members()
     tasks = dict(iter(desk.session.execute(select(Task.ref, Task.id))))
     seen: dict[str, int] = {}
-    reporters = []
     for line in found:
         if line.task_ref and line.reporter_email:
             desk.once(seen, import_key(line), line.line, "text")
         if line.task_ref and line.task_ref not in tasks:
             desk.fault(line.line, "task_ref", _no_task(line.task_ref))
-        reporters.append(desk.known(members, line.reporter_email, line.line, "reporter_email"))
+        desk.known(members, line.reporter_email, line.line, "reporter_email")
         if line.reported_on > desk.today:
             desk.warn(line.line, "reported_on", _IN_FUTURE)
-    desk.stop_on_faults()
+    found = desk.sound(found)
     known = _known_reports(desk, [import_key(line) for line in found])
-    for line, reporter in zip(found, reporters, strict=True):
-        if reporter is not None:
-            _upsert_report(desk, line, tasks[line.task_ref], reporter, known)
+    for line in found:
+        reporter = members[line.reporter_email.lower()]
+        _upsert_report(desk, line, tasks[line.task_ref], reporter, known)
     desk.session.flush()
 
 
@@ -103,6 +119,7 @@ def _upsert_report(
 ) -> None:
     key = import_key(line)
     values = {"percent": line.percent, "status": line.status}
+    about = f"{line.task_ref}, {reporter.email}, {line.reported_on}"
     report = known.get(key)
     if report is None:
         desk.session.add(
@@ -116,11 +133,13 @@ def _upsert_report(
                 **values,
             )
         )
-        desk.add(ref=line.task_ref, email=reporter.email, on=line.reported_on.isoformat())
+        on = line.reported_on.isoformat()
+        desk.add(line, about, ref=line.task_ref, email=reporter.email, on=on)
         return
     changes = differing(report, values)
+    before = had(report, changes)
     assign(report, changes)
-    desk.change(bool(changes), ref=line.task_ref, report=report.id, **changes)
+    desk.change(line, about, before, changes, ref=line.task_ref, report=report.id, **changes)
 
 
 def _due_before_start(line: TaskLine) -> Both:

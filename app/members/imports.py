@@ -4,6 +4,7 @@ A line is new, changes what is there, or changes nothing; a second run of the sa
 nothing. All faults of a file are collected before anything is refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.config import Config
 from app.members import import_days_off, import_members, import_work, lines
-from app.members.desk import Desk
+from app.members.desk import Desk, Outcome
 from app.members.settings import organisation
 from app.members.table import LineFault, read_table
 from app.reminders.plan import plan
@@ -36,11 +37,16 @@ class ImportResult:
     missing: list[str] = field(default_factory=list)
     encoding: str = "UTF-8"
     preview: list[list[str]] = field(default_factory=list)
+    faults: list[LineFault] = field(default_factory=list)  # only where it was a preview
+    lines: list[Outcome] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        warnings = [asdict(one) | {"sentence": one.sentence._asdict()} for one in self.warnings]
-        return asdict(self) | {"warnings": warnings}
+        told = {
+            name: [asdict(one) | {"sentence": one.sentence._asdict()} for one in found]
+            for name, found in (("warnings", self.warnings), ("faults", self.faults))
+        }
+        return asdict(self) | told | {"lines": [one._asdict() for one in self.lines]}
 
 
 def import_file(
@@ -72,6 +78,62 @@ def import_file(
         )
 
 
+def preview_file(
+    services: Services, what: str, data: bytes, *, now: datetime, overwrite_settings: bool = False
+) -> ImportResult:
+    """What each line would do, and every fault beside it; nothing is written.
+
+    Raises ImportRefused for a file of which no line can be read.
+    """
+    with services.db.write() as session:
+        result = import_into(
+            session,
+            services.config,
+            what,
+            data,
+            now=now,
+            overwrite_settings=overwrite_settings,
+            preview=True,
+        )
+        session.rollback()
+    return result
+
+
+def import_previewed(
+    services: Services,
+    what: str,
+    data: bytes,
+    expected: Sequence[Outcome],
+    *,
+    now: datetime,
+    overwrite_settings: bool,
+    who: str,
+) -> ImportResult:
+    """`import_file`, but only if each line still does what its preview said.
+
+    Raises ImportRefused, and ImportMoved when a line would do something else by now.
+    """
+    if what in _WITHOUT_HISTORY:
+        plan(services, now)
+    with services.db.write() as session:
+        result = import_into(
+            session,
+            services.config,
+            what,
+            data,
+            now=now,
+            overwrite_settings=overwrite_settings,
+            who=who,
+        )
+        if result.lines != list(expected):
+            raise ImportMoved
+        return result
+
+
+class ImportMoved(Exception):
+    """The data changed since the preview; nothing was written."""
+
+
 def import_into(
     session: Session,
     config: Config,
@@ -81,8 +143,12 @@ def import_into(
     now: datetime,
     overwrite_settings: bool = False,
     who: str = "import",
+    preview: bool = False,
 ) -> ImportResult:
-    """`import_file` within a transaction of the caller's, who undoes it on ImportRefused."""
+    """`import_file` within a transaction of the caller's, who undoes it on ImportRefused.
+
+    With `preview` a faulty line is left out and told in the result.
+    """
     if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
         session.execute(text(f"SELECT pg_advisory_xact_lock({_IMPORT_LOCK})"))
     table = read_table(data, lines.HEADERS[what])
@@ -93,6 +159,7 @@ def import_into(
         who=who,
         faults=table.faults,
         overwrite_settings=overwrite_settings,
+        preview=preview,
     )
     if what == "members":
         local = config.rehearsal_allowed
@@ -104,5 +171,12 @@ def import_into(
     else:
         import_days_off.run(desk, lines.days_off(table))
     desk.write_audit(what)
-    preview = [list(row.cells.values()) for row in table.rows[:_PREVIEW]]
-    return ImportResult(*desk.counts, desk.warnings, desk.missing, table.encoding, preview)
+    return ImportResult(
+        *desk.counts,
+        warnings=desk.warnings,
+        missing=desk.missing,
+        encoding=table.encoding,
+        preview=[list(row.cells.values()) for row in table.rows[:_PREVIEW]],
+        faults=sorted(desk.faults, key=lambda one: one.line),
+        lines=sorted(desk.outcomes),
+    )

@@ -163,12 +163,12 @@ def _member(cells: Cells, allow_localhost: bool) -> MemberLine:
         cells.fault("name", Both("名前を書いてください。", "Write a name."))
     return MemberLine(
         line=cells.row.line,
-        email=cells.needed("email", _address("email", allow_localhost=allow_localhost), ""),
+        email=cells.needed("email", read_address("email", allow_localhost=allow_localhost), ""),
         name=name,
         role=cells.given("role", _one_of(*ROLES), "member"),
         team=cells.text("team", 200) or None,
         manager_email=cells.given(
-            "manager_email", _address("manager_email", allow_localhost=allow_localhost), None
+            "manager_email", read_address("manager_email", allow_localhost=allow_localhost), None
         ),
         active=cells.given("active", _one_of("yes", "no"), "yes") == "yes",
         settings=settings,
@@ -269,8 +269,8 @@ def _weekday(text: str) -> int:
     return WEEKDAYS.index(parse.parse_choice(text, WEEKDAYS))
 
 
-def _address(column: str, *, allow_localhost: bool) -> Callable[[str], str]:
-    """The address as it is stored: the local part as written, the domain as on the wire."""
+def read_address(column: str, *, allow_localhost: bool) -> Callable[[str], str]:
+    """Reads an address as it is stored: the local part as written, the domain as on the wire."""
 
     def read(text: str) -> str:
         mailbox = read_mailbox(column, text, allow_localhost=allow_localhost)

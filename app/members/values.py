@@ -6,8 +6,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from app.due import Frequency
-from app.members.lines import ROLES, WEEKDAYS, read_date
+from app.members.lines import ROLES, WEEKDAYS, read_address, read_date
 from app.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown
+from app.util.address import UnusableMessage
 from app.words import Both
 from app.workdays import countries
 
@@ -128,7 +129,17 @@ MEMBER: dict[str, Reader] = {
     "team": _team,
     "manager": str.strip,  # whether anybody has the address, the database says
 }
-_NEVER_EMPTY = {"active", "suppressed", "name", "role"}
+
+
+def _email(text: str) -> str:
+    try:
+        return read_address("email", allow_localhost=False)(text)
+    except UnusableMessage as error:
+        raise ValueError(error.words) from None
+
+
+NEW_MEMBER: dict[str, Reader] = {**MEMBER, "email": _email}
+_NEVER_EMPTY = {"active", "suppressed", "name", "role", "email"}
 
 
 def pairs(words: Iterable[str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ from app.models.base import Id, one_of
 from app.models.operation import Alert as Alert
 from app.models.operation import Audit as Audit
 from app.models.operation import Service as Service
+from app.models.uploads import Upload as Upload
 
 
 class Role(StrEnum):
@@ -70,6 +71,9 @@ class State(StrEnum):
 
 # As the index of open mails says it, to the letter: only so do the databases take that index.
 OPEN: ColumnElement[bool] = literal_column("NOT outbox.ended")
+
+# The same for mails that ended without being accepted. Both columns change once, with the end.
+UNSENT: ColumnElement[bool] = literal_column("(outbox.ended AND outbox.accepted_at IS NULL)")
 
 # In the words of its index, again.
 _LEAD_IS_DUE = "active AND led_through < decided_through"
@@ -344,7 +348,16 @@ class OutboxMail(Base):
             sqlite_where=text("NOT ended"),
             postgresql_where=text("NOT ended"),
         ),
+        Index(
+            "ix_outbox_unsent",
+            "id",
+            sqlite_where=text("(ended AND accepted_at IS NULL)"),
+            postgresql_where=text("(ended AND accepted_at IS NULL)"),
+        ),
         Index("ix_outbox_user_id_local_date", "user_id", "local_date"),
+        # Rows come in the order of both, so a BRIN finds a day's; writing it costs next to nothing.
+        Index("ix_outbox_local_date", "local_date", postgresql_using="brin"),
+        Index("ix_outbox_created_at", "created_at", postgresql_using="brin"),
         {"sqlite_autoincrement": True},
     )
 

@@ -53,4 +53,8 @@ class Audit(Base):
     what: Mapped[str] = mapped_column(String(60))
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (
+        Index("ix_audit_who_id", "who", "id"),
+        Index("ix_audit_what_id", "what", "id"),
+        {"sqlite_autoincrement": True},
+    )

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy.orm import Session, defer
 
 from app.alerts import close_alert
 from app.due import Reason
-from app.models import ENDS, Audit, Kind, MailEvent, OutboxMail, State
+from app.models import ENDS, OPEN, UNSENT, Audit, Kind, MailEvent, Member, OutboxMail, State
 from app.outbox.lease import record, take_back
 from app.outbox.packing import unpack
 from app.outbox.rows import NewMail, enqueue
@@ -33,16 +33,79 @@ def listing(
     email: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The mails as the contract's JSON rows, the oldest first."""
-    query = select(OutboxMail).order_by(OutboxMail.id)
-    if state is not None:
-        query = query.where(OutboxMail.state == state)
-    if on is not None:
-        query = query.where(OutboxMail.local_date == on)
+    query = _wanted(state, on).order_by(OutboxMail.id)
     if email is not None:
         query = query.where(func.lower(OutboxMail.to_addr) == email.strip().lower())
     with services.db.read() as session:
         for mail in session.scalars(query.execution_options(yield_per=500)):
             yield _row(mail)
+
+
+def newest(
+    services: Services,
+    *,
+    limit: int,
+    before: int | None = None,
+    state: str | None = None,
+    on: date | None = None,
+    email: str | None = None,
+) -> list[dict[str, Any]]:
+    """Rows as `listing` gives them with subject and `held`, the newest first: at most `limit`.
+
+    `before`: only those with a smaller id. `email` is that of a member, whichever address of
+    theirs a mail went to; of an address that is no member's, the mails to that address.
+    """
+    query = _wanted(state, on)
+    if before is not None:
+        query = query.where(OutboxMail.id < before)
+    # "+ 0": by the plain id PostgreSQL would walk back through all later days to find one day.
+    query = query.order_by((OutboxMail.id if on is None else OutboxMail.id + 0).desc())
+    with services.db.read() as session:
+        if email is not None:
+            query = query.where(_whose(session, email.strip().lower()))
+        mails = session.scalars(query.limit(limit))
+        return [_row(mail) | {"subject": mail.subject, "held": mail.held} for mail in mails]
+
+
+def _wanted(state: str | None, on: date | None) -> Select[OutboxMail]:
+    query = select(OutboxMail).options(defer(OutboxMail.sent_bytes))
+    if on is not None:
+        query = query.where(OutboxMail.local_date == on)
+    if state is None:
+        return query
+    query = query.where(OutboxMail.state == state)
+    # Said as the partial indexes say it: what is rare is found without reading all mails.
+    if state not in ENDS:
+        return query.where(OPEN)
+    return query if state == State.ACCEPTED else query.where(UNSENT)
+
+
+def _whose(session: Session, address: str) -> ColumnElement[bool]:
+    member_id = session.scalar(select(Member.id).where(func.lower(Member.email) == address))
+    if member_id is None:
+        return func.lower(OutboxMail.to_addr) == address
+    return OutboxMail.user_id == member_id
+
+
+def copies_out(services: Services, mail_id: int) -> list[int]:
+    """The mails of the same member, kind and date of which a copy is out, or may be.
+
+    Raises NoSuchMail.
+    """
+    with services.db.read() as session:
+        mail = _get(session, mail_id)
+        return list(
+            session.scalars(
+                select(OutboxMail.id)
+                .where(
+                    OutboxMail.user_id == mail.user_id,
+                    OutboxMail.kind == mail.kind,
+                    OutboxMail.local_date == mail.local_date,
+                    OutboxMail.state.in_([State.ACCEPTED, State.UNKNOWN]),
+                )
+                .order_by(OutboxMail.id)
+            )
+        )
 
 
 def show(services: Services, mail_id: int) -> dict[str, Any]:
@@ -54,9 +117,11 @@ def show(services: Services, mail_id: int) -> dict[str, Any]:
         )
         return {
             **_row(mail),
+            "user_id": mail.user_id,
             "held": mail.held,
             "subject": mail.subject,
             "tasks": mail.task_refs,
+            "created_at": mail.created_at.isoformat(),
             "expires_at": mail.expires_at.isoformat(),
             "resend_of": mail.resend_of,
             "history": [
@@ -88,6 +153,11 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
         _audit(session, who, "outbox.cancel", mail_id, now)
 
 
+def may_resend(state: str, user_id: int | None, kind: str) -> bool:
+    """Only what has ended, to somebody still known; who wants a sign-in link asks for a new one."""
+    return state in ENDS and user_id is not None and kind != Kind.SIGN_IN
+
+
 def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
     """A new mail in place of one that has ended; returns its id. Raises NoSuchMail, NotPossible.
 
@@ -95,8 +165,7 @@ def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
     """
     with services.db.write() as session:
         mail = _get(session, mail_id)
-        # A sign-in link is asked for anew by whoever wants it.
-        if mail.state not in ENDS or mail.user_id is None or mail.kind == Kind.SIGN_IN:
+        if mail.user_id is None or not may_resend(mail.state, mail.user_id, mail.kind):
             raise NotPossible(mail.state)
         last = session.scalar(
             select(func.max(OutboxMail.n)).where(

@@ -78,6 +78,19 @@ class Once:
             if value is not None and value != guard.value.encode()
         }
 
+    def answers(self) -> bool | None:
+        """Whether Redis answers; None where there is none. After a failure it is left in peace."""
+        if self.url is None:
+            return None
+        client = self._ready()
+        if client is None:
+            return False
+        try:
+            return bool(client.ping())
+        except redis.RedisError as error:
+            self._failed(error)
+            return False
+
     def release(self, guards: Sequence[Guard]) -> None:
         """Lets go of those guards that are held with their own value."""
         client = self._ready()

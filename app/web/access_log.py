@@ -4,27 +4,20 @@
 """
 
 import logging
-import re
 
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-# In a path, a request line, a Referer, or quoted in an error; up to what ends a path segment.
-_TOKEN = re.compile(r"(/(?:r|u|login)/)[^\s/?#\"'<>]+")
-
-
-def masked(text: str) -> str:
-    """`text` with "…" in the place of each token."""
-    return _TOKEN.sub(r"\1…", text)
+from app.auth import mask_tokens
 
 
 class _Mask(logging.Filter):
     """Masks what a record says, and the texts of an error that came with it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = masked(record.getMessage()), ()
+        record.msg, record.args = mask_tokens(record.getMessage()), ()
         if record.exc_info and not record.exc_text:
-            record.exc_text = masked(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = mask_tokens(logging.Formatter().formatException(record.exc_info))
         return True
 
 

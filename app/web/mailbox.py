@@ -8,19 +8,15 @@ from markupsafe import Markup, escape
 
 from app.local import mailbox
 from app.services import Services
+from app.util.mail_parts import html_of, text_of
+from app.web import frame
 from app.web.locale import show_when
 
 _PER_PAGE = 50
-_TALLEST = 20_000  # pixels
 _SHOWN_CHARACTERS = 200_000  # of a text or a source; more would only make the browser slow
 _LINK = re.compile(r"https?://[^\s<>\"「」『』()]+[^\s<>\"「」『』().,、。]")
-# A mail's HTML was written by a program that reads other people's text: it may not run, load,
-# submit or navigate anything; links open outside, where the page they lead to works as usual.
+# Links open outside, where the page they lead to works as usual.
 _SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
-_MAIL_POLICY = (
-    f"sandbox {_SANDBOX}; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
 _NEW_TAB = '<base target="_blank">'
 
 
@@ -52,12 +48,10 @@ def pages(services: Services) -> Blueprint:
 
     @blueprint.get("/<mail_id>/html")
     def html(mail_id: str) -> Response:
-        body = mailbox.html_of(mailbox.parse(_stored(folder, mail_id)))
+        body = html_of(mailbox.parse(_stored(folder, mail_id)))
         if body is None:
             abort(404)
-        response = Response(_with_links_in_new_tabs(body), mimetype="text/html")
-        response.headers["Content-Security-Policy"] = _MAIL_POLICY
-        return response
+        return frame.answer(_with_links_in_new_tabs(body), _SANDBOX)
 
     return blueprint
 
@@ -67,8 +61,8 @@ def _letter(folder: Path, mail_id: str, view: str) -> dict[str, object]:
     stored = _stored(folder, mail_id)
     message = mailbox.parse(stored)
     bodies = {
-        "html": mailbox.html_of(message),
-        "text": mailbox.text_of(message),
+        "html": html_of(message),
+        "text": text_of(message),
         "source": stored.decode("utf-8", "replace"),
     }
     views = [name for name, body in bodies.items() if body is not None]
@@ -80,22 +74,11 @@ def _letter(folder: Path, mail_id: str, view: str) -> dict[str, object]:
         "view": view,
         "views": views,
         "sandbox": _SANDBOX,
-        "height": _height(bodies["html"] or ""),
+        "height": frame.height(bodies["html"] or ""),
         "body": _linked(shown) if view == "text" else shown,
         "cut": len(body) > _SHOWN_CHARACTERS,
         "headers": {name: mailbox.header(message, name) for name in ("Subject", "From", "To")},
     }
-
-
-def _height(html: str) -> int:
-    """About how many pixels the mail needs on a phone; it may run no script to tell us.
-
-    Measured on our letters at 320 px, where a task with its button takes some 220 px. A mail that
-    needs more scrolls in its frame.
-    """
-    words = len(re.sub(r"(?s)<style.*?</style>|<[^>]*>|\s+", "", html))
-    by_tasks, by_words = 380 + 220 * html.count("<a "), 400 + words
-    return min(max(by_tasks, by_words), _TALLEST)
 
 
 def _stored(folder: Path, mail_id: str) -> bytes:

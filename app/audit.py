@@ -1,0 +1,81 @@
+"""ROAD: who changed what, and when: looking back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from app.models import Audit
+from app.services import Services
+from app.words import Both
+
+# What is noted, in words. A new entry without words is shown by its name.
+WHAT: dict[str, Both] = {
+    "member.add": Both("メンバーの追加", "member added"),
+    "member.set": Both("メンバーの変更", "member changed"),
+    "member.admin": Both("管理者にする", "made an admin"),
+    "member.deleted": Both("本人による削除", "deleted by the member"),
+    "member.team_mails": Both(
+        "チームについてのメールの停止・再開", "mails about the team switched"
+    ),
+    "member.reminders_stopped": Both("リマインダーの停止", "reminders stopped"),
+    "member.reminders_restored": Both("リマインダーの再開", "reminders restored"),
+    "team.add": Both("チームの追加", "team added"),
+    "team.rename": Both("チーム名の変更", "team renamed"),
+    "team.remove": Both("チームの削除", "team removed"),
+    "task.add": Both("タスクの追加", "task added"),
+    "task.edit": Both("タスクの変更", "task changed"),
+    "task.cancel": Both("タスクの取りやめ", "task cancelled"),
+    "task.assign": Both("タスクの担当変更", "task passed on"),
+    "leave.add": Both("休暇の追加", "leave added"),
+    "leave.remove": Both("休暇の取り消し", "leave removed"),
+    "closure.add": Both("休業日の追加", "closure added"),
+    "closure.remove": Both("休業日の取り消し", "closure removed"),
+    "snooze": Both("あとで知らせる", "snoozed"),
+    "settings.set": Both("組織の設定の変更", "organisation's default changed"),
+    "pause": Both("送信の一時停止", "sending paused"),
+    "resume": Both("送信の再開", "sending resumed"),
+    "outbox.cancel": Both("メールの取り消し", "mail cancelled"),
+    "outbox.resend": Both("メールの再送", "mail sent again"),
+    "session.begin": Both("サインイン", "signed in"),
+    "session.end": Both("サインアウト", "signed out"),
+    "session.end_all": Both("すべてのサインアウト", "signed out everywhere"),
+    "sign_in.asked": Both("サインインメールの依頼", "sign-in mail asked for"),
+    "import.members.add": Both("取り込み: メンバーの追加", "import: member added"),
+    "import.members.change": Both("取り込み: メンバーの変更", "import: member changed"),
+    "import.tasks.add": Both("取り込み: タスクの追加", "import: task added"),
+    "import.tasks.change": Both("取り込み: タスクの変更", "import: task changed"),
+    "import.reports.add": Both("取り込み: 報告の追加", "import: report added"),
+    "import.reports.change": Both("取り込み: 報告の変更", "import: report changed"),
+    "import.days-off.add": Both("取り込み: 休みの追加", "import: days off added"),
+    "import.days-off.change": Both("取り込み: 休みの変更", "import: days off changed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change."""
+
+    id: int
+    at: datetime
+    who: str
+    what: str
+    data: dict[str, Any]
+
+
+def entries(
+    services: Services, *, limit: int, before: int | None = None, who: str = "", what: str = ""
+) -> list[Entry]:
+    """The newest first, at most `limit`; with `before`, those with a smaller id."""
+    query = select(Audit.id, Audit.at, Audit.who, Audit.what, Audit.data)
+    if before is not None:
+        query = query.where(Audit.id < before)
+    if who:
+        query = query.where(Audit.who == who)
+    if what:
+        query = query.where(Audit.what == what)
+    with services.db.read() as session:
+        return [
+            Entry(*row) for row in session.execute(query.order_by(Audit.id.desc()).limit(limit))
+        ]

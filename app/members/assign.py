@@ -1,0 +1,127 @@
+"""ROAD: whose task is it: a member's open tasks, a new one, and passing one on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+
+from app.members import lines
+from app.members.changes import decide_before
+from app.members.desk import no_such_member
+from app.members.roster import member_with
+from app.members.settings import NoSuchMember, find, organisation
+from app.members.table import Row, Table
+from app.members.values import ValuesRefused
+from app.models import Audit, Member, Task
+from app.services import Services
+from app.words import Both
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """An open task as the list shows it."""
+
+    ref: str
+    title: str
+    start_on: date
+    due_on: date | None
+    report_every: str
+
+
+class NoSuchTask(LookupError):
+    """No open task of this member has this ref."""
+
+
+def tasks_of(services: Services, member_id: int) -> Sequence[TaskRow]:
+    """The member's open tasks, those due first at the top."""
+    query = (
+        select(Task.ref, Task.title, Task.start_on, Task.due_on, Task.report_every)
+        .where(Task.assignee_id == member_id, Task.status == "open")
+        .order_by(Task.due_on.is_(None), Task.due_on, Task.ref)
+    )
+    with services.db.read() as session:
+        return [TaskRow(*row) for row in session.execute(query)]
+
+
+def add_task(
+    services: Services, member_id: int, typed: Mapping[str, str], who: str, now: datetime
+) -> None:
+    """A new open task of the member: ref, title, start_on, due_on, report_every as typed.
+
+    Raises NoSuchMember, and ValuesRefused with all faults.
+    """
+    empty = dict.fromkeys(lines.HEADERS["tasks"], "")
+    table = Table("", [Row(0, empty | {key: one.strip() for key, one in typed.items()})])
+    (line,) = lines.tasks(table)
+    faults = [(one.column, one.sentence) for one in table.faults]
+    if line.due_on and not faults and line.due_on < line.start_on:
+        faults.append(("due_on", _DUE_BEFORE_START))
+    with services.db.write() as session:
+        member = member_with(session, member_id)
+        if line.ref and session.scalar(select(Task.id).where(Task.ref == line.ref)) is not None:
+            faults.append(("ref", _TWICE))
+        if faults:
+            raise ValuesRefused(faults)
+        task = Task(
+            ref=line.ref,
+            title=line.title,
+            assignee_id=member.id,
+            assigned_on=_today(organisation(session, services.config).timezone, now),
+            status="open",
+            start_on=line.start_on,
+            due_on=line.due_on,
+            report_every=line.report_every,
+        )
+        session.add(task)
+        data = {"ref": task.ref, "email": member.email}
+        session.add(Audit(at=now, who=who, what="task.add", data=data))
+
+
+def pass_on(
+    services: Services, member_id: int, ref: str, *, email: str, who: str, now: datetime
+) -> str:
+    """Gives the member's open task to somebody else; returns whose it is now, by name.
+
+    What is due of both is decided before. Raises NoSuchMember, NoSuchTask, and ValuesRefused for
+    an address nobody has, or of somebody who is not active.
+    """
+    with services.db.read() as session:
+        before = member_with(session, member_id).email
+        try:
+            if not find(session, email).active:
+                raise ValuesRefused([("email", _NOT_ACTIVE)])
+        except NoSuchMember:
+            raise ValuesRefused([("email", no_such_member(email))]) from None
+    for one in (before, email):
+        decide_before(services, one, now)
+    with services.db.write() as session:
+        mine = (Task.ref == ref, Task.assignee_id == member_id, Task.status == "open")
+        task = session.scalars(select(Task).where(*mine).with_for_update()).one_or_none()
+        if task is None:
+            raise NoSuchTask(ref)
+        after: Member = find(session, email)
+        if after.id != member_id:
+            task.assignee_id = after.id
+            task.assigned_on = _today(organisation(session, services.config).timezone, now)
+            data = {"ref": ref, "before": before, "after": after.email}
+            session.add(Audit(at=now, who=who, what="task.assign", data=data))
+        return after.name
+
+
+def _today(zone: str, now: datetime) -> date:
+    return now.astimezone(ZoneInfo(zone)).date()
+
+
+_TWICE = Both(
+    "この番号のタスクはすでにあります。別の番号にしてください。",
+    "There is a task with this ref already. Choose another one.",
+)
+_DUE_BEFORE_START = Both(
+    "期限が開始日より前です。順番を直してください。", "It is due before it starts."
+)
+_NOT_ACTIVE = Both(
+    "この人は無効になっています。先に有効にするか、別の人を選んでください。",
+    "This member is not active. Activate them first, or choose somebody else.",
+)

@@ -1,0 +1,90 @@
+"""ROAD: everybody, page by page; and a member's id and address."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from app.members.settings import NoSuchMember
+from app.models import Member, Team
+from app.services import Services
+
+STATES = ("active", "inactive", "suppressed")
+
+
+@dataclass(frozen=True, slots=True)
+class RosterRow:
+    """One member as the list shows them."""
+
+    id: int
+    email: str
+    name: str
+    role: str
+    team: str | None
+    active: bool
+    suppressed: bool
+
+
+def roster(
+    services: Services,
+    *,
+    limit: int,
+    search: str = "",
+    team_id: int | None = None,
+    state: str = "",
+    after: str = "",
+) -> Sequence[RosterRow]:
+    """Members by address, at most `limit`, those behind the address `after`.
+
+    `search`: part of a name or address; `state`: one of STATES.
+    """
+    address = func.lower(Member.email)
+    query = select(
+        Member.id,
+        Member.email,
+        Member.name,
+        Member.role,
+        Team.name,
+        Member.active,
+        Member.suppressed_reason.is_not(None),
+    ).outerjoin(Team, Team.id == Member.team_id)
+    if after:
+        query = query.where(address > after.lower())
+    if team_id is not None:
+        query = query.where(Member.team_id == team_id)
+    if state == "suppressed":
+        query = query.where(Member.suppressed_reason.is_not(None))
+    elif state:
+        query = query.where(Member.active.is_(state == "active"))
+    wanted = search.strip().lower()
+    if wanted:
+        # Japanese names are written with a blank, with a wide one, or without.
+        bare = "".join(wanted.split())
+        name = func.replace(func.replace(func.lower(Member.name), " ", ""), "\u3000", "")
+        query = query.where(
+            or_(address.contains(wanted, autoescape=True), name.contains(bare, autoescape=True))
+        )
+    with services.db.read() as session:
+        return [RosterRow(*row) for row in session.execute(query.order_by(address).limit(limit))]
+
+
+def address_of(services: Services, member_id: int) -> str:
+    """The member's address. Raises NoSuchMember."""
+    with services.db.read() as session:
+        return member_with(session, member_id).email
+
+
+def id_of(services: Services, email: str) -> int | None:
+    """The id of the member with this address; None where nobody has it."""
+    query = select(Member.id).where(func.lower(Member.email) == email.strip().lower())
+    with services.db.read() as session:
+        return session.scalar(query)
+
+
+def member_with(session: Session, member_id: int) -> Member:
+    """The member. Raises NoSuchMember."""
+    member = session.get(Member, member_id)
+    if member is None:
+        raise NoSuchMember(str(member_id))
+    return member

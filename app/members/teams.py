@@ -1,0 +1,103 @@
+"""ROAD: the teams: made, renamed, and taken away when nobody is in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.members import values
+from app.members.values import ValuesRefused
+from app.models import Audit, Member, Team
+from app.services import Services
+from app.words import Both
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRow:
+    """A team, and how many members are in it, those who are not active included."""
+
+    id: int
+    name: str
+    members: int
+
+
+class NoSuchTeam(LookupError):
+    """No team has this id."""
+
+
+def teams(services: Services) -> Sequence[TeamRow]:
+    """All teams by name."""
+    query = (
+        select(Team.id, Team.name, func.count(Member.id))
+        .outerjoin(Member, Member.team_id == Team.id)
+        .group_by(Team.id, Team.name)
+        .order_by(Team.name)
+    )
+    with services.db.read() as session:
+        return [TeamRow(*row) for row in session.execute(query)]
+
+
+def add_team(services: Services, name: str, who: str, now: datetime) -> int:
+    """A new team; returns its id. Raises ValuesRefused."""
+    with services.db.write() as session:
+        team = Team(name=_checked(session, name))
+        session.add(team)
+        session.flush()
+        _audit(session, who, "team.add", now, team=team.name)
+        return team.id
+
+
+def rename_team(services: Services, team_id: int, name: str, who: str, now: datetime) -> None:
+    """Another name for the team. Raises NoSuchTeam, ValuesRefused."""
+    with services.db.write() as session:
+        team = _get(session, team_id)
+        before = team.name
+        if name.strip() == before:
+            return
+        team.name = _checked(session, name)
+        _audit(session, who, "team.rename", now, before=before, after=team.name)
+
+
+def remove_team(services: Services, team_id: int, who: str, now: datetime) -> None:
+    """Takes a team away in which nobody is. Raises NoSuchTeam, ValuesRefused."""
+    with services.db.write() as session:
+        team = _get(session, team_id)
+        if session.scalar(select(Member.id).where(Member.team_id == team_id).limit(1)) is not None:
+            raise ValuesRefused([("name", _NOT_EMPTY)])
+        session.delete(team)
+        _audit(session, who, "team.remove", now, team=team.name)
+
+
+def _get(session: Session, team_id: int) -> Team:
+    team = session.get(Team, team_id, with_for_update=True)
+    if team is None:
+        raise NoSuchTeam(team_id)
+    return team
+
+
+def _checked(session: Session, name: str) -> str:
+    wanted = name.strip()
+    if not wanted:
+        raise ValuesRefused([("name", _EMPTY)])
+    values.read({"team": wanted}, values.MEMBER)
+    if session.scalar(select(Team.id).where(Team.name == wanted)) is not None:
+        raise ValuesRefused([("name", _TWICE)])
+    return wanted
+
+
+def _audit(session: Session, who: str, what: str, now: datetime, **data: Any) -> None:
+    session.add(Audit(at=now, who=who, what=what, data=data))
+
+
+_EMPTY = Both("チーム名を入力してください。", "Write the team's name.")
+_TWICE = Both(
+    "同じ名前のチームがすでにあります。別の名前にしてください。",
+    "There is a team of this name already. Choose another one.",
+)
+_NOT_EMPTY = Both(
+    "メンバーがいるチームは削除できません。先にメンバーを別のチームに移してください。",
+    "There are members in this team. Move them to another team first.",
+)

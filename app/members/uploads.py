@@ -1,0 +1,150 @@
+"""ROAD: a file to import, kept between its preview and the word that writes it."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from app.members.desk import Outcome
+from app.members.imports import ImportMoved, ImportResult, import_previewed, preview_file
+from app.members.table import ImportRefused
+from app.models import Upload
+from app.services import Services
+
+KEPT_FOR = timedelta(days=1)
+
+
+class NoSuchUpload(LookupError):
+    """It was imported, dropped, or swept, or is somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a kept file would do: `found` is `ImportResult.as_json`."""
+
+    id: int
+    what: str
+    name: str
+    overwrite_settings: bool
+    found: dict[str, Any]
+
+
+def keep(
+    services: Services,
+    user_id: int,
+    what: str,
+    name: str,
+    data: bytes,
+    *,
+    overwrite_settings: bool,
+    now: datetime,
+) -> int:
+    """Looks at the file and keeps it for a day; returns the id of its preview.
+
+    Raises ImportRefused for a file of which no line can be read: it is not kept.
+    """
+    found = preview_file(services, what, data, now=now, overwrite_settings=overwrite_settings)
+    with services.db.write() as session:
+        session.execute(delete(Upload).where(Upload.created_at < now - KEPT_FOR))
+        upload = Upload(
+            user_id=user_id,
+            what=what,
+            name=name[:200],
+            overwrite_settings=overwrite_settings,
+            data=zlib.compress(data, 1),
+            preview=_packed(found),
+            created_at=now,
+        )
+        session.add(upload)
+        session.flush()
+        return upload.id
+
+
+def preview(services: Services, user_id: int, upload_id: int) -> Preview:
+    """What was found when the file was last looked at. Raises NoSuchUpload."""
+    with services.db.read() as session:
+        upload = _get(session, user_id, upload_id)
+    return Preview(
+        id=upload.id,
+        what=upload.what,
+        name=upload.name,
+        overwrite_settings=upload.overwrite_settings,
+        found=_unpacked(upload.preview),
+    )
+
+
+def confirm(
+    services: Services, user_id: int, upload_id: int, *, who: str, now: datetime
+) -> ImportResult:
+    """Writes what the preview said, and nothing else; then the file is dropped.
+
+    Raises NoSuchUpload; ImportMoved when a line would do something else by now: the preview is
+    a new one then.
+    """
+    with services.db.read() as session:
+        upload = _get(session, user_id, upload_id)
+    data, expected = zlib.decompress(upload.data), _outcomes(_unpacked(upload.preview))
+    try:
+        result = import_previewed(
+            services,
+            upload.what,
+            data,
+            expected,
+            now=now,
+            overwrite_settings=upload.overwrite_settings,
+            who=who,
+        )
+    except (ImportMoved, ImportRefused):
+        _look_again(services, upload, data, now)
+        raise ImportMoved from None
+    drop(services, user_id, upload_id)
+    return result
+
+
+def drop(services: Services, user_id: int, upload_id: int) -> None:
+    """Forgets the file."""
+    with services.db.write() as session:
+        session.execute(delete(Upload).where(Upload.id == upload_id, Upload.user_id == user_id))
+
+
+def _look_again(services: Services, upload: Upload, data: bytes, now: datetime) -> None:
+    again = preview_file(
+        services, upload.what, data, now=now, overwrite_settings=upload.overwrite_settings
+    )
+    with services.db.write() as session:
+        found = session.get(Upload, upload.id)
+        if found is not None:
+            found.preview = _packed(again)
+
+
+def _get(session: Session, user_id: int, upload_id: int) -> Upload:
+    upload = session.get(Upload, upload_id)
+    if upload is None or upload.user_id != user_id:
+        raise NoSuchUpload(upload_id)
+    return upload
+
+
+def _packed(result: ImportResult) -> bytes:
+    return zlib.compress(json.dumps(result.as_json(), ensure_ascii=False).encode())
+
+
+def _unpacked(stored: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(zlib.decompress(stored))
+    return found
+
+
+def _outcomes(found: Mapping[str, Any]) -> list[Outcome]:
+    return [
+        Outcome(
+            one["line"],
+            one["verdict"],
+            one["key"],
+            tuple((column, before, after) for column, before, after in one["changes"]),
+        )
+        for one in found["lines"]
+    ]
