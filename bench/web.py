@@ -28,7 +28,7 @@ from app.models import Member, Task
 from app.services import Services, make
 from app.web.access import KEY
 from bench.rig import PostgreSQL
-from tests.pages import PAGES, Page
+from tests.pages import EMAILS, PAGES, Page
 
 RESULTS = Path(__file__).parent / "results" / "web.json"
 TARGET = 50.0  # milliseconds, p95
@@ -99,6 +99,7 @@ def measure(app: Flask, services: Services) -> dict[str, list[float]]:
         for page in PAGES:
             # One task of the member who asks: theirs were made in the order of members.
             path = page.path if page.name != "task" else _own_task(asked[page][n], services)
+            path = path.replace(EMAILS["member"], "m3@example.jp")  # of this organisation
             started = time.perf_counter()
             answer = asked[page][n].get(path)
             spent = (time.perf_counter() - started) * 1000

@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException
 from app.services import Services
 from app.web import (
     access,
+    admin,
     again,
     banner,
     data,
@@ -15,10 +16,11 @@ from app.web import (
     locale,
     login,
     nav,
+    outbox,
     report,
     settings,
     stop,
-    team,
+    why,
 )
 
 # Pages load nothing but our own style sheet and pictures, and nobody may frame them.
@@ -53,7 +55,9 @@ def register(app: Flask, services: Services) -> None:
     app.register_blueprint(data.pages(services))
     app.register_blueprint(report.pages(services))
     app.register_blueprint(stop.pages(services))
-    app.register_blueprint(team.pages(services))
+    app.register_blueprint(outbox.pages(services))
+    app.register_blueprint(why.pages(services))
+    app.register_blueprint(admin.pages(services))
     if services.config.local_mailbox:
         from app.web import mailbox  # noqa: PLC0415 - nothing of it in a real installation
 

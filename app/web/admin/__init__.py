@@ -1,0 +1,16 @@
+"""`/admin`: how things stand, members, teams, defaults, days off, imports, who changed what."""
+
+from flask import Blueprint
+
+from app.services import Services
+from app.web.admin import days_off, imports, members, overview, settings, tasks, teams, trail
+from app.web.showing import for_templates
+
+
+def pages(services: Services) -> Blueprint:
+    """The pages of admins."""
+    blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+    blueprint.context_processor(for_templates)
+    for part in (overview, members, tasks, teams, settings, days_off, imports, trail):
+        part.add(blueprint, services)
+    return blueprint

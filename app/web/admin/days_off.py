@@ -1,0 +1,109 @@
+"""`/admin/days-off`: company closures, and whose leave is running or to come."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.compose import show_date
+from app.members import leave, values
+from app.members.leave import NoLeave
+from app.members.lines import read_date
+from app.members.settings import NoSuchMember
+from app.members.values import ValuesRefused
+from app.services import Services
+from app.web import asked
+from app.web.access import admin, myself
+from app.words import Both
+from app.workdays import Span
+
+_SHOWN = 200  # spans of leave
+_BACK = timedelta(days=31)  # closures that have passed
+
+
+def add(blueprint: Blueprint, services: Services) -> None:
+    """The page about days off."""
+
+    @blueprint.route("/days-off", methods=["GET", "POST"])
+    @admin
+    def days_off() -> ResponseReturnValue:
+        if request.method == "GET":
+            return _page(services)
+        try:
+            _write(services, asked.form("email"), _span(), request.form.get("action") == "remove")
+        except ValuesRefused as error:
+            return _page(services, dict(error.faults)), 422
+        except NoSuchMember as error:
+            faults = {"email": asked.nobody(services, str(error.args[0]))}
+            return _page(services, faults), 422
+        return redirect(url_for(".days_off", done="saved"), 303)
+
+
+def _write(services: Services, email: str, days: Span, remove: bool) -> None:
+    who, now = myself().email, clock.now()
+    try:
+        if email and remove:
+            leave.remove_leave(services, email, days, who, now)
+        elif email:
+            leave.add_leave(services, email, days, who, now)
+        elif remove:
+            leave.remove_closure(services, days, who, now)
+        else:
+            leave.add_closure(services, days, who, now)
+    except NoLeave:
+        pass  # another tab was quicker: it is as it should be
+
+
+def _span() -> Span:
+    """The days of the form; nothing typed as the last one: one day."""
+    name = asked.form("name")
+    faults: list[tuple[str, Both]] = []
+    if len(name) > 200 or not name.isprintable():
+        faults.append(("name", _LONG_NAME))
+    first = last = None
+    try:
+        first = read_date(asked.form("first"))
+        last = values.read_last(asked.form("last") or None, first)
+    except ValuesRefused as error:
+        faults.append(("last", error.faults[0][1]))
+    except ValueError as error:
+        faults.append(("first", error.args[0]))
+    if first is None or faults:
+        raise ValuesRefused(faults)
+    return Span(first, last, name)
+
+
+def _page(services: Services, faults: Mapping[str, Both] | None = None) -> str:
+    now = clock.now()
+    today = now.astimezone(myself().zone).date()
+    found = leave.leave_from(services, today, _SHOWN + 1)
+    typed = {key: asked.form(key) for key in ("email", "first", "last", "name")}
+    return render_template(
+        "admin/days_off.html",
+        closures=leave.closures(services, today - _BACK),
+        leave=found[:_SHOWN],
+        more=len(found) > _SHOWN,
+        typed=typed if faults else dict.fromkeys(typed, ""),
+        faults=faults or {},
+        saved=asked.choice("done", ("saved",)),
+        words=_words,
+    )
+
+
+def _words(span: Span) -> Both:
+    """The days as people read them."""
+    first = Both(show_date(span.first, "ja", with_year=True), show_date(span.first, "en", True))
+    if span.last is None:
+        return Both(f"{first.ja}から当面の間", f"{first.en} until further notice")
+    if span.last == span.first:
+        return first
+    other_year = span.last.year != span.first.year
+    ja, en = (show_date(span.last, "ja", other_year), show_date(span.last, "en", other_year))
+    return Both(f"{first.ja}〜{ja}", f"{first.en} – {en}")
+
+
+_LONG_NAME = Both(
+    "名前は1行200文字までで入力してください。", "Write the name on one line, at most 200 letters."
+)

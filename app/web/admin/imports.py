@@ -1,0 +1,135 @@
+"""`/admin/import`: a file, what each of its lines would do, and the word that writes it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.members import uploads, words
+from app.members.imports import ImportMoved
+from app.members.lines import HEADERS
+from app.members.table import ImportRefused, LineFault
+from app.members.uploads import NoSuchUpload, Preview
+from app.services import Services
+from app.web import asked
+from app.web.access import admin, myself
+from app.words import Both
+
+_PER_PAGE = 100
+_UPLOAD = "<int(min=1, max=999999999999):upload_id>"
+WHAT = {
+    "members": Both("メンバー", "Members"),
+    "tasks": Both("タスク", "Tasks"),
+    "reports": Both("報告", "Reports"),
+    "days-off": Both("休みの日", "Days off"),
+}
+_VERDICTS = ("faulty", "new", "changed", "unchanged")
+
+
+def add(blueprint: Blueprint, services: Services) -> None:
+    """The pages of an import."""
+
+    @blueprint.route("/import", methods=["GET", "POST"])
+    @admin
+    def imports() -> ResponseReturnValue:
+        if request.method == "GET":
+            return _form()
+        what, file = request.form.get("what", ""), request.files.get("file")
+        if what not in WHAT or file is None or not file.filename:
+            return _form(missing=True), 422
+        try:
+            upload_id = uploads.keep(
+                services,
+                myself().id,
+                what,
+                file.filename,
+                file.read(),
+                overwrite_settings="overwrite_settings" in request.form,
+                now=clock.now(),
+            )
+        except ImportRefused as error:
+            return _form(error.faults), 422
+        return redirect(url_for(".preview", upload_id=upload_id), 303)
+
+    @blueprint.route(f"/import/{_UPLOAD}", methods=["GET", "POST"])
+    @admin
+    def preview(upload_id: int) -> ResponseReturnValue:
+        try:
+            if request.method == "GET":
+                return _preview(uploads.preview(services, myself().id, upload_id))
+            if request.form.get("action") == "drop":
+                uploads.drop(services, myself().id, upload_id)
+                return redirect(url_for(".imports"), 303)
+            done = uploads.confirm(
+                services, myself().id, upload_id, who=myself().email, now=clock.now()
+            )
+        except NoSuchUpload:
+            if request.method == "GET":
+                abort(404)
+            return redirect(url_for(".imports", done="gone"), 303)
+        except ImportMoved:
+            return redirect(url_for(".preview", upload_id=upload_id, moved=1), 303)
+        counts: dict[str, Any] = {
+            "added": done.added,
+            "changed": done.changed,
+            "unchanged": done.unchanged,
+        }
+        return redirect(url_for(".imports", done="imported", **counts), 303)
+
+
+def _form(faults: Sequence[LineFault] = (), *, missing: bool = False) -> str:
+    return render_template(
+        "admin/import.html",
+        what=request.form.get("what", "members"),
+        overwrite="overwrite_settings" in request.form,
+        kinds=WHAT,
+        headers=HEADERS,
+        faults=faults,
+        missing=missing,
+        done=asked.choice("done", ("imported", "gone")),
+        counts={name: asked.number(name) or 0 for name in ("added", "changed", "unchanged")},
+    )
+
+
+def _preview(found: Preview) -> str:
+    rows = _rows(found)
+    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in _VERDICTS}
+    show = asked.choice("show", _VERDICTS)
+    chosen = [row for row in rows if show in ("", row["verdict"])]
+    start = min(asked.number("start") or 0, len(chosen))
+    here: dict[str, Any] = {"upload_id": found.id, "show": show or None}
+    more = start + _PER_PAGE < len(chosen)
+    return render_template(
+        "admin/import_preview.html",
+        upload=found,
+        result=found.found,
+        kinds=WHAT,
+        counts=counts,
+        show=show,
+        rows=chosen[start : start + _PER_PAGE],
+        first=url_for(".preview", **here) if start else None,
+        next=url_for(".preview", **here, start=start + _PER_PAGE) if more else None,
+        moved="moved" in request.args,
+        words=words,
+    )
+
+
+def _rows(found: Preview) -> list[dict[str, Any]]:
+    """Every line of the file: what it does, or all that is wrong with it."""
+    result = found.found
+    faulty: dict[int, list[dict[str, Any]]] = {}
+    for fault in result["faults"]:
+        faulty.setdefault(fault["line"], []).append(fault)
+    warned: dict[int, list[dict[str, Any]]] = {}
+    for warning in result["warnings"]:
+        warned.setdefault(warning["line"], []).append(warning)
+    rows: list[dict[str, Any]] = [
+        {"line": line, "verdict": "faulty", "key": "", "changes": [], "faults": all_of}
+        for line, all_of in faulty.items()
+    ]
+    rows += [one | {"faults": []} for one in result["lines"] if one["line"] not in faulty]
+    for row in rows:
+        row["warnings"] = warned.get(row["line"], [])
+    return sorted(rows, key=lambda row: int(row["line"]))

@@ -1,0 +1,125 @@
+"""`/admin/members`: everybody, one member's page, and a new one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.members import assign, changes, roster, teams, values, words
+from app.members.settings import NoSuchMember
+from app.members.values import ValuesRefused
+from app.services import Services
+from app.web import asked
+from app.web.access import admin, myself
+from app.words import Both
+
+_PER_PAGE = 50
+MEMBER = "<int(min=1, max=999999999999):member_id>"
+_PERSON = ("name", "role", "team", "manager")
+
+
+def add(blueprint: Blueprint, services: Services) -> None:
+    """The pages about members."""
+
+    @blueprint.get("/members")
+    @admin
+    def members() -> ResponseReturnValue:
+        wanted: dict[str, Any] = {
+            "search": asked.text("search"),
+            "team_id": asked.number("team_id"),
+            "state": asked.choice("state", roster.STATES),
+        }
+        after = asked.text("after")
+        found = roster.roster(services, limit=_PER_PAGE + 1, after=after, **wanted)
+        asked_for = {key: value for key, value in wanted.items() if value}
+        more = len(found) > _PER_PAGE
+        return render_template(
+            "admin/members.html",
+            members=found[:_PER_PAGE],
+            wanted=wanted,
+            teams=teams.teams(services),
+            roles=dict(words.CHOICES["role"]),
+            first=url_for(".members", **asked_for) if after else None,
+            next=url_for(".members", **asked_for, after=found[_PER_PAGE - 1].email)
+            if more
+            else None,
+        )
+
+    @blueprint.route("/members/new", methods=["GET", "POST"])
+    @admin
+    def new_member() -> ResponseReturnValue:
+        if request.method == "GET":
+            return _new(services, {})
+        typed = {key: asked.form(key) for key in ("email", *_PERSON)}
+        try:
+            member_id = changes.add_member(services, typed, myself().email, clock.now())
+        except ValuesRefused as error:
+            return _new(services, typed, dict(error.faults)), 422
+        return redirect(url_for(".member", member_id=member_id, done="added"), 303)
+
+    @blueprint.route(f"/members/{MEMBER}", methods=["GET", "POST"])
+    @admin
+    def member(member_id: int) -> ResponseReturnValue:
+        if request.method == "GET":
+            return member_page(services, member_id)
+        typed = {
+            key: asked.form(key)
+            for key in (*_PERSON, *values.MEMBER_SETTINGS, "active", "suppressed")
+            if key in request.form
+        }
+        try:
+            email = address(services, member_id)
+            changes.set_member(services, email, typed, myself().email, clock.now())
+        except ValuesRefused as error:
+            return member_page(services, member_id, typed, dict(error.faults)), 422
+        return redirect(url_for(".member", member_id=member_id, done="saved"), 303)
+
+
+def address(services: Services, member_id: int) -> str:
+    """The member's address; a page of its own where there is no such member."""
+    try:
+        return roster.address_of(services, member_id)
+    except NoSuchMember:
+        abort(404)
+
+
+def member_page(
+    services: Services,
+    member_id: int,
+    typed: Mapping[str, str] | None = None,
+    faults: Mapping[str, Both] | None = None,
+    task: Mapping[str, str] | None = None,
+) -> str:
+    """The page of one member, with what was typed and what is wrong with it."""
+    found = changes.show_member(services, address(services, member_id))
+    stored = {key: found[key] or "" for key in _PERSON} | {
+        key: value or "" for key, value in found["own"].items()
+    }
+    return render_template(
+        "admin/member.html",
+        member_id=member_id,
+        member=found,
+        typed={**stored, **(typed or {})},
+        settings=[key for key in values.MEMBER_SETTINGS],
+        faults=faults or {},
+        tasks=assign.tasks_of(services, member_id),
+        task=dict.fromkeys(("ref", "title", "start_on", "due_on", "report_every"), "")
+        | dict(task or {}),
+        done=asked.choice("done", ("added", "saved", "task", "passed")),
+        teams=teams.teams(services),
+        words=words,
+    )
+
+
+def _new(
+    services: Services, typed: Mapping[str, str], faults: Mapping[str, Both] | None = None
+) -> str:
+    return render_template(
+        "admin/member_new.html",
+        typed=dict.fromkeys(("email", *_PERSON), "") | dict(typed),
+        faults=faults or {},
+        teams=teams.teams(services),
+        words=words,
+    )

@@ -1,0 +1,47 @@
+"""A member's tasks on `/admin/members/<id>`: a new one, and passing one on."""
+
+from flask import Blueprint, abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.members import assign
+from app.members.assign import NoSuchTask
+from app.members.settings import NoSuchMember
+from app.members.values import ValuesRefused
+from app.services import Services
+from app.web import asked
+from app.web.access import admin, myself
+from app.web.admin.members import MEMBER, address, member_page
+
+_FIELDS = ("ref", "title", "start_on", "due_on", "report_every")
+
+
+def add(blueprint: Blueprint, services: Services) -> None:
+    """What the forms of the member's page do."""
+
+    @blueprint.post(f"/members/{MEMBER}/tasks")
+    @admin
+    def new_task(member_id: int) -> ResponseReturnValue:
+        typed = {key: asked.form(key) for key in _FIELDS}
+        address(services, member_id)
+        try:
+            assign.add_task(services, member_id, typed, myself().email, clock.now())
+        except ValuesRefused as error:
+            faults = {f"task.{key}": sentence for key, sentence in error.faults}
+            return member_page(services, member_id, faults=faults, task=typed), 422
+        return redirect(url_for(".member", member_id=member_id, done="task") + "#tasks", 303)
+
+    @blueprint.post(f"/members/{MEMBER}/pass-on")
+    @admin
+    def pass_on(member_id: int) -> ResponseReturnValue:
+        ref, email = request.form.get("ref", ""), asked.form("email")
+        try:
+            assign.pass_on(
+                services, member_id, ref, email=email, who=myself().email, now=clock.now()
+            )
+        except (NoSuchMember, NoSuchTask):
+            abort(404)
+        except ValuesRefused as error:
+            faults = {f"pass.{ref}": sentence for _, sentence in error.faults}
+            return member_page(services, member_id, faults=faults), 422
+        return redirect(url_for(".member", member_id=member_id, done="passed") + "#tasks", 303)

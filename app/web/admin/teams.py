@@ -1,0 +1,58 @@
+"""`/admin/teams`: made, renamed, taken away."""
+
+from collections.abc import Mapping
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.members import teams as road
+from app.members.teams import NoSuchTeam
+from app.members.values import ValuesRefused
+from app.services import Services
+from app.web import asked
+from app.web.access import admin, myself
+from app.words import Both
+
+_TEAM = "<int(min=1, max=999999999999):team_id>"
+
+
+def add(blueprint: Blueprint, services: Services) -> None:
+    """The pages about teams."""
+
+    @blueprint.route("/teams", methods=["GET", "POST"])
+    @admin
+    def teams() -> ResponseReturnValue:
+        if request.method == "GET":
+            return _page(services)
+        name = asked.form("name")
+        try:
+            road.add_team(services, name, myself().email, clock.now())
+        except ValuesRefused as error:
+            return _page(services, {"new": _only(error)}, name), 422
+        return redirect(url_for(".teams"), 303)
+
+    @blueprint.post(f"/teams/{_TEAM}")
+    @admin
+    def team(team_id: int) -> ResponseReturnValue:
+        try:
+            if request.form.get("action") == "remove":
+                road.remove_team(services, team_id, myself().email, clock.now())
+            else:
+                name = asked.form("name")
+                road.rename_team(services, team_id, name, myself().email, clock.now())
+        except NoSuchTeam:
+            abort(404)
+        except ValuesRefused as error:
+            return _page(services, {str(team_id): _only(error)}), 422
+        return redirect(url_for(".teams"), 303)
+
+
+def _page(services: Services, faults: Mapping[str, Both] | None = None, name: str = "") -> str:
+    return render_template(
+        "admin/teams.html", teams=road.teams(services), faults=faults or {}, name=name
+    )
+
+
+def _only(error: ValuesRefused) -> Both:
+    return error.faults[0][1]

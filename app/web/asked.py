@@ -1,0 +1,58 @@
+"""What the address and the form of an operator's page say, read with care."""
+
+from datetime import date
+
+from flask import request
+
+from app.members.lines import read_date
+from app.members.lookup import nearest
+from app.parse import shown
+from app.services import Services
+from app.words import Both
+
+_LARGEST = 2**63 - 1  # of the database's numbers
+_LONGEST = 320  # characters of a filter; an address has no more
+
+
+def text(name: str) -> str:
+    """A filter's text, "" where there is none."""
+    return request.args.get(name, "").replace("\0", "").strip()[:_LONGEST]
+
+
+def number(name: str) -> int | None:
+    """A filter's whole number; None where there is none, or what stands there is no use."""
+    found = request.args.get(name, type=int)
+    return found if found is not None and 0 < found <= _LARGEST else None
+
+
+def choice(name: str, known: tuple[str, ...]) -> str:
+    """A filter's choice; "" where there is none of `known`."""
+    found = request.args.get(name, "")
+    return found if found in known else ""
+
+
+def day(name: str, faults: dict[str, Both]) -> date | None:
+    """A filter's date; one that cannot be read is noted in `faults`."""
+    typed = text(name)
+    if not typed:
+        return None
+    try:
+        return read_date(typed)
+    except ValueError as error:
+        faults[name] = error.args[0]
+        return None
+
+
+def form(name: str) -> str:
+    """A field of the form, without what no database takes."""
+    return request.form.get(name, "").replace("\0", "").strip()
+
+
+def nobody(services: Services, email: str) -> Both:
+    """For an address nobody has, with the nearest one."""
+    near = nearest(services, email)
+    return Both(
+        f"「{shown(email)}」というメンバーはいません。"
+        + (f"{near} ではありませんか。" if near else ""),
+        f'There is no member "{shown(email)}".' + (f" Did you mean {near}?" if near else ""),
+    )

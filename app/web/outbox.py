@@ -1,0 +1,187 @@
+"""`/outbox`: every mail and what became of it, and an operator's hand on one of them."""
+
+import re
+from datetime import datetime
+from email import message_from_string, policy
+from email.message import EmailMessage
+from typing import Any
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock, outbox
+from app.auth import mask_tokens
+from app.members.lookup import has_mail_or_member
+from app.models import State
+from app.outbox import NoSuchMail, NotPossible, browse
+from app.reminders.explain import REASONS, STATES
+from app.services import Services
+from app.status import who_words
+from app.util.mail_parts import html_of, text_of
+from app.web import asked, frame
+from app.web.access import admin, myself
+from app.web.locale import current, show_when
+from app.web.outbox_words import DETAILS, EVENTS, KINDS, MARKS
+from app.web.showing import for_templates
+from app.words import Both
+
+_PER_PAGE = 50
+_ID = "<int(min=1, max=999999999999):mail_id>"
+_SHOWN_CHARACTERS = 100_000
+_HAND = re.compile(r"\bcli:[^\s:]+")
+
+
+def pages(services: Services) -> Blueprint:
+    """The outbox, for admins."""
+    blueprint = Blueprint("outbox", __name__, url_prefix="/outbox")
+    blueprint.context_processor(for_templates)
+
+    @blueprint.get("")
+    @admin
+    def index() -> ResponseReturnValue:
+        faults: dict[str, Both] = {}
+        state, email = asked.choice("state", tuple(State)), asked.text("member")
+        on, before = asked.day("date", faults), asked.number("before")
+        mails = browse.newest(
+            services,
+            limit=_PER_PAGE + 1,
+            before=before,
+            state=state or None,
+            on=on,
+            email=email or None,
+        )
+        if email and not mails and not has_mail_or_member(services, email):
+            faults["member"] = asked.nobody(services, email)
+        wanted: dict[str, Any] = {"state": state, "member": email, "date": asked.text("date")}
+        wanted = {name: value for name, value in wanted.items() if value}
+        more = len(mails) > _PER_PAGE
+        return render_template(
+            "outbox.html",
+            mails=mails[:_PER_PAGE],
+            wanted=wanted,
+            faults=faults,
+            first=url_for(".index", **wanted) if before else None,
+            older=url_for(".index", **wanted, before=mails[_PER_PAGE - 1]["id"]) if more else None,
+            **_words(services),
+        )
+
+    @blueprint.get(f"/{_ID}")
+    @admin
+    def show(mail_id: int) -> ResponseReturnValue:
+        return _page(services, mail_id)
+
+    @blueprint.get(f"/{_ID}/html")
+    @admin
+    def html(mail_id: int) -> ResponseReturnValue:
+        body = html_of(_letter(_found(services, mail_id)))
+        if body is None:
+            abort(404)
+        return frame.answer(mask_tokens(body))
+
+    @blueprint.route(f"/{_ID}/resend", methods=["GET", "POST"])
+    @admin
+    def resend(mail_id: int) -> ResponseReturnValue:
+        if request.method == "GET":
+            mail = _found(services, mail_id)
+            if not _may_resend(mail):
+                return _page(services, mail_id, _no_longer(mail["state"])), 409
+            copies = browse.copies_out(services, mail_id)
+            return render_template(
+                "outbox_resend.html", mail=mail, copies=copies, **_words(services)
+            )
+        try:
+            again = outbox.resend(services, mail_id, who=myself().email, now=clock.now())
+        except NoSuchMail:
+            abort(404)
+        except NotPossible as error:
+            return _page(services, mail_id, _no_longer(str(error))), 409
+        return redirect(url_for(".show", mail_id=again, done="resent"), 303)
+
+    @blueprint.post(f"/{_ID}/cancel")
+    @admin
+    def cancel(mail_id: int) -> ResponseReturnValue:
+        try:
+            outbox.cancel(services, mail_id, who=myself().email, now=clock.now())
+        except NoSuchMail:
+            abort(404)
+        except NotPossible as error:
+            return _page(services, mail_id, _no_longer(str(error))), 409
+        return redirect(url_for(".show", mail_id=mail_id, done="cancelled"), 303)
+
+    return blueprint
+
+
+def _page(services: Services, mail_id: int, fault: Both | None = None) -> str:
+    mail = _found(services, mail_id)
+    letter = _letter(mail)
+    html = html_of(letter)
+    return render_template(
+        "outbox_mail.html",
+        mail=mail,
+        fault=fault,
+        done=asked.choice("done", ("resent", "cancelled")),
+        text=mask_tokens(text_of(letter) or "")[:_SHOWN_CHARACTERS] if mail["source"] else None,
+        height=frame.height(html) if html else 0,
+        may_resend=_may_resend(mail),
+        may_cancel=mail["state"] == State.READY,
+        life=_life(mail),
+        **_words(services),
+    )
+
+
+def _may_resend(mail: dict[str, Any]) -> bool:
+    """As `outbox.resend` has it."""
+    return browse.may_resend(mail["state"], mail["user_id"], mail["kind"])
+
+
+def _found(services: Services, mail_id: int) -> dict[str, Any]:
+    try:
+        return outbox.show(services, mail_id)
+    except NoSuchMail:
+        abort(404)
+
+
+def _letter(mail: dict[str, Any]) -> EmailMessage:
+    return message_from_string(mail["source"] or "", EmailMessage, policy=policy.default)
+
+
+def _words(services: Services) -> dict[str, Any]:
+    zone = services.config.app_timezone
+    return {
+        "kinds": KINDS,
+        "marks": MARKS,
+        "reasons": REASONS,
+        "when": lambda instant: show_when(datetime.fromisoformat(instant), zone),
+    }
+
+
+def _life(mail: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(when, what happened, details), from the row's first day to its end."""
+    first = (mail["created_at"], EVENTS["created"].to(current()), "")
+    noted = [(one["at"], _event(one["event"]), _detail(one["detail"])) for one in mail["history"]]
+    if mail["accepted_at"] is None:
+        return [first, *noted]
+    last = (mail["accepted_at"], STATES[State.ACCEPTED].to(current()), mail["response"] or "")
+    return [first, *sorted([*noted, last], key=lambda one: datetime.fromisoformat(one[0]))]
+
+
+def _event(event: str) -> str:
+    name, _, other = event.partition(" of ")
+    if name in STATES:
+        return STATES[name].to(current())
+    return (EVENTS[name].to(current()) if name in EVENTS else name) + (other and f" #{other}")
+
+
+def _detail(detail: str | None) -> str:
+    """A reason in words, and whose hand it was as people say it."""
+    known = REASONS | DETAILS
+    words = known[detail].to(current()) if detail in known else detail or ""
+    return _HAND.sub(lambda found: who_words(found[0]).to(current()), words)
+
+
+def _no_longer(state: str) -> Both:
+    words = STATES[state]
+    return Both(
+        f"このメールは{words.ja}。そのため、この操作はできません。",
+        f"This mail {words.en}: that is not possible now.",
+    )

@@ -1,0 +1,35 @@
+"""What mails are called on pages: their kinds, their states with a mark, their history."""
+
+from app.models import Kind, State
+from app.words import Both
+
+KINDS = {
+    Kind.REMINDER: Both("リマインダー", "Reminder"),
+    Kind.ASKED_REMINDER: Both("再度のお知らせ", "Asked reminder"),
+    Kind.WEEKLY_DIGEST: Both("週のまとめ", "Weekly digest"),
+    Kind.ESCALATION: Both("リーダーへのお知らせ", "Note to the lead"),
+    Kind.SIGN_IN: Both("サインイン", "Sign-in"),
+    Kind.ALERT: Both("警告", "Alert"),
+}
+# The mark of each state (style.css), and its word.
+MARKS = {
+    State.READY: ("unreported", Both("送信待ち", "Ready")),
+    State.SENDING: ("unreported", Both("送信中", "Sending")),
+    State.IN_DOUBT: ("unreported", Both("応答待ち", "Answer awaited")),
+    State.ACCEPTED: ("reported", Both("受付済", "Accepted")),
+    State.FAILED: ("blocked", Both("失敗", "Failed")),
+    State.DEAD: ("blocked", Both("中止", "Given up")),
+    State.UNKNOWN: ("at-risk", Both("不明", "Unknown")),
+    State.SUPPRESSED: ("away", Both("送らず", "Not sent")),
+    State.CANCELLED: ("away", Both("取り消し", "Cancelled")),
+    State.EXPIRED: ("at-risk", Both("期限切れ", "Expired")),
+}
+EVENTS = {
+    "created": Both("送ることが決まりました", "it was decided to send it"),
+    "deferred": Both("あとでもう一度試します", "will be tried again"),
+    "resent": Both("送り直しました", "was sent again"),
+    "resend": Both("送り直すために作られました", "was made to send another again"),
+}
+DETAILS = {
+    "no_answer_recorded": Both("応答が記録されていません", "no answer was recorded"),
+}

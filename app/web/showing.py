@@ -1,0 +1,44 @@
+"""Small words of the operator's templates: dates, names of settings, options to choose from."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from app.compose import show_date
+from app.members import words
+from app.members.teams import TeamRow
+from app.web.locale import current, t
+from app.web.outbox_words import MARKS
+from app.words import Both
+
+Options = list[tuple[str, str]]
+
+
+def for_templates() -> dict[str, object]:
+    """What a blueprint of the operator's gives its templates."""
+    return {
+        "day": _day,
+        "pick": lambda pair: t(pair["ja"], pair["en"]),
+        "options": _options,
+        "states": lambda: [(str(state), word.to(current())) for state, (_, word) in MARKS.items()],
+        "team_options": lambda teams: [(str(one.id), one.name) for one in teams],
+        "team_names": _team_names,
+        "kind_options": _kinds,
+        "column_name": lambda column: words.name_of(column).to(current()),
+    }
+
+
+def _day(iso: str) -> str:
+    return show_date(date.fromisoformat(iso), current())
+
+
+def _options(key: str) -> Options:
+    """The values of a setting; none where it is typed."""
+    return [(value, both.to(current())) for value, both in words.CHOICES.get(key, ())]
+
+
+def _team_names(teams: Iterable[TeamRow]) -> Options:
+    return [(one.name, one.name) for one in teams]
+
+
+def _kinds(kinds: Mapping[str, Both]) -> Options:
+    return [(value, both.to(current())) for value, both in kinds.items()]

@@ -1,0 +1,51 @@
+"""`/why`: did this member get a mail on that date, and why (not)?"""
+
+import json
+from typing import Any
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.members.roster import id_of
+from app.members.settings import NoSuchMember
+from app.reminders.explain import Explanation, why
+from app.services import Services
+from app.web import asked
+from app.web.access import admin
+from app.web.outbox_words import KINDS, MARKS
+from app.web.showing import for_templates
+from app.words import Both
+
+
+def pages(services: Services) -> Blueprint:
+    """The page behind `task-progress why`."""
+    blueprint = Blueprint("why", __name__)
+    blueprint.context_processor(for_templates)
+
+    @blueprint.get("/why")
+    @admin
+    def index() -> ResponseReturnValue:
+        faults: dict[str, Both] = {}
+        email, on = asked.text("member"), asked.day("date", faults)
+        found: Explanation | None = None
+        if email and not faults:
+            try:
+                found = why(services, email, on, clock.now())
+            except NoSuchMember:
+                faults["member"] = asked.nobody(services, email)
+        facts: dict[str, Any] = found.facts if found else {}
+        return render_template(
+            "why.html",
+            email=email,
+            on=asked.text("date") or facts.get("local_date") or "",
+            found=found,
+            facts=facts,
+            member_id=id_of(services, email) if found else None,
+            raw=json.dumps(facts, ensure_ascii=False, indent=2, default=str),
+            faults=faults,
+            kinds=KINDS,
+            marks=MARKS,
+        ), 422 if faults else 200
+
+    return blueprint

@@ -1,0 +1,142 @@
+"""The operator in a browser: a mail sent again, a file with one bad line, sending stopped."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from app import clock, reminders
+from app.members import uploads
+from app.members.lines import HEADERS
+from app.members.roster import id_of
+from app.outbox import browse
+from e2e.conftest import DESK, PHONE, Theme, Visit
+from e2e.server import Site, running
+from e2e.test_pages import OPTIONS
+from e2e.test_screenshots import LOOKS
+from tests.pages import EMAILS
+
+ROW = "{email},{name},member,開発,,ja,,,,,,,yes\n"
+
+
+def file(*rows: tuple[str, str]) -> bytes:
+    """A file of members."""
+    lines = [ROW.format(email=email, name=name) for email, name in rows]
+    return (",".join(HEADERS["members"]) + "\n" + "".join(lines)).encode()
+
+
+BAD = file(("suzuki.ichiro@example.jp", "鈴木 次郎"), ("new@example.jp", "新人 太郎"), ("a@@b", ""))
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The sample's morning is sent, and a file with one bad line was looked at."""
+    with running(tmp_path_factory.mktemp("busy")) as site:
+        now = clock.now()
+        reminders.remind(site.services, now=now, on=site.today, confirmed=True)
+        site.send()
+        admin = id_of(site.services, EMAILS["admin"])
+        assert admin is not None
+        uploads.keep(
+            site.services, admin, "members", "名簿.csv", BAD, overwrite_settings=False, now=now
+        )
+        yield site
+
+
+def sent(site: Site) -> int:
+    """The newest reminder that was accepted."""
+    rows = browse.newest(site.services, limit=50, state="accepted")
+    return next(int(row["id"]) for row in rows if row["kind"] == "reminder")
+
+
+def paths(site: Site) -> dict[str, str]:
+    """Pages that need a mail or a file."""
+    mail = sent(site)
+    return {
+        "outbox-full": "/outbox",
+        "outbox-mail": f"/outbox/{mail}",
+        "outbox-resend": f"/outbox/{mail}/resend",
+        "import-preview": "/admin/import/1",
+    }
+
+
+NAMES = ["outbox-full", "outbox-mail", "outbox-resend", "import-preview"]
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+@pytest.mark.parametrize("name", NAMES)
+def test_axe_finds_nothing_where_there_is_something_to_see(
+    visit: Visit, busy: Site, name: str, language: Literal["ja", "en"]
+) -> None:
+    page = visit(busy, paths(busy)[name], "admin", language=language)
+    themes: tuple[Theme, ...] = ("light", "dark")
+    for theme in themes:
+        page.emulate_media(color_scheme=theme)
+        for width in (DESK, PHONE):
+            page.set_viewport_size({"width": width, "height": 800})
+            found = Axe().run(page, options=OPTIONS)
+            assert found.violations_count == 0, f"{width} {theme}: {found.generate_report()}"
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_mail_is_sent_again(visit: Visit, busy: Site) -> None:
+    mail = sent(busy)
+    page = visit(busy, f"/outbox/{mail}", "admin", scripts=False)
+    frame = page.frame_locator("iframe.mail-html")
+    expect(frame.get_by_role("link").first).to_be_visible()
+    page.get_by_role("link", name="もう一度送る").click()
+    expect(page.get_by_text("すでに1通が出ている")).to_be_visible()
+    page.get_by_role("button", name="もう1通送る").click()
+    expect(page.get_by_text("このメールとして送り直します")).to_be_visible()
+    expect(page.get_by_role("link", name=f"#{mail}")).to_be_visible()
+    busy.send()
+    page.reload()
+    expect(page.locator(".state").first).to_have_text("受付済")
+
+
+def test_a_file_with_one_bad_line_writes_nothing_and_the_mended_one_all(
+    visit: Visit, own_site: Site
+) -> None:
+    page = visit(own_site, "/admin/import", "admin", scripts=False)
+    page.get_by_label("CSVファイル").set_input_files(
+        {"name": "名簿.csv", "mimeType": "text/csv", "buffer": BAD}
+    )
+    page.get_by_role("button", name="内容を確認する").click()
+    expect(page.get_by_text("1行に直すところがあるため")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="鈴木 次郎")).to_contain_text("変更")
+    expect(page.get_by_role("button", name="書き込む")).to_have_count(0)
+    page.get_by_role("link", name="直したファイルを選ぶ").click()
+    good = file(("suzuki.ichiro@example.jp", "鈴木 次郎"), ("new@example.jp", "新人 太郎"))
+    page.get_by_label("CSVファイル").set_input_files(
+        {"name": "名簿.csv", "mimeType": "text/csv", "buffer": good}
+    )
+    page.get_by_role("button", name="内容を確認する").click()
+    page.get_by_role("button", name="2行を書き込む").click()
+    expect(page.get_by_text("追加 1、変更 1、変更なし 0")).to_be_visible()
+    page.goto("/admin/members?search=new@")
+    expect(page.get_by_role("link", name="新人 太郎")).to_be_visible()
+
+
+def test_all_sending_is_stopped_with_one_button(visit: Visit, own_site: Site) -> None:
+    page = visit(own_site, "/admin", "admin", width=PHONE, scripts=False)
+    page.get_by_role("button", name="送信を止める").click()
+    expect(page.get_by_text("すべての送信を止めました")).to_be_visible()
+    page.goto("/outbox")
+    expect(page.locator(".banner")).to_contain_text("送信を一時停止しています")
+    page.goto("/admin")
+    page.get_by_role("button", name="送信を再開する").click()
+    expect(page.get_by_text("送信できる状態です。確認待ち")).to_be_visible()
+
+
+@pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="only for `make screenshots`")
+@pytest.mark.parametrize("name", NAMES)
+def test_draw(visit: Visit, busy: Site, name: str) -> None:
+    folder = Path(os.environ["SCREENSHOTS"])
+    folder.mkdir(parents=True, exist_ok=True)
+    for width, theme, language in LOOKS:
+        shown = visit(busy, paths(busy)[name], "admin", width=width, theme=theme, language=language)
+        shown.screenshot(path=folder / f"{name}-{width}-{theme}-{language}.png", full_page=True)

@@ -1,0 +1,434 @@
+"""The admin's pages: members, teams, defaults, days off, imports. On both databases."""
+
+import io
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select, update
+from werkzeug.test import TestResponse
+
+from app import clock, create_app
+from app.audit import WHAT
+from app.config import Config
+from app.db import Database
+from app.members import changes, leave, uploads, values, words
+from app.members.settings import find, organisation
+from app.models import Audit, Member, Role, Task, Team, Upload
+from app.services import Services
+from app.workdays import Span
+from tests.browser import OURS, signed_in
+from tests.conftest import NOW, TODAY, People, task
+
+SATO, SUZUKI, TANAKA = (
+    "sato.hanako@example.jp",
+    "suzuki.ichiro@example.jp",
+    "tanaka.misaki@example.jp",
+)
+HEADER = (
+    "email,name,role,team,manager_email,locale,timezone,notify_frequency,notify_at,weekly_day,"
+    "quiet_hours_start,quiet_hours_end,active"
+)
+
+
+@pytest.fixture
+def travel() -> Iterator[time_machine.Traveller]:
+    """Nine o'clock on Tuesday; `shift` moves it."""
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def app(config: Config, services: Services, travel: time_machine.Traveller) -> Iterator[Flask]:
+    """The application on `services`."""
+    made = create_app(config, services)
+    yield made
+    made.extensions["beside"].shutdown()
+
+
+@pytest.fixture
+def admin(app: Flask, services: Services, db: Database, team: People) -> FlaskClient:
+    """佐藤さん, who is the admin here; 鈴木さん has T-1."""
+    with db.write() as session:
+        session.execute(update(Member).where(Member.id == team.sato.id).values(role=Role.ADMIN))
+        session.add(task("T-1", team.suzuki))
+    return signed_in(app, services, SATO)
+
+
+def post(browser: FlaskClient, path: str, **fields: str) -> TestResponse:
+    """Sends a form of ours."""
+    return browser.post(path, data=fields, headers=OURS)
+
+
+def member(db: Database, email: str) -> Member:
+    """The row."""
+    with db.read() as session:
+        return find(session, email)
+
+
+def noted(db: Database) -> list[str]:
+    """What the audit says since, but for signing in."""
+    with db.read() as session:
+        whats = session.scalars(select(Audit.what).order_by(Audit.id))
+        return [what for what in whats if not what.startswith(("session.", "sign_in."))]
+
+
+def test_each_setting_has_a_name() -> None:
+    assert values.NEW_MEMBER.keys() | values.ORGANISATION.keys() <= words.NAMES.keys()
+
+
+# --- members ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("", {SATO, SUZUKI, TANAKA}), ("search=鈴木一郎", {SUZUKI}), ("search=TANAKA", {TANAKA}),
+     ("search=%25", set()), ("state=inactive", set()), ("state=active&search=ichiro", {SUZUKI}),
+     ("state=suppressed", set()), ("team_id=99", set())],
+)  # fmt: skip
+def test_members_are_found_by_part_of_a_name_or_address(
+    admin: FlaskClient, query: str, found: set[str]
+) -> None:
+    page = admin.get(f"/admin/members?{query}").text
+    assert {one for one in (SATO, SUZUKI, TANAKA) if f">{one}</td>" in page} == found
+
+
+def test_the_list_of_many_members_goes_on_where_it_stopped(
+    admin: FlaskClient, db: Database, services: Services
+) -> None:
+    for n in range(51):
+        typed = {"email": f"m{n:02}@example.jp", "name": f"M {n}"}
+        changes.add_member(services, typed, "test", clock.now())
+    first = admin.get("/admin/members?search=m&state=active").text
+    assert "after=m49@example.jp" in first
+    assert "m50@example.jp" in admin.get("/admin/members?after=m49@example.jp").text
+
+
+def test_a_member_is_added_and_reminded_from_the_next_hour(
+    admin: FlaskClient, db: Database, travel: time_machine.Traveller
+) -> None:
+    travel.shift(60)  # nine o'clock has passed
+    answer = post(admin, "/admin/members/new", email="new@Example.JP", name="新人 太郎",
+                  role="member", team="開発", manager=SATO)  # fmt: skip
+    made = member(db, "new@example.jp")
+    assert answer.location == f"/admin/members/{made.id}?done=added"
+    assert (made.name, made.active, made.decided_through) == ("新人 太郎", True, TODAY)
+    with db.read() as session:
+        manager = session.get_one(Member, made.manager_id)
+    assert manager.email == SATO
+    assert noted(db) == ["member.add"]
+
+
+def test_a_member_that_cannot_be_added_is_refused_with_every_reason(
+    admin: FlaskClient, db: Database
+) -> None:
+    page = post(admin, "/admin/members/new", email="ｔａｎａｋａ＠ｅｘａｍｐｌｅ．ｊｐ", name="",
+                role="chief", team="営業", manager="x")  # fmt: skip
+    assert page.status_code == 422
+    assert page.text.count('class="error"') >= 3
+    again = post(admin, "/admin/members/new", email=SUZUKI.upper(), name="鈴木", role="member")
+    assert "このアドレスのメンバーはすでにいます" in again.text
+    nul = post(admin, "/admin/members/new", email="a\0b@example.jp", name="x", manager="\0")
+    assert nul.status_code in {303, 422}
+
+
+def test_a_members_values_are_changed_all_or_none(
+    admin: FlaskClient, db: Database, team: People
+) -> None:
+    path = f"/admin/members/{team.suzuki.id}"
+    bad = post(admin, path, name="鈴木 次郎", notify_at="25:00", manager="nobody@example.jp")
+    assert bad.status_code == 422
+    assert "鈴木 次郎" in bad.text  # what was typed is kept
+    assert member(db, SUZUKI).name == "鈴木 一郎"
+    good = post(admin, path, name="鈴木 次郎", notify_at="08:30", role="lead", manager="")
+    assert good.status_code == 303
+    changed = member(db, SUZUKI)
+    assert (changed.name, changed.role, changed.manager_id) == ("鈴木 次郎", "lead", None)
+    assert noted(db) == ["member.set"]
+
+
+def test_a_member_is_deactivated_signed_out_and_activated_again(
+    admin: FlaskClient, app: Flask, services: Services, db: Database, team: People
+) -> None:
+    theirs = signed_in(app, services, SUZUKI)
+    path = f"/admin/members/{team.suzuki.id}"
+    post(admin, path, active="no")
+    assert not member(db, SUZUKI).active
+    assert theirs.get("/settings").status_code == 302
+    post(admin, path, active="yes")
+    assert member(db, SUZUKI).active
+
+
+def test_a_suppression_is_shown_and_lifted(admin: FlaskClient, db: Database, team: People) -> None:
+    with db.write() as session:
+        session.get_one(Member, team.suzuki.id).suppressed_reason = "550 5.1.1 no such user"
+    path = f"/admin/members/{team.suzuki.id}"
+    assert "550 5.1.1 no such user" in admin.get(path).text
+    assert SUZUKI in admin.get("/admin/members?state=suppressed").text
+    post(admin, path, suppressed="no")
+    assert member(db, SUZUKI).suppressed_reason is None
+
+
+def test_a_task_is_added_and_passed_on(admin: FlaskClient, db: Database, team: People) -> None:
+    path = f"/admin/members/{team.suzuki.id}"
+    bad = post(admin, f"{path}/tasks", ref="T-1", title="", start_on="x", report_every="daily")
+    assert bad.status_code == 422
+    assert bad.text.count('class="error"') == 3
+    post(admin, f"{path}/tasks", ref="T-9", title="新しい仕事", start_on="2026-11-24",
+         due_on="", report_every="weekly")  # fmt: skip
+    nobody = post(admin, f"{path}/pass-on", ref="T-9", email="nobody@example.jp")
+    assert nobody.status_code == 422
+    post(admin, f"{path}/pass-on", ref="T-9", email=TANAKA)
+    with db.read() as session:
+        moved = session.scalars(select(Task).where(Task.ref == "T-9")).one()
+    assert (moved.assignee_id, moved.assigned_on) == (team.tanaka.id, TODAY)
+    assert post(admin, f"{path}/pass-on", ref="T-9", email=TANAKA).status_code == 404
+    assert noted(db) == ["task.add", "task.assign"]
+
+
+@pytest.mark.parametrize("path", ["", "/tasks", "/pass-on"])
+def test_a_member_who_is_not_there_is_said_so(admin: FlaskClient, path: str) -> None:
+    assert post(admin, f"/admin/members/999{path}", email="x").status_code == 404
+
+
+# --- teams ------------------------------------------------------------------------------------
+
+
+def test_teams_are_added_renamed_and_removed_when_empty(admin: FlaskClient, db: Database) -> None:
+    assert post(admin, "/admin/teams", name=" 営業 ").status_code == 303
+    assert post(admin, "/admin/teams", name="営業").status_code == 422
+    assert post(admin, "/admin/teams", name="  ").status_code == 422
+    with db.read() as session:
+        ids = dict(iter(session.execute(select(Team.name, Team.id))))
+    assert post(admin, f"/admin/teams/{ids['営業']}", name="販売").status_code == 303
+    full = post(admin, f"/admin/teams/{ids['開発']}", name="開発", action="remove")
+    assert full.status_code == 422
+    assert post(admin, f"/admin/teams/{ids['営業']}", name="", action="remove").status_code == 303
+    assert post(admin, f"/admin/teams/{ids['営業']}", name="x").status_code == 404
+    assert noted(db) == ["team.add", "team.rename", "team.remove"]
+
+
+# --- the organisation's defaults ----------------------------------------------------------------
+
+
+def test_every_default_is_on_the_page_and_is_changed_at_once(
+    admin: FlaskClient, services: Services, db: Database, config: Config
+) -> None:
+    page = admin.get("/admin/settings").text
+    for key in values.ORGANISATION:
+        assert f'name="{key}"' in page
+    same = {"was.notify_at": "09:00", "notify_at": "09:00"}
+    post(
+        admin,
+        "/admin/settings",
+        notify_at="08:30",
+        weekend="fri,sat",
+        **{"was.notify_at": "09:00", "was.weekend": "sat,sun"},
+    )
+    with db.read() as session:
+        held = organisation(session, config)
+    assert (f"{held.notify_at:%H:%M}", held.weekend) == ("08:30", "fri,sat")
+    assert f"変更: {SATO}" in admin.get("/admin/settings").text
+    # A form that was open meanwhile takes back nothing that it did not change.
+    assert "changed=" not in post(admin, "/admin/settings", **same).location
+    assert noted(db) == ["settings.set", "settings.set"]
+
+
+def test_a_default_that_makes_no_sense_is_refused_and_kept_on_the_form(admin: FlaskClient) -> None:
+    page = post(admin, "/admin/settings", notify_at="9:5", timezone="JST")
+    assert page.status_code == 422
+    assert 'value="9:5"' in page.text
+    assert "Asia/Tokyo ではありませんか" in page.text
+
+
+# --- days off -----------------------------------------------------------------------------------
+
+
+def test_closures_and_leave_are_added_shown_and_removed(
+    admin: FlaskClient, services: Services, db: Database
+) -> None:
+    post(admin, "/admin/days-off", action="add", first="2026-12-29", last="2027-01-04",
+         name="年末年始")  # fmt: skip
+    post(admin, "/admin/days-off", action="add", email=SUZUKI, first="2026-11-30")
+    page = admin.get("/admin/days-off").text
+    assert "2026年12月29日(火)〜2027年1月4日(月)" in page
+    assert "2026年11月30日(月)" in page
+    assert leave.list_leave(services, SUZUKI) == [Span(date(2026, 11, 30), date(2026, 11, 30))]
+    post(admin, "/admin/days-off", action="remove", first="2026-12-29", last="2027-01-04")
+    assert leave.closures(services, TODAY) == []
+    again = post(admin, "/admin/days-off", action="remove", first="2026-12-29")
+    assert again.status_code == 303  # it is as it should be
+    assert noted(db) == ["closure.add", "leave.add", "closure.remove"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"first": "明日"}, "日付として読めません"), ({"first": "2026-11-24", "last": "2026-11-20"}, "より前"),
+     ({"first": "2026-11-24", "email": "nobody@example.jp"}, "というメンバーはいません"),
+     ({"first": "2026-11-24", "name": "x" * 201}, "200文字")],
+)  # fmt: skip
+def test_days_off_that_make_no_sense_are_refused(
+    admin: FlaskClient, db: Database, fields: dict[str, str], said: str
+) -> None:
+    page = post(admin, "/admin/days-off", action="add", **fields)
+    assert page.status_code == 422
+    assert said in page.text
+    assert noted(db) == []
+
+
+# --- import -------------------------------------------------------------------------------------
+
+
+def upload(browser: FlaskClient, text: str | bytes, what: str = "members") -> TestResponse:
+    """Chooses a file and asks what it would do."""
+    data = text.encode() if isinstance(text, str) else text
+    form = {"what": what, "file": (io.BytesIO(data), "名簿.csv")}
+    return browser.post(
+        "/admin/import", data=form, headers=OURS, content_type="multipart/form-data"
+    )
+
+
+LINES = (
+    f"{HEADER}\n"
+    f"{SUZUKI},鈴木 次郎,member,営業,{SATO},ja,,,,,,,yes\n"
+    f"{TANAKA},田中 美咲,member,開発,{SATO},ja,,,,,,,yes\n"
+    f"new@example.jp,新人 太郎,member,開発,{SUZUKI},ja,,,,,,,yes\n"
+)
+
+
+def test_a_preview_shows_each_line_and_writes_nothing(admin: FlaskClient, db: Database) -> None:
+    answer = upload(admin, LINES)
+    assert answer.status_code == 303
+    page = admin.get(answer.location).text
+    assert "<del>鈴木 一郎</del> → <ins>鈴木 次郎</ins>" in page
+    assert "<del>開発</del> → <ins>営業</ins>" in page
+    assert "new@example.jp" in page
+    for verdict, key in (("changed", SUZUKI), ("unchanged", TANAKA), ("new", "new@example.jp")):
+        only = admin.get(f"{answer.location}?show={verdict}").text
+        assert [one for one in (SUZUKI, TANAKA, "new@example.jp") if f"\n{one}" in only] == [key]
+    assert "ファイルにないメンバー1人" in page
+    assert member(db, SUZUKI).name == "鈴木 一郎"
+    assert noted(db) == []
+
+
+def test_what_the_preview_said_is_written_once(admin: FlaskClient, db: Database) -> None:
+    path = upload(admin, LINES).location
+    answer = post(admin, path, action="write")
+    assert "added=1" in answer.location
+    assert "changed=1" in answer.location
+    assert "追加 1、変更 1、変更なし 1" in admin.get(answer.location).text
+    assert member(db, SUZUKI).name == "鈴木 次郎"
+    twice = post(admin, path, action="write")
+    assert "done=gone" in twice.location
+    assert admin.get(path).status_code == 404
+    assert sorted(noted(db)) == ["import.members.add", "import.members.change"]
+
+
+def test_one_bad_line_is_shown_beside_what_the_good_ones_would_do(
+    admin: FlaskClient, db: Database
+) -> None:
+    path = upload(admin, LINES + "a@@b,,member,,,,,,25:00,,,,yes\n").location
+    page = admin.get(path).text
+    assert "1行に直すところがある" in page
+    assert "<ins>鈴木 次郎</ins>" in page
+    faulty = admin.get(f"{path}?show=faulty").text
+    assert faulty.count("<code>") == 3  # every fault of the line
+    assert 'value="write"' not in page
+    answer = post(admin, path, action="write")  # whoever sends the form nevertheless
+    assert "moved" in answer.location
+    assert member(db, SUZUKI).name == "鈴木 一郎"
+    assert noted(db) == []
+
+
+def test_a_preview_that_is_no_longer_true_is_shown_anew_and_nothing_is_written(
+    admin: FlaskClient, services: Services, db: Database
+) -> None:
+    path = upload(admin, LINES).location
+    changes.set_member(services, SUZUKI, {"name": "鈴木 三郎"}, "test", clock.now())
+    answer = post(admin, path, action="write")
+    page = admin.get(answer.location).text
+    assert "データが変わった" in page
+    assert "<del>鈴木 三郎</del> → <ins>鈴木 次郎</ins>" in page
+    assert member(db, SUZUKI).name == "鈴木 三郎"
+    assert "done=imported" in post(admin, path, action="write").location
+    assert member(db, SUZUKI).name == "鈴木 次郎"
+
+
+def test_a_file_that_cannot_be_read_is_refused_with_advice(admin: FlaskClient) -> None:
+    for data, said in ((LINES.encode("utf-16"), "UTF-16"), (b"", "空です"),
+                       (b"email;name\n", "コンマではありません")):  # fmt: skip
+        page = upload(admin, data)
+        assert page.status_code == 422
+        assert said in page.text
+    assert "ファイルを選んでください" in post(admin, "/admin/import", what="members").text
+
+
+def test_a_file_from_japanese_excel_is_read_and_says_so(admin: FlaskClient) -> None:
+    path = upload(admin, LINES.replace("新人 太郎", "髙橋 ①").encode("cp932")).location
+    page = admin.get(path).text
+    assert "cp932" in page
+
+
+@pytest.mark.parametrize(
+    ("what", "text", "shown"),
+    [
+        ("tasks", ("ref,title,assignee_email,status,start_on,due_on,report_every\n"
+         f"T-1,別の題名,{TANAKA},open,2026-11-02,,daily\n"),
+         [f"<del>{SUZUKI}</del> → <ins>{TANAKA}</ins>", "<ins>別の題名</ins>"]),
+        ("reports", ("task_ref,reporter_email,reported_on,percent,status,text\n"
+         f"T-1,{SUZUKI},2026-11-20,50,on_track,=cmd()\n"), [f"T-1, {SUZUKI}, 2026-11-20"]),
+        ("days-off", ("scope,email,first_day,last_day,name\n"
+         "company,,2026-12-29,2027-01-04,年末年始\n"), ["年末年始, 2026-12-29 – 2027-01-04"]),
+    ],
+)  # fmt: skip
+def test_every_kind_of_file_has_its_preview(
+    admin: FlaskClient, what: str, text: str, shown: list[str]
+) -> None:
+    path = upload(admin, text, what).location
+    page = admin.get(path).text
+    assert all(one in page for one in shown)
+    assert "done=imported" in post(admin, path, action="write").location
+    again = admin.get(upload(admin, text, what).location).text
+    assert "変更なしで終える" in again  # a second run changes nothing
+
+
+def test_a_kept_file_is_its_admins_alone_and_is_dropped_after_a_day(
+    admin: FlaskClient,
+    app: Flask,
+    services: Services,
+    db: Database,
+    travel: time_machine.Traveller,
+) -> None:
+    path = upload(admin, LINES).location
+    changes.set_member(services, TANAKA, {"role": "admin"}, "test", clock.now())
+    other = signed_in(app, services, TANAKA)
+    assert other.get(path).status_code == 404
+    assert "done=gone" in post(other, path, action="write").location
+    travel.shift(uploads.KEPT_FOR + timedelta(minutes=1))
+    upload(admin, LINES)
+    with db.read() as session:
+        assert session.scalar(select(func.count()).select_from(Upload)) == 1
+    post(admin, path.replace("/1", "/2"), action="drop")
+    with db.read() as session:
+        assert session.scalar(select(func.count()).select_from(Upload)) == 0
+
+
+def test_a_large_file_is_shown_page_by_page(admin: FlaskClient) -> None:
+    many = "".join(f"n{n}@example.jp,N {n},member,,,,,,,,,,yes\n" for n in range(230))
+    path = upload(admin, f"{HEADER}\n{many}").location
+    first = admin.get(path)
+    assert len(first.data) < 150_000
+    assert "start=100" in first.text
+    last = admin.get(f"{path}?start=200").text
+    assert "n229@example.jp" in last
+    assert "n199@example.jp" not in last
+
+
+def test_everything_that_is_noted_has_words(admin: FlaskClient, db: Database) -> None:
+    upload_path = upload(admin, LINES).location
+    post(admin, upload_path, action="write")
+    with db.read() as session:
+        assert set(session.scalars(select(Audit.what))) <= set(WHAT)
