@@ -1,3 +1,13 @@
 """Read by gunicorn by itself when it starts in this folder."""
 
+from typing import Any
+
 logger_class = "app.web.access_log.MaskingLogger"  # no token of a mail link in any log
+
+
+def post_worker_init(worker: Any) -> None:
+    """Each process of the pages looks for alarms, also where beat and the workers are dead."""
+    from app.heart import Heart  # noqa: PLC0415 - after the fork
+
+    services = worker.wsgi.extensions["task_progress"]
+    Heart(None, lambda: services).start()

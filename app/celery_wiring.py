@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from app import clock, schema
 from app.config import Config, load_or_exit
 from app.db import DatabaseDown
+from app.heart import Heart
 from app.services import Services, guard_url, make
 from app.watchdog import Watchdog
 
@@ -127,6 +128,14 @@ def _watch(sender: Any = None, **_: object) -> None:
     watchdog = Watchdog(waiting, free, stop, config.test_time_scale)
     signals.task_received.connect(lambda **_: watchdog.heard(), weak=False)
     watchdog.start()
+    Heart(
+        f"worker-{'-'.join(sorted(queues))}@{sender.hostname.partition('@')[2]}", services
+    ).start()
+
+
+@signals.beat_init.connect(weak=False)
+def _sign_of_life(**_: object) -> None:
+    Heart("beat", services).start()
 
 
 def publish(ids: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.alerts import open_alerts
+from app.alerts.words import words_of
 from app.compose import show_date
 from app.db import put
 from app.models import OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
@@ -19,6 +20,7 @@ from app.services import Services
 from app.words import Both
 
 TICK = "tick"
+TIMER = "timer"  # whoever runs `task-progress tick`
 STALE = timedelta(minutes=5)  # without a tick something is wrong
 UNSENT = timedelta(minutes=10)  # a mail that waits longer is late
 
@@ -113,7 +115,12 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
         "app_base_url": services.config.app_base_url,
         "timezone": services.config.app_timezone,
         "alerts": [
-            {"name": one.name, "opened_at": one.opened_at.isoformat(), "detail": one.detail}
+            {
+                "name": one.name,
+                "opened_at": one.opened_at.isoformat(),
+                "detail": str(words_of(one.name, one.data, one.detail).what),
+                "seen_by": one.acked_by,
+            }
             for one in open_alerts(session)
         ],
     }
@@ -210,8 +217,7 @@ def _notices(facts: dict[str, Any]) -> list[Line]:
         )
     for one in facts["alerts"]:
         detail = Both.of(one["detail"])
-        words = Both(f"警告: {one['name']}({detail.ja})", f"Alert: {one['name']} ({detail.en})")
-        found.append(Line("bad", words))
+        found.append(Line("bad", Both(f"警告: {detail.ja}", f"Alert: {detail.en}")))
     return found
 
 

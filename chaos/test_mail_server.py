@@ -83,7 +83,7 @@ def test_a_server_that_is_away(rig: Rig) -> None:
     rig.sender("--no-name", str(no_name))
     rig.pause(1800)
     assert rig.mail_server.count() == 0
-    assert "mail server not usable" in rig.alerts()
+    assert "mail_server_unusable" in rig.alerts()
     assert max(row.claims for row in rig.rows()) <= 1
     back()
     rig.drain(within=300)
@@ -150,7 +150,7 @@ def test_a_refused_login(rig: Rig) -> None:
             "SSL_CERT_FILE": str(rig.folder / "ca.pem"),
         }
     rig.sender(**settings)
-    rig.until(lambda: "mail server not usable" in rig.alerts(), "the alert", within=60)
+    rig.until(lambda: "mail_server_unusable" in rig.alerts(), "the alert", within=60)
     assert set(rig.states()) <= {State.READY, State.SENDING}
     assert login[1] not in rig.logs()
     if case == "530":

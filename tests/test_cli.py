@@ -21,7 +21,7 @@ from aiosmtpd.controller import Controller
 from sqlalchemy import select, update
 
 from app import clock
-from app.alerts import raise_alert
+from app.alerts import Alarm, raise_alert
 from app.cli import cli, main
 from app.cli.examples import EXAMPLES
 from app.db import Database
@@ -682,11 +682,11 @@ def test_status_counts_in_words(tp: Terminal, one_mail: str, db: Database) -> No
             .where(DecisionRow.local_date == date(2026, 11, 24))
             .values(local_date=today)
         )
-        raise_alert(session, "smtp", "止まりました。 / It stopped.", now=clock.now())
+        raise_alert(session, Alarm.MAIL_SERVER, now=clock.now(), why="止まりました。 / It stopped.")
     out = tp.run("status").out
     assert "うち送る 1件、送らない 2件 – 未報告のタスクがありません(nothing_unreported) 2" in out
     assert "メールサーバーが受け付けました(accepted) 1" in out
-    assert "警告: smtp(止まりました。)" in out
+    assert "警告: メールサーバーを使えません(止まりました。)。" in out
 
 
 @on_sqlite

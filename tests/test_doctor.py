@@ -396,6 +396,15 @@ def test_ticks_that_stopped_or_never_were_are_red(a_case: Make) -> None:
     assert level(life.ticks(case), "ticks") is Level.GREEN
 
 
+def test_a_safety_timer_that_does_not_run_is_yellow(a_case: Make) -> None:
+    case = a_case()
+    assert level(life.timer(case), "timer") is Level.YELLOW
+    status.sign_of_life(case.services, status.TIMER, clock.now() - timedelta(minutes=16))
+    assert level(life.timer(case), "timer") is Level.YELLOW
+    status.sign_of_life(case.services, status.TIMER, clock.now())
+    assert level(life.timer(case), "timer") is Level.GREEN
+
+
 def test_without_workers_the_mail_queue_is_red_and_the_ai_queue_yellow(
     a_case: Make, redis_url: str
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from app import config, create_app, services
+from app import config, create_app, schema, services
 from app.local import mailbox
 from app.local.plan import free_ports
 from app.local.stack import answers
@@ -284,6 +284,9 @@ def test_a_chosen_language_is_remembered_and_the_rest_of_the_address_kept(
 def test_health_answers_ok_and_names_the_database_when_it_is_away(
     tmp_path: Path, browser: FlaskClient
 ) -> None:
+    no_tables = browser.get("/healthz")
+    assert (no_tables.status_code, "database" in no_tables.text) == (503, True)
+    schema.upgrade(browser.application.extensions["task_progress"].db)
     assert browser.get("/healthz").json == {"status": "ok", "reasons": []}
     away = pages(settings(tmp_path, DATABASE_URL="postgresql://127.0.0.1:1/x")).get("/healthz")
     assert (away.status_code, away.json) == (

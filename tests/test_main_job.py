@@ -15,7 +15,7 @@ import trustme
 from sqlalchemy import select, text, update
 
 from app.db import Database
-from app.models import Member, OutboxMail, Setting, State
+from app.models import Member, OutboxMail, Service, Setting, State
 from app.watchdog import EXIT_CODE
 from tests.conftest import People, task
 from tests.servers import wait_until
@@ -122,6 +122,13 @@ def test_beat_alone_brings_the_morning_mail(stack: Stack, db: Database) -> None:
     stack.beat()
     wait_until(lambda: all_accepted(db), stack.logs(), 75)
     assert stack.recipients() == EVERYBODY
+    assert {"beat", "worker-mail"} <= set(alive(db))
+
+
+def alive(db: Database) -> list[str]:
+    """The parts whose sign of life is stored, without the name of this machine."""
+    with db.read() as session:
+        return [name.partition("@")[0] for name in session.scalars(select(Service.name))]
 
 
 def test_a_worker_killed_before_the_dot_costs_time_but_no_mail_and_makes_no_double(

@@ -13,6 +13,7 @@ import redis
 from sqlalchemy import select, update
 
 from app import outbox, reminders, status
+from app.alerts import Alarm
 from app.config import load
 from app.db import Database
 from app.members.changes import set_member
@@ -213,7 +214,7 @@ def test_a_breaker_open_for_two_minutes_raises_an_alert_that_a_good_mail_closes(
     outbox.deliver(services, ids, at(NOW))
     assert open_alerts(db) == []
     outbox.sweep(services, NOW + 121 * SECOND)
-    assert open_alerts(db) == [breaker.ALERT]
+    assert open_alerts(db) == [Alarm.MAIL_SERVER]
     outbox.deliver(services, ids, at(NOW + 130 * SECOND))
     assert open_alerts(db) == []
 
@@ -224,7 +225,7 @@ def test_a_refused_login_raises_the_alert_at_once(
     crowd(db, team, 1)
     smtp._script = {"mail": iter(["530 5.7.0 log in first"])}
     outbox.deliver(services, planned(services), at(NOW))
-    assert open_alerts(db) == [breaker.ALERT]
+    assert open_alerts(db) == [Alarm.MAIL_SERVER]
 
 
 def open_alerts(db: Database) -> list[str]:

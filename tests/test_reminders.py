@@ -160,7 +160,7 @@ def test_one_member_with_a_broken_time_zone_does_not_stop_the_others(
     assert len(reminders.plan(services, NOW).ids) == 2
     with db.read() as session:
         assert [one.name for one in open_alerts(session)] == [
-            f"member {busy.suzuki.id} cannot be decided"
+            f"member_undecidable:{busy.suzuki.id}"
         ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from app import clock, digest, outbox, reminders, status
+from app.alerts import watch
 from app.cli.common import interrupted, now_option
 from app.cli.shell import Command, Shell
 from app.cli.words import complain, say, t
@@ -35,6 +36,8 @@ def tick(shell: Shell, now: datetime | None) -> None:
     ids = outbox.sweep(services, real)
     if now is None:
         status.sign_of_life(services, status.TICK, real)
+        status.sign_of_life(services, status.TIMER, real)
+        watch.look(services, real)
     with _Patience() as patience:
         accepted = outbox.deliver(services, ids, clock.now, lambda: patience.over)
     if patience.over:

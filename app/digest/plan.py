@@ -12,7 +12,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import due
-from app.alerts import raise_alert
+from app.alerts import Alarm, close_alert, raise_alert
 from app.db import DatabaseDown, insert_new, put
 from app.digest.facts import week_of
 from app.digest.rule import decide
@@ -122,7 +122,7 @@ def look_for_leads(services: Services, now: datetime) -> None:
 
 def _complain(services: Services, lead_id: int, fault: str, now: datetime) -> None:
     with services.db.write() as session:
-        raise_alert(session, f"team of member {lead_id} cannot be planned", fault, now=now)
+        raise_alert(session, Alarm.TEAM, lead_id, now=now, fault=fault)
 
 
 def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, led: Led) -> None:
@@ -136,6 +136,7 @@ def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, l
         if member is None or member.led_through is None:
             return  # another planner has it
         settled, member.led_through = member.led_through, member.decided_through
+        close_alert(session, Alarm.TEAM, lead_id, now=now)
         defaults = organisation(session, services.config)
         good, _broken = people(session, defaults, [member])
         if not good or (member.role != Role.ADMIN and not below(session, member)):

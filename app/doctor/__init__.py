@@ -59,6 +59,7 @@ def examine(
         "database": lambda: database.database(case),
         "redis": lambda: broker.broker(case),
         "ticks": lambda: life.ticks(case),
+        "timer": lambda: life.timer(case),
         "workers": lambda: life.workers(case),
         "smtp": lambda: mail.mail_server(case),
         "sender": lambda: domain.sender_domain(case),

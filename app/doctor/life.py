@@ -1,14 +1,17 @@
 """Who is alive: the ticks of beat and timer, the workers of both queues."""
 
+from datetime import timedelta
+
 import redis
 from celery import Celery
 
+from app.alerts.watch import heartbeats
 from app.celery_wiring import make_celery
 from app.doctor.broker import QUEUES, client
 from app.doctor.finding import Case, Finding, green, red, yellow
 from app.models import Service
 from app.services import guard_url
-from app.status import STALE, TICK
+from app.status import STALE, TICK, TIMER
 from app.words import Both
 
 PING_SECONDS = 3.0
@@ -43,6 +46,30 @@ def ticks(case: Case) -> list[Finding]:
         ago = Both(f"{seconds // 60:,} 分", f"{seconds // 60:,} min")
     ja, en = f"定期処理: 最後は {ago.ja}前です。", f"Ticks: the last one was {ago.en} ago."
     return [red("ticks", ja, en, fix) if age > STALE else green("ticks", ja, en)]
+
+
+TIMER_EVERY = timedelta(minutes=15)  # it runs each 5 minutes; three in a row did not come
+
+
+def timer(case: Case) -> list[Finding]:
+    """Whether the safety timer runs, on which everything falls back when Redis is away."""
+    if not case.has_database:
+        return []
+    try:
+        with case.services.db.read() as session:
+            age = heartbeats(session, case.clock()).get(TIMER)
+    except Exception:  # noqa: BLE001 - the database check tells which
+        return []
+    if age is not None and age <= TIMER_EVERY:
+        return [green("timer", "安全タイマー: 動いています。", "Safety timer: it runs.")]
+    return [
+        yellow(
+            "timer",
+            "安全タイマー: 15分以上動いていません。Redis やワーカーが止まるとメールも止まります。",
+            "Safety timer: not for 15 minutes. Without it mail stops with Redis or the workers.",
+            "sudo systemctl enable --now task-progress-tick.timer",
+        )
+    ]
 
 
 def workers(case: Case) -> list[Finding]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import due
 from app.access.sessions import end_all
-from app.alerts import close_alert
+from app.alerts import Alarm, close_alert
 from app.members import values
 from app.members.desk import OWN_MANAGER, no_such_member
 from app.members.settings import (
@@ -257,9 +257,9 @@ def _check(member: Member, defaults: Organisation) -> None:
 
 def _changed(session: Session, member: Member, wanted: Mapping[str, Any], now: datetime) -> None:
     """What an operator was told about the member is settled by this."""
-    close_alert(session, f"member {member.id} cannot be decided", now=now)
+    close_alert(session, Alarm.MEMBER, member.id, now=now)
     if "suppressed" in wanted:
-        close_alert(session, f"address of member {member.id} suppressed", now=now)
+        close_alert(session, Alarm.ADDRESS, member.id, now=now)
         member.refusals_after = session.scalar(select(func.max(OutboxMail.id)))
 
 

@@ -18,7 +18,13 @@ class Alert(Base):
     name: Mapped[str] = mapped_column(String(120))
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
-    detail: Mapped[str] = mapped_column(Text)
+    detail: Mapped[str] = mapped_column(Text)  # what a former version wrote; else ""
+    data: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # the facts of app/alerts/words.py
+    acked_at: Mapped[datetime | None]
+    acked_by: Mapped[str | None] = mapped_column(String(320))
+    # When the admins were mailed that it is open, and that it is over.
+    mailed_at: Mapped[datetime | None]
+    over_mailed_at: Mapped[datetime | None]
 
     __table_args__ = (
         Index(

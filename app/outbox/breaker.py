@@ -11,13 +11,12 @@ from enum import Enum
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from app.alerts import close_alert, raise_alert
+from app.alerts import Alarm, close_alert, raise_alert
 from app.db import put
 from app.models import Service
 from app.util.mailer import MailSendError
 
 NAME = "breaker"
-ALERT = "mail server not usable"
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=4)
 ALERT_AFTER = timedelta(minutes=2)
@@ -60,13 +59,13 @@ def trip(session: Session, error: MailSendError, now: datetime, scale: float) ->
     data = {"times": times, "opened_at": opened.isoformat(), "why": str(error.words)}
     put(session, Service, {"name": NAME}, {"at": now + pause, "data": data})
     if error.login_refused or now - opened >= ALERT_AFTER * scale:
-        raise_alert(session, ALERT, str(error.words), now=now)
+        raise_alert(session, Alarm.MAIL_SERVER, now=now, why=str(error.words))
 
 
 def reset(session: Session, now: datetime) -> None:
     """The server took a mail: all is well again."""
     session.execute(delete(Service).where(Service.name == NAME))
-    close_alert(session, ALERT, now=now)
+    close_alert(session, Alarm.MAIL_SERVER, now=now)
 
 
 def watch(session: Session, now: datetime, scale: float) -> None:
@@ -75,4 +74,4 @@ def watch(session: Session, now: datetime, scale: float) -> None:
     if row is None:
         return
     if now - datetime.fromisoformat(row.data["opened_at"]) >= ALERT_AFTER * scale:
-        raise_alert(session, ALERT, str(row.data["why"]), now=now)
+        raise_alert(session, Alarm.MAIL_SERVER, now=now, why=str(row.data["why"]))

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session, defer
 
 from app.alerts import close_alert
+from app.alerts.words import OF_MAILS
 from app.due import Reason
 from app.models import ENDS, OPEN, UNSENT, Audit, Kind, MailEvent, Member, OutboxMail, State
 from app.outbox.lease import record, take_back
@@ -193,7 +194,8 @@ def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
             ids = enqueue(session, services.config, [again], now=now)
         record(session, mail_id, "resent", f"{who}: {ids[0]}", now=now)
         record(session, ids[0], f"resend of {mail_id}", who, now=now)
-        close_alert(session, f"mail {mail_id} {mail.state}", now=now)
+        if mail.state in OF_MAILS:
+            close_alert(session, OF_MAILS[mail.state], mail_id, now=now)
         _audit(session, who, "outbox.resend", mail_id, now)
     services.publish(ids)
     return ids[0]

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
+from app.alerts.words import OF_MAILS
 from app.db import among, database_now
 from app.due import Verdict
 from app.models import Base, DecisionRow, Kind, MailEvent, OutboxMail, Setting, State
@@ -234,8 +235,7 @@ def end_with_alert(
 ) -> None:
     """An end that an operator must hear of."""
     end(session, mail, state, now=now, reason=reason, response=response)
-    detail = f"task-progress outbox show {mail.id}"
-    raise_alert(session, f"mail {mail.id} {state}", detail, now=now)
+    raise_alert(session, OF_MAILS[state], mail.id, now=now)
 
 
 class Decided(Protocol):

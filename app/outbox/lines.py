@@ -18,7 +18,7 @@ from typing import Self
 from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts import raise_alert
+from app.alerts import Alarm, raise_alert
 from app.db import DatabaseDown
 from app.models import Member, OutboxMail, Setting, State
 from app.outbox import breaker
@@ -304,5 +304,4 @@ def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime
         .where(Member.id == mail.user_id, Member.email == mail.to_addr)
         .values(suppressed_reason=words)
     )
-    detail = f"task-progress member set {mail.to_addr} suppressed=no"
-    raise_alert(session, f"address of member {mail.user_id} suppressed", detail, now=now)
+    raise_alert(session, Alarm.ADDRESS, mail.user_id, now=now, to=mail.to_addr)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts import raise_alert
+from app.alerts import Alarm, raise_alert
 from app.db import database_now
 from app.due import Reason
 from app.models import OPEN, OutboxMail, State
@@ -57,9 +57,7 @@ def _expire(session: Session, now: datetime) -> None:
     ).all()  # fmt: skip
     for one in expired:
         record(session, one.id, State.EXPIRED, one.response, now=now)
-        raise_alert(
-            session, f"mails expired {one.local_date}", "outbox list --state expired", now=now
-        )
+        raise_alert(session, Alarm.MAILS_EXPIRED, one.local_date, now=now)
     first = [one.decision_id for one in expired if one.n == 0 and one.decision_id is not None]
     if first:
         take_back_decision(session, first, Reason.EXPIRED)
@@ -95,6 +93,4 @@ def _give_up(session: Session, which: ColumnElement[bool], now: datetime) -> Non
     ).all()
     for mail_id in given_up:
         record(session, mail_id, State.UNKNOWN, "no_answer_recorded", now=now)
-        raise_alert(
-            session, f"mail {mail_id} unknown", f"task-progress outbox show {mail_id}", now=now
-        )
+        raise_alert(session, Alarm.MAIL_UNKNOWN, mail_id, now=now)

@@ -13,17 +13,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts import close_alert, open_alerts, raise_alert
+from app.alerts import Alarm, close_alert, open_alerts, raise_alert
 from app.db import put
 from app.members.settings import organisation
 from app.models import OPEN, DecisionRow, OutboxMail, Setting, State
 from app.services import Services
-from app.words import Both
 
 ALWAYS_ALLOWED = 50  # mails a day
 TIMES = 3
 WORKDAYS_BACK = 10
-ALERT = "unusual number of reminders"
 TALLY = "brake_tally"  # settings key: the day's count, and its limit
 COUNTED_FOR = timedelta(hours=1)
 RELEASED = "brake_released"  # settings key: the local dates that an admin let go
@@ -42,10 +40,10 @@ def must_count(services: Services, now: datetime, due_members: int) -> bool:
     with services.db.read() as session:
         if session.scalar(select(OutboxMail.id).where(*_held()).limit(1)) is not None:
             return True
-        over = any(alert.name == ALERT for alert in open_alerts(session))
+        over = any(alert.name == Alarm.UNUSUAL_NUMBER for alert in open_alerts(session))
     if over:  # nothing is held any more: sent, expired or cancelled
         with services.db.write() as session:
-            close_alert(session, ALERT, now=now)
+            close_alert(session, Alarm.UNUSUAL_NUMBER, now=now)
     if due_members <= ALWAYS_ALLOWED:
         return False
     day = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
@@ -88,9 +86,10 @@ def settle(services: Services, now: datetime) -> Settled:
                 settled.released += _let_go(session, day, now)
             else:
                 settled.held += waiting
-                raise_alert(session, ALERT, str(_sentence(day, number, limit)), now=now)
+                facts = {"day": day.isoformat(), "number": number, "limit": limit}
+                raise_alert(session, Alarm.UNUSUAL_NUMBER, now=now, **facts)
         if not settled.held:
-            close_alert(session, ALERT, now=now)
+            close_alert(session, Alarm.UNUSUAL_NUMBER, now=now)
     return settled
 
 
@@ -101,7 +100,7 @@ def release(session: Session, *, who: str, now: datetime) -> list[int]:
     for day in days:
         ids += _let_go(session, day, now)
     allow(session, [day.isoformat() for day in days], who=who, now=now)
-    close_alert(session, ALERT, now=now)
+    close_alert(session, Alarm.UNUSUAL_NUMBER, now=now)
     return ids
 
 
@@ -163,13 +162,4 @@ def _let_go(session: Session, day: date, now: datetime) -> list[int]:
             .values(held=None, updated_at=now)
             .returning(OutboxMail.id)
         )
-    )
-
-
-def _sentence(day: date, number: int, limit: int) -> Both:
-    return Both(
-        f"{day.isoformat()} のリマインダーが{number}通あり、いつもの上限{limit}通を超えています。"
-        "確認のうえ `task-progress resume` で送信できます。",
-        f"{number} reminders for {day.isoformat()} exceed the usual limit of {limit}. "
-        "Look at them, then send them with `task-progress resume`.",
     )

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnExpressionArgument, or_, select
 from sqlalchemy.orm import Session
 
 from app import due
-from app.alerts import close_alert, open_alerts, raise_alert
+from app.alerts import Alarm, close_alert, name_of, open_alerts, raise_alert
 from app.db import among, insert_new, update_each
 from app.due import Decision, Verdict
 from app.members.settings import Person, organisation, people
@@ -143,16 +143,15 @@ def complain(session: Session, broken: dict[int, str], now: datetime) -> None:
     """One alert per member whose settings make no sense; the others go on."""
     for member_id, fault in broken.items():
         log.error("member %s cannot be decided: %s", member_id, fault)
-        raise_alert(session, f"member {member_id} cannot be decided", fault, now=now)
+        raise_alert(session, Alarm.MEMBER, member_id, now=now, fault=fault)
 
 
 def _calm(session: Session, good: Iterable[Person], now: datetime) -> None:
     """Closes what `complain` raised, once the settings make sense again."""
     raised = {alert.name for alert in open_alerts(session)}
     for person in good if raised else ():
-        name = f"member {person.member.id} cannot be decided"
-        if name in raised:
-            close_alert(session, name, now=now)
+        if name_of(Alarm.MEMBER, person.member.id) in raised:
+            close_alert(session, Alarm.MEMBER, person.member.id, now=now)
 
 
 def store(

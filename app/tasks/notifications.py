@@ -7,6 +7,7 @@ from datetime import timedelta
 from celery import shared_task
 
 from app import clock, digest, outbox, reminders, status
+from app.alerts import watch
 from app.celery_wiring import DELIVER, services
 from app.util import log_stream
 
@@ -51,6 +52,7 @@ def tick() -> None:
     fresh = ON_THE_QUEUE * services().config.test_time_scale
     services().publish(outbox.sweep(services(), now, fresh=fresh))
     status.sign_of_life(services(), status.TICK, now, log_written=log_stream.written())
+    watch.look(services(), now)
 
 
 @shared_task(name=DELIVER, ignore_result=True)

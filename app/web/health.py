@@ -1,8 +1,10 @@
-"""`/healthz`: 200 when this process can work, else 503 with the reasons, as JSON."""
+"""`/healthz`: 200 while mails go out and pages work, else 503 with the reasons, as JSON."""
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
+from app import clock
+from app.alerts import watch
 from app.services import Services
 
 
@@ -12,16 +14,16 @@ def pages(services: Services) -> Blueprint:
 
     @blueprint.get("/healthz")
     def healthz() -> ResponseReturnValue:
-        reasons = [] if _database_answers(services) else ["database"]
+        reasons = _reasons(services)
         status = "unavailable" if reasons else "ok"
         return jsonify(status=status, reasons=reasons), 503 if reasons else 200
 
     return blueprint
 
 
-def _database_answers(services: Services) -> bool:
+def _reasons(services: Services) -> list[str]:
+    """The names of what is the matter: `database`, or those of app/alerts/words.py."""
     try:
-        services.db.engine.connect().close()  # a pooled one is tried before it is handed out
+        return watch.unwell(services, clock.now())
     except Exception:  # noqa: BLE001 - whatever the driver raises, health must answer
-        return False
-    return True
+        return ["database"]

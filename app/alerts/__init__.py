@@ -1,0 +1,85 @@
+"""What an operator must know: an alert is opened once, and closed when its cause is gone.
+
+A row holds a name and facts; `words` makes sentences of them for whoever reads. `watch` looks for
+what nobody reports: mails that do not leave, ticks that do not come.
+"""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.alerts.words import EVENTS, Alarm, name_of
+from app.db import insert_new
+from app.models import Alert, Audit
+from app.services import Services
+
+__all__ = ["Alarm", "acknowledge", "close_alert", "name_of", "open_alerts", "raise_alert", "recent"]
+
+log = logging.getLogger(__name__)
+
+
+def raise_alert(
+    session: Session, alarm: Alarm, about: object = None, *, now: datetime, **facts: Any
+) -> None:
+    """Opens the alert, or leaves it as it is when it is open already.
+
+    `about`: the member, mail or date it is about, where there can be several; `facts`: what
+    `words` says of it, as JSON.
+    """
+    name = name_of(alarm, about)
+    row = {"name": name, "data": facts, "detail": "", "opened_at": now}
+    if insert_new(session, Alert, [row], returning=(Alert.id,)):
+        log.error("alert opened: %s", name)
+
+
+def close_alert(session: Session, alarm: Alarm, about: object = None, *, now: datetime) -> None:
+    """Closes the alert if it is open."""
+    name = name_of(alarm, about)
+    closed = session.execute(
+        update(Alert)
+        .where(Alert.name == name, Alert.closed_at.is_(None))
+        .values(closed_at=now)
+        .returning(Alert.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if closed:
+        session.expire_all()
+        log.warning("alert closed: %s", name)
+
+
+def open_alerts(session: Session) -> list[Alert]:
+    """All open alerts, the oldest first."""
+    return list(
+        session.scalars(
+            select(Alert).where(Alert.closed_at.is_(None)).order_by(Alert.opened_at, Alert.id)
+        )
+    )
+
+
+def recent(services: Services, *, everything: bool, at_most: int = 500) -> list[Alert]:
+    """The open alerts, the oldest first; with `everything` also those that are over."""
+    with services.db.read() as session:
+        if not everything:
+            return open_alerts(session)
+        newest = select(Alert).order_by(Alert.id.desc()).limit(at_most)
+        return list(session.scalars(newest))[::-1]
+
+
+def acknowledge(services: Services, ids: list[int], *, who: str, now: datetime) -> list[Alert]:
+    """Somebody has seen these open alerts; returns those they are.
+
+    What happened once (a mail that failed) is over with that. What lasts stays open until its
+    cause is gone.
+    """
+    with services.db.write() as session:
+        seen = [one for one in open_alerts(session) if one.id in ids]
+        for one in seen:
+            one.acked_at, one.acked_by = now, who
+            alarm = one.name.partition(":")[0]
+            if alarm in EVENTS or alarm not in set(Alarm):  # or of a version that had other names
+                one.closed_at = now
+            session.add(Audit(at=now, who=who, what="alert.ack", data={"alert": one.name}))
+    return seen

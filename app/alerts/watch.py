@@ -1,0 +1,136 @@
+"""What nobody reports, because nobody is there to: looked for by every program that lives.
+
+Beat, each worker, the pages and the safety timer all look, so that the alarm of the promise
+(mails due and not attempted, not ended) needs none of the others. Whoever comes within half a
+minute of another look leaves it at that.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.alerts import close_alert, name_of, open_alerts, raise_alert
+from app.alerts.words import Alarm
+from app.db import put
+from app.models import OPEN, Alert, OutboxMail, Service, Setting, State
+from app.outbox import breaker
+from app.outbox.lease import PAUSE
+from app.services import Services
+from app.status import STALE, TICK
+
+LOOKED = "watch"
+LOOK_EVERY = timedelta(seconds=30)
+ATTEMPT_WITHIN = timedelta(minutes=10)
+END_WITHIN = timedelta(minutes=30)
+FORGOTTEN = timedelta(days=7)  # a part that was taken down for good is no part any more
+
+PARTS = ("beat", "worker-mail", "worker-ai")
+
+Found = dict[tuple[Alarm, str | None], dict[str, Any]]
+_OURS = (Alarm.NOT_ATTEMPTED, Alarm.NOT_ENDED, Alarm.NO_TICK, Alarm.SILENT)
+# With one of these open mail is late, or would be: the pages call themselves unwell.
+_UNWELL = (Alarm.MAIL_SERVER, *_OURS)
+
+
+def look(services: Services, now: datetime) -> None:
+    """Opens and closes the alerts about what lasts. Raises DatabaseDown."""
+    scale = services.config.test_time_scale
+    with services.db.read() as session:
+        last = session.get(Service, LOOKED)
+        if last is not None and timedelta() <= now - last.at < LOOK_EVERY * scale:
+            return
+        found = causes(session, now, scale)
+        ours = [one.name for one in open_alerts(session) if one.name.partition(":")[0] in _OURS]
+    over = set(ours) - {name_of(*key) for key in found}
+    first = last.data["first"] if last is not None else now.isoformat()
+    with services.db.write() as session:
+        put(session, Service, {"name": LOOKED}, {"at": now, "data": {"first": first}})
+        breaker.watch(session, now, scale)
+        for (alarm, about), facts in found.items():
+            raise_alert(session, alarm, about, now=now, **facts)
+            _bring_up_to_date(session, name_of(alarm, about), facts)
+        for name in over:
+            closed, _, which = name.partition(":")
+            close_alert(session, Alarm(closed), which or None, now=now)
+
+
+def unwell(services: Services, now: datetime) -> list[str]:
+    """The alarms that hold at this moment, whether somebody has looked or not. Changes nothing."""
+    with services.db.read() as session:
+        found = {name_of(*key) for key in causes(session, now, services.config.test_time_scale)}
+        lasting = {one.name for one in open_alerts(session) if one.name == Alarm.MAIL_SERVER}
+    return sorted(found | lasting)
+
+
+def causes(session: Session, now: datetime, scale: float) -> Found:
+    """What is the matter at `now`, by alarm and what it is about. `scale` is TEST_TIME_SCALE.
+
+    It scales what is waited for mails; the timetable of beat and timer is a clock's.
+    """
+    found: Found = {}
+    for alarm, late in (
+        (Alarm.NOT_ATTEMPTED, not_attempted(now - ATTEMPT_WITHIN * scale)),
+        (Alarm.NOT_ENDED, not_ended(now - END_WITHIN * scale)),
+    ):
+        number, held = session.execute(
+            select(func.count(), func.count(OutboxMail.held)).where(OPEN, late)
+        ).one()
+        if number:
+            paused = session.get(Setting, PAUSE) is not None
+            found[alarm, None] = {"number": number, "held": held, "paused": paused}
+    if _no_tick(session, now):
+        found[Alarm.NO_TICK, None] = {}
+    for part, age in heartbeats(session, now).items():
+        if part in PARTS and STALE < age < FORGOTTEN:
+            found[Alarm.SILENT, part] = {}
+    return found
+
+
+def not_attempted(due_by: datetime) -> Any:
+    """Ready since `due_by`. Whoever had tried would have ended it or put it off."""
+    return and_(OutboxMail.state == State.READY, OutboxMail.not_before <= due_by)
+
+
+def not_ended(due_by: datetime) -> Any:
+    """First due at `due_by` or before; one that was put off once has the first hour as its Date."""
+    first = or_(
+        and_(OutboxMail.clock_shift == 0, OutboxMail.date_header <= due_by),
+        and_(OutboxMail.clock_shift != 0, OutboxMail.created_at <= due_by),
+    )
+    return or_(
+        and_(OutboxMail.retries == 0, OutboxMail.not_before <= due_by),
+        and_(OutboxMail.retries > 0, first),
+    )
+
+
+def heartbeats(session: Session, now: datetime) -> dict[str, timedelta]:
+    """How long ago each part was last alive; of several workers of a queue, the latest.
+
+    Beat and each worker's parent say so twice a minute, the timer each time it ran.
+    """
+    ages: dict[str, timedelta] = {}
+    rows = session.execute(select(Service.name, Service.at))
+    for name, at in rows:
+        part = name.partition("@")[0]
+        if part in {*PARTS, "timer"}:
+            ages[part] = min(now - at, ages.get(part, timedelta.max))
+    return ages
+
+
+def _no_tick(session: Session, now: datetime) -> bool:
+    tick, looked = session.get(Service, TICK), session.get(Service, LOOKED)
+    if tick is not None:
+        return now - tick.at > STALE
+    # There has been none yet: since the first look there should have been.
+    return looked is not None and now - datetime.fromisoformat(looked.data["first"]) > STALE
+
+
+def _bring_up_to_date(session: Session, name: str, facts: dict[str, Any]) -> None:
+    session.execute(
+        update(Alert)
+        .where(Alert.name == name, Alert.closed_at.is_(None))
+        .values(data=facts)
+        .execution_options(synchronize_session=False)
+    )

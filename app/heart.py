@@ -1,0 +1,53 @@
+"""A program's sign of life, twice a minute from a thread of its own, and its look for alarms."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from app import clock, status
+from app.alerts import watch
+from app.db import DatabaseDown
+from app.services import Services
+
+log = logging.getLogger(__name__)
+
+BEAT_EVERY = 30.0  # seconds
+
+
+class Heart:
+    """Beats in the thread of one program for as long as it lives.
+
+    `name`: as whom it signs (`beat`, `worker-mail@host`); None: it only looks, as the pages do.
+    `services`: asked in the thread, so that a fork inherits no connection in use.
+    """
+
+    def __init__(self, name: str | None, services: Callable[[], Services]) -> None:
+        self._name = name
+        self._services = services
+        self._over = threading.Event()
+
+    def start(self) -> None:
+        """Begins at once."""
+        threading.Thread(target=self._run, name="heart", daemon=True).start()
+
+    def stop(self) -> None:
+        """Beats no more."""
+        self._over.set()
+
+    def once(self) -> None:
+        """One beat; a database that is away is nobody's fault here."""
+        now = clock.now()
+        try:
+            if self._name is not None:
+                status.sign_of_life(self._services(), self._name, now)
+            watch.look(self._services(), now)
+        except DatabaseDown as error:
+            log.warning("no sign of life can be stored: %s", error.sentence.en)
+        except Exception:
+            log.exception("the look for alarms broke")
+
+    def _run(self) -> None:
+        while True:
+            self.once()
+            if self._over.wait(BEAT_EVERY):
+                return

@@ -1,0 +1,300 @@
+"""The alarms: sentence 2 of the promise, whoever of the programs is still alive to look."""
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+
+from app import clock, create_app, outbox, reminders, status
+from app.alerts import Alarm, acknowledge, open_alerts, raise_alert, recent, watch
+from app.alerts.words import EVENTS, words_of
+from app.config import Config
+from app.db import Database
+from app.heart import Heart
+from app.models import ENDS, Alert, Audit, OutboxMail, Service
+from app.services import Services
+from tests import servers
+from tests.conftest import NOW, People, task
+from tests.smtp_server import SmtpServer
+from tests.stack import PROJECT
+
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+
+
+def at(moment: datetime) -> Callable[[], datetime]:
+    """A clock that stands still."""
+    return lambda: moment
+
+
+def names(db: Database) -> list[str]:
+    with db.read() as session:
+        return [one.name for one in open_alerts(session)]
+
+
+@pytest.fixture
+def due(services: Services, db: Database, team: People) -> int:
+    """A reminder to 鈴木さん, due at NOW; ticks have come until then."""
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki))
+    (mail_id,) = reminders.plan(services, NOW).ids
+    return mail_id
+
+
+def ticks(services: Services, now: datetime) -> None:
+    status.sign_of_life(services, status.TICK, now)
+
+
+def only(db: Database) -> OutboxMail:
+    with db.read() as session:
+        return session.scalars(select(OutboxMail)).one()
+
+
+# --- the promise, sentence 2 --------------------------------------------------------------
+
+
+def test_a_mail_due_and_not_attempted_for_10_minutes_raises_an_alert(
+    services: Services, db: Database, due: int
+) -> None:
+    ticks(services, NOW + 10 * MINUTE)
+    watch.look(services, NOW + 10 * MINUTE - SECOND)
+    assert names(db) == []
+    watch.look(services, NOW + 11 * MINUTE)
+    assert names(db) == ["mails_not_attempted"]
+
+
+def test_a_mail_not_ended_30_minutes_after_it_was_due_raises_an_alert(
+    services: Services, db: Database, due: int, smtp: SmtpServer
+) -> None:
+    """Put off by its server again and again, it is attempted, and yet it does not end."""
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(to_addr="suzuki+451x9@example.jp"))
+    now = NOW
+    while now < NOW + 30 * MINUTE:
+        outbox.deliver(services, [due], at(now))
+        ticks(services, now)
+        watch.look(services, now)
+        assert names(db) == []
+        now = only(db).not_before
+    ticks(services, NOW + 30 * MINUTE)
+    watch.look(services, NOW + 30 * MINUTE)
+    assert names(db) == ["mails_not_ended"]
+
+
+def test_a_mail_whose_sender_hangs_is_not_ended_either(
+    services: Services, db: Database, due: int
+) -> None:
+    with db.write() as session:
+        held = {"state": "sending", "lease_token": "x", "lease_until": NOW + 90 * MINUTE}
+        session.execute(update(OutboxMail).values(**held, claims=1))
+    ticks(services, NOW + 30 * MINUTE)
+    watch.look(services, NOW + 30 * MINUTE)
+    assert names(db) == ["mails_not_ended"]
+
+
+def test_both_close_by_themselves_when_the_mail_has_gone(
+    services: Services, db: Database, due: int, smtp: SmtpServer
+) -> None:
+    later = NOW + 31 * MINUTE
+    ticks(services, later)
+    watch.look(services, later)
+    assert names(db) == ["mails_not_attempted", "mails_not_ended"]
+    assert outbox.deliver(services, [due], lambda: later) == 1
+    watch.look(services, later + MINUTE)
+    assert names(db) == []
+    assert len(recent(services, everything=True)) == 2
+
+
+def test_a_mail_that_waits_for_its_hour_is_not_late(services: Services, due: int) -> None:
+    with services.db.write() as session:
+        session.execute(update(OutboxMail).values(not_before=NOW + 3 * 60 * MINUTE))
+    ticks(services, NOW + 60 * MINUTE)
+    watch.look(services, NOW + 60 * MINUTE)
+    assert names(services.db) == []
+
+
+def test_who_paused_sending_is_reminded_of_it(services: Services, db: Database, due: int) -> None:
+    status.pause(services, who="cli:root", now=NOW)
+    ticks(services, NOW + 11 * MINUTE)
+    watch.look(services, NOW + 11 * MINUTE)
+    with db.read() as session:
+        (alert,) = open_alerts(session)
+    assert "一時停止中" in words_of(alert.name, alert.data).what.ja
+
+
+# --- who looks ----------------------------------------------------------------------------
+
+
+def test_nothing_but_the_pages_alive_still_raises_it(
+    services: Services, db: Database, due: int
+) -> None:
+    """What gunicorn.conf.py starts in each process of the pages."""
+    late = clock.now() - 10 * MINUTE - SECOND
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(not_before=late))
+    heart = Heart(None, lambda: services)
+    heart.start()
+    servers.wait_until(lambda: names(db) == ["mails_not_attempted"], "the alert", 20)
+    heart.stop()
+
+
+def test_two_who_look_at_once_open_it_once(services: Services, db: Database, due: int) -> None:
+    for now in (NOW + 11 * MINUTE, NOW + 11 * MINUTE + SECOND, NOW + 12 * MINUTE):
+        watch.look(services, now)
+    with db.read() as session:
+        opened = session.scalars(select(Alert.name)).all()
+    assert opened.count("mails_not_attempted") == 1
+
+
+def test_a_worker_alive_sees_that_beat_is_not(services: Services, db: Database, due: int) -> None:
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(not_before=NOW, expires_at=clock.now() + MINUTE))
+        session.add(Service(name="beat", at=clock.now() - 6 * MINUTE, data={}))
+    Heart("worker-mail@here", lambda: services).once()
+    assert "part_silent:beat" in names(db)
+
+
+# --- ticks and parts ----------------------------------------------------------------------
+
+
+def test_no_tick_for_5_minutes_raises_an_alert_that_the_next_one_closes(
+    services: Services, db: Database
+) -> None:
+    ticks(services, NOW)
+    watch.look(services, NOW + 5 * MINUTE)
+    assert names(db) == []
+    watch.look(services, NOW + 6 * MINUTE)
+    assert names(db) == ["no_tick"]
+    ticks(services, NOW + 7 * MINUTE)
+    watch.look(services, NOW + 7 * MINUTE)
+    assert names(db) == []
+
+
+def test_ticks_that_never_come_are_missed_too(services: Services, db: Database) -> None:
+    watch.look(services, NOW)
+    assert names(db) == []
+    watch.look(services, NOW + 6 * MINUTE)
+    assert names(db) == ["no_tick"]
+
+
+@pytest.mark.parametrize("part", watch.PARTS)
+def test_a_part_that_falls_silent_raises_an_alert(
+    services: Services, db: Database, part: str
+) -> None:
+    later = NOW + 6 * MINUTE
+    ticks(services, later)
+    for host, moment in (("a", NOW), ("b", NOW + 2 * MINUTE)):
+        status.sign_of_life(services, f"{part}@{host}", moment)
+    watch.look(services, later)
+    assert names(db) == []  # the other one lives
+    ticks(services, NOW + 8 * MINUTE)
+    watch.look(services, NOW + 8 * MINUTE)
+    assert names(db) == [f"part_silent:{part}"]
+    status.sign_of_life(services, f"{part}@a", NOW + 9 * MINUTE)
+    watch.look(services, NOW + 9 * MINUTE)
+    assert names(db) == []
+
+
+def test_a_part_taken_down_long_ago_is_no_part(services: Services, db: Database) -> None:
+    status.sign_of_life(services, "worker-ai@old", NOW - timedelta(days=8))
+    ticks(services, NOW)
+    watch.look(services, NOW)
+    assert names(db) == []
+
+
+# --- healthz ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def browser(config: Config, services: Services) -> FlaskClient:
+    return create_app(config, services).test_client()
+
+
+def test_healthz_is_503_with_reasons_while_mail_is_late_though_nobody_looked(
+    browser: FlaskClient, services: Services, due: int
+) -> None:
+    assert browser.get("/healthz").status_code == 200
+    with services.db.write() as session:
+        session.execute(update(OutboxMail).values(not_before=clock.now() - 11 * MINUTE))
+    answer = browser.get("/healthz")
+    assert (answer.status_code, answer.json) == (
+        503,
+        {"status": "unavailable", "reasons": ["mails_not_attempted"]},
+    )
+    assert names(services.db) == []  # asking changes nothing
+
+
+def test_healthz_names_a_broken_mail_server_and_not_one_failed_mail(
+    browser: FlaskClient, services: Services
+) -> None:
+    with services.db.write() as session:
+        raise_alert(session, Alarm.MAIL_FAILED, 7, now=NOW)
+    assert browser.get("/healthz").status_code == 200
+    with services.db.write() as session:
+        raise_alert(session, Alarm.MAIL_SERVER, now=NOW, why="x")
+    assert browser.get("/healthz").json == {
+        "status": "unavailable",
+        "reasons": ["mail_server_unusable"],
+    }
+
+
+# --- the promise as it is written --------------------------------------------------------
+
+
+def test_the_readme_says_the_promise_that_is_tested_here() -> None:
+    said = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
+    assert (
+        "No mail is lost silently: every outbox mail ends as accepted, failed, dead, unknown, "
+        "suppressed, cancelled or expired, with a reason a person can read; one that is due and "
+        "not attempted for 10 minutes, or not ended 30 minutes after it was due, raises an alert."
+    ) in said
+    assert set(ENDS) == {
+        "accepted", "failed", "dead", "unknown", "suppressed", "cancelled", "expired"
+    }  # fmt: skip
+    assert "時刻から10分たっても" in (PROJECT / "README.ja.md").read_text(encoding="utf-8")
+
+
+# --- words, and a person's hand -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("alarm", Alarm)
+def test_every_alarm_has_words_in_both_languages(alarm: Alarm) -> None:
+    said = words_of(f"{alarm}:17", {})
+    for sentence in (said.what, said.fix):
+        assert not sentence.ja.isascii()
+        assert sentence.en.isascii()
+        assert "  " not in sentence.en
+        assert sentence.en == sentence.en.strip()
+    json.dumps(said.what)
+
+
+def test_what_a_former_version_opened_is_shown_as_it_was_told() -> None:
+    said = words_of("mail_unknown:17", None, "止まりました。 / It stopped.")
+    assert said.what.en == "mail_unknown:17 (It stopped.)"
+
+
+def test_an_alert_is_said_in_the_log_once_and_without_its_facts(
+    services: Services, db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "app.alerts"):
+        for _ in range(2):
+            with db.write() as session:
+                raise_alert(session, Alarm.ADDRESS, 7, now=NOW, to="suzuki@example.jp")
+    assert [one.getMessage() for one in caplog.records] == ["alert opened: address_suppressed:7"]
+
+
+def test_seen_ends_what_happened_and_not_what_lasts(services: Services, db: Database) -> None:
+    with db.write() as session:
+        raise_alert(session, Alarm.MAIL_FAILED, 7, now=NOW)
+        raise_alert(session, Alarm.MAIL_SERVER, now=NOW, why="x")
+        ids = [one.id for one in open_alerts(session)]
+    acknowledge(services, ids, who="cli:root", now=NOW)
+    with db.read() as session:
+        (left,) = open_alerts(session)
+        assert (left.name, left.acked_by) == ("mail_server_unusable", "cli:root")
+        assert len(session.scalars(select(Audit).where(Audit.what == "alert.ack")).all()) == 2
+    assert Alarm.MAIL_SERVER not in EVENTS
