@@ -1,6 +1,6 @@
 """QUIET. The week of a team, counted: who reported on which of their workdays, and what stands out.
 
-Facts in, numbers out; the lead's digest is made of them, and nothing here knows a letter.
+Facts in, numbers out; the lead's digest and board are made of them; nothing here knows a letter.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -202,7 +202,7 @@ def count(members: Iterable[MemberFacts], today: date) -> Week:
     days = [first + n * DAY for n in range(7)]
     rows: list[tuple[MemberFacts, dict[date, Mark]]] = []
     for one in members:
-        marks = {day: _mark(one, day) for day in days}
+        marks = {day: mark(one, day) for day in days}
         rows.append((one, marks))
         _note_tasks(week, one)
         _note_leave(week, one)
@@ -226,7 +226,7 @@ def _row(one: MemberFacts, marks: Mapping[date, Mark], days: Sequence[date]) -> 
         marks=tuple(marks[day] for day in days),
         reported=sum(day in reported for day in workdays),
         workdays=len(workdays),
-        silent=silent_for(_open(one), one.calendar, one.today),
+        silent=silence(one),
     )
 
 
@@ -235,13 +235,18 @@ def _expected(one: MemberFacts, day: date) -> bool:
     return one.calendar.is_workday(day) and any(task.open_on(day) for task in one.tasks)
 
 
-def _open(one: MemberFacts) -> list[OpenTask]:
-    today = one.today
-    return [task.as_open() for task in one.tasks if task.status == "open" and task.open_on(today)]
+def silence(one: MemberFacts) -> int:
+    """For how many workdays the member is silent today."""
+    return silent_for((task.as_open() for task in worked_on(one)), one.calendar, one.today)
 
 
-def _mark(one: MemberFacts, day: date) -> Mark:
-    """A report says most; without one, why there is none."""
+def worked_on(one: MemberFacts) -> list[TaskFacts]:
+    """The member's open tasks that have begun."""
+    return [task for task in one.tasks if task.status == "open" and task.open_on(one.today)]
+
+
+def mark(one: MemberFacts, day: date) -> Mark:
+    """One day of the member: a report says most; without one, why there is none."""
     last = {said.ref: said.status for said in one.said if said.counts_for == day}
     if "blocked" in last.values():
         return Mark.BLOCKED

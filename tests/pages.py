@@ -45,4 +45,8 @@ PAGES = (
     Page("admin-days-off", "/admin/days-off", "admin"),
     Page("admin-import", "/admin/import", "admin"),
     Page("admin-audit", "/admin/audit", "admin"),
+    Page("team", "/team", "lead"),
+    Page("team-all", "/team", "admin"),
+    Page("team-nobody", "/team?q=nobody", "lead"),
+    Page("team-member", "/team/3", "admin"),
 )

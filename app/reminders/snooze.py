@@ -54,7 +54,8 @@ def snooze_today(services: Services, email: str, until: time, who: str, now: dat
         one = person(session, organisation(session, services.config), member)
         day = now.astimezone(one.rhythm.zone).date()
         at = due.instant(one.rhythm.zone, day, until)
-        _check(one, day, until, at, now)
+        check_day(one, day)
+        _check(one, until, at, now)
         _decide_today(session, services, one, day, now)
         _cancel(session, member.id, day, until, now)
         ids = enqueue(session, services.config, [asked_mail(session, one, day, at)], now=now)
@@ -98,9 +99,21 @@ def _next_workday(one: Person, today: date) -> date:
     )
 
 
-def _check(one: Person, day: date, until: time, at: datetime, now: datetime) -> None:
+def check_day(one: Person, day: date) -> None:
+    """Raises NotNow for somebody who is not active, and on a day without reminders."""
     if not one.member.active:
         raise NotNow(Both("このメンバーは無効です。", "The member is not active."))
+    reason = due.day_reason(one.rhythm, one.calendar, day)
+    if reason is not None and reason is not Reason.NOT_THIS_WEEKDAY:
+        raise NotNow(
+            Both(
+                f"今日はリマインダーをお送りできません。{REASONS[reason].ja}。",
+                f"There can be no reminder today: {REASONS[reason].en}.",
+            )
+        )
+
+
+def _check(one: Person, until: time, at: datetime, now: datetime) -> None:
     if at <= now:
         raise NotNow(
             Both(
@@ -115,14 +128,6 @@ def _check(one: Person, day: date, until: time, at: datetime, now: datetime) -> 
             Both(
                 f"{until:%H:%M} は通知を控える時間帯({hours})に入っています。",
                 f"{until:%H:%M} lies in the quiet hours ({hours}).",
-            )
-        )
-    reason = due.day_reason(one.rhythm, one.calendar, day)
-    if reason is not None and reason is not Reason.NOT_THIS_WEEKDAY:
-        raise NotNow(
-            Both(
-                f"今日はリマインダーをお送りできません。{REASONS[reason].ja}。",
-                f"There can be no reminder today: {REASONS[reason].en}.",
             )
         )
 

@@ -20,6 +20,7 @@ from app.web import (
     report,
     settings,
     stop,
+    team,
     why,
 )
 
@@ -58,6 +59,7 @@ def register(app: Flask, services: Services) -> None:
     app.register_blueprint(outbox.pages(services))
     app.register_blueprint(why.pages(services))
     app.register_blueprint(admin.pages(services))
+    app.register_blueprint(team.pages(services))
     if services.config.local_mailbox:
         from app.web import mailbox  # noqa: PLC0415 - nothing of it in a real installation
 

@@ -1,0 +1,151 @@
+"""What the board is counted from, read for many members at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from app.db import among
+from app.members.settings import Person
+from app.models import Kind, OutboxMail, Report, State, Task, Team
+from app.week import MemberFacts, Said, TaskFacts
+
+_REPORT = (
+    Report.id,
+    Report.reporter_id,
+    Report.counts_for,
+    Report.percent,
+    Report.status,
+    Report.text,
+)
+_TASK = (
+    Task.assignee_id,
+    Task.ref,
+    Task.title,
+    Task.status,
+    Task.start_on,
+    Task.assigned_on,
+    Task.closed_on,
+    Task.due_on,
+    Task.report_every,
+)
+
+
+def today_of(one: Person, now: datetime) -> date:
+    """The member's date at `now`."""
+    return now.astimezone(one.rhythm.zone).date()
+
+
+def read(
+    session: Session, some: Sequence[Person], first: date, now: datetime
+) -> dict[int, MemberFacts]:
+    """By member id the tasks open since `first`, each with its last report; no days yet."""
+    teams = _teams(session, some)
+    by_date: dict[date, list[Person]] = {}
+    for one in some:
+        by_date.setdefault(today_of(one, now), []).append(one)
+    found: dict[int, MemberFacts] = {}
+    for today, those in by_date.items():
+        tasks = _tasks(session, [one.member.id for one in those], first, today)
+        for one in those:
+            member = one.member
+            found[member.id] = MemberFacts(
+                id=member.id,
+                name=member.name,
+                team=teams.get(member.team_id or 0, ""),
+                calendar=one.calendar,
+                today=today,
+                tasks=tasks.get(member.id, ()),
+            )
+    return found
+
+
+def _teams(session: Session, some: Iterable[Person]) -> dict[int, str]:
+    ids = {one.member.team_id for one in some if one.member.team_id is not None}
+    return dict(iter(session.execute(select(Team.id, Team.name).where(among(Team.id, ids)))))
+
+
+def _tasks(
+    session: Session, ids: Sequence[int], first: date, today: date
+) -> dict[int, list[TaskFacts]]:
+    last = (
+        select(Report.id)
+        .where(Report.task_id == Task.id, Report.counts_for <= today)
+        .order_by(Report.counts_for.desc(), Report.id.desc())
+        .limit(1)
+        .correlate(Task)
+        .scalar_subquery()
+    )
+    rows: Sequence[Any] = session.execute(
+        select(*_TASK, last.label("last"))
+        .where(
+            among(Task.assignee_id, ids),
+            or_(Task.status == "open", Task.closed_on.is_(None), Task.closed_on >= first),
+        )
+        .order_by(Task.ref)
+    ).all()
+    # A second statement: joined to the first, PostgreSQL may read all reports there are.
+    said = _said(session, {row.last: row.ref for row in rows if row.last is not None})
+    tasks: dict[int, list[TaskFacts]] = {}
+    for row in rows:
+        known = (said[row.last],) if row.last in said else ()
+        tasks.setdefault(row.assignee_id, []).append(
+            TaskFacts(
+                row.ref,
+                row.title,
+                row.status,
+                row.start_on,
+                row.assigned_on,
+                row.closed_on,
+                row.due_on,
+                row.report_every,
+                known,
+            )
+        )
+    return tasks
+
+
+def _said(session: Session, refs: Mapping[int, str]) -> dict[int, Said]:
+    """The reports with these ids; `refs` says of which task each is."""
+    rows: Sequence[Any] = session.execute(
+        select(*_REPORT).where(among(Report.id, list(refs)))
+    ).all()
+    return {one[0]: Said(one[0], refs[one[0]], *one[1:]) for one in rows}
+
+
+def said_by(session: Session, ids: Sequence[int], first: date, last: date) -> dict[int, list[Said]]:
+    """By member id their own reports that count for `first` to `last`, on whatever task."""
+    rows: Sequence[Any] = session.execute(
+        select(Task.ref, *_REPORT)
+        .join(Task, Task.id == Report.task_id)
+        .where(among(Report.reporter_id, ids), Report.counts_for.between(first, last))
+        .order_by(Report.counts_for, Report.id)
+    ).all()
+    found: dict[int, list[Said]] = {}
+    for ref, report_id, reporter_id, *said in rows:
+        found.setdefault(reporter_id or 0, []).append(Said(report_id, ref, reporter_id, *said))
+    return found
+
+
+def reminded(session: Session, days: Iterable[tuple[int, date]]) -> dict[int, datetime]:
+    """By member id when the mail server took the last reminder of the date given for them."""
+    wanted = dict(days)
+    if not wanted:
+        return {}
+    rows = session.execute(
+        select(OutboxMail.user_id, OutboxMail.local_date, func.max(OutboxMail.accepted_at))
+        .where(
+            among(OutboxMail.user_id, list(wanted)),
+            OutboxMail.local_date.between(min(wanted.values()), max(wanted.values())),
+            OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
+            OutboxMail.state == State.ACCEPTED,
+        )
+        .group_by(OutboxMail.user_id, OutboxMail.local_date)
+    )
+    return {
+        member_id or 0: at
+        for member_id, day, at in rows
+        if at is not None and wanted.get(member_id or 0) == day
+    }

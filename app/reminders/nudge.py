@@ -1,0 +1,120 @@
+"""Nudging: a lead asks for a reminder now, gently and not too often."""
+
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app import due
+from app.members.changes import audit, decide_before, locked
+from app.members.settings import Person, organisation, person
+from app.models import Kind, Member, OutboxMail, State
+from app.outbox.rows import enqueue
+from app.reminders.snooze import NotNow, asked_mail, check_day
+from app.reports import open_tasks
+from app.services import Services
+from app.words import Both
+from app.workdays import DAY
+
+COOL_DOWN = timedelta(minutes=45)  # between two reminders of a member, whoever asked for them
+
+
+def nudge(services: Services, member_id: int, who: str, now: datetime) -> int:
+    """One asked_reminder for the member now; returns the mail's id.
+
+    Raises NotNow with the reason: a day off or without reminders, quiet hours, nothing unreported,
+    a reminder that waits or went out or comes by itself within 45 minutes, the fourth of a day.
+    """
+    with services.db.read() as session:
+        email = session.get_one(Member, member_id).email
+    decide_before(services, email, now)
+    with services.db.write() as session:
+        member = locked(session, email)
+        one = _person(session, services, member)
+        day = now.astimezone(one.rhythm.zone).date()
+        check_day(one, day)
+        _check_hour(one, day, now)
+        _check_tasks(session, one, day)
+        _check_mails(session, one, day, now)
+        ids = enqueue(session, services.config, [asked_mail(session, one, day, now)], now=now)
+        audit(session, member, "nudge", who, now, mail=ids[0])
+    services.publish(ids)
+    return ids[0]
+
+
+def _person(session: Session, services: Services, member: Member) -> Person:
+    try:
+        return person(session, organisation(session, services.config), member)
+    except ValueError:  # a hand in the table
+        raise NotNow(
+            Both(
+                "設定に正しくない値があります。管理者に知らせてください。",
+                "A stored setting makes no sense. Please tell an admin.",
+            )
+        ) from None
+
+
+def _check_hour(one: Person, day: date, now: datetime) -> None:
+    quiet_end = due.quiet_until(one.rhythm, now)
+    if quiet_end is not None:
+        ends = f"{quiet_end.astimezone(one.rhythm.zone):%H:%M}"
+        raise NotNow(
+            Both(
+                f"いまは本人が通知を控えている時間帯です({ends} まで)。そのあとにお試しください。",
+                f"These are the member's quiet hours (until {ends}). Try again after that.",
+            )
+        )
+    at = due.hour(one.rhythm, day)
+    undecided = day > one.member.decided_through
+    if undecided and now <= at < now + COOL_DOWN and _comes_by_itself(one, day):
+        hour = f"{at.astimezone(one.rhythm.zone):%H:%M}"
+        raise NotNow(
+            Both(
+                f"{hour} に自動のリマインダーが届く予定です。",
+                f"The automatic reminder comes at {hour} anyway.",
+            )
+        )
+
+
+def _comes_by_itself(one: Person, day: date) -> bool:
+    return due.day_reason(one.rhythm, one.calendar, day) is None
+
+
+def _check_tasks(session: Session, one: Person, day: date) -> None:
+    tasks = open_tasks(session, [one.member.id], day)
+    if not due.silent_for(tasks.get(one.member.id, ()), one.calendar, day):
+        raise NotNow(
+            Both("報告を待っているタスクはありません。", "No task is waiting for a report.")
+        )
+
+
+def _check_mails(session: Session, one: Person, day: date, now: datetime) -> None:
+    """One that waits still, or one that went out a moment ago."""
+    went_out = func.coalesce(OutboxMail.accepted_at, OutboxMail.created_at)
+    mails = session.execute(
+        select(OutboxMail.ended, OutboxMail.not_before, went_out.label("at")).where(
+            OutboxMail.user_id == one.member.id,
+            OutboxMail.local_date.between(day - DAY, day),  # a moment ago may be yesterday
+            OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
+            OutboxMail.state.not_in([State.CANCELLED, State.SUPPRESSED, State.EXPIRED]),
+        )
+    ).all()
+    zone = one.rhythm.zone
+    for mail in mails:
+        if not mail.ended:
+            hour = f"{max(mail.not_before, now).astimezone(zone):%H:%M}"
+            raise NotNow(
+                Both(
+                    f"送信を待っているリマインダーがあります({hour} 以降に届きます)。",
+                    f"A reminder is waiting to be sent already (from {hour} on).",
+                )
+            )
+    last = max((mail.at for mail in mails), default=None)
+    if last is not None and now < last + COOL_DOWN:
+        sent, again = (f"{at.astimezone(zone):%H:%M}" for at in (last, last + COOL_DOWN))
+        raise NotNow(
+            Both(
+                f"{sent} にリマインダーを送ったばかりです。{again} 以降にもう一度お試しください。",
+                f"A reminder went out at {sent}. Try again from {again} on.",
+            )
+        )

@@ -1,0 +1,145 @@
+"""The words of the lead's board, and its picture as a page draws it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from typing import Literal, NamedTuple
+
+from app.board.state import DaySquare, Row, Standing, Stopped
+from app.compose import show_date
+from app.compose.text import inert, shorten
+from app.week import Mark
+from app.words import Both
+from app.workdays import DayOff
+
+CELL = 24  # px, a square of the picture with its space
+
+_TITLE, _TEXT = 60, 120  # columns shown
+
+STANDINGS: dict[Standing, tuple[str, Both]] = {
+    Standing.BLOCKED: ("blocked", Both("止まっている", "Blocked")),
+    Standing.SILENT: ("unreported", Both("未報告", "No report")),
+    Standing.AT_RISK: ("at-risk", Both("遅れ気味", "At risk")),
+    Standing.REPORTED: ("reported", Both("報告済", "Reported")),
+    Standing.NOT_YET: ("", Both("これから", "Nothing due yet")),
+    Standing.AWAY: ("away", Both("休み", "Away")),
+    Standing.NO_TASK: ("", Both("担当タスクなし", "No open task")),
+}
+STATUSES: dict[str, tuple[str, Both]] = {
+    "on_track": ("reported", Both("順調", "On track")),
+    "at_risk": ("at-risk", Both("遅れ気味", "At risk")),
+    "blocked": ("blocked", Both("止まっている", "Blocked")),
+    "done": ("reported", Both("完了", "Done")),
+}
+MARKS: dict[Mark, Both] = {
+    Mark.REPORTED: Both("報告済", "reported"),
+    Mark.AT_RISK: Both("報告済・遅れ気味", "reported, at risk"),
+    Mark.BLOCKED: Both("報告済・止まっている", "reported, blocked"),
+    Mark.SILENT: Both("報告なし", "no report"),
+    Mark.OFF: Both("休み", "day off"),
+    Mark.NO_TASK: Both("担当タスクなし", "no task"),
+}
+_OPEN = Both("まだ報告なし(今日)", "not yet (today)")
+DAYS_OFF: dict[DayOff, Both] = {
+    DayOff.ON_LEAVE: Both("休暇", "on leave"),
+    DayOff.COMPANY_CLOSED: Both("会社の休業日", "company closed"),
+    DayOff.HOLIDAY: Both("祝日", "public holiday"),
+    DayOff.WEEKEND: Both("休日", "day off"),
+}
+_STOPPED = {
+    "address_suppressed": Both(
+        "メール停止中(宛先に届きません)", "Mails stopped: the address refuses"
+    ),
+    "frequency_none": Both("メール停止中(本人の設定)", "Mails stopped by the member"),
+}
+
+
+class Square(NamedTuple):
+    """One square of the picture: where, which mark, and what it says in words."""
+
+    x: int
+    mark: str
+    title: str
+
+
+class Words:
+    """What the board says in one language."""
+
+    def __init__(self, locale: Literal["ja", "en"]) -> None:
+        self.locale = locale
+        self._dates: dict[date, str] = {}
+
+    def date(self, day: date) -> str:
+        """A date as people read it."""
+        known = self._dates.get(day)
+        if known is None:
+            known = self._dates[day] = show_date(day, self.locale)
+        return known
+
+    def standing(self, which: Standing) -> tuple[str, str]:
+        """The class of the mark, and the words."""
+        mark, words = STANDINGS[which]
+        return mark, words.to(self.locale)
+
+    def status(self, which: str) -> tuple[str, str]:
+        """The class and the words of what a report says."""
+        mark, words = STATUSES[which]
+        return mark, words.to(self.locale)
+
+    def states(self, row: Row) -> list[tuple[str, str]]:
+        """All that holds of a member today, what matters most first."""
+        found = [] if row.standing is Standing.AWAY else [self.standing(row.standing)]
+        if row.silent:
+            silent = ("unreported", self.silent(row.silent))
+            found = [silent] if row.standing is Standing.SILENT else [*found, silent]
+        if row.away is not None:
+            found.append(("away", DAYS_OFF[row.away].to(self.locale)))
+        return found
+
+    def silent(self, workdays: int) -> str:
+        """For how long nothing was reported."""
+        days = "workday" if workdays == 1 else "workdays"
+        return Both(f"{workdays}営業日 報告なし", f"No report for {workdays} {days}").to(
+            self.locale
+        )
+
+    def stopped(self, why: Stopped) -> str:
+        """Why no mails come."""
+        if why.until is not None:
+            until = self.date(why.until)
+            return Both(f"メール休止中({until} から再開)", f"Mails paused, again from {until}").to(
+                self.locale
+            )
+        return _STOPPED[why.why].to(self.locale)
+
+    def picture(self, days: Sequence[DaySquare]) -> list[Square]:
+        """The squares of one member."""
+        return [
+            Square(n * CELL, one.mark or "open", f"{self.date(one.day)} {self._said(one)}")
+            for n, one in enumerate(days)
+        ]
+
+    def _said(self, one: DaySquare) -> str:
+        if one.off is not None:
+            return DAYS_OFF[one.off].to(self.locale)
+        return (_OPEN if one.mark is None else MARKS[one.mark]).to(self.locale)
+
+    def summary(self, days: Sequence[DaySquare]) -> str:
+        """The picture for those who do not see it."""
+        marks = [one.mark for one in days if one.mark is not None]
+        counted = ", ".join(
+            f"{MARKS[mark].to(self.locale)} {number}" for mark, number in Counter(marks).items()
+        )
+        return f"{Both('直近の日ごとの報告', 'Recent days').to(self.locale)}: {counted}"
+
+    def name(self, text: str) -> str:
+        """A name without what cannot be seen."""
+        return inert(text)
+
+    def title(self, text: str) -> str:
+        """A task's title, cut."""
+        return shorten(text, _TITLE)
+
+    def text(self, text: str) -> str:
+        """What somebody reported, cut."""
+        return shorten(text, _TEXT)
