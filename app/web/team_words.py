@@ -69,6 +69,10 @@ class Words:
         self.locale = locale
         self._dates: dict[date, str] = {}
 
+    def due(self, day: date) -> str:
+        """When a task is due."""
+        return Both(f"期限 {self.date(day)}", f"due {self.date(day)}").to(self.locale)
+
     def date(self, day: date) -> str:
         """A date as people read it."""
         known = self._dates.get(day)
