@@ -2,7 +2,7 @@
 # is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test e2e screenshots chaos chaos-long bench bench-tick bench-web lint fmt lock
+.PHONY: help setup setup-ai setup-dev run test e2e screenshots chaos chaos-long bench bench-tick bench-web lint fmt lock
 PYTHONS := app bench chaos e2e tests tools $(wildcard migrations)
 
 help: ## この一覧 / this list
@@ -10,6 +10,9 @@ help: ## この一覧 / this list
 
 setup: ## 動かすための環境を .venv に作る / make .venv with what running needs
 	@sh tools/setup.sh run
+
+setup-ai: ## AI の要約のための部品も入れる / add what the recap by AI needs
+	@sh tools/setup.sh ai
 
 setup-dev: ## テストと検査の道具も入れる / add what tests and checks need
 	@sh tools/setup.sh dev
@@ -63,4 +66,5 @@ lock: ## requirements/*.in から *.txt を作り直す(uv が必要) / pin anew
 	  echo "uv がありません。pip install uv などで入れてください。 / uv is missing; pip install uv."; \
 	  exit 1; }
 	@$(LOCK) requirements/run.in -o requirements/run.txt
-	@$(LOCK) -c requirements/run.txt requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) -c requirements/run.txt requirements/ai.in -o requirements/ai.txt
+	@$(LOCK) -c requirements/ai.txt requirements/dev.in -o requirements/dev.txt

@@ -12,7 +12,7 @@ from app.words import Both
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
-HEAD = "0007"  # the version that this code was written for (a test holds it to migrations/)
+HEAD = "0008"  # the version that this code was written for (a test holds it to migrations/)
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 _UPGRADE_LOCK = 7_305_516_001  # any fixed number: PostgreSQL's advisory lock of this program
 

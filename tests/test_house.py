@@ -213,7 +213,7 @@ def test_no_test_replaces_our_own_code() -> None:
     assert fakes == []
 
 
-@pytest.mark.parametrize("name", ["run.txt", "dev.txt"])
+@pytest.mark.parametrize("name", ["run.txt", "ai.txt", "dev.txt"])
 def test_a_lock_names_no_address_and_no_index(name: str) -> None:
     lock = (PROJECT / "requirements" / name).read_text()
     assert "://" not in lock
@@ -222,14 +222,15 @@ def test_a_lock_names_no_address_and_no_index(name: str) -> None:
 
 
 def test_the_tools_run_on_the_same_versions_as_the_program() -> None:
-    run, dev = (
+    run, ai, dev = (
         set(re.findall(r"^\S+==\S+", (PROJECT / "requirements" / name).read_text(), re.MULTILINE))
-        for name in ("run.txt", "dev.txt")
+        for name in ("run.txt", "ai.txt", "dev.txt")
     )
-    assert run - dev == set()
+    assert run - ai == set()
+    assert ai - dev == set()
 
 
-@pytest.mark.parametrize("name", ["run.in", "dev.in"])
+@pytest.mark.parametrize("name", ["run.in", "ai.in", "dev.in"])
 def test_every_dependency_has_its_reason(name: str) -> None:
     wanted = (PROJECT / "requirements" / name).read_text()
     page = (PROJECT / "docs/dependencies.md").read_text(encoding="utf-8")
@@ -241,7 +242,8 @@ def test_every_dependency_has_its_reason(name: str) -> None:
 def test_the_page_of_dependencies_lists_nothing_else() -> None:
     page = (PROJECT / "docs/dependencies.md").read_text(encoding="utf-8")
     named = set(re.findall(r"^\| ([a-z0-9-]+) \|", page, re.MULTILINE)) - {"package"}
-    wanted = "\n".join((PROJECT / "requirements" / n).read_text() for n in ("run.in", "dev.in"))
+    lists = ("run.in", "ai.in", "dev.in")
+    wanted = "\n".join((PROJECT / "requirements" / name).read_text() for name in lists)
     assert named - {"---"} == set(re.findall(r"^([a-z][a-z0-9-]*)", wanted, re.MULTILINE))
 
 

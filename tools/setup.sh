@@ -1,6 +1,6 @@
 #!/bin/sh
-# tools/setup.sh run|dev: the virtual environment .venv (and the link venv, which the units use)
-# with exactly what requirements/run.txt or dev.txt pins. Does nothing when that is done already.
+# tools/setup.sh run|ai|dev: the virtual environment .venv (and the link venv, which the units use)
+# with exactly what requirements/run.txt, ai.txt or dev.txt pins. Does nothing when that is done.
 set -eu
 cd "$(dirname "$0")/.."
 want=$1
@@ -54,8 +54,13 @@ fi
 .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 
 touch ".venv/.stamp-$want-$(stamp "$want")"
-if [ "$want" = dev ]; then # it holds all of run, at the same versions
-  rm -f .venv/.stamp-run-*
-  touch ".venv/.stamp-run-$(stamp run)"
-fi
+case $want in # each holds all of those before it, at the same versions
+  dev) held="run ai" ;;
+  ai) held=run ;;
+  *) held= ;;
+esac
+for name in $held; do
+  rm -f ".venv/.stamp-$name-"*
+  touch ".venv/.stamp-$name-$(stamp "$name")"
+done
 say "用意ができました。" "Ready."

@@ -8,7 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import compose
+from app.ai import stored
 from app.auth import StopLink
+from app.compose.text import Locale
 from app.digest.facts import week_of
 from app.digest.rule import rhythm_of_digest
 from app.digest.silences import below, local_date, silences, steps_of
@@ -38,11 +40,15 @@ def week_letter(
     if not week.says_something:
         return Stop(State.SUPPRESSED, Reason.NOTHING_UNREPORTED)
     config = services.config
+    locale: Locale = "en" if one.locale.startswith("en") else "ja"
+    by_ai = None
+    if stored.is_on(config, defaults):
+        by_ai = stored.found(session, one.member.id, week, locale)
     facts = compose.DigestFacts(
         member_id=one.member.id,
         name=one.member.name,
         email=mail.to_addr,
-        locale="en" if one.locale.startswith("en") else "ja",
+        locale=locale,
         local_date=mail.local_date,
         n=mail.n,
         as_of=as_of.astimezone(one.rhythm.zone),
@@ -52,6 +58,8 @@ def week_letter(
         stop_url=services.links.stop_url(StopLink(one.member.id, Kind.WEEKLY_DIGEST)),
         reply_to_shown=config.mail_reply_to or config.mail_from,
         message_domain=mail_domain(config),
+        recap=by_ai,
+        recap_by="count" if by_ai is None else "ai",
     )
     return Letter(_from_us(services, compose.weekly_digest(facts), mail), [])
 

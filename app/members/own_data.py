@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.access.sessions import end_all
+from app.ai.rows import forget_member
 from app.due import Reason
 from app.members.changes import locked, show_member
 from app.models import (
@@ -68,7 +69,7 @@ def forget(services: Services, member_id: int, now: datetime) -> None:
     """Takes the member's name, address, settings and leave out, for good.
 
     What belongs to the team stays without a name: tasks (assigned to nobody), reports, and the
-    counts of mails. The audit stays as it was written: it says who did what, this included. Mails
+    counts of mails. What an AI was told of them goes, too. The audit stays as it was written: it says who did what, this included. Mails
     not sent yet end as inactive. Raises LastAdmin.
     """
     with services.db.write() as session:
@@ -84,6 +85,7 @@ def forget(services: Services, member_id: int, now: datetime) -> None:
         )
         _clear(member)
         _clear_mails(session, member, now)
+        forget_member(session, member_id, now)
         session.add(Audit(at=now, who=was, what="member.deleted", data={"member": member_id}))
 
 

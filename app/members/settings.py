@@ -41,6 +41,12 @@ class Organisation:
     escalate_notice_after: int = 3
     escalate_lead_after: int = 5
     escalate_manager_after: int = 8
+    # The week summed up by AI, where AI_BASE_URL and AI_MODEL name one.
+    ai_recap: bool = True
+    ai_names: bool = False  # whether names and titles leave the house
+    ai_at_once: int = 2
+    ai_calls_per_day: int = 200
+    ai_tokens_per_day: int = 1_000_000
     closures: tuple[Span, ...] = ()
     _companies: dict[str, Company] = field(default_factory=dict, repr=False, compare=False)
 
@@ -111,6 +117,11 @@ _EDITABLE = _TIMES | {
     "escalate_notice_after",
     "escalate_lead_after",
     "escalate_manager_after",
+    "ai_recap",
+    "ai_names",
+    "ai_at_once",
+    "ai_calls_per_day",
+    "ai_tokens_per_day",
 }
 
 

@@ -118,6 +118,11 @@ ORGANISATION: dict[str, Reader] = {
     "escalate_notice_after": _workdays,
     "escalate_lead_after": _workdays,
     "escalate_manager_after": _workdays,
+    "ai_recap": _yes,
+    "ai_names": _yes,
+    "ai_at_once": lambda text: parse_whole(text, 1, 100),
+    "ai_calls_per_day": lambda text: parse_whole(text, 0, 1_000_000),
+    "ai_tokens_per_day": lambda text: parse_whole(text, 0, 1_000_000_000),
 }
 MEMBER_SETTINGS: dict[str, Reader] = {**_COMMON, "paused_until": read_date, "escalations": _yes}
 MEMBER: dict[str, Reader] = {

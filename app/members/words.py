@@ -35,6 +35,11 @@ NAMES: dict[str, Both] = {
     "escalate_manager_after": Both(
         "その上司に知らせるまでの営業日", "Workdays of silence before the lead's manager is told"
     ),
+    "ai_recap": Both("週のまとめの要点をAIが書く", "Recap of the week by AI"),
+    "ai_names": Both("AIに氏名とタスク名を送る", "Names and titles go to the AI"),
+    "ai_at_once": Both("AIに同時に尋ねる数", "Questions to the AI at once"),
+    "ai_calls_per_day": Both("AIに尋ねる回数(1日)", "Questions to the AI a day"),
+    "ai_tokens_per_day": Both("AIのトークン数(1日)", "Tokens of the AI a day"),
     "holidays": Both("祝日の国", "Public holidays of"),
     "catch_up_until": Both("遅れて送る限度の時刻", "Late mails go until"),
     "catch_up_hours": Both("遅れて送る時間(時間)", "Or this many hours after the hour"),
@@ -68,6 +73,14 @@ HINTS: dict[str, Both] = {
         "この時刻より前には送りません。空欄なら本人の時刻です。",
         "Not before this hour; empty: the lead's own hour.",
     ),
+    "ai_recap": Both(
+        "AI_BASE_URL と AI_MODEL を設定したときだけ働きます。件数の要点がいつでも代わりになります。",
+        "Only where AI_BASE_URL and AI_MODEL are set; counted lines always stand in.",
+    ),
+    "ai_names": Both(
+        "送らなくても、メールには氏名とタスク名が入ります。",
+        "The mail has names and titles even if they are not sent.",
+    ),
     "escalate_notice_after": Both("0 なら予告しません。", "0: never."),
     "escalate_lead_after": _STEP,
     "escalate_manager_after": _STEP,
@@ -100,6 +113,8 @@ _DAYS = (
 )  # fmt: skip
 _YES = (("yes", Both("送る", "Yes")), ("no", Both("送らない", "No")))
 CHOICES: dict[str, tuple[tuple[str, Both], ...]] = {
+    "ai_recap": (("yes", Both("使う", "Yes")), ("no", Both("使わない", "No"))),
+    "ai_names": _YES,
     "weekly_digest": _YES,
     "escalations": _YES,
     "role": (

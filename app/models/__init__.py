@@ -27,6 +27,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.due import REPORT_EVERY, Frequency, Reason, Verdict
 from app.models.access import SignInLink as SignInLink
 from app.models.access import WebSession as WebSession
+from app.models.ai import AiBudget as AiBudget
+from app.models.ai import Recap as Recap
+from app.models.ai import RecapState as RecapState
 from app.models.base import Base as Base
 from app.models.base import Id, one_of
 from app.models.operation import Alert as Alert

@@ -1,12 +1,43 @@
-"""DOOR. The ai queue."""
+"""DOOR. The ai queue: no mail waits for a job of it."""
+
+import logging
+from collections.abc import Iterable
 
 from celery import shared_task
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
-from app import ai, clock
+from app import clock
+from app.ai import life, recap, rows
 from app.celery_wiring import services
+
+log = logging.getLogger(__name__)
+
+MESSAGE_EXPIRES = 55  # seconds; the next tick asks again for what is still wanted
 
 
 @shared_task(name="app.tasks.ai.heartbeat")
 def heartbeat() -> str:
-    """Shows that the ai queue is worked on."""
-    return ai.heartbeat(services(), clock.now())
+    """Shows that the ai queue is worked on; what was kept long enough goes."""
+    rows.purge(services(), clock.now())
+    return life.heartbeat(services(), clock.now())
+
+
+@shared_task(name="app.tasks.ai.summarize_week")
+def summarize_week(team_id: int, iso_week: str) -> str:
+    """Has the week of a lead's team summed up: the lead's id, and a week like 2026-W47."""
+    return recap.summarize(services(), team_id, iso_week, clock.now)
+
+
+def ask_for(wanted: Iterable[tuple[int, str]]) -> None:
+    """Puts these on the queue; Redis away costs nothing but the recap."""
+    for team_id, iso_week in wanted:
+        try:
+            summarize_week.apply_async(
+                (team_id, iso_week),
+                retry=False,
+                expires=MESSAGE_EXPIRES * services().config.test_time_scale,
+            )
+        except (OperationalError, RedisError, OSError) as error:
+            log.warning("Redis is away, recaps wait: %s", type(error).__name__)
+            return

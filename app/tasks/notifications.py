@@ -2,13 +2,15 @@
 
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from celery import shared_task
 
 from app import clock, digest, outbox, reminders, status
+from app.ai import early
 from app.alerts import watch
 from app.celery_wiring import DELIVER, services
+from app.tasks.ai import ask_for
 from app.util import log_stream
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,15 @@ def tick() -> None:
     services().publish(outbox.sweep(services(), now, fresh=fresh))
     status.sign_of_life(services(), status.TICK, now, log_written=log_stream.written())
     watch.look(services(), now)
+    _ask_the_ai(now)
+
+
+def _ask_the_ai(now: datetime) -> None:
+    """Last of all, when every mail of this minute is on its way; whatever breaks, only that does."""
+    try:
+        ask_for(early.ahead(services(), now))
+    except Exception as error:  # noqa: BLE001 - a recap is never worth a tick
+        log.warning("no recap can be asked for: %s", type(error).__name__)
 
 
 @shared_task(name=DELIVER, ignore_result=True)

@@ -1,4 +1,4 @@
-"""ROAD. The AI's part; so far the sign of life that shows its queue is worked on."""
+"""The sign of life that shows that the ai queue is worked on."""
 
 from datetime import datetime
 

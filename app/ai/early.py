@@ -1,0 +1,68 @@
+"""Asking ahead: each minute, for which leads the week is to be summed up before their hour."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.ai import rows
+from app.ai.stored import is_on, iso_week
+from app.db import put
+from app.digest.plan import past_digests
+from app.digest.rule import decide
+from app.due import Verdict
+from app.members.settings import Organisation, Person, organisation, people
+from app.models import Member, Service
+from app.services import Services
+from app.week import week_before
+
+AHEAD = timedelta(minutes=60)
+LOOKED = "ai_looked"  # the name in `service`: up to which hour leads were looked for
+MOST = 200  # questions put on the queue in one minute; the others wait for the next
+
+
+def ahead(services: Services, now: datetime) -> list[tuple[int, str]]:
+    """Whom to ask about now, as (lead's id, week): digests within the hour, and what waits.
+
+    Costs one look at a setting where recaps are off, and nothing where no server is named.
+    """
+    if not (services.config.ai_base_url and services.config.ai_model):
+        return []
+    until = now + AHEAD
+    with services.db.read() as session:
+        defaults = organisation(session, services.config)
+        if not is_on(services.config, defaults):
+            return []
+        seen = session.get(Service, LOOKED)
+        leads = _due_soon(session, max(now, seen.at) if seen is not None else now, until)
+        good, _broken = people(session, defaults, leads)
+        wanted = [one for one in good if _comes(session, defaults, one, now)]
+    with services.db.write() as session:
+        for one in wanted:
+            hour = one.member.next_due_at or until
+            day = hour.astimezone(one.rhythm.zone).date()
+            needed_by = decide(one, defaults, day, now=now).at
+            week = iso_week(week_before(day)[0])
+            rows.want(session, one.member.id, week, now=now, needed_by=needed_by)
+        put(session, Service, {"name": LOOKED}, {"at": until, "data": {}})
+    return rows.open_now(services, now, MOST)
+
+
+def _due_soon(session: Session, after: datetime, until: datetime) -> list[Member]:
+    """Leads whose hour comes into sight: each is looked at once a day."""
+    found = select(Member).where(
+        Member.active.is_(True),
+        Member.led_through.is_not(None),
+        Member.next_due_at > after,
+        Member.next_due_at <= until,
+    )
+    return list(session.scalars(found.order_by(Member.id)))
+
+
+def _comes(session: Session, defaults: Organisation, one: Person, now: datetime) -> bool:
+    """Whether that hour brings a digest, as far as one knows before it."""
+    if one.member.next_due_at is None:
+        return False
+    day = one.member.next_due_at.astimezone(one.rhythm.zone).date()
+    past = past_digests(session, one.member.id, day)
+    return decide(one, defaults, day, now=now, past=past).verdict is Verdict.SEND
