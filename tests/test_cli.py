@@ -690,6 +690,31 @@ def test_status_counts_in_words(tp: Terminal, one_mail: str, db: Database) -> No
 
 
 @on_sqlite
+def test_alerts_are_listed_with_what_to_do_and_acknowledged(tp: Terminal, db: Database) -> None:
+    assert "警告はありません" in tp.run("alerts", "list").out
+    with db.write() as session:
+        raise_alert(session, Alarm.MAIL_SERVER, now=clock.now(), why="止まりました / It stopped")
+        raise_alert(session, Alarm.MAIL_UNKNOWN, 17, now=clock.now())
+    shown = tp.run("alerts", "list").out
+    assert "■ 1  " in shown
+    assert "メールサーバーを使えません(止まりました)。" in shown
+    assert "task-progress outbox resend 17" in shown
+    server, mail = tp.run("alerts", "list", "--json").json
+    assert (server["name"], mail["what"]["ja"][:5]) == ("mail_server_unusable", "メール 1")
+    assert server["what"]["en"] == "The mail server cannot be used (It stopped)."
+    assert tp.run("alerts", "ack", "999").code == 1
+    assert tp.run("alerts", "ack", "x").code == 1
+    assert [one["seen_by"] for one in tp.run("alerts", "list", "--json").json] == [None, None]
+    assert "うち1件は終わり" in tp.run("alerts", "ack", "all").out
+    (left,) = tp.run("alerts", "list", "--json").json
+    assert left["name"] == "mail_server_unusable"
+    assert left["seen_by"].startswith("cli:")
+    assert len(tp.run("alerts", "list", "--all", "--json").json) == 2
+    assert "確認済み" in tp.run("alerts", "list").out
+    assert tp.run("alerts", "ack").code == 2
+
+
+@on_sqlite
 def test_only_a_waiting_mail_can_be_cancelled(
     tp: Terminal, unreported: People, db: Database
 ) -> None:

@@ -15,6 +15,7 @@ import click
 
 from app import db
 from app.cli.admin import admin
+from app.cli.alerts import alerts_group
 from app.cli.data import database, import_, sample
 from app.cli.doctor import doctor
 from app.cli.explain import simulate, why
@@ -58,6 +59,7 @@ cli = Group(
         pause,
         resume,
         status,
+        alerts_group,
         doctor,
         systemd,
         run,

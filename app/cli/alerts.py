@@ -1,0 +1,91 @@
+"""`alerts`: what is the matter, and the word that somebody has seen it."""
+
+from zoneinfo import ZoneInfo
+
+import click
+
+from app import alerts, clock
+from app.alerts.words import words_of
+from app.cli.shell import Group, Shell, as_json, who
+from app.cli.show import show_json
+from app.cli.words import LOCALE, Failed, say, t
+from app.compose import show_date
+from app.compose.text import inert
+from app.models import Alert
+from app.status import who_words
+from app.words import Both
+
+alerts_group = Group("alerts", help=t("警告", "what is the matter"))
+
+
+@alerts_group.command("list", help=t("警告の一覧", "list the alerts"))
+@click.option("--all", "everything", is_flag=True, help=t("終わったものも", "also those over"))
+@as_json
+@click.pass_obj
+def list_(shell: Shell, *, everything: bool, json_wanted: bool) -> None:
+    """Open ones, the oldest first, each with what to do."""
+    rows = alerts.recent(shell.services(), everything=everything)
+    if json_wanted:
+        show_json([_facts(one) for one in rows])
+        return
+    if not rows:
+        say("警告はありません。", "There are no alerts.")
+    zone = ZoneInfo(shell.settings().app_timezone)
+    for one in rows:
+        _show(one, zone)
+
+
+@alerts_group.command("ack", help=t("確認済みにする", "say that you have seen it"))
+@click.argument("which", nargs=-1, required=True, metavar="ID|all")
+@click.pass_obj
+def ack(shell: Shell, which: tuple[str, ...]) -> None:
+    """What happened once is over with that; what lasts stays open until its cause is gone."""
+    services = shell.services()
+    there = {str(one.id): one.id for one in alerts.recent(services, everything=False)}
+    unknown = [one for one in which if one != "all" and one not in there]
+    if unknown:
+        raise Failed(
+            Both(
+                f"{inert(unknown[0])} という番号の警告はありません。"
+                "番号は `task-progress alerts list` で分かります。",
+                f"There is no open alert {inert(unknown[0])}. "
+                "`task-progress alerts list` shows the numbers.",
+            )
+        )
+    ids = [*there.values()] if "all" in which else [there[one] for one in which]
+    seen = alerts.acknowledge(services, ids, who=who(), now=clock.now())
+    over = sum(one.closed_at is not None for one in seen)
+    say(
+        f"{len(seen)}件を確認済みにしました(うち{over}件は終わり、"
+        f"残りは原因がなくなると自動で終わります)。",
+        f"{len(seen)} seen: {over} closed, the others close when their cause is gone.",
+    )
+
+
+def _facts(one: Alert) -> dict[str, object]:
+    words = words_of(one.name, one.data, one.detail)
+    return {
+        "id": one.id,
+        "name": one.name,
+        "opened_at": one.opened_at.isoformat(),
+        "closed_at": one.closed_at.isoformat() if one.closed_at else None,
+        "seen_by": one.acked_by,
+        "what": words.what._asdict(),
+        "fix": words.fix._asdict(),
+    }
+
+
+def _show(one: Alert, zone: ZoneInfo) -> None:
+    words = words_of(one.name, one.data, one.detail)
+    mark = "●" if one.closed_at else "■"
+    opened = one.opened_at.astimezone(zone)
+    since = f"{show_date(opened.date(), 'en' if LOCALE.startswith('en') else 'ja')} {opened:%H:%M}"
+    click.echo(f"{mark} {one.id}  {since}  {inert(words.what.to(LOCALE))}")
+    if one.closed_at:
+        closed = one.closed_at.astimezone(zone)
+        say(f"    終わり: {closed:%H:%M}", f"    over: {closed:%H:%M}")
+        return
+    click.echo(f"    {inert(words.fix.to(LOCALE))}")
+    if one.acked_by:
+        hand = who_words(one.acked_by)
+        say(f"    確認済み: {hand.ja}", f"    seen by {hand.en}")
