@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from app import clock, status
-from app.alerts import watch
+from app.alerts import tell, watch
 from app.db import DatabaseDown
 from app.services import Services
 
@@ -41,6 +41,7 @@ class Heart:
             if self._name is not None:
                 status.sign_of_life(self._services(), self._name, now)
             watch.look(self._services(), now)
+            tell.tell(self._services(), now)
         except DatabaseDown as error:
             log.warning("no sign of life can be stored: %s", error.sentence.en)
         except Exception:

@@ -22,15 +22,23 @@ log = logging.getLogger(__name__)
 
 
 def raise_alert(
-    session: Session, alarm: Alarm, about: object = None, *, now: datetime, **facts: Any
+    session: Session,
+    alarm: Alarm,
+    about: object = None,
+    *,
+    now: datetime,
+    by_mail: bool = True,
+    **facts: Any,
 ) -> None:
     """Opens the alert, or leaves it as it is when it is open already.
 
     `about`: the member, mail or date it is about, where there can be several; `facts`: what
-    `words` says of it, as JSON.
+    `words` says of it, as JSON. `by_mail`: the admins are told by mail, too.
     """
     name = name_of(alarm, about)
     row = {"name": name, "data": facts, "detail": "", "opened_at": now}
+    if not by_mail:
+        row |= {"mailed_at": now, "over_mailed_at": now}
     if insert_new(session, Alert, [row], returning=(Alert.id,)):
         log.error("alert opened: %s", name)
 

@@ -78,8 +78,7 @@ def _not_attempted(_about: str, facts: Facts) -> Words:
     return Words(
         Both(
             f"時刻から10分たっても送信を試みていないメールが{number}通あります。{_why(facts).ja}",
-            f"{number} mails have been due for 10 minutes, and nobody tried to send them."
-            f"{_why(facts).en}",
+            f"Mails due for 10 minutes that nobody tried to send: {number}.{_why(facts).en}",
         ),
         _doctor("", ""),
     )
@@ -90,7 +89,7 @@ def _not_ended(_about: str, facts: Facts) -> Words:
     return Words(
         Both(
             f"時刻から30分たっても送り終えていないメールが{number}通あります。{_why(facts).ja}",
-            f"{number} mails were due 30 minutes ago and have not ended.{_why(facts).en}",
+            f"Mails due 30 minutes ago that have not ended: {number}.{_why(facts).en}",
         ),
         Both(
             "`task-progress outbox list` でサーバーの応答を確かめてください。",

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from app import clock, digest, outbox, reminders, status
-from app.alerts import watch
+from app.alerts import tell, watch
 from app.cli.common import interrupted, now_option
 from app.cli.shell import Command, Shell
 from app.cli.words import complain, say, t
@@ -33,11 +33,12 @@ def tick(shell: Shell, now: datetime | None) -> None:
     digest.look_for_leads(services, now or real)
     planned = reminders.plan(services, now or real, real_now=real)
     digest.plan(services, now or real, real_now=real)
-    ids = outbox.sweep(services, real)
     if now is None:
         status.sign_of_life(services, status.TICK, real)
         status.sign_of_life(services, status.TIMER, real)
         watch.look(services, real)
+        tell.tell(services, real)
+    ids = outbox.sweep(services, real)
     with _Patience() as patience:
         accepted = outbox.deliver(services, ids, clock.now, lambda: patience.over)
     if patience.over:

@@ -5,6 +5,7 @@ and `NAME.en.html` say the same words in the look of `layout.html`. What people 
 reports, names) is data: on one line, without invisible characters, cut at a stated length.
 """
 
+from app.compose.alert import AlertFacts, AlertLine, alert
 from app.compose.digest import DigestFacts, weekly_digest
 from app.compose.escalation import EscalationFacts, SilentLine, escalation
 from app.compose.reminder import ReminderFacts, TaskLine, reminder
@@ -12,12 +13,15 @@ from app.compose.sign_in import SignInFacts, sign_in
 from app.compose.text import message_id, show_date
 
 __all__ = [
+    "AlertFacts",
+    "AlertLine",
     "DigestFacts",
     "EscalationFacts",
     "ReminderFacts",
     "SignInFacts",
     "SilentLine",
     "TaskLine",
+    "alert",
     "escalation",
     "message_id",
     "reminder",

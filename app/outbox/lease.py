@@ -235,7 +235,8 @@ def end_with_alert(
 ) -> None:
     """An end that an operator must hear of."""
     end(session, mail, state, now=now, reason=reason, response=response)
-    raise_alert(session, OF_MAILS[state], mail.id, now=now)
+    # What became of an alert's own mail is told on the pages only, or there would be no end.
+    raise_alert(session, OF_MAILS[state], mail.id, now=now, by_mail=mail.kind != Kind.ALERT)
 
 
 class Decided(Protocol):

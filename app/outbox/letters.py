@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import compose, due
+from app.alerts.tell import how_things_stand
 from app.auth import SIGN_IN_MINUTES, ReportLink, StopLink
 from app.db import among
 from app.digest.letters import told_letter, week_letter
@@ -83,8 +84,10 @@ def _one(
         return Stop(State.SUPPRESSED, Reason.NOT_IN_PILOT)
     if mail.kind in {Kind.REMINDER, Kind.ASKED_REMINDER}:
         return _reminder(services, facts, mail, one, now)
-    if mail.kind == Kind.SIGN_IN:
-        return Letter(_sign_in(services, mail, one), [])
+    if mail.kind in {Kind.SIGN_IN, Kind.ALERT}:  # whatever the hour
+        asked = mail.kind == Kind.SIGN_IN
+        letter = _sign_in(services, mail, one) if asked else _alert(services, mail, one, now)
+        return Letter(letter, [])
     if mail.kind in _ABOUT_A_TEAM:
         quiet = _quiet(one, mail, now)
         return quiet or _ABOUT_A_TEAM[Kind(mail.kind)](services, session, mail, one, now)
@@ -134,6 +137,27 @@ def _sign_in(services: Services, mail: Claimed, one: Person) -> MailMessage:
     )
     return replace(
         compose.sign_in(facts),
+        mail_from=config.mail_from,
+        reply_to=config.mail_reply_to,
+        return_path=config.mail_return_path,
+        message_id=mail.message_id,
+    )
+
+
+def _alert(services: Services, mail: Claimed, one: Person, now: datetime) -> MailMessage:
+    """How things stand now, whatever was the matter when it was written down."""
+    config = services.config
+    opened, over = how_things_stand(services, one.rhythm.zone, now)
+    facts = compose.AlertFacts(
+        name=one.member.name,
+        email=mail.to_addr,
+        locale="en" if one.locale.startswith("en") else "ja",
+        open=opened,
+        over=over,
+        url=f"{config.app_base_url.rstrip('/')}/admin",
+    )
+    return replace(
+        compose.alert(facts),
         mail_from=config.mail_from,
         reply_to=config.mail_reply_to,
         return_path=config.mail_return_path,

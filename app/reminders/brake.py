@@ -86,8 +86,14 @@ def settle(services: Services, now: datetime) -> Settled:
                 settled.released += _let_go(session, day, now)
             else:
                 settled.held += waiting
-                facts = {"day": day.isoformat(), "number": number, "limit": limit}
-                raise_alert(session, Alarm.UNUSUAL_NUMBER, now=now, **facts)
+                raise_alert(
+                    session,
+                    Alarm.UNUSUAL_NUMBER,
+                    now=now,
+                    day=day.isoformat(),
+                    number=number,
+                    limit=limit,
+                )
         if not settled.held:
             close_alert(session, Alarm.UNUSUAL_NUMBER, now=now)
     return settled

@@ -8,7 +8,7 @@ from celery import shared_task
 
 from app import clock, digest, outbox, reminders, status
 from app.ai import early
-from app.alerts import watch
+from app.alerts import tell, watch
 from app.celery_wiring import DELIVER, services
 from app.tasks.ai import ask_for
 from app.util import log_stream
@@ -55,6 +55,7 @@ def tick() -> None:
     services().publish(outbox.sweep(services(), now, fresh=fresh))
     status.sign_of_life(services(), status.TICK, now, log_written=log_stream.written())
     watch.look(services(), now)
+    tell.tell(services(), now)
     _ask_the_ai(now)
 
 

@@ -1,0 +1,123 @@
+"""Alerts by mail, to every admin: what is open two minutes later, and that it is over.
+
+One mail tells all there is to tell, and the next one comes ten minutes later at the earliest, so
+that a thousand failed mails are no thousand mails more. It says how things stand when it is
+composed, right before it goes out: what is over by then is told as over. Like all mail it waits
+while sending is paused.
+"""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.alerts.words import words_of
+from app.compose import AlertLine
+from app.db import among
+from app.members.settings import organisation
+from app.models import Alert, Kind, Member, Role
+from app.outbox.rows import NewMail, enqueue
+from app.services import Services
+
+GRACE = timedelta(minutes=2)  # what mends itself so soon is not worth a mail
+SPACING = timedelta(minutes=10)
+EXPIRES = timedelta(days=1)
+
+
+def tell(services: Services, now: datetime) -> None:
+    """Mails the admins what they have not been told. Raises DatabaseDown."""
+    scale = services.config.test_time_scale
+    with services.db.read() as session:
+        if not _news(session, now, scale):
+            return
+    with services.db.write() as session:
+        ids = _enqueue(services, session, now, scale)
+    services.publish(ids)
+
+
+def how_things_stand(
+    services: Services, zone: ZoneInfo, now: datetime
+) -> tuple[list[AlertLine], list[AlertLine]]:
+    """What a letter says at `now`: the open alerts, the newest first; those told of and over."""
+    opened = Alert.closed_at.is_(None)
+    over = and_(Alert.over_mailed_at.is_not(None), Alert.closed_at > now - EXPIRES)
+    both = select(Alert).where(or_(opened, over)).order_by(Alert.id.desc())
+    with services.db.read() as session:
+        rows = session.scalars(both).all()
+    found = [(one, words_of(one.name, one.data, one.detail)) for one in rows]
+    made = [
+        AlertLine(
+            what=words.what,
+            fix=words.fix,
+            since=one.opened_at.astimezone(zone),
+            until=one.closed_at.astimezone(zone) if one.closed_at else None,
+        )
+        for one, words in found
+    ]
+    return [one for one in made if not one.until], [one for one in made if one.until]
+
+
+def _news(session: Session, now: datetime, scale: float) -> list[Alert]:
+    """Alerts to tell of now: open and not told, not seen by anybody; told, and over."""
+    latest = select(func.max(Alert.mailed_at), func.max(Alert.over_mailed_at))
+    told = [moment for moment in session.execute(latest).one() if moment is not None]
+    if told and now - max(told) < SPACING * scale:
+        return []
+    opened = and_(
+        Alert.closed_at.is_(None),
+        Alert.acked_at.is_(None),
+        Alert.mailed_at.is_(None),
+        Alert.opened_at <= now - GRACE * scale,
+        Alert.opened_at > now - EXPIRES,
+    )
+    over = and_(
+        Alert.closed_at.is_not(None),
+        Alert.mailed_at.is_not(None),
+        Alert.over_mailed_at.is_(None),
+    )
+    return list(session.scalars(select(Alert).where(or_(opened, over))))
+
+
+def _enqueue(services: Services, session: Session, now: datetime, scale: float) -> list[int]:
+    admins = session.scalars(
+        select(Member).where(
+            Member.active.is_(True), Member.role == Role.ADMIN, Member.suppressed_reason.is_(None)
+        )
+    ).all()
+    news = _news(session, now, scale) if admins else []
+    mine = [*_mark(session, news, now, over=False), *_mark(session, news, now, over=True)]
+    if not mine:  # nobody to tell, or another program was quicker
+        return []
+    zone = ZoneInfo(organisation(session, services.config).timezone)
+    mails = [
+        NewMail(
+            kind=Kind.ALERT,
+            user_id=admin.id,
+            to_addr=admin.email,
+            local_date=now.astimezone(zone).date(),
+            date_header=now,
+            not_before=now,
+            expires_at=now + EXPIRES,
+            n=max(mine),
+        )
+        for admin in admins
+    ]
+    return enqueue(session, services.config, mails, now=now)
+
+
+def _mark(session: Session, news: list[Alert], now: datetime, *, over: bool) -> list[int]:
+    """Notes what this letter tells; returns its numbers, of which no other letter has one.
+
+    An alert is new once and over once, so twice its id, and one more, are two such numbers.
+    """
+    column = Alert.over_mailed_at if over else Alert.mailed_at
+    ids = [one.id for one in news if (one.closed_at is not None) == over]
+    marked = session.scalars(
+        update(Alert)
+        .where(among(Alert.id, ids), column.is_(None))
+        .values({column: now})
+        .returning(Alert.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    return [2 * one + over for one in marked]

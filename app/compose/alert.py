@@ -1,0 +1,101 @@
+"""QUIET. The mail that tells an admin what is the matter, and what is over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from app.compose.look import rendered
+from app.compose.text import Locale, shorten, show_date
+from app.util.address import write_mailbox
+from app.util.message import MailMessage
+from app.words import Both
+
+SHOWN = 20  # alerts in one letter; the others are one link away
+NAME, SUBJECT, SENTENCE = 60, 80, 400
+
+
+@dataclass(frozen=True, slots=True)
+class AlertLine:
+    """One alert. Instants are aware, as the reader's clock shows them; `until` when it is over."""
+
+    what: Both
+    fix: Both
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFacts:
+    """Everything the letter says: what is open, and what was told before and is over."""
+
+    name: str
+    email: str
+    locale: Locale
+    open: Sequence[AlertLine]
+    over: Sequence[AlertLine]
+    url: str
+
+
+class Shown(NamedTuple):
+    """One alert in words."""
+
+    what: str
+    fix: str
+    when: str
+
+
+def alert(facts: AlertFacts) -> MailMessage:
+    """The letter; sender fields are left to the road. No way to stop it: it comes with the role."""
+    opened = [_shown(one, facts.locale) for one in facts.open[:SHOWN]]
+    over = [_shown(one, facts.locale) for one in facts.over[:SHOWN]]
+    name, subject = shorten(facts.name, NAME), _subject(facts)
+    words = {
+        "locale": facts.locale,
+        "subject": subject,
+        "preheader": "、".join(one.what for one in (opened or over)[:1]),
+        "name": name,
+        "open": opened,
+        "over": over,
+        "number": len(facts.open),
+        "more": len(facts.open) + len(facts.over) - len(opened) - len(over),
+        "url": facts.url,
+    }
+    letter = rendered(f"alert.{facts.locale}", words, {facts.url})
+    return MailMessage(
+        to=write_mailbox(name, facts.email),
+        subject=subject,
+        text=letter.text,
+        html=letter.html,
+        headers={
+            "Auto-Submitted": "auto-generated",
+            "X-Auto-Response-Suppress": "OOF, AutoReply",
+        },
+    )
+
+
+def _subject(facts: AlertFacts) -> str:
+    if not facts.open:
+        return Both("【解消】警告はすべて終わりました", "[Over] All alerts are over").to(
+            facts.locale
+        )
+    first = shorten(facts.open[0].what.to(facts.locale).rstrip("。."), SUBJECT)
+    others = len(facts.open) - 1
+    more = Both(f" ほか{others}件", f" and {others} more").to(facts.locale) if others else ""
+    return Both("【警告】", "[Alert] ").to(facts.locale) + first + more
+
+
+def _shown(one: AlertLine, locale: Locale) -> Shown:
+    since = f"{show_date(one.since.date(), locale)} {one.since:%H:%M}"
+    if one.until is None:
+        when = Both(f"{since} から", f"Since {since}").to(locale)
+    else:
+        until = f"{one.until:%H:%M}"
+        if one.until.date() != one.since.date():
+            until = f"{show_date(one.until.date(), locale)} {until}"
+        when = Both(f"{since}〜{until}", f"{since} to {until}").to(locale)
+    return Shown(
+        what=shorten(one.what.to(locale), SENTENCE),
+        fix=shorten(one.fix.to(locale), SENTENCE),
+        when=when,
+    )

@@ -1,0 +1,186 @@
+"""Alerts by mail: to the admins, once, after a grace time; and that they are over."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email import message_from_bytes, policy
+
+import pytest
+from sqlalchemy import select, update
+
+from app import outbox, status
+from app.alerts import Alarm, close_alert, open_alerts, raise_alert
+from app.alerts.tell import GRACE, SPACING, tell
+from app.compose import AlertFacts, AlertLine, alert
+from app.compose.text import Locale
+from app.db import Database
+from app.models import Alert, Member, OutboxMail, Role, State
+from app.outbox.lease import claim, end_with_alert
+from app.services import Services
+from app.words import Both
+from tests.conftest import NOW, People
+from tests.smtp_server import SmtpServer
+
+MINUTE = timedelta(minutes=1)
+LATER = NOW + GRACE
+
+
+def at(moment: datetime) -> Callable[[], datetime]:
+    """A clock that stands still."""
+    return lambda: moment
+
+
+def broken(db: Database, now: datetime = NOW) -> None:
+    with db.write() as session:
+        raise_alert(session, Alarm.MAIL_SERVER, now=now, why="断られました / refused")
+
+
+def mended(db: Database, now: datetime) -> None:
+    with db.write() as session:
+        close_alert(session, Alarm.MAIL_SERVER, now=now)
+
+
+def mails(db: Database) -> list[OutboxMail]:
+    with db.read() as session:
+        return list(session.scalars(select(OutboxMail).order_by(OutboxMail.id)))
+
+
+def sent(services: Services, now: datetime) -> int:
+    return outbox.deliver(services, outbox.sweep(services, now), at(now))
+
+
+def subjects(smtp: SmtpServer) -> list[str]:
+    found = [message_from_bytes(mail.data, policy=policy.default) for mail in smtp.mails]
+    return [str(one["Subject"]) for one in found]
+
+
+@pytest.fixture
+def admin(db: Database, team: People) -> Member:
+    """佐藤さん is the admin."""
+    with db.write() as session:
+        session.execute(update(Member).where(Member.id == team.sato.id).values(role=Role.ADMIN))
+    return team.sato
+
+
+def test_every_admin_is_mailed_once_after_the_grace_time(
+    services: Services, db: Database, admin: Member, smtp: SmtpServer
+) -> None:
+    with db.write() as session:  # no mail server is at fault, or this mail would close it
+        raise_alert(session, Alarm.SILENT, "beat", now=NOW)
+    tell(services, LATER - timedelta(seconds=1))
+    assert mails(db) == []
+    for now in (LATER, LATER + MINUTE, LATER + 20 * MINUTE):
+        tell(services, now)
+        sent(services, now)
+    assert [mail.recipient for mail in smtp.mails] == [admin.email]
+    assert subjects(smtp) == ["【警告】Celery Beat(定期処理の開始役)から5分以上、応答がありません"]
+
+
+def test_and_once_more_when_it_is_over(
+    services: Services, db: Database, admin: Member, smtp: SmtpServer
+) -> None:
+    broken(db)
+    tell(services, LATER)
+    sent(services, LATER)
+    mended(db, LATER + MINUTE)
+    for minutes in range(30):
+        tell(services, LATER + minutes * MINUTE)
+    sent(services, LATER + 30 * MINUTE)
+    assert subjects(smtp)[1:] == ["【解消】警告はすべて終わりました"]
+
+
+def test_what_mends_itself_within_the_grace_time_is_no_mail(
+    services: Services, db: Database, admin: Member
+) -> None:
+    broken(db)
+    mended(db, NOW + MINUTE)
+    tell(services, LATER + MINUTE)
+    assert mails(db) == []
+
+
+def test_a_mail_that_could_not_leave_says_how_things_stand_when_it_does(
+    services: Services, db: Database, admin: Member, smtp: SmtpServer
+) -> None:
+    """Mail itself was broken: nobody is told at noon that it is broken since nine."""
+    broken(db)
+    tell(services, LATER)
+    mended(db, LATER + 60 * MINUTE)
+    tell(services, LATER + 60 * MINUTE)
+    sent(services, LATER + 60 * MINUTE)
+    assert set(subjects(smtp)) == {"【解消】警告はすべて終わりました"}
+
+
+def test_a_thousand_failed_mails_are_one_mail_and_not_before_ten_minutes_another(
+    services: Services, db: Database, admin: Member
+) -> None:
+    with db.write() as session:
+        for number in range(1000):
+            raise_alert(session, Alarm.MAIL_FAILED, number, now=NOW)
+    tell(services, LATER)
+    with db.write() as session:
+        raise_alert(session, Alarm.MAIL_FAILED, 1001, now=NOW)
+    tell(services, LATER + SPACING - timedelta(seconds=1))
+    assert len(mails(db)) == 1
+    tell(services, LATER + SPACING)
+    assert len(mails(db)) == 2
+
+
+def test_who_has_seen_it_is_not_mailed(services: Services, db: Database, admin: Member) -> None:
+    broken(db)
+    with db.write() as session:
+        session.execute(update(Alert).values(acked_at=NOW, acked_by="cli:root"))
+    tell(services, LATER)
+    assert mails(db) == []
+
+
+def test_what_becomes_of_an_alerts_mail_makes_no_further_mail(
+    services: Services, db: Database, admin: Member
+) -> None:
+    broken(db)
+    tell(services, LATER)
+    (mail,) = mails(db)
+    with db.write() as session:
+        (claimed,) = claim(session, [mail.id], now=LATER, scale=1.0, at_most=1)
+        end_with_alert(session, claimed, State.FAILED, now=LATER, reason="550")
+        assert f"mail_failed:{mail.id}" in [one.name for one in open_alerts(session)]
+    tell(services, LATER + 60 * MINUTE)
+    assert len(mails(db)) == 1
+
+
+def test_the_word_that_stops_all_sending_stops_this_too(
+    services: Services, db: Database, admin: Member, smtp: SmtpServer
+) -> None:
+    broken(db)
+    tell(services, LATER)
+    status.pause(services, who="cli:root", now=LATER)
+    assert sent(services, LATER) == 0
+    status.resume(services, who="cli:root", now=LATER)
+    assert sent(services, LATER) == 1
+
+
+def test_nobody_but_admins_is_told(services: Services, db: Database, team: People) -> None:
+    broken(db)
+    tell(services, LATER)
+    assert mails(db) == []
+
+
+@pytest.mark.parametrize("locale", ["ja", "en"])
+def test_the_letter_says_what_since_when_and_what_to_do(locale: Locale) -> None:
+    line = AlertLine(Both("止まりました。", "It <b>stopped</b>."), Both("直す", "mend"), NOW)
+    over = AlertLine(Both("戻りました", "Back"), Both("-", "-"), NOW, NOW + MINUTE)
+    letter = alert(
+        AlertFacts("佐藤 花子", "s@example.jp", locale, [line] * 25, [over], "https://x.jp/admin")
+    )
+    for words in (
+        line.what.to(locale),
+        line.fix.to(locale),
+        over.what.to(locale),
+        "00:00",
+        "00:01",
+    ):
+        assert words in letter.text
+    assert letter.html is not None
+    assert "<b>stopped" not in letter.html
+    assert "https://x.jp/admin" in letter.text
+    assert {"ja": "ほか24件", "en": "and 24 more"}[locale] in letter.subject
+    assert {"ja": "ほか5件", "en": "and 5 more"}[locale] in letter.text
+    assert len(letter.html.encode()) < 90_000
