@@ -25,14 +25,16 @@ class Heart:
         self._name = name
         self._services = services
         self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
 
     def start(self) -> None:
         """Begins at once."""
-        threading.Thread(target=self._run, name="heart", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
-        """Beats no more."""
+        """Beats no more; waits for a beat that has begun."""
         self._over.set()
+        self._thread.join()
 
     def once(self) -> None:
         """One beat; a database that is away is nobody's fault here."""
