@@ -28,6 +28,8 @@ EXAMPLES = {
         ("pause", ""),
         ("resume", ""),
         ("status", ""),
+        ("alerts list", ""),
+        ("alerts ack", "all"),
         ("doctor", "--send-test hanako@example.jp"),
         ("systemd", "--user taro --dir /home/taro/task-progress-api --out units"),
         ("run", "--port 8080"),
