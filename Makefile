@@ -2,7 +2,7 @@
 # is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-ai setup-dev run test e2e screenshots chaos chaos-long bench bench-tick bench-web lint fmt lock
+.PHONY: help setup setup-ai setup-dev run test e2e screenshots chaos chaos-long bench bench-tick bench-web bench-ai lint fmt lock
 PYTHONS := app bench chaos e2e tests tools $(wildcard migrations)
 
 help: ## この一覧 / this list
@@ -47,6 +47,9 @@ bench: setup-dev ## 送信の速さを測る(smtp-sink が必要) / how fast mai
 
 bench-web: setup-dev ## 各ページの時間(2万人、90日分) / server time of each page (20,000 members, 90 days)
 	@.venv/bin/python -m bench.web $(ARGS)
+
+bench-ai: setup-dev ## AI のキューが一杯のときのメール(smtp-sink が必要) / mails while the ai queue is full (needs smtp-sink)
+	@.venv/bin/python -m bench.ai_queue $(ARGS)
 
 lint: setup-dev ## 書式、規則、型の検査と、長い関数の一覧 / style, rules, types, longest functions
 	@.venv/bin/ruff check .

@@ -158,7 +158,7 @@ _RESTART: Reasoned = {
 }
 
 _YIELDING: Reasoned = {
-    "Nice=10\nIOSchedulingClass=idle\nCPUWeight=20\nOOMScoreAdjust=500": Both(
+    "Nice=19\nCPUSchedulingPolicy=idle\nIOSchedulingClass=idle\nCPUWeight=20\nOOMScoreAdjust=500": Both(
         "AI はメールの邪魔をしません。CPU、ディスク、メモリーを譲ります。",
         "AI never delays a mail: it yields processor, disk and memory.",
     ),

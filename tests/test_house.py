@@ -147,6 +147,18 @@ def test_a_door_knows_no_database_and_no_mail_server(name: str) -> None:
     assert reach == []
 
 
+@pytest.mark.parametrize("name", ["outbox", "reminders", "digest", "compose", "cli"])
+def test_nobody_on_the_way_of_a_mail_can_ask_an_ai(name: str) -> None:
+    """A letter may look at what is stored; the question is asked on the ai queue alone."""
+    asked = [
+        f"{place(file, node)} imports {imported}"
+        for file in room(name)
+        for imported, node in imports(file)
+        if is_part_of(imported, {"app.ai", "openai"}) and imported != "app.ai.stored"
+    ]
+    assert asked == []
+
+
 def test_only_the_settings_read_the_environment() -> None:
     allowed = {file for name in READS_THE_ENVIRONMENT for file in room(name)}
     readers = [
