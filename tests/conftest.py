@@ -20,7 +20,7 @@ from hypothesis import settings
 from app import schema
 from app.config import Config, load
 from app.db import Database
-from app.models import Member, Role, Task, Team
+from app.models import Member, Role, Setting, Task, Team
 from app.services import Services, make
 from tests import servers
 from tests.smtp_server import Plan, SmtpServer
@@ -348,3 +348,12 @@ def team(db: Database) -> People:
         people = People(lead, suzuki(**ours), tanaka(**ours))
         session.add_all([people.suzuki, people.tanaka])
     return people
+
+
+@pytest.fixture
+def no_digest(db: Database) -> None:
+    """佐藤さん, the lead, gets no digest: on the first workday of a week it would be one mail more."""
+    with db.write() as session:
+        off = Setting(key="weekly_digest", value=False, changed_by="test")
+        off.changed_at = datetime(2026, 1, 1, tzinfo=UTC)
+        session.add(off)

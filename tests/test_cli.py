@@ -172,7 +172,7 @@ def many_members(db: Database, number: int) -> None:
 
 
 @pytest.fixture
-def unreported(db: Database, team: People) -> People:
+def unreported(db: Database, team: People, no_digest: None) -> People:
     """鈴木さん has not reported on T-1; the others have no task."""
     with db.write() as session:
         session.add(task("T-1", team.suzuki))

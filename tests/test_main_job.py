@@ -15,7 +15,7 @@ import trustme
 from sqlalchemy import select, text, update
 
 from app.db import Database
-from app.models import Member, OutboxMail, Service, Setting, State
+from app.models import Member, OutboxMail, Service, State
 from app.watchdog import EXIT_CODE
 from tests.conftest import People, task
 from tests.servers import wait_until
@@ -25,6 +25,8 @@ from tests.stack import PROJECT, Stack, offset_to, running
 # What does not hang on the kind of database is tried on one: each process takes a second to start.
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+pytestmark = pytest.mark.usefixtures("no_digest")  # the reminders alone
 
 EVERYBODY = ["sato.hanako@example.jp", "suzuki.ichiro@example.jp", "tanaka.misaki@example.jp"]
 NINE = datetime(2026, 11, 24, 0, 0, 5, tzinfo=UTC)  # 09:00:05 in Tokyo, a workday
@@ -40,9 +42,6 @@ def stack(
         session.add_all(
             [task("T-1", team.sato), task("T-2", team.suzuki), task("T-3", team.tanaka)]
         )
-        # The reminders alone: the digest of 佐藤, the lead, has its own tests.
-        off = {"key": "weekly_digest", "value": False}
-        session.add(Setting(**off, changed_by="test", changed_at=NINE))
     settings = {
         **environ,
         "SMTP_PORT": str(smtp.port),
