@@ -26,7 +26,7 @@ from app.cli import cli, main
 from app.cli.examples import EXAMPLES
 from app.db import Database
 from app.members.lines import HEADERS
-from app.models import Audit, DecisionRow, Member, OutboxMail, Service, Setting
+from app.models import Audit, DecisionRow, Member, OutboxMail, Service
 from tests import servers
 from tests.conftest import People, suzuki, task
 
@@ -176,9 +176,6 @@ def unreported(db: Database, team: People, no_digest: None) -> People:
     """鈴木さん has not reported on T-1; the others have no task."""
     with db.write() as session:
         session.add(task("T-1", team.suzuki))
-        # The reminder alone: the digest of 佐藤, the lead, has its own tests.
-        off = {"key": "weekly_digest", "value": False}
-        session.add(Setting(**off, changed_by="test", changed_at=clock.now()))
     return team
 
 

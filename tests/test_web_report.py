@@ -19,7 +19,7 @@ from app.auth import ReportLink, StopLink
 from app.config import Config
 from app.db import Database
 from app.models import Member, Report, Task
-from app.services import Services
+from app.services import Services, make
 from tests.conftest import NOW, TODAY, People, task
 
 FRIDAY = date(2026, 11, 20)
@@ -848,7 +848,10 @@ def test_a_link_of_the_previous_key_works_until_that_key_is_removed(
     new = SecretStr("another made-up key for tests only: 9876543210")
     for previous, status in ((config.secret_key, 200), (None, 404)):
         rotated = config.model_copy(update={"secret_key": new, "secret_key_previous": previous})
-        assert create_app(rotated).test_client().get(address).status_code == status
+        rotated_services = make(rotated)
+        answer = create_app(rotated, rotated_services).test_client().get(address)
+        assert answer.status_code == status
+        rotated_services.db.close()
 
 
 @pytest.mark.parametrize("token", ["x", "WzEsMSxudWxsXQ.abc", "%00", "%E3%81%82", "a" * 5000])
