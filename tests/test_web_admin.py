@@ -1,6 +1,7 @@
 """The admin's pages: members, teams, defaults, days off, imports. On both databases."""
 
 import io
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -209,6 +210,19 @@ def test_teams_are_added_renamed_and_removed_when_empty(admin: FlaskClient, db: 
     assert post(admin, f"/admin/teams/{ids['営業']}", name="", action="remove").status_code == 303
     assert post(admin, f"/admin/teams/{ids['営業']}", name="x").status_code == 404
     assert noted(db) == ["team.add", "team.rename", "team.remove"]
+
+
+def test_many_teams_come_page_by_page(admin: FlaskClient, db: Database) -> None:
+    with db.write() as session:
+        session.add_all([Team(name=f"Z{n:03}") for n in range(60)])
+    first = admin.get("/admin/teams").text
+    more = re.search(r'href="(/admin/teams\?after=[^"]+)"', first)
+    assert more is not None
+    rest = admin.get(more[1]).text
+    on_each = [re.findall(r"<strong>(.+?)</strong>", page) for page in (first, rest)]
+    assert len(on_each[0]) == 50
+    assert sorted(on_each[0] + on_each[1]) == on_each[0] + on_each[1]
+    assert {f"Z{n:03}" for n in range(60)} <= {*on_each[0], *on_each[1]}
 
 
 # --- the organisation's defaults ----------------------------------------------------------------

@@ -28,14 +28,12 @@ class NoSuchTeam(LookupError):
     """No team has this id."""
 
 
-def teams(services: Services) -> Sequence[TeamRow]:
-    """All teams by name."""
-    query = (
-        select(Team.id, Team.name, func.count(Member.id))
-        .outerjoin(Member, Member.team_id == Team.id)
-        .group_by(Team.id, Team.name)
-        .order_by(Team.name)
-    )
+def teams(services: Services, *, after: str = "", limit: int | None = None) -> Sequence[TeamRow]:
+    """The teams by name: all, or at most `limit` of those behind the name `after`."""
+    members = select(func.count(Member.id)).where(Member.team_id == Team.id).scalar_subquery()
+    query = select(Team.id, Team.name, members).order_by(Team.name).limit(limit)
+    if after:
+        query = query.where(Team.name > after)
     with services.db.read() as session:
         return [TeamRow(*row) for row in session.execute(query)]
 

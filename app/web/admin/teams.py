@@ -14,6 +14,7 @@ from app.web import asked
 from app.web.access import admin, myself
 from app.words import Both
 
+_PER_PAGE = 50
 _TEAM = "<int(min=1, max=999999999999):team_id>"
 
 
@@ -49,8 +50,16 @@ def add(blueprint: Blueprint, services: Services) -> None:
 
 
 def _page(services: Services, faults: Mapping[str, Both] | None = None, name: str = "") -> str:
+    after = asked.text("after")
+    found = road.teams(services, after=after, limit=_PER_PAGE + 1)
+    more = len(found) > _PER_PAGE
     return render_template(
-        "admin/teams.html", teams=road.teams(services), faults=faults or {}, name=name
+        "admin/teams.html",
+        teams=found[:_PER_PAGE],
+        faults=faults or {},
+        name=name,
+        first=url_for(".teams") if after else None,
+        next=url_for(".teams", after=found[_PER_PAGE - 1].name) if more else None,
     )
 
 
