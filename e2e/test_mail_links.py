@@ -6,10 +6,12 @@ from typing import Literal
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+from sqlalchemy import func, select
 
 from app import clock, reminders
 from app.auth import ReportLink, StopLink
 from app.members.settings import find
+from app.models import Report
 from e2e.conftest import DESK, PHONE, Theme, Visit
 from e2e.server import Site
 from e2e.test_pages import OPTIONS
@@ -40,6 +42,12 @@ def links(site: Site, language: str) -> dict[str, str]:
     return {
         name: f"{url}?lang={language}" for name, url in {**all_of_them, "expired": long_ago}.items()
     }
+
+
+def reports(site: Site) -> int:
+    """How many reports there are."""
+    with site.services.db.read() as session:
+        return session.scalar(select(func.count(Report.id))) or 0
 
 
 def says(page: Page, heading: str) -> None:
@@ -92,6 +100,27 @@ def test_weekly_then_stopped_then_back(own_site: Site, visit: Visit) -> None:
     page.get_by_role("button", name="元に戻す").click()
     says(page, "リマインダーを元に戻しました")
     expect(page.get_by_role("radio", name="週に1回")).to_be_checked()
+
+
+def test_one_click_of_a_mail_program_stops_the_reminders(own_site: Site, visit: Visit) -> None:
+    link = mailed(own_site, "/u/")
+    page = visit(own_site, link, width=PHONE, scripts=False)
+    page.context.clear_cookies()  # a mail program has none
+    one_click = page.request.post(link, form={"List-Unsubscribe": "One-Click"})  # RFC 8058
+    assert one_click.status == 200
+    page.reload()
+    says(page, "リマインダーは止まっています")
+
+
+def test_a_form_sent_twice_writes_one_report(own_site: Site, visit: Visit) -> None:
+    page = visit(own_site, f"{mailed(own_site)}&c=50", width=PHONE, scripts=False)
+    before = reports(own_site)
+    page.get_by_role("button", name="報告する").click()
+    says(page, "報告を記録しました")
+    page.go_back()
+    page.get_by_role("button", name="報告する").click()
+    says(page, "報告を記録しました")
+    assert reports(own_site) == before + 1
 
 
 def test_an_expired_link_mails_a_fresh_one(own_site: Site, visit: Visit) -> None:
