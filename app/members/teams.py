@@ -30,8 +30,13 @@ class NoSuchTeam(LookupError):
 
 def teams(services: Services, *, after: str = "", limit: int | None = None) -> Sequence[TeamRow]:
     """The teams by name: all, or at most `limit` of those behind the name `after`."""
-    members = select(func.count(Member.id)).where(Member.team_id == Team.id).scalar_subquery()
-    query = select(Team.id, Team.name, members).order_by(Team.name).limit(limit)
+    query = (
+        select(Team.id, Team.name, func.count(Member.id))
+        .outerjoin(Member, Member.team_id == Team.id)
+        .group_by(Team.id, Team.name)
+        .order_by(Team.name)
+        .limit(limit)
+    )
     if after:
         query = query.where(Team.name > after)
     with services.db.read() as session:
