@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from app.compose.look import rendered
-from app.compose.text import Locale, shorten, show_date
+from app.compose.text import Locale, automatic_headers, shorten, show_date
 from app.util.address import write_mailbox
 from app.util.message import MailMessage
 from app.words import Both
@@ -67,10 +67,7 @@ def alert(facts: AlertFacts) -> MailMessage:
         subject=subject,
         text=letter.text,
         html=letter.html,
-        headers={
-            "Auto-Submitted": "auto-generated",
-            "X-Auto-Response-Suppress": "OOF, AutoReply",
-        },
+        headers=automatic_headers(),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from app.compose.look import rendered
 from app.compose.picture import CELL, strip
 from app.compose.recap import recap_of
-from app.compose.text import Locale, message_id, shorten, show_date
+from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
 from app.util.address import write_mailbox
 from app.util.message import Attachment, MailMessage
 from app.week import Away, Mark, MemberWeek, Note, Progress, Week
@@ -65,12 +65,7 @@ def weekly_digest(facts: DigestFacts) -> MailMessage:
         subject=words["subject"],
         text=letter.text,
         html=letter.html,
-        headers={
-            "List-Unsubscribe": f"<{facts.stop_url}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "Auto-Submitted": "auto-generated",
-            "X-Auto-Response-Suppress": "OOF, AutoReply",
-        },
+        headers=automatic_headers(facts.stop_url),
         message_id=message_id(
             "weekly_digest", facts.member_id, facts.local_date, facts.n, facts.message_domain
         ),

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from app.compose.look import rendered
-from app.compose.text import Locale, message_id, shorten, show_date
+from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
 from app.util.address import write_mailbox
 from app.util.message import MailMessage
 from app.words import Both
@@ -62,12 +62,7 @@ def escalation(facts: EscalationFacts) -> MailMessage:
         subject=words["subject"],
         text=letter.text,
         html=letter.html,
-        headers={
-            "List-Unsubscribe": f"<{facts.stop_url}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "Auto-Submitted": "auto-generated",
-            "X-Auto-Response-Suppress": "OOF, AutoReply",
-        },
+        headers=automatic_headers(facts.stop_url),
         message_id=message_id(
             "escalation", facts.member_id, facts.local_date, facts.n, facts.message_domain
         ),

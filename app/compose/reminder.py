@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any, Literal, NamedTuple
 
 from app.compose.look import Fixed, parts
-from app.compose.text import Locale, message_id, shorten, show_date
+from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
 from app.util.address import write_mailbox
 from app.util.message import MailMessage
 from app.words import Both
@@ -243,10 +243,5 @@ def _headers(facts: ReminderFacts) -> dict[str, str]:
     and a thread for each month rather than one for ever: all its reminders refer to one id.
     """
     month = f"{facts.local_date:%Y-%m}"
-    return {
-        "List-Unsubscribe": f"<{facts.stop_url}>",
-        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        "Auto-Submitted": "auto-generated",
-        "X-Auto-Response-Suppress": "OOF, AutoReply",
-        "References": f"<reminder.{facts.member_id}.{month}@{facts.message_domain}>",
-    }
+    thread = f"<reminder.{facts.member_id}.{month}@{facts.message_domain}>"
+    return automatic_headers(facts.stop_url) | {"References": thread}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.compose.look import Fixed, parts
-from app.compose.text import Locale, shorten
+from app.compose.text import Locale, automatic_headers, shorten
 from app.util.address import write_mailbox
 from app.util.message import MailMessage
 from app.words import Both
@@ -47,8 +47,5 @@ def sign_in(facts: SignInFacts) -> MailMessage:
         subject=subject,
         text=letter.text,
         html=letter.html,
-        headers={
-            "Auto-Submitted": "auto-generated",
-            "X-Auto-Response-Suppress": "OOF, AutoReply",
-        },
+        headers=automatic_headers(),
     )

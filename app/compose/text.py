@@ -24,6 +24,19 @@ def message_id(kind: str, user_id: int, local_date: date, n: int, domain: str) -
     return f"<{kind}.{user_id}.{local_date.isoformat()}.{n}@{domain}>"
 
 
+def automatic_headers(stop_url: str | None = None) -> dict[str, str]:
+    """Of a mail that no person wrote (RFC 3834); with `stop_url`, one click stops it (RFC 8058)."""
+    stop = {
+        "List-Unsubscribe": f"<{stop_url}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    automatic = {
+        "Auto-Submitted": "auto-generated",
+        "X-Auto-Response-Suppress": "OOF, AutoReply",
+    }
+    return stop | automatic if stop_url is not None else automatic
+
+
 def show_date(day: date, locale: Locale, with_year: bool = False) -> str:
     """A date as people write it: 11月24日(火), Tue 24 Nov; `with_year` adds the year."""
     if locale == "ja":
