@@ -327,7 +327,7 @@ class OutboxMail(Base):
     lease_until: Mapped[datetime | None]
     subject: Mapped[str | None] = mapped_column(Text)
     task_refs: Mapped[list[str] | None] = mapped_column(JSON)
-    sent_bytes: Mapped[bytes | None] = mapped_column(LargeBinary)  # zlib
+    sent_bytes: Mapped[bytes | None] = mapped_column(LargeBinary)  # see outbox/packing.py
     response: Mapped[str | None] = mapped_column(Text)
     accepted_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
