@@ -1,8 +1,8 @@
 """Recording progress, and the one query that defines which tasks are open and when last reported."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -11,7 +11,7 @@ from app import due
 from app.db import among
 from app.due import OpenTask
 from app.members.settings import Person
-from app.models import Member, Report, StatusWord, Task
+from app.models import Member, Report, ReportEvery, StatusWord, Task
 
 UNDO_FOR = timedelta(minutes=10)
 
@@ -82,39 +82,71 @@ def _open_on(day: date) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDetail:
+class ShownTask(NamedTuple):
+    """Of a task, what letters and pages show."""
+
+    id: int
+    ref: str
+    title: str
+    assignee_id: int | None
+    status: str
+    start_on: date
+    due_on: date | None
+    report_every: ReportEvery
+
+
+class ShownReport(NamedTuple):
+    """Of a report, what letters and pages show."""
+
+    reporter_id: int | None
+    counts_for: date
+    percent: int
+    status: StatusWord
+    text: str
+
+
+class TaskDetail(NamedTuple):
     """A task as a letter or page shows it, with its last report on or before a date."""
 
-    task: Task
-    report: Report | None
+    task: ShownTask
+    report: ShownReport | None
     reporter: str | None  # the name of whoever reported
 
     def seen_by(self, member_id: int) -> "TaskDetail":
         """The same, naming the reporter only when it was somebody else than this member."""
         own = self.report is None or self.report.reporter_id == member_id
-        return replace(self, reporter=None) if own else self
+        return TaskDetail(self.task, self.report, None) if own else self
 
 
 def details(session: Session, refs: Iterable[str], on: date) -> dict[str, TaskDetail]:
-    """The tasks by ref, each with its last report that counts for `on` or before."""
-    tasks = list(session.scalars(select(Task).where(among(Task.ref, refs))))
-    place = func.row_number().over(
-        partition_by=Report.task_id, order_by=(Report.counts_for.desc(), Report.id.desc())
+    """The tasks by ref, each with its last report that counts for `on` or before.
+
+    Columns rather than entities: every mail asks, and entities take four times as long.
+    """
+    newest = aliased(Report)
+    last = (
+        select(newest.id)
+        .where(newest.task_id == Task.id, newest.counts_for <= on)
+        .order_by(newest.counts_for.desc(), newest.id.desc())
+        .limit(1)
+        .correlate(Task)
+        .scalar_subquery()
     )
-    ranked = (
-        select(Report, place.label("place"))
-        .where(among(Report.task_id, [task.id for task in tasks]), Report.counts_for <= on)
-        .subquery()
-    )
-    newest = aliased(Report, ranked)
+    task = [getattr(Task, name) for name in ShownTask._fields]
+    report = [getattr(Report, name) for name in ShownReport._fields]
     rows = session.execute(
-        select(newest, Member.name)
-        .outerjoin(Member, Member.id == newest.reporter_id)
-        .where(ranked.c.place == 1)
+        select(*task, Report.id, *report, Member.name)
+        .select_from(Task)
+        .outerjoin(Report, Report.id == last)
+        .outerjoin(Member, Member.id == Report.reporter_id)
+        .where(among(Task.ref, refs))
     )
-    last = {report.task_id: (report, name) for report, name in rows}
-    return {task.ref: TaskDetail(task, *last.get(task.id, (None, None))) for task in tasks}
+    found: dict[str, TaskDetail] = {}
+    for row in rows:
+        shown = ShownTask(*row[: len(task)])
+        said = ShownReport(*row[len(task) + 1 : -1]) if row[len(task)] is not None else None
+        found[shown.ref] = TaskDetail(shown, said, row[-1])
+    return found
 
 
 class NotYours(Exception):

@@ -15,7 +15,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.util.address import read_mailbox, write_mailbox
-from app.util.message import Attachment, Envelope, MailMessage, UnusableMessage, build, width
+from app.util.message import (
+    Attachment,
+    Envelope,
+    MailMessage,
+    Quoted,
+    UnusableMessage,
+    build,
+    quote,
+    width,
+)
 
 WHEN = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -404,6 +413,25 @@ def test_every_mail_reads_like_the_one_of_the_standard_library(
             "\r\n", "\n"
         )
     assert ours.get_content_type() == theirs.get_content_type()
+
+
+@example(pieces=["a" * 80, "", " ", "=", "x ", "\n", ".", "\n", "日" * 40, "From a\n"])
+@example(pieces=["", "ending in a blank ", "\n"])
+@given(pieces=st.lists(BODIES, max_size=8).map(lambda pieces: [*pieces, "\n"]))
+def test_a_text_quoted_piece_by_piece_reads_like_the_whole(pieces: list[str]) -> None:
+    html = Quoted("".join(pieces), b"".join(map(quote, pieces)))
+    assert part(parsed(html=html), "html").replace("\r\n", "\n") == html
+    assert fits_the_wire(built(html=html).data)
+    lines = html.quoted.removesuffix(b"\r\n").split(b"\r\n")
+    assert max(map(len, lines)) <= 76
+    assert not any(line.endswith((b" ", b"\t")) for line in lines)
+
+
+def test_a_text_known_as_quoted_is_sent_so_only_where_that_is_shorter() -> None:
+    for line, encoding in (("<b>plain</b> " * 9, "quoted-printable"), ("進捗" * 50, "base64")):
+        html = Quoted(f"{line}\n", quote(f"{line}\n"))
+        (found,) = [p for p in parsed(html=html).walk() if p.get_content_subtype() == "html"]
+        assert found["Content-Transfer-Encoding"] == encoding
 
 
 def test_the_shorter_encoding_is_chosen_by_its_length_exactly() -> None:

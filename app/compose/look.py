@@ -6,16 +6,18 @@ rendering both parts takes 130 us, and says the same, as the tests prove.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import escape
 
-from app.compose.text import wrap
+from app.compose.text import LINE, within, wrap
+from app.util.message import Quoted, quote
 
 Words = Mapping[str, object]
 
@@ -74,12 +76,8 @@ def parts(letter: str, words: Words, links: Collection[str]) -> Parts:
     Lines of the text part are at most `LINE` columns wide, except that `links` stay whole.
     """
     values: list[str] = []
-    form = tuple((name, _with_holes(value, values)) for name, value in words.items())
-    shown = [str(escape(value)) for value in values]
-    return Parts(
-        text="".join(line.filled(values, links) for line in _text_lines(f"{letter}.txt", form)),
-        html=_html(f"{letter}.html", form).filled(shown),
-    )
+    form = tuple(zip(words, _with_holes(words.values(), values), strict=True))
+    return _form(letter, form).filled(values, links)
 
 
 def rendered(letter: str, words: Words, links: Collection[str]) -> Parts:
@@ -101,41 +99,38 @@ def render(template: str, words: Words) -> str:
 # Forms kept at once. One task makes a dozen forms; twenty tasks, a form for nearly each letter.
 FORMS = 128
 
-_Form = tuple[tuple[str, object], ...]
+_Key = tuple[tuple[str, object], ...]
 # Private-use characters: no template holds them, nothing escapes them, and no value is rendered.
 _HOLE = re.compile("\ue000([0-9]+)\ue001")
+_HOLES = [f"\ue000{number}\ue001" for number in range(1000)]  # a letter has at most 200
+_ESCAPED = re.compile("[&<>\"']").search  # what markupsafe writes otherwise
 
 
-@cache
-def _hole(number: int) -> str:
-    return f"\ue000{number}\ue001"
-
-
-def _with_holes(value: object, values: list[str]) -> object:
-    """`value` with a hole for each text, which goes into `values`; empty ones stay, as templates
+def _with_holes(words: Iterable[object], values: list[str]) -> list[object]:
+    """`words` with a hole for each text, which goes into `values`; empty ones stay, as templates
     ask for them."""
-    if isinstance(value, str):
-        if not value or isinstance(value, Fixed):
-            return value
-        values.append(value)
-        return _hole(len(values) - 1)
-    if isinstance(value, tuple):
-        inner = [_with_holes(one, values) for one in value]
-        return value._make(inner) if hasattr(value, "_make") else tuple(inner)
-    return value
+    form: list[object] = []
+    for word in words:
+        if type(word) is str and word:
+            form.append(_HOLES[len(values)])
+            values.append(word)
+        elif isinstance(word, tuple):
+            inner = _with_holes(word, values)
+            form.append(word._make(inner) if hasattr(word, "_make") else tuple(inner))
+        else:
+            form.append(word)
+    return form
 
 
 class _Filled(NamedTuple):
-    """Text between holes: `between[0]`, the value number `holes[0]`, `between[1]` ..."""
+    """Text with holes: as `%` fills it, and which of a letter's values go into it."""
 
-    between: Sequence[str]
-    holes: Sequence[int]
+    form: str
+    pick: Callable[[Sequence[Any]], Any]  # of all values, those of the holes in turn
 
     def filled(self, values: Sequence[str]) -> str:
-        made = [""] * (2 * len(self.holes) + 1)
-        made[::2] = self.between
-        made[1::2] = [values[hole] for hole in self.holes]
-        return "".join(made)
+        text: str = self.form % self.pick(values)
+        return text
 
 
 class _Line(NamedTuple):
@@ -151,25 +146,56 @@ class _Line(NamedTuple):
 
 
 def _wrapped(line: str, links: Collection[str]) -> str:
-    whole = line.strip() in links
-    return f"{line}\n" if whole else "".join(f"{one}\n" for one in wrap(line))
+    if within(line, LINE) or line.strip() in links:
+        return f"{line}\n"
+    return "".join([f"{one}\n" for one in wrap(line)])
 
 
 def _split(text: str) -> _Filled:
     pieces = _HOLE.split(text)
-    return _Filled(pieces[::2], [int(number) for number in pieces[1::2]])
+    return _Filled("%s".join(one.replace("%", "%%") for one in pieces[::2]), _pick(pieces[1::2]))
+
+
+def _pick(holes: Sequence[str]) -> Callable[[Sequence[Any]], Any]:
+    numbers = [int(hole) for hole in holes]
+    # Without holes: nothing, which "%" takes as well.
+    return itemgetter(*numbers) if numbers else lambda _: ()
+
+
+class _Form(NamedTuple):
+    """A letter of which only the words of a member are missing."""
+
+    text: Sequence[_Line]
+    html: _Filled
+    quoted: bytes  # the form of `html` as it goes on the wire
+
+    def filled(self, values: Sequence[str], links: Collection[str]) -> Parts:
+        shown = [str(escape(one)) if _ESCAPED(one) else one for one in values]
+        return Parts(
+            text="".join([line.filled(values, links) for line in self.text]),
+            html=self._quoted(self.html.filled(shown), shown),
+        )
+
+    def _quoted(self, html: str, shown: Sequence[str]) -> str:
+        try:
+            pieces = [quote(one) for one in shown]
+        except UnicodeEncodeError:  # whoever builds the mail says so
+            return html
+        return Quoted(html, self.quoted % self.html.pick(pieces))
 
 
 @lru_cache(maxsize=FORMS)
-def _html(template: str, form: _Form) -> _Filled:
-    return _split(render(template, dict(form)))
+def _form(letter: str, words: _Key) -> _Form:
+    text, html = (render(f"{letter}.{kind}", dict(words)) for kind in ("txt", "html"))
+    pieces = [quote(one).replace(b"%", b"%%") for one in _HOLE.split(f"{html}\n")[::2]]
+    return _Form(_text_lines(text), _split(html), b"%b".join(pieces))
 
 
-@lru_cache(maxsize=FORMS)
-def _text_lines(template: str, form: _Form) -> list[_Line]:
+def _text_lines(text: str) -> list[_Line]:
     lines: list[_Line] = []
-    rendered = render(template, dict(form)).splitlines()
-    for with_holes, group in groupby(rendered, key=lambda line: _HOLE.search(line) is not None):
+    for with_holes, group in groupby(
+        text.splitlines(), key=lambda line: _HOLE.search(line) is not None
+    ):
         if with_holes:
             lines += [_Line("", _split(line)) for line in group]
         else:

@@ -69,6 +69,8 @@ def shorten(text: str, columns: int) -> str:
     """
     cut = len(text) > _LOOKED_AT
     text = inert(text[:_LOOKED_AT])
+    if _MOST_BYTES * 2 * len(text) <= 3 * columns:  # whatever it is made of
+        return text
     fits = _fitting(text, columns)
     if fits == len(text) and not cut:
         return text
@@ -84,19 +86,27 @@ def wrap(line: str, columns: int = LINE) -> list[str]:
     Words of narrow letters stay whole where they fit; closing marks and small kana do not begin
     a line, opening brackets do not end one. Further lines are indented like the first.
     """
-    if _within(line, columns):
+    if within(line, columns):
         return [line]
     lead = _INDENT.match(line)
     indent = lead.end() if lead else 0
     lines = [line[:indent]]
     for piece in _short_pieces(line[indent:], columns - indent):
-        if not _within(lines[-1] + piece.rstrip(), columns):
+        if not within(lines[-1] + piece.rstrip(), columns):
             lines.append(" " * indent)
         lines[-1] += piece
     return [made.rstrip() for made in lines]
 
 
+def within(text: str, columns: int) -> bool:
+    """Whether `text` fits into so many columns; the cheap answers first, as every line asks."""
+    if text.isascii():
+        return len(text) <= columns
+    return 2 * len(text) <= columns or width(text) <= columns
+
+
 _LOOKED_AT = 1000
+_MOST_BYTES = 5  # of one character as HTML writes it: &#34;
 _JOINERS = "\u200c\u200d"
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 _OPENERS = "「『（([【〈《“‘"
@@ -115,7 +125,7 @@ def _visible(char: str) -> bool:
 
 def _fitting(text: str, columns: int) -> int:
     """How many characters of `text` fit into `columns` columns and half as many bytes again."""
-    if _within(text, columns) and 2 * _bytes(text) <= 3 * columns:
+    if within(text, columns) and 2 * _bytes(text) <= 3 * columns:
         return len(text)
     taken = cost = 0
     for at, char in enumerate(text):
@@ -124,13 +134,6 @@ def _fitting(text: str, columns: int) -> int:
         if taken > columns or 2 * cost > 3 * columns:
             return at
     return len(text)
-
-
-def _within(text: str, columns: int) -> bool:
-    """True when `text` fits; the cheap answers first, as this is asked for every line."""
-    if text.isascii():
-        return len(text) <= columns
-    return 2 * len(text) <= columns or width(text) <= columns
 
 
 def _bytes(text: str) -> int:

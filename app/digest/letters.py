@@ -1,7 +1,6 @@
 """The two mails about a team, read again right before they are sent."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
@@ -18,12 +17,11 @@ from app.due import Frequency, Reason, Rhythm, unreported
 from app.escalation import Step
 from app.members.settings import Organisation, Person, organisation, people
 from app.models import DecisionRow, Kind, Member, Report, State, Task
-from app.outbox.found import Letter, Stop
+from app.outbox.found import Letter, Stop, from_us
 from app.outbox.lease import Claimed
 from app.outbox.rows import mail_domain
 from app.reports import details, open_tasks
 from app.services import Services
-from app.util.message import MailMessage
 
 
 def week_letter(
@@ -61,7 +59,7 @@ def week_letter(
         recap=by_ai,
         recap_by="count" if by_ai is None else "ai",
     )
-    return Letter(_from_us(services, compose.weekly_digest(facts), mail), [])
+    return Letter(from_us(compose.weekly_digest(facts), services.config, mail), [])
 
 
 def told_letter(
@@ -101,7 +99,7 @@ def told_letter(
         reply_to_shown=config.mail_reply_to or config.mail_from,
         message_domain=mail_domain(config),
     )
-    letter = _from_us(services, compose.escalation(facts), mail)
+    letter = from_us(compose.escalation(facts), services.config, mail)
     return Letter(letter, [], taken_back=gone)
 
 
@@ -171,15 +169,4 @@ def _line(session: Session, one: Person, step: Step, as_of: datetime) -> compose
         last_title=title,
         last_text=last.text if last else None,
         lead_name=manager.name if manager is not None and step is Step.MANAGER else None,
-    )
-
-
-def _from_us(services: Services, letter: MailMessage, mail: Claimed) -> MailMessage:
-    config = services.config
-    return replace(
-        letter,
-        mail_from=config.mail_from,
-        reply_to=config.mail_reply_to,
-        return_path=config.mail_return_path,
-        message_id=mail.message_id,
     )

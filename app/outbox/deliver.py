@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from sqlalchemy.orm import Session
+
 from app.db import DatabaseDown
 from app.due import Reason
 from app.models import State
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 # Mails claimed at once. Claiming and reading for all of them together is a quarter of a mail's
 # time with 16 over one connection, a twelfth with 128; all of them wait behind a mail that hangs.
 AT_MOST = 128
+ROUNDS = 8  # at least as many as lines send in so many rounds
 FRESH_SECONDS = 5.0  # a claim older than this is given back: its lease must outlast the dot
 IDS_AT_ONCE = 500  # ids looked at in one claim
 
@@ -85,7 +88,6 @@ class _Sender:
     def work_through(self, ids: Sequence[int]) -> bool:
         """Sends these mails; False when no further mail need be tried now."""
         while not self.stopped():
-            self.lines.record()  # the breaker must hear of an accepted probe
             mails = self.claim(ids)
             if not mails:
                 return True
@@ -95,21 +97,26 @@ class _Sender:
 
     def claim(self, ids: Sequence[int]) -> list[Claimed]:
         """The next mails to work on; [] when there are none, or nothing may be sent now."""
-        now = self.clock()
         with self.services.db.write() as session:
-            gate = breaker.gate(session, now)
-            if gate is breaker.Gate.OPEN:
-                return []
-            probing = gate is breaker.Gate.HALF_OPEN
-            at_most = 1 if probing else AT_MOST
-            mails = claim(session, ids, now=now, scale=self.scale, at_most=at_most)
-            if mails and probing and not breaker.take_probe(session, now, self.scale):
-                give_all_back(session, mails, now=now)
-                return []
-            for mail in mails:
-                if mail.claims > CLAIMS_AT_MOST:
-                    end_with_alert(session, mail, State.DEAD, now=now, reason="claimed_too_often")
+            self.lines.record_in(session)  # first: the breaker must hear of an accepted probe
+            mails = self._claimed(session, ids, self.clock())
+        self.lines.recorded()
         crash.point("claimed")
+        return mails
+
+    def _claimed(self, session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
+        gate = breaker.gate(session, now)
+        if gate is breaker.Gate.OPEN:
+            return []
+        probing = gate is breaker.Gate.HALF_OPEN
+        at_most = 1 if probing else max(AT_MOST, ROUNDS * len(self.lines.sessions))
+        mails = claim(session, ids, now=now, scale=self.scale, at_most=at_most)
+        if mails and probing and not breaker.take_probe(session, now, self.scale):
+            give_all_back(session, mails, now=now)
+            return []
+        for mail in mails:
+            if mail.claims > CLAIMS_AT_MOST:
+                end_with_alert(session, mail, State.DEAD, now=now, reason="claimed_too_often")
         return mails
 
     def work(self, mails: Sequence[Claimed]) -> bool:

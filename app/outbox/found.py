@@ -1,10 +1,12 @@
 """What reading a mail again, right before it is sent, can find."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from app.config import Config
 from app.models import State
+from app.outbox.lease import Claimed
 from app.util.message import MailMessage
 
 
@@ -30,3 +32,14 @@ class Wait:
     """Not now: quiet hours."""
 
     until: datetime
+
+
+def from_us(letter: MailMessage, config: Config, mail: Claimed) -> MailMessage:
+    """The letter with the sender fields of these settings and the mail's own Message-ID."""
+    return replace(
+        letter,
+        mail_from=config.mail_from,
+        reply_to=config.mail_reply_to,
+        return_path=config.mail_return_path,
+        message_id=mail.message_id,
+    )

@@ -1,7 +1,6 @@
 """Read again, right before sending: is the member still to get this mail, and what does it say?"""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 
 from sqlalchemy import select
@@ -16,7 +15,7 @@ from app.digest.notice import notices
 from app.due import Frequency, Reason, Unreported
 from app.members.settings import Person, organisation, people
 from app.models import Kind, Member, State
-from app.outbox.found import Letter, Stop, Wait
+from app.outbox.found import Letter, Stop, Wait, from_us
 from app.outbox.lease import Claimed
 from app.outbox.rows import mail_domain
 from app.reports import TaskDetail, details, open_tasks
@@ -135,13 +134,7 @@ def _sign_in(services: Services, mail: Claimed, one: Person) -> MailMessage:
         minutes=SIGN_IN_MINUTES,
         until=f"{until:%H:%M}",
     )
-    return replace(
-        compose.sign_in(facts),
-        mail_from=config.mail_from,
-        reply_to=config.mail_reply_to,
-        return_path=config.mail_return_path,
-        message_id=mail.message_id,
-    )
+    return from_us(compose.sign_in(facts), config, mail)
 
 
 def _alert(services: Services, mail: Claimed, one: Person, now: datetime) -> MailMessage:
@@ -156,13 +149,7 @@ def _alert(services: Services, mail: Claimed, one: Person, now: datetime) -> Mai
         over=over,
         url=f"{config.app_base_url.rstrip('/')}/admin",
     )
-    return replace(
-        compose.alert(facts),
-        mail_from=config.mail_from,
-        reply_to=config.mail_reply_to,
-        return_path=config.mail_return_path,
-        message_id=mail.message_id,
-    )
+    return from_us(compose.alert(facts), config, mail)
 
 
 def _quiet(one: Person, mail: Claimed, now: datetime) -> Stop | Wait | None:
@@ -194,7 +181,7 @@ def _lines(
 
 
 def _line(member_id: int, late: Unreported, detail: TaskDetail) -> compose.TaskLine:
-    task, report = detail.task, detail.report
+    task, report, reporter = detail.seen_by(member_id)
     return compose.TaskLine(
         task_id=task.id,
         ref=task.ref,
@@ -202,7 +189,7 @@ def _line(member_id: int, late: Unreported, detail: TaskDetail) -> compose.TaskL
         due_on=task.due_on,
         report_every=task.report_every,
         last_on=report.counts_for if report else None,
-        last_by=detail.seen_by(member_id).reporter,
+        last_by=reporter,
         last_percent=report.percent if report else None,
         last_status=report.status if report else None,
         last_text=report.text if report else None,
@@ -229,10 +216,4 @@ def _compose(
         message_domain=read.domain,
         lead_told=read.notices.get((one.member.id, mail.local_date)),
     )
-    return replace(
-        compose.reminder(facts),
-        mail_from=config.mail_from,
-        reply_to=config.mail_reply_to,
-        return_path=config.mail_return_path,
-        message_id=mail.message_id,
-    )
+    return from_us(compose.reminder(facts), config, mail)

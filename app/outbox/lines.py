@@ -112,13 +112,37 @@ class Lines:
         while self._answers or self._refusals:
             try:
                 with self.services.db.write() as session:
-                    self._record(session)
+                    self.record_in(session)
             except DatabaseDown:
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(1.0 * self.scale)
             else:
-                self._recorded()
+                self.recorded()
+
+    def record_in(self, session: Session) -> None:
+        """Records all answers in the caller's transaction; once it is committed, say `recorded`."""
+        now = self.clock()
+        record_accepted(session, self._answers, now=now)
+        if self._answers and not self._proved:
+            breaker.reset(session, now)
+        for mail, error in self._refusals:
+            try:
+                self._record_refusal(session, mail, error, now)
+            except LeaseLost:
+                log.warning("mail %s: another sender has it", mail.id)
+        if self.fault is not None and not self._tripped:
+            breaker.trip(session, self.fault, now, self.scale)
+
+    def recorded(self) -> None:
+        """The answers are in the database: they need not be kept any longer."""
+        if self._answers:
+            self._proved = True
+            log.info("accepted: %s", " ".join(str(mail.id) for mail, _ in self._answers))
+        self._tripped = self.fault is not None
+        certain = [mail for mail, error in self._refusals if not error.in_doubt]
+        self._release(certain)
+        self._answers, self._refusals = [], []
 
     # --- steps of a round -----------------------------------------------------------------
 
@@ -169,8 +193,8 @@ class Lines:
         try:
             if self._rare():
                 with self.services.db.write() as session:
-                    self._record(session)
-                self._recorded()
+                    self.record_in(session)
+                self.recorded()
             now = self.clock()
             marked = settle(self.services.db, sent, self._answers, now=now, scale=self.scale)
         except DatabaseDown:
@@ -179,7 +203,7 @@ class Lines:
             self._release([job.mail for _, job in pairs])
             self.record()
             raise
-        self._recorded()
+        self.recorded()
         left = [(line, job) for line, job in pairs if job.mail.id not in marked]
         for line, _ in left:
             line.abandon()
@@ -215,28 +239,6 @@ class Lines:
         self._refusals.append((mail, error))
 
     # --- the database ---------------------------------------------------------------------
-
-    def _record(self, session: Session) -> None:
-        now = self.clock()
-        record_accepted(session, self._answers, now=now)
-        if self._answers and not self._proved:
-            breaker.reset(session, now)
-        for mail, error in self._refusals:
-            try:
-                self._record_refusal(session, mail, error, now)
-            except LeaseLost:
-                log.warning("mail %s: another sender has it", mail.id)
-        if self.fault is not None and not self._tripped:
-            breaker.trip(session, self.fault, now, self.scale)
-
-    def _recorded(self) -> None:
-        if self._answers:
-            self._proved = True
-            log.info("accepted: %s", " ".join(str(mail.id) for mail, _ in self._answers))
-        self._tripped = self.fault is not None
-        certain = [mail for mail, error in self._refusals if not error.in_doubt]
-        self._release(certain)
-        self._answers, self._refusals = [], []
 
     def _record_refusal(
         self, session: Session, mail: Claimed, error: MailSendError, now: datetime

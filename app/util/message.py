@@ -15,11 +15,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import encode_rfc2231, format_datetime
 from functools import lru_cache
+from typing import Self
 
 from app.util.address import Mailbox, UnusableMessage, check_line, read_mailbox, refused
 from app.words import Both
 
-__all__ = ["Attachment", "Envelope", "MailMessage", "UnusableMessage", "build", "width"]
+__all__ = [
+    "Attachment",
+    "Envelope",
+    "MailMessage",
+    "Quoted",
+    "UnusableMessage",
+    "build",
+    "quote",
+    "width",
+]
 
 # RFC 5322 2.1.1: a line should have at most 78 and must have at most 998 octets.
 FOLD_AT = 78
@@ -73,6 +83,34 @@ class MailMessage:
     headers: Mapping[str, str] = field(default_factory=dict)
     message_id: str | None = None
     attachments: Sequence[Attachment] = ()
+
+
+class Quoted(str):
+    """A text whose quoted-printable form is known already, from pieces that letters share."""
+
+    __slots__ = ("quoted",)
+    quoted: bytes
+
+    def __new__(cls, text: str, quoted: bytes) -> Self:
+        """`quoted`: what `quote` makes of each piece of the text and its line end, joined."""
+        made = super().__new__(cls, text)
+        made.quoted = quoted
+        return made
+
+
+@lru_cache(maxsize=2048)  # dates, states and the like stand in many letters
+def quote(piece: str) -> bytes:
+    """A piece of a text in quoted-printable, so that others can follow (RFC 2045 6.7).
+
+    A piece that does not end a line gets a soft line break; no piece ends between CR and LF.
+    Raises UnicodeEncodeError.
+    """
+    if not piece:
+        return b""
+    if _PLAIN(piece):
+        return piece.encode() + _SOFT
+    content = _crlf(piece).encode()
+    return _printable(content) + (b"" if content.endswith(b"\r\n") else _SOFT)
 
 
 @dataclass(frozen=True)
@@ -297,12 +335,8 @@ def _multipart(subtype: str, parts: list[bytes], seed: str) -> bytes:
 
 
 def _text(name: str, subtype: str, text: str) -> bytes:
-    # A lone CR is no line end: it is sent as it stands.
-    lines = re.sub(r"\r?\n", "\r\n", text) if "\r" in text else text.replace("\n", "\r\n")
-    if not lines.endswith("\r\n"):
-        lines += "\r\n"
     try:
-        content = lines.encode()
+        encoding, body = _encoded(text)
     except UnicodeEncodeError as error:
         raise refused(
             name,
@@ -310,22 +344,47 @@ def _text(name: str, subtype: str, text: str) -> bytes:
             Both("文字として壊れています。", "It holds half of a character (a lone surrogate)."),
             Both("元のデータを確認してください。", "Check where the text comes from."),
         ) from None
-    encoding, body = _encoded(content)
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}"
     return f"{head}\r\n\r\n".encode() + body
 
 
-def _encoded(content: bytes) -> tuple[str, bytes]:
+def _content(text: str) -> bytes:
+    lines = _crlf(text)
+    return lines.encode() if lines.endswith("\r\n") else f"{lines}\r\n".encode()
+
+
+def _crlf(text: str) -> str:
+    # A lone CR is no line end: it is sent as it stands.
+    return re.sub(r"\r?\n", "\r\n", text) if "\r" in text else text.replace("\n", "\r\n")
+
+
+def _encoded(text: str) -> tuple[str, bytes]:
     """The shorter of two safe encodings: English stays readable, Japanese is base64."""
-    lines_of_57 = -(-len(content) // 57)
-    as_base64 = -(-len(content) // 3) * 4 + 2 * lines_of_57
-    # Quoted-printable writes three letters for each byte beyond ASCII, and one for others.
-    at_least = len(content) + 2 * len(content.translate(None, _ASCII))
-    if at_least < as_base64:
-        quoted = b"\r\n".join(map(_quoted_line, content.split(b"\r\n")))
-        if len(quoted) < as_base64:
-            return "quoted-printable", quoted
+    content = _content(text)
+    as_base64 = _base64_octets(len(content))
+    if isinstance(text, Quoted):
+        quoted = text.quoted
+    elif len(content) + 2 * len(content.translate(None, _ASCII)) < as_base64:
+        # Worth a try: it writes three letters for each byte beyond ASCII, and one for others.
+        quoted = _printable(content)
+    else:
+        quoted = None
+    if quoted is not None and len(quoted) < as_base64:
+        return "quoted-printable", quoted
     return "base64", _base64_lines(content)
+
+
+def _base64_octets(octets: int) -> int:
+    lines_of_57 = -(-octets // 57)
+    return -(-octets // 3) * 4 + 2 * lines_of_57
+
+
+_SOFT = b"=\r\n"
+_PLAIN = re.compile(r"[!-<>-~ ]{0,74}[!-<>-~]").fullmatch  # as it stands, and short enough
+
+
+def _printable(content: bytes) -> bytes:
+    return b"\r\n".join(map(_quoted_line, content.split(b"\r\n")))
 
 
 def _base64_lines(content: bytes) -> bytes:
@@ -337,7 +396,6 @@ def _base64_lines(content: bytes) -> bytes:
 _ASCII = bytes(range(128))
 
 
-@lru_cache(maxsize=1024)  # nearly all lines of an HTML part are those of every letter
 def _quoted_line(line: bytes) -> bytes:
     # Not as text: in text mode b2a_qp lets a lone CR pass unencoded.
     return binascii.b2a_qp(line, istext=False).replace(b"=\n", b"=\r\n")

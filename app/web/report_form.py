@@ -12,9 +12,10 @@ from flask import request
 
 from app.auth import ReportLink
 from app.compose.text import inert
-from app.models import STATUSES, Report, StatusWord
+from app.models import STATUSES, StatusWord
 from app.parse import shown
 from app.report_page import SHOWN, Entry, Form, PageTask
+from app.reports import ShownReport
 from app.words import Both
 
 MAX_TEXT = 2_000  # characters of one report
@@ -95,7 +96,7 @@ def filled(wish: Wish, tasks: Sequence[PageTask]) -> dict[str, Typed]:
     return {one.detail.task.ref: Typed() for one in tasks}
 
 
-def _chosen(choice: str, last: Report | None) -> Typed:
+def _chosen(choice: str, last: ShownReport | None) -> Typed:
     """The fields for one of the mail's choices; "same", or anything else, is as last reported."""
     percent = str(last.percent) if last else ""
     if re.fullmatch("[0-9]{1,3}", choice) and int(choice) <= 100:
@@ -131,7 +132,7 @@ def read(task: PageTask) -> Typed:
     return typed
 
 
-def _percent(typed: Typed, last: Report | None) -> int | None:
+def _percent(typed: Typed, last: ShownReport | None) -> int | None:
     """A whole number from 0 to 100; full-width digits and a % sign are fine.
 
     Left empty it is 100 for `done`, else as last reported.
