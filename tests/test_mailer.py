@@ -480,6 +480,7 @@ def test_every_error_of_socket_ssl_and_time_becomes_a_mail_send_error(
         session = SmtpSession(SmtpSettings("127.0.0.1"))
         session._wire = _BrokenWire(trouble)  # type: ignore[assignment]  # it only has to fail
         session._envelope = envelope()
+        session._asked = session._commands(session._envelope)
         session._limit = time.monotonic() + 9
         with pytest.raises(MailSendError) as caught:
             session.offer(envelope()) if step == "offer" else getattr(session, step)()

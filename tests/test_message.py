@@ -15,14 +15,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.util.address import read_mailbox, write_mailbox
+from app.util.encoding import Quoted, quote
 from app.util.message import (
     Attachment,
     Envelope,
     MailMessage,
-    Quoted,
     UnusableMessage,
     build,
-    quote,
     width,
 )
 

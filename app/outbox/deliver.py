@@ -123,15 +123,18 @@ class _Sender:
         """Sends the mails in rounds of one per line; False when sending must stop for now."""
         jobs = self._guarded(self._composed([m for m in mails if m.claims <= CLAIMS_AT_MOST]))
         width = self.services.rate.most_at_once(len(self.lines.sessions))
-        started = time.monotonic()
+        stop_at = time.monotonic() + FRESH_SECONDS * self.scale
+        took = 0.0  # seconds, of the last round
         while jobs:
-            group = jobs[:width]
+            group, jobs = jobs[:width], jobs[width:]
             if not (self._may_go_on() and self.services.rate.take(len(group))):
-                self._give_back(jobs)
+                self._give_back([*group, *jobs])
                 return False
-            self.lines.round(group)
-            jobs = jobs[width:]
-            if jobs and time.monotonic() - started > FRESH_SECONDS * self.scale:
+            began = time.monotonic()
+            last = began + took > stop_at
+            self.lines.round(group, () if last else jobs[:width])
+            took = time.monotonic() - began
+            if jobs and (last or time.monotonic() > stop_at):
                 self._give_back(jobs)  # to be claimed anew
                 break
         return self._may_go_on()

@@ -90,8 +90,11 @@ class Lines:
     ) -> None:
         self.services.kept.keep(self.sessions)
 
-    def round(self, jobs: Sequence[Job]) -> None:
-        """One mail on each line, to its answer. The answers are recorded with the next round."""
+    def round(self, jobs: Sequence[Job], following: Sequence[Job] = ()) -> None:
+        """One mail on each line, to its answer. The answers are recorded with the next round.
+
+        Those of the next round, if there will be one, are offered to the server with the dots.
+        """
         if self._pause:
             time.sleep(self._pause * self.scale)
         pairs = list(zip(self.sessions, jobs, strict=False))
@@ -101,7 +104,8 @@ class Lines:
         pairs = self._each(pairs, lambda line, _: line.write_body())
         crash.point("body_sent")
         pairs = self._marked(pairs)
-        pairs = self._each(pairs, lambda line, _: line.write_dot())
+        ahead = {} if self._pause else dict(zip(self.sessions, following, strict=False))
+        pairs = self._each(pairs, lambda line, _: line.write_dot(_envelope(ahead.get(line))))
         crash.point("dot")
         self._each(pairs, self._hear)
         crash.point("reply")
@@ -262,6 +266,10 @@ class Lines:
         # Jitter only shortens: nobody waits longer than the table says.
         wait = timedelta(minutes=minutes) * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
         defer(session, mail, now=now, not_before=now + wait * self.scale, response=words)
+
+
+def _envelope(job: Job | None) -> Envelope | None:
+    return None if job is None else job.envelope
 
 
 def _open(line: SmtpSession) -> MailSendError | None:

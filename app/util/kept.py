@@ -36,14 +36,14 @@ class KeptSessions:
     def keep(self, sessions: Sequence[SmtpSession]) -> None:
         """For the next delivery, if it comes soon."""
         with self._lock:
-            left, self._waiting = self._waiting, [one for one in sessions if one.is_open]
+            left, self._waiting = self._waiting, [one for one in sessions if one.is_free]
             self._since = monotonic()
             self._stop_timer()
             if self._waiting:
                 self._timer = threading.Timer(self._waiting[0].settings.idle, self.close)
                 self._timer.daemon = True
                 self._timer.start()
-        farewell([*left, *(one for one in sessions if not one.is_open)])
+        farewell([*left, *(one for one in sessions if not one.is_free)])
 
     def close(self) -> None:
         """Says goodbye to all that wait."""

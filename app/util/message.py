@@ -6,7 +6,6 @@ with the standard library's parser.
 """
 
 import base64
-import binascii
 import hashlib
 import re
 import unicodedata
@@ -15,19 +14,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import encode_rfc2231, format_datetime
 from functools import lru_cache
-from typing import Self
 
 from app.util.address import Mailbox, UnusableMessage, check_line, read_mailbox, refused
+from app.util.encoding import base64_lines, encoded
 from app.words import Both
 
 __all__ = [
     "Attachment",
     "Envelope",
     "MailMessage",
-    "Quoted",
     "UnusableMessage",
     "build",
-    "quote",
     "width",
 ]
 
@@ -83,34 +80,6 @@ class MailMessage:
     headers: Mapping[str, str] = field(default_factory=dict)
     message_id: str | None = None
     attachments: Sequence[Attachment] = ()
-
-
-class Quoted(str):
-    """A text whose quoted-printable form is known already, from pieces that letters share."""
-
-    __slots__ = ("quoted",)
-    quoted: bytes
-
-    def __new__(cls, text: str, quoted: bytes) -> Self:
-        """`quoted`: what `quote` makes of each piece of the text and its line end, joined."""
-        made = super().__new__(cls, text)
-        made.quoted = quoted
-        return made
-
-
-@lru_cache(maxsize=2048)  # dates, states and the like stand in many letters
-def quote(piece: str) -> bytes:
-    """A piece of a text in quoted-printable, so that others can follow (RFC 2045 6.7).
-
-    A piece that does not end a line gets a soft line break; no piece ends between CR and LF.
-    Raises UnicodeEncodeError.
-    """
-    if not piece:
-        return b""
-    if _PLAIN(piece):
-        return piece.encode() + _SOFT
-    content = _crlf(piece).encode()
-    return _printable(content) + (b"" if content.endswith(b"\r\n") else _SOFT)
 
 
 @dataclass(frozen=True)
@@ -336,7 +305,7 @@ def _multipart(subtype: str, parts: list[bytes], seed: str) -> bytes:
 
 def _text(name: str, subtype: str, text: str) -> bytes:
     try:
-        encoding, body = _encoded(text)
+        encoding, body = encoded(text)
     except UnicodeEncodeError as error:
         raise refused(
             name,
@@ -346,59 +315,6 @@ def _text(name: str, subtype: str, text: str) -> bytes:
         ) from None
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}"
     return f"{head}\r\n\r\n".encode() + body
-
-
-def _content(text: str) -> bytes:
-    lines = _crlf(text)
-    return lines.encode() if lines.endswith("\r\n") else f"{lines}\r\n".encode()
-
-
-def _crlf(text: str) -> str:
-    # A lone CR is no line end: it is sent as it stands.
-    return re.sub(r"\r?\n", "\r\n", text) if "\r" in text else text.replace("\n", "\r\n")
-
-
-def _encoded(text: str) -> tuple[str, bytes]:
-    """The shorter of two safe encodings: English stays readable, Japanese is base64."""
-    content = _content(text)
-    as_base64 = _base64_octets(len(content))
-    if isinstance(text, Quoted):
-        quoted = text.quoted
-    elif len(content) + 2 * len(content.translate(None, _ASCII)) < as_base64:
-        # Worth a try: it writes three letters for each byte beyond ASCII, and one for others.
-        quoted = _printable(content)
-    else:
-        quoted = None
-    if quoted is not None and len(quoted) < as_base64:
-        return "quoted-printable", quoted
-    return "base64", _base64_lines(content)
-
-
-def _base64_octets(octets: int) -> int:
-    lines_of_57 = -(-octets // 57)
-    return -(-octets // 3) * 4 + 2 * lines_of_57
-
-
-_SOFT = b"=\r\n"
-_PLAIN = re.compile(r"[!-<>-~ ]{0,74}[!-<>-~]").fullmatch  # as it stands, and short enough
-
-
-def _printable(content: bytes) -> bytes:
-    return b"\r\n".join(map(_quoted_line, content.split(b"\r\n")))
-
-
-def _base64_lines(content: bytes) -> bytes:
-    # In one go and then cut: base64.encodebytes encodes each line by itself.
-    flat = binascii.b2a_base64(content, newline=False)
-    return b"".join([flat[at : at + 76] + b"\r\n" for at in range(0, len(flat), 76)])
-
-
-_ASCII = bytes(range(128))
-
-
-def _quoted_line(line: bytes) -> bytes:
-    # Not as text: in text mode b2a_qp lets a lone CR pass unencoded.
-    return binascii.b2a_qp(line, istext=False).replace(b"=\n", b"=\r\n")
 
 
 def _file(file: Attachment) -> bytes:
@@ -413,7 +329,7 @@ def _file(file: Attachment) -> bytes:
     if file.content_id:
         lines.append(f"Content-ID: <{_content_id(file.content_id)}>")
     head = "".join(f"{line}\r\n" for line in lines).encode()
-    return head + b"\r\n" + _base64_lines(file.content)
+    return head + b"\r\n" + base64_lines(file.content)
 
 
 def _file_name(given: str) -> str:

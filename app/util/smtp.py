@@ -5,56 +5,44 @@ without its final dot, `before_dot()`, the dot, the answer. Before the dot the s
 whoever stops there closes the connection, and the mail was never sent.
 """
 
-import base64
 import contextlib
 import re
-import socket
-import ssl
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable
 from time import monotonic
-from typing import NamedTuple, Self
+from typing import Self
 
-from app.util.mail_error import MailSendError, Phase, failure, no_tls, refusal
+from app.util.mail_error import MailSendError, Phase, refusal
 from app.util.message import Envelope
+from app.util.smtp_connection import LAST_WORDS, Command, SmtpConnection
 from app.util.smtp_settings import SmtpSettings
-from app.util.wire import Answer, BadReplyError, Wire
+from app.util.wire import Answer, BadReplyError
 from app.words import Both
 
-LAST_WORDS = 0.2  # seconds for what a server said before it cut the connection
 BODY_PIECE = 65536  # octets; each piece is one operation with its own time limit
 
-_FULL_NAME = re.compile(r"(?=.{4,253}$)[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z][a-z0-9-]+", re.IGNORECASE)
 
-
-class _Command(NamedTuple):
-    phase: Phase
-    line: str
-    wanted: int
-
-
-class SmtpSession:
+class SmtpSession(SmtpConnection):
     """One connection to the mail server, for any number of mails one after the other.
 
     `send` is `offer`, `agree`, `write_body`, `write_dot` and `read_answer` in that order; a
-    caller with several sessions may take the steps apart to overlap them. All raise
-    MailSendError. After one the session can go on: it connects again where it must.
+    caller with several sessions may take the steps apart to overlap them, and may let the next
+    mail's offer go out with a dot. All raise MailSendError. After one the session can go on: it
+    connects again where it must.
     """
 
     def __init__(self, settings: SmtpSettings) -> None:
-        self.settings = settings
-        self._wire: Wire | None = None
-        self._features: dict[str, str] = {}
-        self._opened = 0.0
+        super().__init__(settings)
         self._leave_by: float | None = None  # when the answer to QUIT must be there
-        self._limit = 0.0  # when all before the dot must be done
         self._answer_by = 0.0  # when the answer to the dot must be there
         self._spent = 0.0  # seconds that open() took of the next mail's time
         self._used = False  # this connection has carried a mail, so the server may be tired of it
         self._stale = False  # an offer began on such a connection
         self._unfinished = False  # the server still holds the last mail's sender or recipient
-        self._in_body = False
+        self._in_body = False  # the server takes what comes next as a body
         self._envelope = Envelope("", "", b"")
+        self._next: Envelope | None = None  # offered together with the dot before it
+        self._looks_ahead = True  # the server has not been seen to choke on that
+        self._asked: list[Command] = []  # the offer's words, whose answers are to come
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +65,12 @@ class SmtpSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is connected, as far as is known, and free for the next mail."""
+        """Whether it is connected, as far as is known, and ready for the mail that comes next."""
+        return self.is_free or self._next is not None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it is connected, as far as is known, and ready for any mail."""
         return self._wire is not None and not self._in_body
 
     def say_goodbye(self) -> None:
@@ -103,86 +96,11 @@ class SmtpSession:
 
     def abandon(self) -> None:
         """Closes at once and without a word; the server throws away what it has no dot for."""
-        if self._wire:
-            self._wire.close()
-        self._wire = None
+        super().abandon()
         self._used = self._unfinished = self._in_body = False
+        self._next = None
         self._spent = 0.0
         self._leave_by = None
-
-    @property
-    def features(self) -> dict[str, str]:
-        """What the server offered in its last EHLO: the word in capitals -> what follows it."""
-        return dict(self._features)
-
-    def certificate_ends(self) -> datetime | None:
-        """Until when the server's certificate is good; None without TLS."""
-        return self._wire.certificate_ends() if self._wire else None
-
-    def _connect(self) -> None:
-        """All that comes before the first mail."""
-        settings = self.settings
-        if settings.security == "none" and settings.needs_tls:
-            raise no_tls()
-        try:
-            with self._at(Phase.CONNECT):
-                self._wire = Wire(settings.host, settings.port, self._until())
-            self._opened = monotonic()
-            self._used = self._unfinished = False
-            if settings.speaks_ssl_first:
-                self._secure()
-            _check(Phase.BANNER, self._read(Phase.BANNER), 220)
-            self._hello()
-            if not settings.speaks_ssl_first and settings.security != "none":
-                self._start_tls()
-            if settings.username is not None:
-                self._log_in(settings.username, settings.password or "")
-        except MailSendError:
-            self.abandon()
-            raise
-
-    def _hello(self) -> None:
-        with self._at(Phase.EHLO):
-            name = socket.gethostname()  # asks no DNS, unlike getfqdn()
-            name = name if _FULL_NAME.fullmatch(name) else self._line().own_address()
-        answer = self._command(_Command(Phase.EHLO, f"EHLO {name}", 250))
-        lines = (line.partition(" ") for line in answer.text.upper().split("\n")[1:])
-        self._features = {word: rest for word, _, rest in lines}
-
-    def _start_tls(self) -> None:
-        if "STARTTLS" in self._features:
-            self._command(_Command(Phase.TLS, "STARTTLS", 220))
-            self._secure()
-            self._hello()  # what was said in the clear does not count (RFC 3207 4.2)
-        elif self.settings.needs_tls:
-            raise no_tls()
-
-    def _secure(self) -> None:
-        with self._at(Phase.TLS):
-            context = self.settings.ssl_context or ssl.create_default_context()
-            self._line().secure(context, self.settings.host, self._until())
-
-    def _log_in(self, username: str, password: str) -> None:
-        offered = self._features.get("AUTH", "").split()
-        if "PLAIN" in offered:
-            steps = [f"AUTH PLAIN {_base64(f'{chr(0)}{username}{chr(0)}{password}')}"]
-        elif "LOGIN" in offered:
-            steps = ["AUTH LOGIN", _base64(username), _base64(password)]
-        else:
-            raise MailSendError(
-                Phase.AUTH,
-                Both(
-                    "メールサーバーが PLAIN と LOGIN のどちらのログインも提供していません。",
-                    "The mail server offers neither PLAIN nor LOGIN.",
-                ),
-            )
-        for step in steps[:-1]:
-            self._command(_Command(Phase.AUTH, step, 334))
-        self._say(Phase.AUTH, steps[-1])
-        answer = self._read(Phase.AUTH)
-        secrets = {password, _base64(password), steps[-1]} - {""}
-        hidden = re.sub("|".join(map(re.escape, secrets)) or "(?!)", "***", answer.text)
-        _check(Phase.AUTH, Answer(answer.code, hidden), 235)
 
     # --- one mail -------------------------------------------------------------------------
 
@@ -205,17 +123,20 @@ class SmtpSession:
 
     def offer(self, envelope: Envelope) -> None:
         """Starts a mail: connects if needed and writes MAIL (pipelined: and RCPT and DATA)."""
-        if self._in_body:
+        ahead = envelope is self._next
+        if not ahead and self._in_body:
             self.abandon()  # the last mail was left before its dot; these words would be its text
-        if self._wire and monotonic() - self._opened > self.settings.oldest:
+        if not ahead and self._wire and self._too_old():
             self.close()
-        self._envelope = envelope
+        self._envelope, self._next = envelope, None
         self._limit = monotonic() + self.settings.before_dot - self._spent
         self._spent = 0.0
         self._stale = self._used
+        if ahead:
+            return  # the words are on their way already
         if self._wire is None:
             self._connect()
-        self._check_size()
+        self._check_size(envelope)
         try:
             self._write_offer()
         except MailSendError as error:
@@ -237,10 +158,12 @@ class SmtpSession:
         for start in range(0, len(body), BODY_PIECE):
             self._write(Phase.BODY, body[start : start + BODY_PIECE])
 
-    def write_dot(self) -> None:
+    def write_dot(self, following: Envelope | None = None) -> None:
         """Writes the final dot. From here on the mail may have been accepted.
 
-        A server that has hung up or objected meanwhile gets no dot, so there is no doubt.
+        A server that has hung up or objected meanwhile gets no dot, so there is no doubt. Where
+        the server takes several commands at once, the offer of `following` goes with the dot: a
+        dot may be the first of a group (RFC 2920 3.1). `offer` it next, or abandon the session.
         """
         with self._at(Phase.BODY):
             line = self._line()
@@ -252,7 +175,7 @@ class SmtpSession:
         until = monotonic() + self.settings.operation
         self._answer_by = monotonic() + self.settings.dot_answer
         with self._at(Phase.DOT, in_doubt=True):
-            self._line().write(b".\r\n", until)
+            self._line().write(b".\r\n" + self._ahead(following), until)
 
     def read_answer(self) -> Answer:
         """The server's 2xx answer to the dot. An error here is in doubt unless it has a code."""
@@ -260,11 +183,27 @@ class SmtpSession:
             answer = self._line().read_answer(self._answer_by)
             if answer.code // 100 == 3:
                 raise BadReplyError("neither yes nor no")
-        self._in_body = False
+        self._in_body = self._next is not None
         self._unfinished = False
         if answer.code // 100 == 2:
             return answer
         raise self._refused(Phase.DOT, answer)
+
+    def _ahead(self, following: Envelope | None) -> bytes:
+        """The words that offer `following`, if it may be offered before this mail is answered."""
+        at_once = "PIPELINING" in self._features and self._looks_ahead
+        if following is None or not at_once or self._too_old():
+            return b""
+        try:
+            self._check_size(following)
+        except MailSendError:
+            return b""  # said when its turn comes
+        self._next = following
+        self._asked = self._commands(following)
+        return _lines(self._asked)
+
+    def _too_old(self) -> bool:
+        return monotonic() - self._opened > self.settings.oldest
 
     def _offer_anew(self, error: MailSendError) -> None:
         """Once more over a new connection, if the old one only got tired between two mails."""
@@ -272,13 +211,15 @@ class SmtpSession:
         if not (self._stale and tired):
             raise error
         self._stale = False
+        # It may be one that loses what comes with a dot: from now on it is asked later.
+        self._looks_ahead = self._looks_ahead and error.code is not None
         self.abandon()
         self._connect()
-        self._check_size()
+        self._check_size(self._envelope)
         self._write_offer()
 
-    def _check_size(self) -> None:
-        size = len(self._envelope.data)
+    def _check_size(self, envelope: Envelope) -> None:
+        size = len(envelope.data)
         found = re.fullmatch(r"[0-9]{1,18}", self._features.get("SIZE", ""))
         limit = int(found[0]) if found else 0  # RFC 1870: 0 or nothing means no fixed limit
         if limit == 0 or size <= limit:
@@ -293,26 +234,25 @@ class SmtpSession:
             permanent=True,
         )
 
-    def _commands(self) -> list[_Command]:
-        size = f" SIZE={len(self._envelope.data)}" if "SIZE" in self._features else ""
-        clean = [_Command(Phase.MAIL, "RSET", 250)] if self._unfinished else []
+    def _commands(self, envelope: Envelope) -> list[Command]:
+        size = f" SIZE={len(envelope.data)}" if "SIZE" in self._features else ""
         return [
-            *clean,
-            _Command(Phase.MAIL, f"MAIL FROM:<{self._envelope.sender}>{size}", 250),
-            _Command(Phase.RCPT, f"RCPT TO:<{self._envelope.recipient}>", 250),
-            _Command(Phase.DATA, "DATA", 354),
+            Command(Phase.MAIL, f"MAIL FROM:<{envelope.sender}>{size}", 250),
+            Command(Phase.RCPT, f"RCPT TO:<{envelope.recipient}>", 250),
+            Command(Phase.DATA, "DATA", 354),
         ]
 
     def _write_offer(self) -> None:
-        commands = self._commands()
-        at_once = commands if "PIPELINING" in self._features else commands[:1]
-        self._say(Phase.MAIL, "\r\n".join(command.line for command in at_once))
+        clean = [Command(Phase.MAIL, "RSET", 250)] if self._unfinished else []
+        self._asked = [*clean, *self._commands(self._envelope)]
+        at_once = self._asked if "PIPELINING" in self._features else self._asked[:1]
+        self._write(Phase.MAIL, _lines(at_once))
 
     def _read_offer(self) -> None:
         """Reads until the first refusal; of a pipelined offer all answers, to stay in step."""
         pipelined = "PIPELINING" in self._features
         refused: MailSendError | None = None
-        for number, command in enumerate(self._commands()):
+        for number, command in enumerate(self._asked):
             try:
                 if number and not pipelined:
                     self._say(command.phase, command.line)
@@ -330,55 +270,11 @@ class SmtpSession:
             return
         if answer.code == 354:
             self.abandon()  # it waits for a body without a recipient, and no dot is sent here
+        self._in_body = False
         self._unfinished = self._wire is not None
         raise refused
 
     # --- the words on the wire ------------------------------------------------------------
-
-    def _until(self) -> float:
-        return min(monotonic() + self.settings.operation, self._limit)
-
-    @contextlib.contextmanager
-    def _at(self, phase: Phase, *, in_doubt: bool = False) -> Iterator[None]:
-        """All trouble inside becomes a MailSendError of `phase`, and the connection is closed."""
-        try:
-            yield
-        except (OSError, ValueError) as error:
-            self.abandon()
-            raise failure(phase, error, in_doubt=in_doubt) from error
-        except BaseException:  # a signal, a job's time limit: whatever it was, this talk is over
-            self.abandon()
-            raise
-
-    def _line(self) -> Wire:
-        if self._wire is None:
-            raise ConnectionResetError("not connected")
-        return self._wire
-
-    def _say(self, phase: Phase, line: str) -> None:
-        self._write(phase, f"{line}\r\n".encode())
-
-    def _write(self, phase: Phase, data: bytes) -> None:
-        with self._at(phase):
-            try:
-                self._line().write(data, self._until())
-            except ConnectionError:
-                # It may have said why before it hung up: "421 too busy", "552 too big".
-                answer = self._line().last_answer(monotonic() + LAST_WORDS)
-                if answer is None:
-                    raise
-            else:
-                return
-        self.abandon()
-        raise refusal(phase, answer)
-
-    def _read(self, phase: Phase) -> Answer:
-        with self._at(phase):
-            return self._line().read_answer(self._until())
-
-    def _command(self, command: _Command) -> Answer:
-        self._say(command.phase, command.line)
-        return _check(command.phase, self._read(command.phase), command.wanted)
 
     def _refused(self, phase: Phase, answer: Answer) -> MailSendError:
         if answer.code == 421:
@@ -386,11 +282,5 @@ class SmtpSession:
         return refusal(phase, answer)
 
 
-def _check(phase: Phase, answer: Answer, wanted: int) -> Answer:
-    if answer.code != wanted:
-        raise refusal(phase, answer)
-    return answer
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
+def _lines(commands: list[Command]) -> bytes:
+    return "".join(f"{command.line}\r\n" for command in commands).encode()

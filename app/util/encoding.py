@@ -1,0 +1,92 @@
+"""QUIET. A text as it goes on the wire: CRLF, and quoted-printable or base64 (RFC 2045 6.7, 6.8)."""
+
+import binascii
+import re
+from functools import lru_cache
+from typing import Self
+
+
+class Quoted(str):
+    """A text whose quoted-printable form is known already, from pieces that letters share."""
+
+    __slots__ = ("quoted",)
+    quoted: bytes
+
+    def __new__(cls, text: str, quoted: bytes) -> Self:
+        """`quoted`: what `quote` makes of each piece of the text and its line end, joined."""
+        made = super().__new__(cls, text)
+        made.quoted = quoted
+        return made
+
+
+@lru_cache(maxsize=2048)  # dates, states and the like stand in many letters
+def quote(piece: str) -> bytes:
+    """A piece of a text in quoted-printable, so that others can follow (RFC 2045 6.7).
+
+    A piece that does not end a line gets a soft line break; no piece ends between CR and LF.
+    Raises UnicodeEncodeError.
+    """
+    if not piece:
+        return b""
+    if _PLAIN(piece):
+        return piece.encode() + _SOFT
+    content = _crlf(piece).encode()
+    return _printable(content) + (b"" if content.endswith(b"\r\n") else _SOFT)
+
+
+def encoded(text: str) -> tuple[str, bytes]:
+    """The name of the encoding and the bytes, with a line end at the end.
+
+    The shorter of two safe encodings: English stays readable, Japanese is base64. Raises
+    UnicodeEncodeError.
+    """
+    content = _content(text)
+    as_base64 = _base64_octets(len(content))
+    if isinstance(text, Quoted):
+        quoted = text.quoted
+    elif len(content) + 2 * len(content.translate(None, _ASCII)) < as_base64:
+        # Worth a try: it writes three letters for each byte beyond ASCII, and one for others.
+        quoted = _printable(content)
+    else:
+        quoted = None
+    if quoted is not None and len(quoted) < as_base64:
+        return "quoted-printable", quoted
+    return "base64", base64_lines(content)
+
+
+def base64_lines(content: bytes) -> bytes:
+    """Base64 in lines of 76."""
+    # In one go and then cut: base64.encodebytes encodes each line by itself.
+    flat = binascii.b2a_base64(content, newline=False)
+    return b"".join([flat[at : at + 76] + b"\r\n" for at in range(0, len(flat), 76)])
+
+
+def _content(text: str) -> bytes:
+    lines = _crlf(text)
+    return lines.encode() if lines.endswith("\r\n") else f"{lines}\r\n".encode()
+
+
+def _crlf(text: str) -> str:
+    # A lone CR is no line end: it is sent as it stands.
+    return re.sub(r"\r?\n", "\r\n", text) if "\r" in text else text.replace("\n", "\r\n")
+
+
+def _base64_octets(octets: int) -> int:
+    lines_of_57 = -(-octets // 57)
+    return -(-octets // 3) * 4 + 2 * lines_of_57
+
+
+_SOFT = b"=\r\n"
+_PLAIN = re.compile(r"[!-<>-~ ]{0,74}[!-<>-~]").fullmatch  # as it stands, and short enough
+
+
+def _printable(content: bytes) -> bytes:
+    return b"\r\n".join(map(_quoted_line, content.split(b"\r\n")))
+
+
+_ASCII = bytes(range(128))
+
+
+def _quoted_line(line: bytes) -> bytes:
+    # Not as text: in text mode b2a_qp lets a lone CR pass unencoded.
+    return binascii.b2a_qp(line, istext=False).replace(b"=\n", b"=\r\n")

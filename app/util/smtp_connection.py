@@ -1,0 +1,175 @@
+"""TOOL. One connection to the mail server, from its banner to the login, and the words on it."""
+
+import base64
+import contextlib
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import datetime
+from time import monotonic
+from typing import NamedTuple
+
+from app.util.mail_error import MailSendError, Phase, failure, no_tls, refusal
+from app.util.smtp_settings import SmtpSettings
+from app.util.wire import Answer, Wire
+from app.words import Both
+
+LAST_WORDS = 0.2  # seconds for what a server said before it cut the connection
+
+_FULL_NAME = re.compile(r"(?=.{4,253}$)[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z][a-z0-9-]+", re.IGNORECASE)
+
+
+class Command(NamedTuple):
+    """A line to say, at which step, and the answer that lets the talk go on."""
+
+    phase: Phase
+    line: str
+    wanted: int
+
+
+class SmtpConnection:
+    """A connection that is made when it is needed, again and again. All raise MailSendError."""
+
+    def __init__(self, settings: SmtpSettings) -> None:
+        self.settings = settings
+        self._wire: Wire | None = None
+        self._features: dict[str, str] = {}
+        self._opened = 0.0
+        self._limit = 0.0  # when all before the dot must be done
+
+    def abandon(self) -> None:
+        """Closes at once and without a word; the server throws away what it has no dot for."""
+        if self._wire:
+            self._wire.close()
+        self._wire = None
+
+    @property
+    def features(self) -> dict[str, str]:
+        """What the server offered in its last EHLO: the word in capitals -> what follows it."""
+        return dict(self._features)
+
+    def certificate_ends(self) -> datetime | None:
+        """Until when the server's certificate is good; None without TLS."""
+        return self._wire.certificate_ends() if self._wire else None
+
+    def _connect(self) -> None:
+        """All that comes before the first mail."""
+        settings = self.settings
+        if settings.security == "none" and settings.needs_tls:
+            raise no_tls()
+        try:
+            with self._at(Phase.CONNECT):
+                self._wire = Wire(settings.host, settings.port, self._until())
+            self._opened = monotonic()
+            if settings.speaks_ssl_first:
+                self._secure()
+            _check(Phase.BANNER, self._read(Phase.BANNER), 220)
+            self._hello()
+            if not settings.speaks_ssl_first and settings.security != "none":
+                self._start_tls()
+            if settings.username is not None:
+                self._log_in(settings.username, settings.password or "")
+        except MailSendError:
+            self.abandon()
+            raise
+
+    def _hello(self) -> None:
+        with self._at(Phase.EHLO):
+            name = socket.gethostname()  # asks no DNS, unlike getfqdn()
+            name = name if _FULL_NAME.fullmatch(name) else self._line().own_address()
+        answer = self._command(Command(Phase.EHLO, f"EHLO {name}", 250))
+        lines = (line.partition(" ") for line in answer.text.upper().split("\n")[1:])
+        self._features = {word: rest for word, _, rest in lines}
+
+    def _start_tls(self) -> None:
+        if "STARTTLS" in self._features:
+            self._command(Command(Phase.TLS, "STARTTLS", 220))
+            self._secure()
+            self._hello()  # what was said in the clear does not count (RFC 3207 4.2)
+        elif self.settings.needs_tls:
+            raise no_tls()
+
+    def _secure(self) -> None:
+        with self._at(Phase.TLS):
+            context = self.settings.ssl_context or ssl.create_default_context()
+            self._line().secure(context, self.settings.host, self._until())
+
+    def _log_in(self, username: str, password: str) -> None:
+        offered = self._features.get("AUTH", "").split()
+        if "PLAIN" in offered:
+            steps = [f"AUTH PLAIN {_base64(f'{chr(0)}{username}{chr(0)}{password}')}"]
+        elif "LOGIN" in offered:
+            steps = ["AUTH LOGIN", _base64(username), _base64(password)]
+        else:
+            raise MailSendError(
+                Phase.AUTH,
+                Both(
+                    "メールサーバーが PLAIN と LOGIN のどちらのログインも提供していません。",
+                    "The mail server offers neither PLAIN nor LOGIN.",
+                ),
+            )
+        for step in steps[:-1]:
+            self._command(Command(Phase.AUTH, step, 334))
+        self._say(Phase.AUTH, steps[-1])
+        answer = self._read(Phase.AUTH)
+        secrets = {password, _base64(password), steps[-1]} - {""}
+        hidden = re.sub("|".join(map(re.escape, secrets)) or "(?!)", "***", answer.text)
+        _check(Phase.AUTH, Answer(answer.code, hidden), 235)
+
+    # --- the words on the wire ------------------------------------------------------------
+
+    def _until(self) -> float:
+        return min(monotonic() + self.settings.operation, self._limit)
+
+    @contextlib.contextmanager
+    def _at(self, phase: Phase, *, in_doubt: bool = False) -> Iterator[None]:
+        """All trouble inside becomes a MailSendError of `phase`, and the connection is closed."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            self.abandon()
+            raise failure(phase, error, in_doubt=in_doubt) from error
+        except BaseException:  # a signal, a job's time limit: whatever it was, this talk is over
+            self.abandon()
+            raise
+
+    def _line(self) -> Wire:
+        if self._wire is None:
+            raise ConnectionResetError("not connected")
+        return self._wire
+
+    def _say(self, phase: Phase, line: str) -> None:
+        self._write(phase, f"{line}\r\n".encode())
+
+    def _write(self, phase: Phase, data: bytes) -> None:
+        with self._at(phase):
+            try:
+                self._line().write(data, self._until())
+            except ConnectionError:
+                # It may have said why before it hung up: "421 too busy", "552 too big".
+                answer = self._line().last_answer(monotonic() + LAST_WORDS)
+                if answer is None:
+                    raise
+            else:
+                return
+        self.abandon()
+        raise refusal(phase, answer)
+
+    def _read(self, phase: Phase) -> Answer:
+        with self._at(phase):
+            return self._line().read_answer(self._until())
+
+    def _command(self, command: Command) -> Answer:
+        self._say(command.phase, command.line)
+        return _check(command.phase, self._read(command.phase), command.wanted)
+
+
+def _check(phase: Phase, answer: Answer, wanted: int) -> Answer:
+    if answer.code != wanted:
+        raise refusal(phase, answer)
+    return answer
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
