@@ -39,7 +39,7 @@ def upgrade(database: Database) -> str:
         if not database.is_sqlite:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
         config = alembic_config()
-        _refuse_newer(_current(connection), config)
+        _refuse_newer(version(connection), config)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     return HEAD
@@ -57,7 +57,7 @@ def prepare(database: Database) -> None:
 def check(database: Database) -> None:
     """Raises SchemaError, with the command to run, unless the schema is this code's own."""
     with database.connect() as connection:
-        current = _current(connection)
+        current = version(connection)
     if current == HEAD:
         return
     _refuse_newer(current, alembic_config())
@@ -78,7 +78,8 @@ def alembic_config() -> "AlembicConfig":
     return config
 
 
-def _current(connection: Connection) -> str | None:
+def version(connection: Connection) -> str | None:
+    """The version of the schema there; None where no migration ever ran."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))

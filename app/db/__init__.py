@@ -22,7 +22,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from app.db.columns import UTCDateTime, among, database_now
+from app.db.columns import UTCDateTime, among, database_now, seconds_between
 from app.db.many import insert_new, update_each
 from app.words import Both
 
@@ -35,6 +35,7 @@ __all__ = [
     "in_words",
     "insert_new",
     "put",
+    "seconds_between",
     "update_each",
 ]
 

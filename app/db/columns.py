@@ -75,6 +75,28 @@ def _now_sqlite(element: database_now, compiler: Any, **kw: Any) -> str:
     return f"({moment} || '000')"
 
 
+class seconds_between(FunctionElement[float]):  # noqa: N801 - reads as an SQL function
+    """How many seconds `later` comes after `earlier`; two instants of the database."""
+
+    inherit_cache = True
+    type = Double()
+
+    def __init__(self, earlier: Any, later: Any) -> None:
+        super().__init__(earlier, later)
+
+
+@compiles(seconds_between, "postgresql")
+def _between_postgresql(element: seconds_between, compiler: Any, **kw: Any) -> str:
+    earlier, later = (compiler.process(one, **kw) for one in element.clauses)
+    return f"extract(epoch FROM {later} - {earlier})::double precision"
+
+
+@compiles(seconds_between, "sqlite")
+def _between_sqlite(element: seconds_between, compiler: Any, **kw: Any) -> str:
+    earlier, later = (compiler.process(one, **kw) for one in element.clauses)
+    return f"((julianday({later}) - julianday({earlier})) * 86400.0)"
+
+
 class among(FunctionElement[Any]):  # noqa: N801 - reads as an SQL function
     """`column` is one of `values`, all in one parameter: the statement's text stays the same.
 

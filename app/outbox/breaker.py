@@ -57,6 +57,7 @@ def trip(session: Session, error: MailSendError, now: datetime, scale: float) ->
     opened = datetime.fromisoformat(row.data["opened_at"]) if row else now
     pause = min(FIRST_PAUSE * 2 ** min(times - 1, 10), LONGEST_PAUSE) * scale
     data = {"times": times, "opened_at": opened.isoformat(), "why": str(error.words)}
+    data["login_refused"] = error.login_refused
     put(session, Service, {"name": NAME}, {"at": now + pause, "data": data})
     if error.login_refused or now - opened >= ALERT_AFTER * scale:
         raise_alert(session, Alarm.MAIL_SERVER, now=now, why=str(error.words))

@@ -91,6 +91,20 @@ class Once:
             self._failed(error)
             return False
 
+    def lengths(self, queues: Sequence[str]) -> dict[str, int] | None:
+        """How much waits on each of these queues; None while Redis does not answer."""
+        client = self._ready()
+        if client is None:
+            return None
+        try:
+            with client.pipeline(transaction=False) as batch:
+                for queue in queues:
+                    batch.llen(queue)
+                return dict(zip(queues, batch.execute(), strict=True))
+        except redis.RedisError as error:
+            self._failed(error)
+            return None
+
     def release(self, guards: Sequence[Guard]) -> None:
         """Lets go of those guards that are held with their own value."""
         client = self._ready()

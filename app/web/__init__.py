@@ -15,6 +15,7 @@ from app.web import (
     home,
     locale,
     login,
+    metrics,
     nav,
     outbox,
     report,
@@ -50,6 +51,7 @@ def register(app: Flask, services: Services) -> None:
     nav.register(app)
     banner.register(app, services)
     app.register_blueprint(health.pages(services))
+    app.register_blueprint(metrics.pages(services))
     app.register_blueprint(home.pages(services))
     app.register_blueprint(login.pages(services))
     app.register_blueprint(settings.pages(services))

@@ -1,0 +1,29 @@
+"""`/metrics`: the figures for Prometheus; 503 with a word while the database cannot be read."""
+
+from flask import Blueprint, Response
+
+from app import clock
+from app.metrics import Reading, page
+from app.services import Services
+from app.words import Both
+
+_DOWN = Both(
+    "データベースを読めないため、数値を出せません。",
+    "The database cannot be read: there are no figures.",
+)
+
+
+def pages(services: Services) -> Blueprint:
+    """The page for Prometheus. Like `/healthz` it names nobody, so anybody may read it."""
+    blueprint = Blueprint("metrics", __name__)
+    reading = Reading(services)
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        facts = reading.facts(clock.now())
+        if facts is None:
+            words = f"{_DOWN.ja}\n{_DOWN.en}\n"
+            return Response(words, status=503, mimetype="text/plain")
+        return Response(page.text(facts), content_type=page.CONTENT_TYPE)
+
+    return blueprint
