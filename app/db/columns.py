@@ -88,7 +88,8 @@ class seconds_between(FunctionElement[float]):  # noqa: N801 - reads as an SQL f
 @compiles(seconds_between, "postgresql")
 def _between_postgresql(element: seconds_between, compiler: Any, **kw: Any) -> str:
     earlier, later = (compiler.process(one, **kw) for one in element.clauses)
-    return f"extract(epoch FROM {later} - {earlier})::double precision"
+    # Not extract(): that makes a numeric, and a day's mails take twice as long.
+    return f"date_part('epoch', {later} - {earlier})"
 
 
 @compiles(seconds_between, "sqlite")

@@ -1,6 +1,7 @@
 """QUIET. The page for Prometheus: what each figure is called, and what it means."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -14,12 +15,17 @@ BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)  # seconds; the promise'
 Values = Mapping[tuple[str, ...], float]  # by the values of the labels
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Waits:
     """From due to accepted: the mails in each of BUCKETS, then the longer ones; all seconds."""
 
-    mails: Sequence[int]
+    mails: list[int]
     seconds: float
+
+    def add(self, seconds: float, number: int) -> None:
+        """So many mails took so long, each of them."""
+        self.mails[bisect_left(BUCKETS, seconds)] += number
+        self.seconds += seconds * number
 
 
 @dataclass(frozen=True, slots=True)

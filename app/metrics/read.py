@@ -7,7 +7,7 @@ the open alerts. None grows with the mails of the past.
 import importlib.metadata
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Row, case, func, or_, select, text
+from sqlalchemy import Row, case, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from app import schema
@@ -22,7 +22,7 @@ from app.status import TICK
 
 QUEUES = ("mail", "ai")
 WINDOW = timedelta(days=1)
-STATEMENT_MS = 5_000  # what PostgreSQL may spend on one question
+STATEMENT_MS = 8_000  # what PostgreSQL may spend on one question
 
 # A retry moves not_before; the Date stays at the first hour, except in a rehearsal (clock_shift).
 _DUE = case((OutboxMail.clock_shift == 0, OutboxMail.date_header), else_=OutboxMail.created_at)
@@ -77,28 +77,21 @@ def _unsent(session: Session) -> list[Row[tuple[str, str, int, int, datetime]]]:
 def _of_the_last_day(
     session: Session, now: datetime
 ) -> tuple[dict[tuple[str, ...], float], dict[str, Waits]]:
-    """What was made in the last day and has ended; and how long the accepted ones took."""
+    """What was made in the last day and has ended; and how long the accepted ones took.
+
+    By whole seconds: sorting 200,000 mails into the buckets by SQL takes half as long again.
+    """
     mails: dict[tuple[str, ...], float] = {(kind, state): 0 for kind in Kind for state in State}
-    waits = {kind: ([0] * (len(BUCKETS) + 1), [0.0]) for kind in Kind}
+    waits = {str(kind): Waits([0] * (len(BUCKETS) + 1), 0.0) for kind in Kind}
     kind, state = OutboxMail.kind, OutboxMail.state
-    took = seconds_between(_DUE, OutboxMail.accepted_at)
-    bucket = _bucket(took).label("bucket")
-    query = select(kind, state, bucket, func.count(), func.coalesce(func.sum(took), 0.0))
+    took = func.round(seconds_between(_DUE, OutboxMail.accepted_at)).label("took")
     made = OutboxMail.created_at > now - WINDOW
-    for name, end, number, count, seconds in session.execute(
-        query.where(made, OutboxMail.ended).group_by(kind, state, bucket)
-    ):
-        mails[name, end] += count
-        if number is not None:
-            waits[Kind(name)][0][number] += count
-            waits[Kind(name)][1][0] += seconds
-    return mails, {one: Waits(counts, total[0]) for one, (counts, total) in waits.items()}
-
-
-def _bucket(took: ColumnElement[float]) -> ColumnElement[int]:
-    """The place in BUCKETS where it belongs; NULL for a mail that was not accepted."""
-    bounds = [(took <= bound, n) for n, bound in enumerate(BUCKETS)]
-    return case(*bounds, (took > BUCKETS[-1], len(BUCKETS)))
+    query = select(kind, state, took, func.count()).where(made, OutboxMail.ended)
+    for name, end, seconds, number in session.execute(query.group_by(kind, state, took)):
+        mails[name, end] += number
+        if seconds is not None:
+            waits[name].add(seconds, number)
+    return mails, waits
 
 
 def _tick_age(session: Session, now: datetime) -> float | None:
