@@ -3,6 +3,7 @@
 import errno
 import signal
 import sys
+from contextlib import nullcontext
 from datetime import datetime
 from types import FrameType
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import click
 
 from app import clock, digest, outbox, reminders, status
-from app.alerts import tell, watch
+from app.alerts import heartbeat, tell, watch
 from app.cli.common import interrupted, now_option
 from app.cli.shell import Command, Shell
 from app.cli.words import complain, say, t
+from app.services import Services
 from app.words import Both
 
 
@@ -30,15 +32,9 @@ def tick(shell: Shell, now: datetime | None) -> None:
         shell.rehearsal("--now")
     services = shell.services()
     real = clock.now()
-    digest.look_for_leads(services, now or real)
-    planned = reminders.plan(services, now or real, real_now=real)
-    digest.plan(services, now or real, real_now=real)
-    if now is None:
-        status.sign_of_life(services, status.TICK, real)
-        status.sign_of_life(services, status.TIMER, real)
-        watch.look(services, real)
-        tell.tell(services, real)
-    ids = outbox.sweep(services, real)
+    # It is told of before the mails go out, so that a long delivery is not taken for silence.
+    with heartbeat.told_of(services, real) if now is None else nullcontext():
+        planned, ids = _decide(services, now or real, real, is_real=now is None)
     with _Patience() as patience:
         accepted = outbox.deliver(services, ids, clock.now, lambda: patience.over)
     if patience.over:
@@ -63,6 +59,21 @@ def tick(shell: Shell, now: datetime | None) -> None:
                 "SMTP_HOST is not set: the mails stay where they are.",
             )
         )
+
+
+def _decide(
+    services: Services, now: datetime, real: datetime, *, is_real: bool
+) -> tuple[reminders.Planned, list[int]]:
+    """Decides all that is due; returns what became of the reminders, and the mails to send."""
+    digest.look_for_leads(services, now)
+    planned = reminders.plan(services, now, real_now=real)
+    digest.plan(services, now, real_now=real)
+    if is_real:
+        status.sign_of_life(services, status.TICK, real)
+        status.sign_of_life(services, status.TIMER, real)
+        watch.look(services, real)
+        tell.tell(services, real)
+    return planned, outbox.sweep(services, real)
 
 
 class _Patience:

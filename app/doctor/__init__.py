@@ -16,6 +16,7 @@ from app.doctor import (
     broker,
     database,
     domain,
+    heartbeat,
     letters,
     life,
     machine,
@@ -64,6 +65,7 @@ def examine(
         "smtp": lambda: mail.mail_server(case),
         "sender": lambda: domain.sender_domain(case),
         "pages": lambda: pages.pages(case),
+        "heartbeat": lambda: heartbeat.listener(case),
         "holidays": lambda: letters.holidays(case),
         "disk": lambda: machine.disk(case),
     }

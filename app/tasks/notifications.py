@@ -8,7 +8,7 @@ from celery import shared_task
 
 from app import clock, digest, outbox, reminders, status
 from app.ai import early
-from app.alerts import tell, watch
+from app.alerts import heartbeat, tell, watch
 from app.celery_wiring import DELIVER, services
 from app.tasks.ai import ask_for
 from app.util import log_stream
@@ -47,15 +47,17 @@ def weekly_progress_digest(*, only_due: bool = False) -> None:
 def tick() -> None:
     """Each minute: decide for those whose hour has come, sweep, and queue what is to be sent."""
     now = clock.now()
-    digest.look_for_leads(services(), now)
-    planned = reminders.plan(services(), now)
-    services().publish(planned.ids)
-    services().publish(digest.plan(services(), now).ids)  # after the reminders: none waits for it
-    fresh = ON_THE_QUEUE * services().config.test_time_scale
-    services().publish(outbox.sweep(services(), now, fresh=fresh))
-    status.sign_of_life(services(), status.TICK, now, log_written=log_stream.written())
-    watch.look(services(), now)
-    tell.tell(services(), now)
+    with heartbeat.told_of(services(), now):
+        digest.look_for_leads(services(), now)
+        planned = reminders.plan(services(), now)
+        services().publish(planned.ids)
+        # After the reminders: none waits for it.
+        services().publish(digest.plan(services(), now).ids)
+        fresh = ON_THE_QUEUE * services().config.test_time_scale
+        services().publish(outbox.sweep(services(), now, fresh=fresh))
+        status.sign_of_life(services(), status.TICK, now, log_written=log_stream.written())
+        watch.look(services(), now)
+        tell.tell(services(), now)
     _ask_the_ai(now)
 
 

@@ -1,0 +1,46 @@
+"""HEARTBEAT_URL: whether whoever should notice our silence can be reached."""
+
+import http.client
+
+from app.alerts import heartbeat
+from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, yellow
+from app.words import Both
+
+
+def listener(case: Case) -> list[Finding]:
+    """Connects and asks for nothing: a question would pass for a tick. The address is not shown."""
+    url = case.config.heartbeat_url
+    if url is None:
+        return [
+            green(
+                "heartbeat",
+                "HEARTBEAT_URL: 設定されていません(外からの見守りはありません)。",
+                "HEARTBEAT_URL: not set (nobody outside would notice a silence).",
+            )
+        ]
+    server = heartbeat.connection(url, ANSWER_WITHIN)
+    try:
+        server.connect()
+    except (OSError, http.client.HTTPException) as error:
+        return [_unreachable(type(error).__name__)]
+    finally:
+        server.close()
+    return [
+        green(
+            "heartbeat",
+            "HEARTBEAT_URL: サーバーに接続できます。",
+            "HEARTBEAT_URL: its server can be reached.",
+        )
+    ]
+
+
+def _unreachable(why: str) -> Finding:
+    return yellow(
+        "heartbeat",
+        f"HEARTBEAT_URL: サーバーに接続できません({why})。見守りのサービスには異常に見えます。",
+        f"HEARTBEAT_URL: its server cannot be reached ({why}). To who listens all looks dead.",
+        Both(
+            "アドレス、DNS、ファイアウォール(外向きの HTTPS)を確かめてください。",
+            "Check the address, the DNS and the firewall (HTTPS to the outside).",
+        ),
+    )
