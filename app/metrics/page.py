@@ -53,16 +53,17 @@ class Facts:
 
 def text(facts: Facts) -> bytes:
     """The page, in Prometheus's text format."""
-    return generate_latest(_Collected(facts))
+    return generate_latest(Collected(facts))
 
 
-class _Collected:
+class Collected:
     """A collector of one scrape: nothing is kept in this process between two of them."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
 
     def collect(self) -> Iterable[Metric]:
+        """All figures, each with its meaning."""
         return [*_mails(self._facts), *_sending(self._facts), *_life(self._facts)]
 
 

@@ -1,0 +1,66 @@
+"""docs/monitoring*.md: what they list is what there is, in both languages."""
+
+import re
+
+import pytest
+import yaml
+
+from app import status
+from app.alerts import Alarm, watch
+from app.db import Database
+from app.metrics import page
+from app.metrics.read import facts
+from app.services import Services
+from tests.conftest import NOW
+from tests.stack import PROJECT
+
+BOTH = pytest.mark.parametrize("name", ["monitoring.md", "monitoring.ja.md"])
+
+
+def table(name: str, cell: str) -> dict[str, list[str]]:
+    """The rows of a page whose first cell is one word in code, by that word."""
+    said = (PROJECT / "docs" / name).read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in said.splitlines() if line.startswith("| `")]
+    found = {row[0].strip("`"): row[1:] for row in rows}
+    return {word: row for word, row in found.items() if re.fullmatch(cell, word)}
+
+
+@BOTH
+def test_every_figure_is_listed_with_its_labels_and_no_other(
+    name: str, services: Services, db: Database
+) -> None:
+    if not db.is_sqlite:
+        pytest.skip("the page names the same figures on both databases")
+    for part in (status.TICK, status.TIMER):
+        status.sign_of_life(services, part, NOW)
+    collected = page.Collected(facts(services, NOW)).collect()
+    exposed = {
+        family.name: sorted({label for one in family.samples for label in one.labels} - {"le"})
+        for family in collected
+    }
+    listed = {
+        word: sorted(re.findall(r"`(\w+)`", row[0]))
+        for word, row in table(name, f"{page.PREFIX}\\w+").items()
+    }
+    assert listed == exposed
+
+
+def test_the_page_itself_says_of_each_figure_what_it_is(services: Services) -> None:
+    said = page.text(facts(services, NOW)).decode()
+    for word in table("monitoring.md", f"{page.PREFIX}\\w+"):
+        assert f"# HELP {word}" in said, word
+
+
+@BOTH
+def test_every_rule_is_listed_and_no_other(name: str) -> None:
+    rules = yaml.safe_load((PROJECT / "deploy/prometheus-rules.yml").read_text(encoding="utf-8"))
+    alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
+    assert list(table(name, r"TaskProgress\w+")) == alerts
+
+
+@BOTH
+def test_every_reason_of_healthz_is_listed(name: str) -> None:
+    said = (PROJECT / "docs" / name).read_text(encoding="utf-8")
+    reasons = [f"{Alarm.SILENT}:beat", *(set(watch._UNWELL) - {Alarm.SILENT})]
+    assert [reason for reason in ("database", *reasons) if f"`{reason}`" not in said] == []
+    assert all(f"`:{part}`" in said for part in watch.PARTS[1:])
