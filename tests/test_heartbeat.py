@@ -42,6 +42,7 @@ class Listener(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.code = 200
         self.hangs = False
+        self.drips = False
         self.released = threading.Event()
 
     @property
@@ -59,6 +60,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(self.path)
         if self.server.hangs:
             self.server.released.wait(60)
+        while self.server.drips and not self.server.released.wait(0.05):
+            self.wfile.write(b"H")
         self.send_response(self.server.code)
         self.end_headers()
 
@@ -237,8 +240,11 @@ def test_a_tick_that_breaks_because_the_database_is_away_is_told(
 # --- it delays and breaks nothing, and nobody sees the address -------------------------------
 
 
-def test_a_listener_that_hangs_delays_no_tick(installed: Installed, listener_: Listener) -> None:
-    listener_.hangs = True
+@pytest.mark.parametrize("how", ["hangs", "drips"])
+def test_a_listener_that_hangs_or_drips_delays_no_tick(
+    installed: Installed, listener_: Listener, how: str
+) -> None:
+    setattr(listener_, how, True)
     services = installed(listener_.url, TEST_TIME_SCALE="0.1")
     started = time.monotonic()
     with heartbeat.told_of(services, NOW):
