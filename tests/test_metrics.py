@@ -18,7 +18,7 @@ from sqlalchemy import event, update
 from app import clock, create_app, outbox, reminders, schema, status
 from app.alerts import Alarm, raise_alert, watch
 from app.config import Config, load
-from app.db import Database
+from app.db import Database, DatabaseDown
 from app.metrics import STANDS, page
 from app.metrics.read import facts
 from app.models import Kind, OutboxMail, State
@@ -329,6 +329,18 @@ def test_a_database_that_hangs_holds_the_page_for_seconds_and_its_thread_not_at_
         assert browser.get("/metrics").status_code == 503
         assert time.monotonic() - started < 4
     assert "himitsu" not in caplog.text
+
+
+def test_a_question_that_waits_for_a_lock_is_given_up(
+    environ: dict[str, str], tmp_path: Path, db: Database
+) -> None:
+    if db.is_sqlite:
+        pytest.skip("its readers wait for nobody")
+    services = make(load({**environ, "TEST_TIME_SCALE": "0.05"}, tmp_path))
+    with closing(services.db), db.connect() as other:
+        other.exec_driver_sql("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(DatabaseDown):
+            facts(services, NOW)
 
 
 def test_who_asks_again_and_again_reads_what_was_read_a_moment_ago(

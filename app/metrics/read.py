@@ -35,7 +35,7 @@ def facts(services: Services, now: datetime) -> Facts:
     scale = services.config.test_time_scale
     with services.db.read() as session:
         if not services.db.is_sqlite:
-            session.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_MS}"))
+            session.execute(text(f"SET LOCAL statement_timeout = {round(STATEMENT_MS * scale)}"))
         unsent = _unsent(session)
         mails, waits = _of_the_last_day(session, now)
         late = watch.causes(session, now, scale)
