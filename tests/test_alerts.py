@@ -217,9 +217,13 @@ def browser(config: Config, services: Services) -> FlaskClient:
 def test_healthz_is_503_with_reasons_while_mail_is_late_though_nobody_looked(
     browser: FlaskClient, services: Services, due: int
 ) -> None:
+    def first_due(at: datetime) -> None:
+        with services.db.write() as session:
+            session.execute(update(OutboxMail).values(not_before=at))
+
+    first_due(clock.now())
     assert browser.get("/healthz").status_code == 200
-    with services.db.write() as session:
-        session.execute(update(OutboxMail).values(not_before=clock.now() - 11 * MINUTE))
+    first_due(clock.now() - 11 * MINUTE)
     answer = browser.get("/healthz")
     assert (answer.status_code, answer.json) == (
         503,
