@@ -12,7 +12,7 @@ from app.alerts import open_alerts
 from app.alerts.words import words_of
 from app.compose import show_date
 from app.db import put
-from app.models import OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
+from app.models import FIRST_DUE, OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
 from app.outbox.lease import PAUSE
 from app.reminders import brake
 from app.reminders.explain import REASONS, STATES
@@ -328,6 +328,4 @@ def _states(session: Session, now: datetime) -> dict[str, int]:
 
 
 def _oldest_unsent(session: Session, now: datetime) -> datetime | None:
-    return session.scalar(
-        select(func.min(OutboxMail.created_at)).where(OPEN, OutboxMail.not_before <= now)
-    )
+    return session.scalar(select(func.min(FIRST_DUE)).where(OPEN, OutboxMail.not_before <= now))

@@ -206,6 +206,20 @@ def test_a_part_taken_down_long_ago_is_no_part(services: Services, db: Database)
     assert names(db) == []
 
 
+# --- status ---------------------------------------------------------------------------------
+
+
+def test_a_mail_put_off_for_hours_is_not_late_when_its_hour_comes(
+    services: Services, db: Database, due: int
+) -> None:
+    hour = NOW + timedelta(hours=6)
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(not_before=hour, date_header=hour))
+    for waited, late in ((1, False), (11, True)):
+        found = status.status(services, hour + waited * MINUTE)
+        assert found["oldest_unsent_is_late"] is late
+
+
 # --- healthz ------------------------------------------------------------------------------
 
 

@@ -7,14 +7,14 @@ the open alerts. None grows with the mails of the past.
 import importlib.metadata
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, case, func, or_, select, text
+from sqlalchemy import Row, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from app import schema
 from app.alerts import Alarm, watch
 from app.db import seconds_between
 from app.metrics.page import BUCKETS, Facts, Values, Waits
-from app.models import OPEN, Alert, Kind, OutboxMail, Service, Setting, State
+from app.models import FIRST_DUE, OPEN, Alert, Kind, OutboxMail, Service, Setting, State
 from app.outbox import breaker
 from app.outbox.lease import PAUSE
 from app.services import Services
@@ -23,9 +23,6 @@ from app.status import TICK
 QUEUES = ("mail", "ai")
 WINDOW = timedelta(days=1)
 STATEMENT_MS = 8_000  # what PostgreSQL may spend on one question
-
-# A retry moves not_before; the Date stays at the first hour, except in a rehearsal (clock_shift).
-_DUE = case((OutboxMail.clock_shift == 0, OutboxMail.date_header), else_=OutboxMail.created_at)
 
 
 def facts(services: Services, now: datetime) -> Facts:
@@ -68,7 +65,7 @@ def _broker_is_redis(services: Services) -> bool:
 
 def _unsent(session: Session) -> list[Row[tuple[str, str, int, int, datetime]]]:
     """The mails that have not ended, by kind and state; `due`: when the first of them was."""
-    mails, held, due = func.count(), func.count(OutboxMail.held), func.min(_DUE)
+    mails, held, due = func.count(), func.count(OutboxMail.held), func.min(FIRST_DUE)
     kind, state = OutboxMail.kind, OutboxMail.state
     query = select(kind, state, mails.label("mails"), held.label("held"), due.label("due"))
     return list(session.execute(query.where(OPEN).group_by(kind, state)))
@@ -84,7 +81,7 @@ def _of_the_last_day(
     mails: dict[tuple[str, ...], float] = {(kind, state): 0 for kind in Kind for state in State}
     waits = {str(kind): Waits([0] * (len(BUCKETS) + 1), 0.0) for kind in Kind}
     kind, state = OutboxMail.kind, OutboxMail.state
-    took = func.round(seconds_between(_DUE, OutboxMail.accepted_at)).label("took")
+    took = func.round(seconds_between(FIRST_DUE, OutboxMail.accepted_at)).label("took")
     made = OutboxMail.created_at > now - WINDOW
     query = select(kind, state, took, func.count()).where(made, OutboxMail.ended)
     for name, end, seconds, number in session.execute(query.group_by(kind, state, took)):

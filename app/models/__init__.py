@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     Time,
     UniqueConstraint,
+    case,
     func,
     literal_column,
     text,
@@ -363,6 +364,12 @@ class OutboxMail(Base):
         Index("ix_outbox_created_at", "created_at", postgresql_using="brin"),
         {"sqlite_autoincrement": True},
     )
+
+
+# When a mail was due first: a retry moves not_before, and the Date stays, except in a rehearsal.
+FIRST_DUE: ColumnElement[datetime] = case(
+    (OutboxMail.clock_shift == 0, OutboxMail.date_header), else_=OutboxMail.created_at
+)
 
 
 class MailEvent(Base):
