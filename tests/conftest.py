@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -16,10 +16,11 @@ import psycopg
 import pytest
 import redis
 from hypothesis import settings
+from sqlalchemy import Engine
 
 from app import schema
 from app.config import Config, load
-from app.db import Database
+from app.db import Database, EachByItself
 from app.models import Member, Role, Setting, Task, Team
 from app.services import Services, make
 from tests import servers
@@ -357,3 +358,15 @@ def no_digest(db: Database) -> None:
         off = Setting(key="weekly_digest", value=False, changed_by="test")
         off.changed_at = datetime(2026, 1, 1, tzinfo=UTC)
         session.add(off)
+
+
+class Hooked(EachByItself):
+    """Something happens right before each of its statements."""
+
+    def __init__(self, engine: Engine, before: Callable[[], None]) -> None:
+        super().__init__(engine)
+        self._before = before
+
+    def scalars(self, statement: str, values: Mapping[str, Any]) -> Sequence[Any]:
+        self._before()
+        return super().scalars(statement, values)

@@ -13,13 +13,13 @@ from sqlalchemy import select, update
 
 from app import outbox, reminders, status
 from app.config import load
-from app.db import Database
+from app.db import Database, EachByItself
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, State, Task
 from app.outbox.packing import pack
 from app.services import Services, make
 from app.util.message import Envelope
 from app.util.once import guard_key
-from tests.conftest import NOW, TODAY, People, task
+from tests.conftest import NOW, TODAY, Hooked, People, task
 from tests.smtp_server import SmtpServer
 
 SECOND = timedelta(seconds=1)
@@ -405,9 +405,8 @@ def test_a_sender_that_lost_its_lease_sends_no_dot(
             self._steal()
             return super().write()
 
-        def each_by_itself(self) -> Any:
-            self._steal()
-            return super().each_by_itself()
+        def each_by_itself(self) -> EachByItself:
+            return Hooked(self._each_by_itself, self._steal)
 
         def _steal(self) -> None:
             calls.append(1)

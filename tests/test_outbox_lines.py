@@ -15,12 +15,12 @@ from sqlalchemy import select, update
 from app import outbox, reminders, status
 from app.alerts import Alarm
 from app.config import load
-from app.db import Database
+from app.db import Database, EachByItself
 from app.members.changes import set_member
 from app.models import Alert, Member, OutboxMail, Service, State
 from app.outbox import breaker
 from app.services import Services, make
-from tests.conftest import NOW, People, task
+from tests.conftest import NOW, Hooked, People, task
 from tests.smtp_server import SmtpServer
 
 SECOND = timedelta(seconds=1)
@@ -156,9 +156,8 @@ def test_pause_stops_also_what_is_claimed_already(
             self._pause()
             return super().write()
 
-        def each_by_itself(self) -> Any:
-            self._pause()
-            return super().each_by_itself()
+        def each_by_itself(self) -> EachByItself:
+            return Hooked(self._each_by_itself, self._pause)
 
         def _pause(self) -> None:
             if smtp.mails and not status.status(services, NOW)["paused"]:

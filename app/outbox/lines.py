@@ -69,6 +69,7 @@ class Lines:
         self.services = services
         self.clock = clock
         self.scale = config.test_time_scale
+        self._rounds = services.db.each_by_itself()
         self.sessions = services.kept.take(settings, config.smtp_connections)
         self.fault: MailSendError | None = None  # the server's: no further mail need be tried
         self.paused = False  # somebody said so since the mails were claimed
@@ -88,6 +89,7 @@ class Lines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._rounds.close()
         self.services.kept.keep(self.sessions)
 
     def round(self, jobs: Sequence[Job], following: Sequence[Job] = ()) -> None:
@@ -200,7 +202,9 @@ class Lines:
                     self.record_in(session)
                 self.recorded()
             now = self.clock()
-            marked = settle(self.services.db, sent, self._answers, now=now, scale=self.scale)
+            marked = settle(
+                self.services.db, self._rounds, sent, self._answers, now=now, scale=self.scale
+            )
         except DatabaseDown:
             for line, _ in pairs:
                 line.abandon()

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Double, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from app.db import Database, among, database_now
+from app.db import Database, EachByItself, among, database_now
 from app.due import Verdict
 from app.models import DecisionRow, OutboxMail, State
 from app.outbox.lease import NOT_PAUSED, OUTBOX, PAUSE, Claimed, Sent
@@ -25,7 +25,13 @@ Answer = tuple[Claimed, str]  # a mail and what the server said when it took it
 
 
 def settle(
-    db: Database, sent: Sequence[Sent], answers: Sequence[Answer], *, now: datetime, scale: float
+    db: Database,
+    each: EachByItself,
+    sent: Sequence[Sent],
+    answers: Sequence[Answer],
+    *,
+    now: datetime,
+    scale: float,
 ) -> set[int]:
     """Records the answers and says that the final dots of `sent` come next, in one commit.
 
@@ -49,8 +55,7 @@ def settle(
         "their_tokens": [mail.lease_token for mail, _ in answers],
         "responses": [response for _, response in answers],
     }
-    with db.each_by_itself() as connection:
-        return set(connection.exec_driver_sql(_ROUND, values).scalars())
+    return set(each.scalars(_ROUND, values))
 
 
 # `%(…)b`: sent as binary. As text an array of bytes takes ten times as long.
