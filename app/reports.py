@@ -1,6 +1,6 @@
 """Recording progress, and the one query that defines which tasks are open and when last reported."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -91,6 +91,7 @@ class ShownTask(NamedTuple):
     assignee_id: int | None
     status: str
     start_on: date
+    assigned_on: date | None
     due_on: date | None
     report_every: ReportEvery
 
@@ -112,6 +113,12 @@ class TaskDetail(NamedTuple):
     report: ShownReport | None
     reporter: str | None  # the name of whoever reported
 
+    @property
+    def open_task(self) -> OpenTask:
+        """What decides whether it is unreported."""
+        task, last_on = self.task, self.report.counts_for if self.report else None
+        return OpenTask(task.ref, task.start_on, task.assigned_on, task.report_every, last_on)
+
     def seen_by(self, member_id: int) -> "TaskDetail":
         """The same, naming the reporter only when it was somebody else than this member."""
         own = self.report is None or self.report.reporter_id == member_id
@@ -119,10 +126,23 @@ class TaskDetail(NamedTuple):
 
 
 def details(session: Session, refs: Iterable[str], on: date) -> dict[str, TaskDetail]:
-    """The tasks by ref, each with its last report that counts for `on` or before.
+    """The tasks by ref, each with its last report that counts for `on` or before."""
+    return {one.task.ref: one for one in _details(session, on, among(Task.ref, refs))}
 
-    Columns rather than entities: every mail asks, and entities take four times as long.
-    """
+
+def open_details(
+    session: Session, member_ids: Iterable[int], on: date
+) -> dict[int, list[TaskDetail]]:
+    """The tasks of `open_tasks`, with all that a letter says of them."""
+    found: dict[int, list[TaskDetail]] = {}
+    for one in _details(session, on, among(Task.assignee_id, member_ids), *_open_on(on)):
+        if one.task.assignee_id is not None:
+            found.setdefault(one.task.assignee_id, []).append(one)
+    return found
+
+
+def _details(session: Session, on: date, *which: ColumnElement[bool]) -> Iterator[TaskDetail]:
+    """Columns rather than entities: every mail asks, and entities take four times as long."""
     newest = aliased(Report)
     last = (
         select(newest.id)
@@ -132,21 +152,21 @@ def details(session: Session, refs: Iterable[str], on: date) -> dict[str, TaskDe
         .correlate(Task)
         .scalar_subquery()
     )
-    task = [getattr(Task, name) for name in ShownTask._fields]
-    report = [getattr(Report, name) for name in ShownReport._fields]
     rows = session.execute(
-        select(*task, Report.id, *report, Member.name)
+        select(*_TASK, Report.id, *_REPORT, Member.name)
         .select_from(Task)
         .outerjoin(Report, Report.id == last)
         .outerjoin(Member, Member.id == Report.reporter_id)
-        .where(among(Task.ref, refs))
+        .where(*which)
     )
-    found: dict[str, TaskDetail] = {}
+    cut = len(_TASK)
     for row in rows:
-        shown = ShownTask(*row[: len(task)])
-        said = ShownReport(*row[len(task) + 1 : -1]) if row[len(task)] is not None else None
-        found[shown.ref] = TaskDetail(shown, said, row[-1])
-    return found
+        said = ShownReport(*row[cut + 1 : -1]) if row[cut] is not None else None
+        yield TaskDetail(ShownTask(*row[:cut]), said, row[-1])
+
+
+_TASK = [getattr(Task, name) for name in ShownTask._fields]
+_REPORT = [getattr(Report, name) for name in ShownReport._fields]
 
 
 class NotYours(Exception):

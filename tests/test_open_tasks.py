@@ -1,4 +1,4 @@
-"""Looking ahead reads the open tasks of many days at once: the same as each day by itself."""
+"""A plan, a look ahead and a letter read the open tasks each in their way: the same tasks."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,15 @@ from datetime import date, timedelta
 
 from app.db import Database
 from app.models import Report
-from app.reports import open_tasks, open_tasks_ahead
+from app.reports import open_details, open_tasks, open_tasks_ahead
 from tests.conftest import NOW, People, task
 
 FIRST = date(2026, 11, 24)
 
 
-def test_many_days_at_once_are_each_day_by_itself(db: Database, team: People) -> None:
+def test_many_days_at_once_and_letters_say_what_each_day_says_by_itself(
+    db: Database, team: People
+) -> None:
     chance = random.Random(20261124)  # noqa: S311 - an example, no secret
     people = [team.sato, team.suzuki, team.tanaka]
 
@@ -43,6 +45,9 @@ def test_many_days_at_once_are_each_day_by_itself(db: Database, team: People) ->
             one_day = FIRST + timedelta(days=n)
             alone = open_tasks(session, ids, one_day)
             assert _sorted(ahead(one_day)) == _sorted(alone)
+            letters = open_details(session, ids, one_day)
+            in_letters = {one: [task.open_task for task in letters[one]] for one in letters}
+            assert _sorted(in_letters) == _sorted(alone)
 
 
 def _sorted(found: Mapping[int, Sequence[object]]) -> dict[int, list[str]]:

@@ -18,7 +18,7 @@ from app.models import Kind, Member, State
 from app.outbox.found import Letter, Stop, Wait, from_us
 from app.outbox.lease import Claimed
 from app.outbox.rows import mail_domain
-from app.reports import TaskDetail, details, open_tasks
+from app.reports import TaskDetail, open_details
 from app.services import Services
 from app.util.message import MailMessage
 
@@ -55,17 +55,17 @@ class _Facts:
         self.people = {one.member.id: one for one in good}
         self.domain = mail_domain(services.config)
         self.late: dict[tuple[int, date], list[Unreported]] = {}
-        self.known: dict[date, dict[str, TaskDetail]] = {}
+        self.known: dict[tuple[int, date], dict[str, TaskDetail]] = {}
         long: list[tuple[Person, date]] = []
         for day in {mail.local_date for mail in mails}:
-            tasks = open_tasks(session, [*self.people], day)
+            tasks = open_details(session, [*self.people], day)
             for one in good:
-                late = due.unreported(tasks.get(one.member.id, ()), one.calendar, day)
+                mine = tasks.get(one.member.id, ())
+                late = due.unreported([task.open_task for task in mine], one.calendar, day)
                 self.late[one.member.id, day] = late
+                self.known[one.member.id, day] = {task.task.ref: task for task in mine}
                 if late and late[0].silent >= defaults.escalate_notice_after > 0:
                     long.append((one, day))
-            refs = [task.ref for one in good for task in self.late[one.member.id, day]]
-            self.known[day] = details(session, refs, day)
         self.notices = notices(session, defaults, long, now)
 
 
@@ -114,10 +114,11 @@ def _reminder(
     quiet = _quiet(one, mail, now)
     if quiet is not None:
         return quiet
-    late = facts.late[one.member.id, mail.local_date]
+    which = one.member.id, mail.local_date
+    late = facts.late[which]
     if not late:
         return Stop(State.SUPPRESSED, Reason.REPORTED_MEANWHILE)
-    lines = _lines(one, late, facts.known[mail.local_date])
+    lines = _lines(one, late, facts.known[which])
     message = _compose(services, mail, one, lines, facts)
     return Letter(message, [line.ref for line in lines])
 
@@ -176,7 +177,7 @@ def _lines(
     one: Person, late: Iterable[Unreported], known: dict[str, TaskDetail]
 ) -> list[compose.TaskLine]:
     """The letter's tasks: what is due first comes first, then the longest silent."""
-    lines = [_line(one.member.id, task, known[task.ref]) for task in late if task.ref in known]
+    lines = [_line(one.member.id, task, known[task.ref]) for task in late]
     return sorted(lines, key=lambda line: (line.due_on or NEVER, -line.silent, line.ref))
 
 
