@@ -17,27 +17,11 @@ from sqlalchemy.engine import make_url
 
 from app.config import Config, ConfigError, load
 from app.words import Both
+from tests.specification import ENV as SPECIFICATION
 
 PROJECT = Path(__file__).parent.parent
 KEY = "0123456789abcdefghijklmnopqrstuv"
 LOOPBACK = {"SMTP_HOST": "127.0.0.1", "MAIL_FROM": "app@example.jp"}
-
-# The .env of the specification, character by character.
-SPECIFICATION = """\
-# Redis / Celery
-CELERY_BROKER_URL=redis://127.0.0.1:6379/0
-CELERY_RESULT_BACKEND=redis://127.0.0.1:6379/1
-
-# SMTP
-SMTP_HOST=smtp.example.com
-SMTP_PORT=587                  # 465 の場合は SSL
-SMTP_USERNAME=app@example.com
-SMTP_PASSWORD=********
-MAIL_FROM=Task Progress <app@example.com>
-MAIL_REPLY_TO=Support <support@example.com>  # 任意
-MAIL_RETURN_PATH=bounce@example.com          # 任意
-SMTP_TIMEOUT=30
-"""
 
 Fill = Callable[..., Config]
 

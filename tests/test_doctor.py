@@ -51,8 +51,8 @@ from tests.conftest import postgresql_copy, sqlite_copy
 from tests.dns_server import DnsServer, Records
 from tests.servers import RedisServer, free_port, wait_until
 from tests.smtp_server import Plan, SmtpServer
+from tests.specification import ENV as SPECIFICATION
 from tests.stack import PROJECT, running
-from tests.test_config import SPECIFICATION
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 KEY = "0123456789abcdefghijklmnopqrstuv"

@@ -4,10 +4,8 @@ Each ExecStart runs as a plain process in a copy of the specification's layout, 
 EnvironmentFile read as systemd reads it, and under the limits of its unit (tests/confined.py).
 """
 
-import http.client
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -27,10 +25,11 @@ from app.models import Member, OutboxMail, State
 from app.tasks import notifications
 from app.util import smtp_settings
 from tests.conftest import sqlite_copy, suzuki, task
-from tests.servers import die_with_parent, free_port, wait_until
+from tests.machine import ANALYZE, Machine, lay_out, write_units
+from tests.servers import wait_until
 from tests.smtp_server import Plan, SmtpServer
+from tests.specification import ENV as SPECIFICATION
 from tests.stack import PROJECT, offset_to
-from tests.test_config import SPECIFICATION
 from tests.unit_file import Unit
 
 NINE = datetime(2026, 11, 24, 0, 0, 5, tzinfo=UTC)
@@ -41,7 +40,6 @@ FOR_GOOD = [
     "task-progress-web.service",
 ]
 SERVICES = [*FOR_GOOD, "task-progress-tick.service"]
-ANALYZE = shutil.which("systemd-analyze")
 by_systemd = pytest.mark.skipif(
     ANALYZE is None, reason="needs systemd-analyze (sudo apt install systemd)"
 )
@@ -184,25 +182,14 @@ def test_an_environment_file_is_read_as_systemd_reads_it(line: str, value: str |
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """The specification's layout: the project's folder with venv, and an empty data folder."""
-    folder = tmp_path / "home" / "taro" / "task-progress-api"
-    folder.mkdir(parents=True)
-    for name in ("app", "gunicorn.conf.py"):
-        (folder / name).symlink_to(PROJECT / name)
-    (folder / "venv").symlink_to(Path(sys.prefix))
-    (folder / "data").mkdir(mode=0o700)
-    (folder / ".env").touch(mode=0o600)
-    return folder
+    """The specification's layout, with an empty `.env`."""
+    return lay_out(tmp_path, "taro")
 
 
 @pytest.fixture
 def rendered(home: Path, tmp_path: Path) -> Path:
     """The units as files."""
-    out = tmp_path / "units"
-    out.mkdir()
-    for name, unit in units.render(units.place("taro", home), "ja").items():
-        (out / name).write_text(unit, encoding="utf-8")
-    return out
+    return write_units(home, "taro", tmp_path / "units")
 
 
 @by_systemd
@@ -292,99 +279,6 @@ def test_the_limits_under_which_the_units_are_tried_do_limit(home: Path, rendere
 
 
 # --- started as systemd starts them -----------------------------------------------------------
-
-
-class Machine:
-    """The installation in `home`: units started with their own command, environment, limits."""
-
-    def __init__(self, home: Path, rendered: Path, redis_url: str) -> None:
-        self.home = home
-        self.rendered = rendered
-        self.redis_url = redis_url
-        self.web_port = free_port()
-        self.parts: list[subprocess.Popen[bytes]] = []
-        (home.parent / "tmp").mkdir()
-
-    def configure(self, env: str) -> None:
-        """Writes `.env`; only the ports are the test's own."""
-        backend = self.redis_url.removesuffix("/0") + "/1"
-        env = env.replace("redis://127.0.0.1:6379/0", self.redis_url)
-        (self.home / ".env").write_text(env.replace("redis://127.0.0.1:6379/1", backend))
-
-    def environ(self, unit: Unit) -> dict[str, str]:
-        """What a program of systemd finds: nothing of this shell."""
-        file = Path(unit.one("EnvironmentFile")).read_text(encoding="utf-8")
-        own = dict(one.split("=", 1) for one in unit.all("Environment"))
-        usual = {"PATH": os.environ["PATH"], "HOME": str(self.home.parent), "LANG": "C.UTF-8"}
-        return {**usual, **own, **systemd.read(file)}
-
-    def start(self, name: str) -> subprocess.Popen[bytes]:
-        """ExecStart of the unit `name`, in its WorkingDirectory."""
-        file = self.rendered / name
-        unit = Unit.read(file)
-        command = [one.replace(":8000", f":{self.web_port}") for one in unit.command]
-        if ANALYZE:
-            confined = [sys.executable, "-m", "tests.confined", str(file)]
-            writable = [self.home.parent / "tmp", self.home / "data"]
-            confine = [*confined, *map(str, writable), "--"]
-            command = ["/usr/bin/env", f"PYTHONPATH={PROJECT}", *confine,
-                       "/usr/bin/env", "-u", "PYTHONPATH", *command]  # fmt: skip
-        with self.log(name).open("ab") as log:
-            part = subprocess.Popen(
-                command,
-                cwd=unit.one("WorkingDirectory"),
-                env=self.environ(unit),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
-            )
-        self.parts.append(part)
-        return part
-
-    def log(self, name: str) -> Path:
-        return self.home.parent / f"{name}.log"
-
-    def said(self, name: str) -> str:
-        """All that the unit has said so far."""
-        return self.log(name).read_text() if self.log(name).exists() else ""
-
-    def says(self, name: str, words: str, times: int = 1) -> None:
-        """Waits until the unit has said `words` so often."""
-        wait_until(lambda: self.said(name).count(words) >= times, f"{words!r}, {self.log(name)}")
-
-    def ready(self, name: str, times: int = 1) -> None:
-        """Waits until the unit works."""
-        words = {"celery-beat.service": "beat: Starting", "task-progress-web.service": "Booting"}
-        self.says(name, words.get(name, " ready."), times)
-
-    def run(self, *command: str) -> str:
-        """A program of the virtual environment, as an operator starts it in the folder."""
-        done = subprocess.run(
-            [self.home / "venv" / "bin" / command[0], *command[1:]],
-            cwd=self.home,
-            env={"PATH": os.environ["PATH"], "LANG": "en_US.UTF-8"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def get(self, path: str) -> int:
-        """The status of a page."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.web_port, timeout=10)) as line:
-            line.request("GET", path)
-            return line.getresponse().status
-
-    def end(self) -> None:
-        """Kills what is left."""
-        for part in self.parts:
-            if part.poll() is None:
-                os.killpg(part.pid, SIGKILL)
-                part.wait(10)
 
 
 @pytest.fixture
