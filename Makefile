@@ -2,8 +2,8 @@
 # is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-ai setup-dev run test e2e screenshots chaos chaos-long bench bench-tick bench-web bench-ai lint fmt lock
-PYTHONS := app bench chaos e2e tests tools $(wildcard migrations)
+.PHONY: help setup setup-ai setup-dev run test e2e screenshots chaos chaos-long bench bench-tick bench-web bench-ai day lint fmt lock
+PYTHONS := app bench chaos e2e rehearsal tests tools $(wildcard migrations)
 
 help: ## この一覧 / this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,11 @@ chaos: setup-dev ## 壊して確かめる(約20分、CHAOS=ci は短い組) / br
 
 chaos-long: setup-dev ## 同じことを実時間で、種類ごとに1つ / one row of each class in real time
 	@CHAOS=long $(RIG)
+
+# SCALE=1 is real time, and writes docs/day.md and docs/day.ja.md.
+SCALE ?= 0.05
+day: setup-dev ## 9時にメールサーバーが止まる朝(SCALE=1 は実時間) / a morning without a mail server (SCALE=1: real time)
+	@.venv/bin/python -m rehearsal.day --scale $(SCALE) $(ARGS)
 
 bench: setup-dev ## 送信の速さを測る(smtp-sink が必要) / how fast mails leave (needs smtp-sink; ARGS="--quick")
 	@.venv/bin/python -m bench.delivery $(ARGS)

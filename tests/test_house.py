@@ -70,6 +70,7 @@ def texts() -> Iterator[Path]:
         "docs",
         "e2e",
         "migrations",
+        "rehearsal",
         "tests",
         "tools",
     )
@@ -205,7 +206,7 @@ REASONED = re.compile(r"# (noqa: [A-Z0-9, ]+?|type: ignore\[[\w, -]+\])  ?[#-] \
 def test_every_exemption_has_its_reason_beside_it_or_above() -> None:
     bare = [
         f"{file.relative_to(PROJECT)}:{number + 1}"
-        for folder in ("app", "tests", "tools", "migrations")
+        for folder in ("app", "rehearsal", "tests", "tools", "migrations")
         for file in (PROJECT / folder).glob("**/*.py")
         for lines in [["", *file.read_text(encoding="utf-8").splitlines()]]
         for number, (above, line) in enumerate(pairwise(lines))
