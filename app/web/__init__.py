@@ -4,6 +4,7 @@ from flask import Flask, Response, current_app, render_template, request
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
+from app.db import DatabaseDown
 from app.services import Services
 from app.web import (
     access,
@@ -38,6 +39,7 @@ _HEADERS = {
 # Room for a text far beyond its limit: it is refused with words, and comes back as it was typed.
 _MAX_FIELDS = 2_000_000
 _MAX_UPLOAD = 20_000_000
+_TRY_AGAIN = {"Retry-After": "30"}  # seconds
 
 
 def register(app: Flask, services: Services) -> None:
@@ -67,6 +69,7 @@ def register(app: Flask, services: Services) -> None:
 
         app.register_blueprint(mailbox.pages(services))
     app.register_error_handler(HTTPException, _error_page)
+    app.register_error_handler(DatabaseDown, _no_database)
     app.register_error_handler(Exception, _broken_page)
     app.after_request(_headers)
 
@@ -90,6 +93,13 @@ def _error_page(error: HTTPException) -> tuple[str, int] | HTTPException:
     if code < 400:
         return error
     return render_template("error.html", code=code), code
+
+
+def _no_database(error: DatabaseDown) -> tuple[str, int, dict[str, str]]:
+    """Nobody's fault who is here, and soon over. Nothing of this page may ask the database."""
+    current_app.logger.warning("%s: %s", request.url_rule, error.sentence.en)
+    access.nobody()
+    return render_template("error.html", code=503), 503, _TRY_AGAIN
 
 
 def _broken_page(error: Exception) -> tuple[str, int]:

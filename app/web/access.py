@@ -65,6 +65,11 @@ def me() -> Me | None:
     return found
 
 
+def nobody() -> None:
+    """For the rest of this answer nobody is signed in: the database cannot be asked who it is."""
+    g.me = None
+
+
 def myself() -> Me:
     """Whoever is signed in, on a page that nobody else can open."""
     found = me()
