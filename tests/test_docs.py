@@ -43,6 +43,8 @@ NOT_RUN = {
     "tee": "writes Redis's own configuration",
     "sed": "the same",
 }
+# What must have been typed before, with the same words behind it.
+BEFORE = {"restore": "backup"}
 # Commands of the system that change nothing but the folder they are typed in.
 HERE = {"cd", "cp", "chmod", "df", "du", "echo", "python3"}
 
@@ -178,7 +180,10 @@ def test_a_command_of_ours_works(
     here: Installation, one: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 0. `doctor` ends with 1 here: nothing but the database and the mail server runs."""
-    code = main([number(word, one, here) for word in one.arguments])
+    name, *rest = words = [number(word, one, here) for word in one.arguments]
+    if name in BEFORE:
+        assert main([BEFORE[name], *(word for word in rest if not word.startswith("-"))]) == 0
+    code = main(words)
     said = capsys.readouterr()
     assert code in ({0, 1} if "doctor" in one.arguments else {0}), said.err
     assert "Traceback" not in said.err
