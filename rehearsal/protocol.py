@@ -1,11 +1,14 @@
 """What happened when, in both languages: printed as it happens, kept in docs/day*.md."""
 
+import os
+import platform
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.words import Both
+from tests.stack import PROJECT
 
 _BEGIN, _END = "<!-- played: begin -->", "<!-- played: end -->"
 _HEADS = {
@@ -45,3 +48,21 @@ def write(page: Path, played: str) -> None:
     page.write_text(
         between.sub(lambda found: f"{found[1]}{played}\n{found[2]}", text), encoding="utf-8"
     )
+
+
+def record(protocol: Protocol) -> None:
+    """Writes the protocol down in both pages."""
+    cores, system = os.cpu_count(), f"{platform.system()} {platform.machine()}"
+    python, day = f"Python {platform.python_version()}", f"{datetime.now(UTC):%Y-%m-%d}"
+    heads = {
+        "docs/day.md": (
+            "en",
+            f"Played on {day}: {cores} cores, {system}, {python}, SCALE=1 (real time).",
+        ),
+        "docs/day.ja.md": (
+            "ja",
+            f"実施日 {day}。{cores}コア、{system}、{python}、SCALE=1(実時間)。",
+        ),
+    }
+    for page, (locale, head) in heads.items():
+        write(PROJECT / page, f"{head}\n\n{protocol.table(locale)}")
