@@ -29,6 +29,7 @@ from app.outbox.found import Letter
 from app.outbox.lease import claim
 from app.outbox.letters import read_again
 from app.services import Services, make
+from app.util import logs
 from app.util.message import MailMessage
 from bench.members import EARLIER, NOW, WARM
 
@@ -39,9 +40,8 @@ Run = Callable[[], int]
 
 def main(task: dict[str, Any]) -> None:
     """Does one task and writes what it took as one line of JSON."""
-    logging.basicConfig(
-        level=logging.INFO, filename=os.environ.get("BENCH_LOG", os.devnull)
-    )  # a worker logs what it sends
+    log = logging.FileHandler(os.environ.get("BENCH_LOG", os.devnull))
+    logs.install("text", handler=log)  # a worker logs what it sends
     services = make(load(task["environ"], Path(task["folder"])))
     commits = _count_commits(services)
     run = PREPARE[task["what"]](services, task)

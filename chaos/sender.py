@@ -21,6 +21,7 @@ from app import clock, compose, outbox, reminders
 from app.config import load_or_exit
 from app.db import DatabaseDown
 from app.services import make
+from app.util import logs
 from app.util.message import MailMessage
 
 EVERY = 20.0  # seconds, unscaled
@@ -64,7 +65,7 @@ def no_name(while_there: Path) -> None:
 
 def main() -> None:
     """Ticks until TERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.install("text")
     signal.signal(signal.SIGTERM, _stop)
     if "--poison" in sys.argv:
         poison()

@@ -1,8 +1,9 @@
 """What the commands share: their settings and services, their help in two languages."""
 
 import getpass
+import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from app.config.sources import relative
 from app.members.lines import read_date
 from app.parse import mask_url, parse_whole, shown
 from app.services import Services, make
+from app.util import logs
 from app.words import Both
 
 
@@ -28,12 +30,14 @@ class Shell:
     def __init__(self) -> None:
         self.config: Config | None = None
         self._made: Services | None = None
+        self._no_log: Callable[[], None] | None = None
 
     def settings(self) -> Config:
         """The settings; exits with 2 and the whole list of faults."""
         if self.config is None:
             self.config = load_or_exit()
             clock.shift(self.config.test_clock_offset)
+            self._no_log = _log(self.config)
         return self.config
 
     def services(self, *, queue: bool = False, any_schema: bool = False) -> Services:
@@ -48,9 +52,11 @@ class Shell:
         return services
 
     def close(self) -> None:
-        """Closes the database connections."""
+        """Closes the database connections, and the log."""
         if self._made is not None:
             self._made.db.close()
+        if self._no_log is not None:
+            self._no_log()
 
     def place(self) -> str:
         """The database as messages may show it."""
@@ -68,6 +74,14 @@ class Shell:
                     f"{option} works only where SMTP_HOST is this machine, such as 127.0.0.1.",
                 )
             )
+
+
+def _log(config: Config) -> Callable[[], None]:
+    """Lines on stderr, as every program says them; a person at a terminal reads what is wrong."""
+    undo = logs.install(config.log_format, level=logging.WARNING)
+    level = logging.WARNING if sys.stderr.isatty() else logging.INFO
+    logging.getLogger("app").setLevel(level)
+    return undo
 
 
 def _queue(config: Config) -> Any:

@@ -1,6 +1,7 @@
 """`tick`: decide and send what is due, in this process."""
 
 import errno
+import logging
 import signal
 import sys
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ from app.cli.common import interrupted, now_option
 from app.cli.shell import Command, Shell
 from app.cli.words import complain, say, t
 from app.services import Services
+from app.util import logs
 from app.words import Both
 
 
@@ -40,12 +42,7 @@ def tick(shell: Shell, now: datetime | None) -> None:
     if patience.over:
         raise interrupted(accepted, len(ids) - accepted)
     try:
-        say(
-            f"決定 {planned.decided}件、送信 {accepted}通(対象 {len(ids)}通)、"
-            f"確認待ち {planned.held}通",
-            f"{planned.decided} decided, {accepted} of {len(ids)} mails accepted, "
-            f"{planned.held} held",
-        )
+        _tell(planned, accepted, len(ids))
     except OSError as error:  # the work is done; `status` says that nobody could write it down
         if error.errno != errno.ENOSPC:
             raise
@@ -74,6 +71,17 @@ def _decide(
         watch.look(services, real)
         tell.tell(services, real)
     return planned, outbox.sweep(services, real)
+
+
+def _tell(planned: reminders.Planned, accepted: int, of: int) -> None:
+    if logs.in_json():
+        facts = {"decided": planned.decided, "accepted": accepted, "of": of, "held": planned.held}
+        print(logs.line(__name__, logging.INFO, "tick", **facts))
+        return
+    say(
+        f"決定 {planned.decided}件、送信 {accepted}通(対象 {of}通)、確認待ち {planned.held}通",
+        f"{planned.decided} decided, {accepted} of {of} mails accepted, {planned.held} held",
+    )
 
 
 class _Patience:

@@ -3,6 +3,7 @@
 Errors are shown in both languages, the shell's first, so that whoever sees them can read them.
 """
 
+import logging
 import os
 import re
 import sys
@@ -11,7 +12,10 @@ from difflib import get_close_matches
 
 import click
 
+from app.util import logs
 from app.words import Both, shell_locale
+
+log = logging.getLogger(__name__)
 
 LOCALE = shell_locale(os.environ)  # C and POSIX name no language
 
@@ -44,7 +48,10 @@ def say(ja: str, en: str) -> None:
 
 
 def complain(sentence: Both) -> None:
-    """An error on stderr, in both languages, the shell's first."""
+    """An error on stderr, in both languages, the shell's first; as a line where those are JSON."""
+    if logs.in_json() and not sys.stderr.isatty():
+        log.error("%s", sentence.to(LOCALE))
+        return
     for text in sentence.first(LOCALE):
         print(text, file=sys.stderr)
 

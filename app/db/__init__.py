@@ -4,7 +4,7 @@ SQLite runs in WAL mode, writers begin with BEGIN IMMEDIATE so that two of them 
 of failing half-way; readers begin plainly. PostgreSQL needs none of that.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from select import POLLIN, poll
 from time import monotonic
@@ -31,6 +31,7 @@ __all__ = [
     "DatabaseDown",
     "EachByItself",
     "UTCDateTime",
+    "after_commit",
     "among",
     "database_now",
     "in_words",
@@ -42,6 +43,14 @@ __all__ = [
 
 PING_AFTER = 1.0  # seconds a PostgreSQL connection lay unused
 BUSY_TIMEOUT_MS = 30_000  # how long an SQLite writer waits for another one
+
+
+_AFTER = "after_commit"
+
+
+def after_commit(session: Session, call: Callable[[], None]) -> None:
+    """Calls this when what `Database.write` gave has been committed, and never if it was undone."""
+    session.info.setdefault(_AFTER, []).append(call)
 
 
 class DatabaseDown(Exception):
@@ -90,6 +99,8 @@ class Database:
         session = Session(self._writer, expire_on_commit=False)
         with _in_words(), session, session.begin():
             yield session
+        for call in session.info.get(_AFTER, ()):
+            call()
 
     def each_by_itself(self) -> "EachByItself":
         """A connection for statements that are transactions of their own; close it."""

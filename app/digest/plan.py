@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import due
+from app import due, loglines
 from app.alerts import Alarm, close_alert, raise_alert
 from app.db import DatabaseDown, insert_new, put
 from app.digest.facts import week_of
@@ -196,14 +196,21 @@ def store(desk: Desk, one: Person, decision: Decision) -> list[int]:
         "decided_at": desk.real,
     }
     new = insert_new(desk.session, DecisionRow, [row], returning=(DecisionRow.id,))
-    if not new or decision.verdict is Verdict.SKIP:
+    if not new:
         return []
+    decision_id = new[0].id
+    ids = [] if decision.verdict is Verdict.SKIP else _enqueue(desk, one, decision, decision_id)
+    loglines.decided(desk.session, {decision_id: row}, {decision_id: ids[0]} if ids else {})
+    return ids
+
+
+def _enqueue(desk: Desk, one: Person, decision: Decision, decision_id: int) -> list[int]:
     mail = NewMail(
         kind=Kind.WEEKLY_DIGEST,
         user_id=one.member.id,
         to_addr=one.member.email,
         local_date=decision.local_date,
-        decision_id=new[0].id,
+        decision_id=decision_id,
         date_header=max(desk.now, decision.at),
         not_before=max(desk.real, decision.at - desk.shift),
         expires_at=decision.expires_at - desk.shift,

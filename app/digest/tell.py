@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import due
+from app import due, loglines
 from app.db import among, insert_new
 from app.digest.silences import SLOT, below, local_date, silences, steps_of, taken
 from app.escalation import Silence, Step, Steps, Taken, is_due, may_be_told
@@ -52,15 +52,23 @@ def tell(desk: Desk, lead: Person) -> list[int]:
     """
     session, today = desk.session, local_date(lead, desk.now)
     found = look(session, desk.defaults, lead, desk.now)
-    told: list[Any] = []
+    told: dict[int, dict[str, Any]] = {}
     if tellable(session, lead, today):
         rows = [_row(one, desk.real, lead, today) for one in found if one.step is not Step.NOTICE]
-        told = insert_new(session, DecisionRow, rows, returning=(DecisionRow.user_id,))
+        told = _written(session, rows)
     noticed = _noticed(session, found, steps_of(desk.defaults))
-    insert_new(session, DecisionRow, [_row(one, desk.real, None, None) for one in noticed])
-    return enqueue(
-        session, desk.services.config, [_mail(desk, lead, today)] if told else [], now=desk.real
-    )
+    also = _written(session, [_row(one, desk.real, None, None) for one in noticed])
+    mails = [_mail(desk, lead, today)] if told else []
+    ids = enqueue(session, desk.services.config, mails, now=desk.real)
+    loglines.decided(session, told | also, {decision_id: ids[0] for decision_id in told if ids})
+    return ids
+
+
+def _written(session: Session, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """The decisions of these rows that are new, by their ids."""
+    new = insert_new(session, DecisionRow, rows, returning=(DecisionRow.id, DecisionRow.user_id))
+    by_member = {row["user_id"]: row for row in rows}
+    return {decision_id: by_member[member_id] for decision_id, member_id in new}
 
 
 def _mail(desk: Desk, lead: Person, today: date) -> NewMail:

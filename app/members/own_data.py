@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from app import loglines
 from app.access.sessions import end_all
 from app.ai.rows import forget_member
 from app.due import Reason
@@ -101,11 +102,13 @@ def _clear(member: Member) -> None:
 
 def _clear_mails(session: Session, member: Member, now: datetime) -> None:
     theirs = update(OutboxMail).where(OutboxMail.user_id == member.id)
-    session.execute(
-        theirs.where(OutboxMail.state == State.READY, OutboxMail.doubts == 0).values(
-            state=State.SUPPRESSED, reason=Reason.INACTIVE, held=None, updated_at=now
-        )
+    waiting = session.execute(
+        theirs.where(OutboxMail.state == State.READY, OutboxMail.doubts == 0)
+        .values(state=State.SUPPRESSED, reason=Reason.INACTIVE, held=None, updated_at=now)
+        .returning(OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries)
     )
+    for one in waiting.all():
+        loglines.ended(session, one, State.SUPPRESSED, Reason.INACTIVE)
     # One that is on its way keeps its bytes: a second copy has to be the same as the first.
     over = theirs.where(OutboxMail.lease_token.is_(None), OutboxMail.state != State.READY)
     session.execute(over.values(to_addr=member.email, subject=None, sent_bytes=None, response=None))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session, defer
 
+from app import loglines
 from app.alerts import close_alert
 from app.alerts.words import OF_MAILS
 from app.due import Reason
@@ -149,6 +150,7 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
         if changed is None:
             raise NotPossible(mail.state)
         record(session, mail_id, State.CANCELLED, who, now=now)
+        loglines.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
         if mail.n == 0:
             take_back(session, mail, Reason.CANCELLED)
         _audit(session, who, "outbox.cancel", mail_id, now)

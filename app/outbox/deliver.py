@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from app import loglines
 from app.db import DatabaseDown
 from app.due import Reason
 from app.models import State
@@ -117,6 +118,7 @@ class _Sender:
         for mail in mails:
             if mail.claims > CLAIMS_AT_MOST:
                 end_with_alert(session, mail, State.DEAD, now=now, reason="claimed_too_often")
+                loglines.ended(session, mail, State.DEAD, "claimed_too_often")
         return mails
 
     def work(self, mails: Sequence[Claimed]) -> bool:
@@ -193,16 +195,19 @@ class _Sender:
                 try:
                     if isinstance(why, Wait):
                         give_back(session, mail, now=now, not_before=why.until)
+                        loglines.ended(session, mail, State.READY, "quiet_hours")
                     elif isinstance(why, Exception):
                         # The words of an unusable message are ours; others could quote a person.
                         known = isinstance(why, UnusableMessage)
                         reason = str(why) if known else f"cannot be built: {type(why).__name__}"
-                        log.error("mail %s: %s", mail.id, type(why).__name__)
                         end_with_alert(session, mail, State.FAILED, now=now, reason=reason)
+                        loglines.ended(session, mail, State.FAILED, type(why).__name__, error=why)
                     elif mail.doubts:  # a copy may be out: nobody can say it was suppressed
                         end_with_alert(session, mail, State.UNKNOWN, now=now, reason=why.reason)
+                        loglines.ended(session, mail, State.UNKNOWN, why.reason)
                     else:
                         end(session, mail, why.state, now=now, reason=why.reason)
+                        loglines.ended(session, mail, why.state, why.reason)
                 except LeaseLost:
                     log.warning("mail %s: another sender has it", mail.id)
 

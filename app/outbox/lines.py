@@ -18,6 +18,7 @@ from typing import Self
 from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
+from app import loglines
 from app.alerts import Alarm, raise_alert
 from app.db import DatabaseDown
 from app.models import Member, OutboxMail, Setting, State
@@ -79,6 +80,7 @@ class Lines:
         self._pause = 0.0  # seconds before the next round
         self._proved = False  # the server took a mail in this delivery, and the breaker knows
         self._tripped = False  # the breaker knows of the fault
+        self._began = 0.0  # the round, by time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +101,7 @@ class Lines:
         """
         if self._pause:
             time.sleep(self._pause * self.scale)
+        self._began = time.monotonic()
         pairs = list(zip(self.sessions, jobs, strict=False))
         pairs = self._connected(pairs)
         pairs = self._each(pairs, self._offer)
@@ -144,7 +147,6 @@ class Lines:
         """The answers are in the database: they need not be kept any longer."""
         if self._answers:
             self._proved = True
-            log.info("accepted: %s", " ".join(str(mail.id) for mail, _ in self._answers))
         self._tripped = self.fault is not None
         certain = [mail for mail, error in self._refusals if not error.in_doubt]
         self._release(certain)
@@ -189,6 +191,7 @@ class Lines:
         answer = line.read_answer()
         self._answers.append((job.mail, f"{answer.code} {answer.text}"))
         self.accepted += 1
+        loglines.attempt(job.mail, State.ACCEPTED, code=answer.code, began=self._began)
         self._pause = self._pause / 2 if self._pause > 1 else 0.0
 
     def _marked(self, pairs: Sequence[Pair]) -> list[Pair]:
@@ -206,8 +209,9 @@ class Lines:
                 self.services.db, self._rounds, sent, self._answers, now=now, scale=self.scale
             )
         except DatabaseDown:
-            for line, _ in pairs:
+            for line, job in pairs:
                 line.abandon()
+                loglines.attempt(job.mail, State.SENDING, reason="database", began=self._began)
             self._release([job.mail for _, job in pairs])
             self.record()
             raise
@@ -230,6 +234,8 @@ class Lines:
         with self.services.db.write() as session:
             self.paused = session.get(Setting, PAUSE) is not None
             give_all_back(session, mails, now=self.clock())
+        for mail in mails:
+            loglines.attempt(mail, State.READY, reason="not_leased", began=self._began)
         self._release(mails)
 
     def _release(self, mails: Sequence[Claimed]) -> None:
@@ -239,7 +245,9 @@ class Lines:
 
     def _refused(self, mail: Claimed, error: MailSendError) -> None:
         # Not the server's words: they mostly quote the address.
-        log.warning("mail %s: %s %s %s", mail.id, error.phase, error.code, error.status)
+        reason = f"{error.phase} {error.status}" if error.status else error.phase
+        state = _left(mail, error)
+        loglines.attempt(mail, state, reason=reason, code=error.code, began=self._began)
         if error.blame == "server" and not error.in_doubt:
             self.fault = error
         elif (error.status or "").startswith("4.7."):
@@ -253,14 +261,16 @@ class Lines:
     ) -> None:
         if error.in_doubt:
             return  # the lease runs out, then it is sent once more with the same bytes
-        words = said(error)
+        words, state = said(error), _left(mail, error)
         if error.blame == "server":
             give_back(session, mail, now=now)
-        elif error.permanent and mail.doubts:  # the copy before this one may be out
-            end_with_alert(session, mail, State.UNKNOWN, now=now, reason=words, response=words)
         elif error.permanent:
-            end_with_alert(session, mail, State.FAILED, now=now, reason=words, response=words)
-            if error.phase is Phase.RCPT and (error.status or "").startswith("5.1."):
+            end_with_alert(session, mail, state, now=now, reason=words, response=words)
+            if (
+                state is State.FAILED
+                and error.phase is Phase.RCPT
+                and (error.status or "").startswith("5.1.")
+            ):
                 _suppress_address(session, mail, words, now)
         else:
             self._defer(session, mail, words, now)
@@ -274,6 +284,15 @@ class Lines:
 
 def _envelope(job: Job | None) -> Envelope | None:
     return None if job is None else job.envelope
+
+
+def _left(mail: Claimed, error: MailSendError) -> State:
+    """The state in which a refusal leaves the mail."""
+    if error.in_doubt:
+        return State.IN_DOUBT
+    if error.blame == "server" or not error.permanent:
+        return State.READY
+    return State.UNKNOWN if mail.doubts else State.FAILED  # the copy before may be out
 
 
 def _open(line: SmtpSession) -> MailSendError | None:

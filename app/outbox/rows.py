@@ -40,6 +40,13 @@ def enqueue(
     session: Session, config: Config, mails: Sequence[NewMail], *, now: datetime
 ) -> list[int]:
     """Stores the mails that are not there yet; returns their ids. Commit, then publish them."""
+    return [mail_id for mail_id, _ in enqueue_decided(session, config, mails, now=now)]
+
+
+def enqueue_decided(
+    session: Session, config: Config, mails: Sequence[NewMail], *, now: datetime
+) -> list[tuple[int, int | None]]:
+    """`enqueue` that returns of each new mail its id and that of its decision."""
     domain = mail_domain(config)
     rows = [
         {
@@ -63,7 +70,11 @@ def enqueue(
         }
         for mail in mails
     ]
-    return [row.id for row in insert_new(session, OutboxMail, rows, returning=(OutboxMail.id,))]
+    returning = (OutboxMail.id, OutboxMail.decision_id)
+    return [
+        (row.id, row.decision_id)
+        for row in insert_new(session, OutboxMail, rows, returning=returning)
+    ]
 
 
 def mail_domain(config: Config) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from app import loglines
 from app.alerts import Alarm, raise_alert
 from app.db import database_now
 from app.due import Reason
@@ -52,11 +53,13 @@ def _expire(session: Session, now: datetime) -> None:
         .values(state=State.EXPIRED, reason=Reason.EXPIRED, held=None, updated_at=now)
         .returning(
             OutboxMail.id, OutboxMail.decision_id, OutboxMail.n, OutboxMail.local_date,
-            OutboxMail.response, OutboxMail.kind, OutboxMail.user_id,
+            OutboxMail.response, OutboxMail.kind, OutboxMail.user_id, OutboxMail.claims,
+            OutboxMail.retries,
         )
     ).all()  # fmt: skip
     for one in expired:
         record(session, one.id, State.EXPIRED, one.response, now=now)
+        loglines.ended(session, one, State.EXPIRED, Reason.EXPIRED)
         raise_alert(session, Alarm.MAILS_EXPIRED, one.local_date, now=now)
     first = [one.decision_id for one in expired if one.n == 0 and one.decision_id is not None]
     if first:
@@ -78,7 +81,7 @@ def _give_up_doubts(session: Session, now: datetime) -> None:
 
 
 def _give_up(session: Session, which: ColumnElement[bool], now: datetime) -> None:
-    given_up = session.scalars(
+    given_up = session.execute(
         update(OutboxMail)
         .where(OPEN, OutboxMail.doubts > 0, which)
         .values(
@@ -89,8 +92,9 @@ def _give_up(session: Session, which: ColumnElement[bool], now: datetime) -> Non
             held=None,
             updated_at=now,
         )
-        .returning(OutboxMail.id)
+        .returning(OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries)
     ).all()
-    for mail_id in given_up:
-        record(session, mail_id, State.UNKNOWN, "no_answer_recorded", now=now)
-        raise_alert(session, Alarm.MAIL_UNKNOWN, mail_id, now=now)
+    for one in given_up:
+        record(session, one.id, State.UNKNOWN, "no_answer_recorded", now=now)
+        loglines.ended(session, one, State.UNKNOWN, "no_answer_recorded")
+        raise_alert(session, Alarm.MAIL_UNKNOWN, one.id, now=now)

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import ColumnExpressionArgument, or_, select
 from sqlalchemy.orm import Session
 
-from app import due
+from app import due, loglines
 from app.alerts import Alarm, close_alert, name_of, open_alerts, raise_alert
 from app.db import among, insert_new, update_each
 from app.due import Decision, Verdict
 from app.members.settings import Person, organisation, people
 from app.models import DecisionRow, Member
-from app.outbox.rows import NewMail, enqueue
+from app.outbox.rows import NewMail, enqueue_decided
 from app.reminders import brake
 from app.reminders.facts import decide_all
 from app.services import Services
@@ -195,7 +195,14 @@ def store(
                     clock_shift=shift,
                 )
             )
-    return enqueue(session, services.config, mails, now=now)
+    enqueued = enqueue_decided(session, services.config, mails, now=now)
+    written = {(row["user_id"], row["local_date"]): row for row in rows}
+    loglines.decided(
+        session,
+        {decision_id: written[user_id, local_date] for decision_id, user_id, local_date in new},
+        {decision_id: mail_id for mail_id, decision_id in enqueued if decision_id is not None},
+    )
+    return [mail_id for mail_id, _ in enqueued]
 
 
 def _row(person: Person, decision: Decision, now: datetime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app import due
+from app import due, loglines
 from app.due import ASKED_AT_MOST, Reason, Verdict
 from app.members.changes import audit, decide_before, locked
 from app.members.settings import Person, organisation, person
@@ -155,11 +155,15 @@ def _cancel(session: Session, member_id: int, day: date, until: time, now: datet
             OutboxMail.doubts == 0,  # else a copy may be out
         )
         .values(state=State.CANCELLED, reason=Reason.CANCELLED, held=None, updated_at=now)
-        .returning(OutboxMail.id, OutboxMail.decision_id, OutboxMail.n)
+        .returning(
+            OutboxMail.id, OutboxMail.decision_id, OutboxMail.n, OutboxMail.kind,
+            OutboxMail.claims, OutboxMail.retries,
+        )
         .execution_options(synchronize_session=False)
-    ).all()
+    ).all()  # fmt: skip
     for mail in cancelled:
         record(session, mail.id, State.CANCELLED, f"snoozed until {until:%H:%M}", now=now)
+        loglines.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
         if mail.decision_id is not None and mail.n == 0:
             take_back_decision(session, [mail.decision_id], Reason.CANCELLED)
             row = session.get_one(DecisionRow, mail.decision_id)

@@ -1,4 +1,5 @@
-"""gunicorn's logs without the tokens of mail links: who reads a log may not act as somebody else.
+"""gunicorn's logs in the one format, without the tokens of mail links: who reads a log may not act
+as somebody else.
 
 `gunicorn.conf.py` names this class, so it holds however gunicorn is started in the project folder.
 """
@@ -8,25 +9,19 @@ import logging
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from app.auth import mask_tokens
-
-
-class _Mask(logging.Filter):
-    """Masks what a record says, and the texts of an error that came with it."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = mask_tokens(record.getMessage()), ()
-        if record.exc_info and not record.exc_text:
-            record.exc_text = mask_tokens(logging.Formatter().formatException(record.exc_info))
-        return True
+from app.config import load_or_exit
+from app.util import logs
 
 
 class MaskingLogger(Logger):  # type: ignore[misc]  # a class of gunicorn, which has no types
-    """gunicorn's own logger; every record passes the mask, whatever format was configured."""
+    """gunicorn's own logger; every record is a line of ours, whatever format was configured."""
 
     def setup(self, cfg: Config) -> None:
-        """Called once by gunicorn, when the settings are read."""
+        """Called once by gunicorn, when the settings are read, before it forks."""
         super().setup(cfg)
+        log_format = load_or_exit().log_format
+        logs.install(log_format, level=logging.WARNING)
+        logging.getLogger("app").setLevel(logging.INFO)
         for log in (self.error_log, self.access_log):
-            if not any(isinstance(one, _Mask) for one in log.filters):
-                log.addFilter(_Mask())
+            for handler in log.handlers:
+                handler.setFormatter(logs.formatter(log_format))

@@ -1,0 +1,89 @@
+"""The two lines of the log that others count: each end of an attempt to send, each decision.
+
+Ids, states and reasons only: who and what they stand for is in the database.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
+from app.db import after_commit
+from app.models import State
+
+log = logging.getLogger(__name__)
+
+_GOOD = frozenset({State.ACCEPTED, State.READY, State.SUPPRESSED, State.CANCELLED})
+
+
+class Tried(Protocol):
+    """A mail of which somebody took hold, as `Claimed` has it."""
+
+    @property
+    def id(self) -> int:
+        """Of the outbox."""
+
+    @property
+    def kind(self) -> str:
+        """See `Kind`."""
+
+    @property
+    def claims(self) -> int:
+        """How often it was taken hold of since it was last put off."""
+
+    @property
+    def retries(self) -> int:
+        """How often it was put off."""
+
+
+def attempt(
+    mail: Tried,
+    state: str,
+    *,
+    reason: str | None = None,
+    code: int | None = None,
+    began: float | None = None,
+    error: Exception | None = None,
+) -> None:
+    """An attempt ended, and left the mail in this state.
+
+    `code`: the mail server's. `began`: by time.monotonic(), when the way to the server began.
+    `error`: what broke the letter.
+    """
+    level = logging.INFO if state in _GOOD else logging.WARNING
+    if log.isEnabledFor(level):
+        facts = {"id": mail.id, "kind": mail.kind, "state": state, "reason": reason, "code": code}
+        ms = None if began is None else round((time.monotonic() - began) * 1000)
+        facts |= {"attempts": mail.claims + mail.retries, "ms": ms}
+        log.log(level, "mail", extra={"facts": facts}, exc_info=error)
+
+
+def ended(
+    session: Session, mail: Tried, state: str, reason: str | None, *, error: Exception | None = None
+) -> None:
+    """`attempt` that never came to the mail server, said once this is committed."""
+    after_commit(session, lambda: attempt(mail, state, reason=reason, error=error))
+
+
+def decided(
+    session: Session, rows: Mapping[int, Mapping[str, Any]], mails: Mapping[int, int]
+) -> None:
+    """New decisions, by their ids, said once they are committed; `mails`: decision -> mail."""
+    if log.isEnabledFor(logging.INFO):
+        after_commit(session, lambda: _say_decided(rows, mails))
+
+
+def _say_decided(rows: Mapping[int, Mapping[str, Any]], mails: Mapping[int, int]) -> None:
+    for decision_id, row in rows.items():
+        facts = {
+            "id": decision_id,
+            "member": row["user_id"],
+            "slot": row["slot"],
+            "date": row["local_date"],
+            "verdict": row["verdict"],
+            "reason": row["reason"],
+            "mail": mails.get(decision_id),
+        }
+        log.info("decision", extra={"facts": facts})
