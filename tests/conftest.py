@@ -24,6 +24,7 @@ from app.db import Database, EachByItself
 from app.models import Member, Role, Setting, Task, Team
 from app.services import Services, make
 from tests import servers
+from tests.safe_redis import SafeRedis
 from tests.smtp_server import Plan, SmtpServer
 
 # Tuesday 2026-11-24, 09:00 in Tokyo; the Monday before is a public holiday (勤労感謝の日).
@@ -240,8 +241,12 @@ _FIRST_IDS = """
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RedisServer]:
-    """A private Redis, one per worker. A test that stops a Redis starts its own RedisServer."""
-    server = servers.RedisServer(tmp_path_factory.mktemp("redis")).start()
+    """A private Redis, one per worker. A test that stops a Redis starts its own RedisServer.
+
+    TEST_REDIS=tls (`make test-tls`): one that speaks TLS alone, with the rights of our ACL file.
+    """
+    kind = SafeRedis if os.environ.get("TEST_REDIS") == "tls" else servers.RedisServer
+    server = kind(tmp_path_factory.mktemp("redis")).start()
     yield server
     server.kill()
 
@@ -249,9 +254,16 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.R
 @pytest.fixture
 def redis_url(redis_server: servers.RedisServer) -> str:
     """Database 0 of the private Redis, all databases emptied."""
-    with redis.Redis.from_url(redis_server.url) as client:
+    with redis.Redis.from_url(redis_server.admin_url) as client:
         client.flushall()
     return redis_server.url
+
+
+@pytest.fixture
+def redis_admin(redis_server: servers.RedisServer, redis_url: str) -> Iterator[redis.Redis]:
+    """For a test that looks into the private Redis, copies or empties: the program may not."""
+    with redis.Redis.from_url(redis_server.admin_url, decode_responses=True) as client:
+        yield client
 
 
 # --- settings -----------------------------------------------------------------------------------
@@ -264,7 +276,7 @@ def environ(database_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]
         "DATABASE_URL": database_url,
         "DATA_DIR": str(tmp_path),
         "CELERY_BROKER_URL": redis_url,
-        "CELERY_RESULT_BACKEND": redis_url.removesuffix("/0") + "/1",
+        "CELERY_RESULT_BACKEND": redis_url.replace("/0", "/1", 1),
         "SMTP_HOST": "127.0.0.1",
         "SMTP_PORT": str(servers.free_port()),
         "SMTP_SECURITY": "none",

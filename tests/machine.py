@@ -55,7 +55,7 @@ class Machine:
 
     def configure(self, env: str) -> None:
         """Writes `.env`; only the ports are the test's own."""
-        backend = self.redis_url.removesuffix("/0") + "/1"
+        backend = self.redis_url.replace("/0", "/1", 1)
         env = env.replace("redis://127.0.0.1:6379/0", self.redis_url)
         (self.home / ".env").write_text(env.replace("redis://127.0.0.1:6379/1", backend))
 

@@ -71,6 +71,11 @@ class RedisServer:
         """Database 0 of the server."""
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def admin_url(self) -> str:
+        """The same, for whoever may do everything on it."""
+        return self.url
+
     def start(self) -> "RedisServer":
         """Returns when the server answers."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The life of one mail: claimed, read again, sent, recorded; on both databases, over real SMTP."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
@@ -442,17 +442,11 @@ def test_a_mail_that_kills_its_sender_five_times_is_dead(
 # --- the Redis guard ------------------------------------------------------------------------
 
 
-@pytest.fixture
-def guard(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
-
-
 def test_the_guard_of_another_program_stops_the_mail(
-    services: Services, db: Database, team: People, smtp: SmtpServer, guard: redis.Redis
+    services: Services, db: Database, team: People, smtp: SmtpServer, redis_admin: redis.Redis
 ) -> None:
     member = suzuki_only(db, team)
-    guard.set(guard_key(member.id, TODAY), "1")
+    redis_admin.set(guard_key(member.id, TODAY), "1")
     outbox.deliver(services, planned(services), at(NOW))
     assert (only(db).state, only(db).reason) == (State.SUPPRESSED, "already_sent")
     assert decision(db, member).reason == "already_sent"
@@ -460,29 +454,29 @@ def test_the_guard_of_another_program_stops_the_mail(
 
 
 def test_the_guard_is_held_for_a_day_after_the_mail_was_accepted(
-    services: Services, db: Database, team: People, smtp: SmtpServer, guard: redis.Redis
+    services: Services, db: Database, team: People, smtp: SmtpServer, redis_admin: redis.Redis
 ) -> None:
     member = suzuki_only(db, team)
     outbox.deliver(services, planned(services), at(NOW))
     key = f"remind:{member.id}:2026-11-24"
-    assert guard.get(key) == str(only(db).id)
-    assert 86_000 < int(str(guard.ttl(key))) <= 86_400
+    assert redis_admin.get(key) == str(only(db).id)
+    assert 86_000 < int(str(redis_admin.ttl(key))) <= 86_400
 
 
 def test_the_guard_is_released_when_the_mail_was_certainly_not_accepted(
-    services: Services, db: Database, team: People, smtp: SmtpServer, guard: redis.Redis
+    services: Services, db: Database, team: People, smtp: SmtpServer, redis_admin: redis.Redis
 ) -> None:
     suzuki_only(db, team, "451x1")
     outbox.deliver(services, planned(services), at(NOW))
-    assert guard.keys("remind:*") == []
+    assert redis_admin.keys("remind:*") == []
 
 
 def test_the_guard_is_kept_while_in_doubt(
-    services: Services, db: Database, team: People, smtp: SmtpServer, guard: redis.Redis
+    services: Services, db: Database, team: People, smtp: SmtpServer, redis_admin: redis.Redis
 ) -> None:
     suzuki_only(db, team, "closedot")
     outbox.deliver(services, planned(services), at(NOW))
-    assert len(list(guard.keys("remind:*"))) == 1
+    assert len(list(redis_admin.keys("remind:*"))) == 1
 
 
 def test_without_redis_the_mail_goes_all_the_same(

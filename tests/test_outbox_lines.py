@@ -256,7 +256,7 @@ def test_the_rate_is_kept_by_all_senders_together(  # noqa: PLR0917 - all fixtur
     team: People,
     smtp: SmtpServer,
     tmp_path: Any,
-    redis_url: str,
+    redis_admin: redis.Redis,
 ) -> None:
     crowd(db, team, 20)
     limited = {**environ, "SMTP_PORT": str(smtp.port), "SMTP_RATE_PER_MINUTE": "8"}
@@ -264,8 +264,7 @@ def test_the_rate_is_kept_by_all_senders_together(  # noqa: PLR0917 - all fixtur
     ids = planned(first)
     sent = outbox.deliver(first, ids, at(NOW)) + outbox.deliver(second, ids, at(NOW))
     assert sent == len(smtp.mails) == 8
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushall()
+    redis_admin.flushall()
     assert outbox.deliver(second, ids, at(NOW)) == 8
     for one in (first, second):
         one.db.close()
