@@ -2,7 +2,7 @@
 # is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-ai setup-dev run test e2e screenshots chaos chaos-long bench bench-tick bench-web bench-ai day lint fmt lock
+.PHONY: help setup setup-ai setup-dev run test test-tls licences e2e screenshots chaos chaos-long bench bench-tick bench-web bench-ai day lint fmt lock
 PYTHONS := app bench chaos e2e rehearsal tests tools $(wildcard migrations)
 
 help: ## この一覧 / this list
@@ -22,6 +22,10 @@ run: setup ## すべてを起動する(http://127.0.0.1:8000) / start everything
 
 test: setup-dev ## テスト / the tests (ARGS="-k holiday")
 	@.venv/bin/python -m pytest -n logical $(ARGS)
+
+test-tls: setup-dev ## Redis に関するテストを TLS と ACL の Redis で(redis-server が必要) / tests about Redis, over TLS with few rights
+	@TEST_REDIS=tls .venv/bin/python -m pytest -n logical tests/test_redis_tls.py tests/test_main_job.py \
+	  tests/test_outbox.py tests/test_outbox_lines.py tests/test_sign_in.py tests/test_doctor.py $(ARGS)
 
 e2e: setup-dev ## 本物のブラウザーで試す(chromium が必要) / the pages in a real browser (needs chromium)
 	@.venv/bin/python -m pytest e2e -q -n 2 $(ARGS)

@@ -318,9 +318,10 @@ def test_a_refused_password_is_red(a_case: Make, tmp_path: Path, given: str) -> 
         assert "refused the password" in told(found)
 
 
-def test_tls_to_a_redis_without_it_is_red(a_case: Make, redis_url: str) -> None:
-    url = redis_url.replace("redis://", "rediss://")
-    found = broker.broker(a_case(CELERY_BROKER_URL=url))
+def test_tls_to_a_redis_without_it_is_red(a_case: Make, tmp_path: Path) -> None:
+    with redis_with(tmp_path) as server:
+        url = server.url.replace("redis://", "rediss://")
+        found = broker.broker(a_case(CELERY_BROKER_URL=url))
     assert level(found, "redis") is Level.RED
     assert "does not agree on TLS" in told(found)
 
@@ -363,16 +364,13 @@ def test_a_redis_open_to_the_network_is_red(a_case: Make, tmp_path: Path) -> Non
         assert level(found, "redis-exposed") is Level.RED
 
 
-def test_a_redis_that_lets_nobody_look_is_yellow(a_case: Make, redis_url: str) -> None:
-    with redis.Redis.from_url(redis_url) as client:
+def test_a_redis_that_lets_nobody_look_is_yellow(a_case: Make, tmp_path: Path) -> None:
+    with redis_with(tmp_path) as server, redis.Redis.from_url(server.url) as client:
         client.execute_command(
             "ACL", "SETUSER", "weak", "on", ">pw", "~*", "+ping", "+llen", "+time"
         )
-        try:
-            url = redis_url.replace("redis://", "redis://weak:pw@")
-            found = broker.broker(a_case(CELERY_BROKER_URL=url))
-        finally:
-            client.execute_command("ACL", "DELUSER", "weak")
+        url = server.url.replace("redis://", "redis://weak:pw@")
+        found = broker.broker(a_case(CELERY_BROKER_URL=url))
     assert level(found, "redis-eviction") is Level.YELLOW
     assert level(found, "queues") is Level.GREEN
 
