@@ -66,6 +66,9 @@ lint: setup-dev ## 書式、規則、型の検査と、長い関数の一覧 / s
 	@.venv/bin/mypy $(PYTHONS)
 	@.venv/bin/python tools/longest.py app
 
+licences: setup-dev ## 使っている部品のライセンスを確かめる / whose licence each installed package has, and whether we may
+	@.venv/bin/python tools/licences.py
+
 fmt: setup-dev ## 書式を整える / format and mend what can be mended
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
