@@ -34,10 +34,9 @@ _SPDX = {
 
 def licence(metadata: PackageMetadata) -> str:
     """What a package says of its licence, as an SPDX expression; "" when it says nothing."""
-    expression = metadata.get("License-Expression")
+    expression, said = metadata["License-Expression"], metadata["License"]
     if expression:
-        return str(expression)
-    said = str(metadata.get("License") or "")
+        return expression
     if said and "\n" not in said and said != "Dual License":
         return _SPDX.get(said, said)
     classified = [

@@ -4,6 +4,7 @@ from flask import Flask, Response, current_app, render_template, request
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
+from app.auth import mask_tokens
 from app.db import DatabaseDown
 from app.services import Services
 from app.web import (
@@ -78,8 +79,8 @@ def _headers(response: Response) -> Response:
     """A page that needs another policy sets its own first."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
-    # Where the address is the secret, no page it leads to may learn it.
-    secret = again.is_token_page() or request.endpoint == "login.enter"
+    # Where the address is the secret, no page it leads to may learn it; an error's page neither.
+    secret = mask_tokens(request.path) != request.path
     policy = "no-referrer" if secret else "same-origin"
     response.headers.setdefault("Referrer-Policy", policy)
     if request.endpoint != "static":
