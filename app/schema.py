@@ -1,11 +1,17 @@
-"""The database's schema: bring it up to date, and refuse to work on one that is not."""
+"""The database's schema: bring it up to date, and refuse to work on one that is not.
+
+A newer program may bring it up to date while older ones still run: it notes in the database which
+of them may go on, so that machines can follow one by one, and go back (docs/care.md).
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.orm import Session
 
-from app.db import Database
+from app.db import Database, database_now, put
+from app.models import Setting
 from app.words import Both
 
 # Alembic takes longer to import than most commands take to run, and is needed to migrate only.
@@ -13,6 +19,10 @@ if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
 HEAD = "0008"  # the version that this code was written for (a test holds it to migrations/)
+# The oldest version whose programs may go on with HEAD. It stays while migrations only add; one that
+# takes something away or changes what it means sets it to its own number (a test holds it to that).
+SERVES_SINCE = "0008"
+SERVES = "schema_serves"  # settings key: what the program that upgraded last said of this
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 _UPGRADE_LOCK = 7_305_516_001  # any fixed number: PostgreSQL's advisory lock of this program
 
@@ -28,20 +38,30 @@ class SchemaError(Exception):
 def upgrade(database: Database) -> str:
     """Runs all missing migrations in one transaction; returns the schema's version.
 
-    Two upgrades at once wait for each other. Raises SchemaError on a schema newer than this code.
+    Two upgrades at once wait for each other. A newer schema that this program may work with stays
+    as it is. Raises SchemaError on any other that is newer than this code.
     """
-    from alembic import command  # noqa: PLC0415 - see above
-
     engine = database.engine
     if database.is_sqlite:
         engine = engine.execution_options(writes=True)
     with engine.begin() as connection:
-        if not database.is_sqlite:
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
-        config = alembic_config()
-        _refuse_newer(version(connection), config)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        return upgrade_on(connection)
+
+
+def upgrade_on(connection: Connection) -> str:
+    """The same, as a part of somebody's transaction."""
+    from alembic import command  # noqa: PLC0415 - see above
+
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+    current = version_in(connection)
+    if current is not None and not _is_known(current):
+        refuse_unknown(connection)
+        return current
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    _note_whom_it_serves(connection)
     return HEAD
 
 
@@ -54,17 +74,44 @@ def prepare(database: Database) -> None:
     check(database)
 
 
-def check(database: Database) -> None:
-    """Raises SchemaError, with the command to run, unless the schema is this code's own."""
+def check(database: Database) -> str:
+    """The schema's version. Raises SchemaError, with the command to run, unless it is this code's
+    own or a newer one that this code may work with.
+    """
     with database.connect() as connection:
-        current = version(connection)
-    if current == HEAD:
+        current = version_in(connection)
+        if current == HEAD:
+            return HEAD
+        refuse_unknown(connection)
+    if current is None or _is_known(current):
+        raise SchemaError(
+            Both(
+                "データベースの準備ができていません。`task-progress db upgrade` を実行してください。",
+                "The database is not ready. Run `task-progress db upgrade`.",
+            )
+        )
+    return current
+
+
+def version_in(connection: Connection) -> str | None:
+    """The schema's version; None in a database that has none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
+
+
+def refuse_unknown(connection: Connection) -> None:
+    """Raises SchemaError on a newer schema, unless its own program said that this one may go on."""
+    current = version_in(connection)
+    if current is None or _is_known(current) or _serves(connection, current):
         return
-    _refuse_newer(current, alembic_config())
     raise SchemaError(
         Both(
-            "データベースの準備ができていません。`task-progress db upgrade` を実行してください。",
-            "The database is not ready. Run `task-progress db upgrade`.",
+            f"データベースの版 {current} はこのプログラムより新しいため、書き込みません。"
+            "新しい版のプログラムで起動してください。",
+            f"The database has version {current}, newer than this program: nothing is "
+            "written. Start the newer program.",
         )
     )
 
@@ -78,25 +125,22 @@ def alembic_config() -> "AlembicConfig":
     return config
 
 
-def version(connection: Connection) -> str | None:
-    """The version of the schema there; None where no migration ever ran."""
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return version
-
-
-def _refuse_newer(current: str | None, config: "AlembicConfig") -> None:
+def _is_known(version: str) -> bool:
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
 
-    scripts = ScriptDirectory.from_config(config)
-    known = {script.revision for script in scripts.walk_revisions()}
-    if current is not None and current not in known:
-        raise SchemaError(
-            Both(
-                f"データベースの版 {current} はこのプログラムより新しいため、書き込みません。"
-                "新しい版のプログラムで起動してください。",
-                f"The database has version {current}, newer than this program: nothing is "
-                "written. Start the newer program.",
-            )
-        )
+    scripts = ScriptDirectory.from_config(alembic_config())
+    return version in {script.revision for script in scripts.walk_revisions()}
+
+
+def _note_whom_it_serves(connection: Connection) -> None:
+    said = {"version": HEAD, "since": SERVES_SINCE}
+    with Session(connection) as session:
+        values = {"value": said, "changed_by": "db upgrade", "changed_at": database_now()}
+        put(session, Setting, {"key": SERVES}, values)
+        session.flush()
+
+
+def _serves(connection: Connection, version: str) -> bool:
+    """Whether the program that brought the schema to `version` said that this one may go on."""
+    said = connection.scalar(select(Setting.value).where(Setting.key == SERVES))
+    return bool(said) and said["version"] == version and said["since"] <= HEAD

@@ -11,7 +11,7 @@ from app import schema
 from app.config.sources import relative
 from app.db import DatabaseDown, database_now, in_words
 from app.doctor.clocks import compare
-from app.doctor.finding import Case, Finding, green, red
+from app.doctor.finding import Case, Finding, green, red, yellow
 from app.parse import mask_url
 from app.words import Both
 
@@ -61,14 +61,24 @@ def _facts(case: Case, connection: Connection, place: str) -> list[Finding]:
 
 def _schema(case: Case) -> Finding:
     try:
-        schema.check(case.services.db)
+        version = schema.check(case.services.db)
     except schema.SchemaError as error:
         says = error.sentence
         return red("schema", f"データベースの版: {says.ja}", f"Schema: {says.en}", UPGRADE)
-    return green(
+    if version == schema.HEAD:
+        return green(
+            "schema",
+            f"データベースの版: {version}(このプログラムのもの)",
+            f"Schema: {version}, this program's.",
+        )
+    return yellow(
         "schema",
-        f"データベースの版: {schema.HEAD}(このプログラムのもの)",
-        f"Schema: {schema.HEAD}, this program's.",
+        f"データベースの版: {version}(このプログラムは {schema.HEAD} 用。このまま動きます)",
+        f"Schema: {version}; this program is for {schema.HEAD}, and may go on with it.",
+        Both(
+            "このマシンのプログラムも新しくしてください。",
+            "Upgrade the program on this machine, too.",
+        ),
     )
 
 

@@ -40,7 +40,7 @@ def facts(services: Services, now: datetime) -> Facts:
         stuck = session.get(Service, breaker.NAME)
         return Facts(
             version=importlib.metadata.version("task-progress"),
-            schema=schema.version(session.connection()) or "",
+            schema=schema.version_in(session.connection()) or "",
             mails=mails | {(row.kind, row.state): row.mails for row in unsent},
             waits=waits,
             held=sum(row.held for row in unsent),
