@@ -104,13 +104,19 @@ def version_in(connection: Connection) -> str | None:
 def refuse_unknown(connection: Connection) -> None:
     """Raises SchemaError on a newer schema, unless its own program said that this one may go on."""
     current = version_in(connection)
-    if current is None or _is_known(current) or _serves(connection, current):
+    if current is not None and not _serves(connection, current):
+        refuse_newer(current)
+
+
+def refuse_newer(version: str) -> None:
+    """Raises SchemaError unless this program has the migration that made the version."""
+    if _is_known(version):
         return
     raise SchemaError(
         Both(
-            f"データベースの版 {current} はこのプログラムより新しいため、書き込みません。"
+            f"データベースの版 {version} はこのプログラムより新しいため、書き込みません。"
             "新しい版のプログラムで起動してください。",
-            f"The database has version {current}, newer than this program: nothing is "
+            f"The database has version {version}, newer than this program: nothing is "
             "written. Start the newer program.",
         )
     )
@@ -141,6 +147,9 @@ def _note_whom_it_serves(connection: Connection) -> None:
 
 
 def _serves(connection: Connection, version: str) -> bool:
-    """Whether the program that brought the schema to `version` said that this one may go on."""
-    said = connection.scalar(select(Setting.value).where(Setting.key == SERVES))
-    return bool(said) and said["version"] == version and said["since"] <= HEAD
+    """Whether the program that brought the schema to `version` said that this one may go on.
+
+    Every version has the table `settings`.
+    """
+    said = connection.scalar(select(Setting.value).where(Setting.key == SERVES)) or {}
+    return bool(said.get("version") == version and said["since"] <= HEAD)

@@ -13,9 +13,10 @@ from app.alerts.words import words_of
 from app.compose import show_date
 from app.db import put
 from app.models import FIRST_DUE, OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
+from app.outbox import restored
 from app.outbox.lease import PAUSE
 from app.reminders import brake
-from app.reminders.explain import REASONS, STATES
+from app.reminders.words import REASONS, STATES
 from app.services import Services
 from app.words import Both
 
@@ -47,12 +48,17 @@ def paused(services: Services) -> bool:
 
 
 def resume(services: Services, *, who: str, now: datetime) -> int:
-    """Starts sending again, and lets go what an unusual number held; returns how many that were."""
+    """Starts sending again, and lets go what is held; returns how many mails that were.
+
+    Of mails held since a restore, those end of which Redis knows that a copy is out.
+    """
+    out = restored.guarded(services)
     with services.db.write() as session:
         paused = session.get(Setting, PAUSE)
         if paused is not None:
             session.delete(paused)
         released = brake.release(session, who=who, now=now)
+        released += restored.release(session, out, who=who, now=now)
         session.add(Audit(at=now, who=who, what="resume", data={"released": len(released)}))
     services.publish(released)
     return len(released)
@@ -103,6 +109,7 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
         "paused_by": paused.changed_by if paused else None,
         "paused_at": paused.changed_at.isoformat() if paused else None,
         "held": _held(session),
+        "held_since_restore": restored.held_number(session),
         "smtp_host": services.config.smtp_host,
         "mail_only_to": list(services.config.mail_only_to),
         "oldest_unsent": oldest.isoformat() if oldest else None,

@@ -131,6 +131,7 @@ def _words(check: str) -> set[str]:
 
 
 CHECKS = {"ck_users_role_known": "CHECK (((role)::text = ANY (ARRAY['member', 'lead'])))"}
+WIDER = "role IN ('member', 'lead', 'owner')"
 
 
 @pytest.mark.parametrize(
@@ -163,8 +164,7 @@ def test_what_older_programs_would_notice_is_found(statement: str) -> None:
         ["\nCREATE TABLE x (\n\tid BIGINT NOT NULL\n)", "CREATE INDEX ix_x ON x (id)"],
         [
             "ALTER TABLE users DROP CONSTRAINT ck_users_role_known",
-            "ALTER TABLE users ADD CONSTRAINT ck_users_role_known "
-            "CHECK (role IN ('member', 'lead', 'owner'))",
+            f"ALTER TABLE users ADD CONSTRAINT ck_users_role_known CHECK ({WIDER})",
         ],
     ],
 )

@@ -19,6 +19,7 @@ class Alarm(StrEnum):
     NO_TICK = "no_tick"
     SILENT = "part_silent"
     UNUSUAL_NUMBER = "unusual_number"
+    RESTORED = "restored"
     MAIL_FAILED = "mail_failed"
     MAIL_DEAD = "mail_dead"
     MAIL_UNKNOWN = "mail_unknown"
@@ -147,6 +148,24 @@ def _unusual_number(_about: str, facts: Facts) -> Words:
     )
 
 
+def _restored(_about: str, facts: Facts) -> Words:
+    since = Both.of(str(facts.get("as_of", "")))
+    return Words(
+        Both(
+            f"データベースを{since.ja}のバックアップから復元しました。その後に届いている可能性のある"
+            "メールは、送らずに待っています。",
+            f"The database was restored from a backup of {since.en}. Mails that may have gone out "
+            "since then wait.",
+        ),
+        Both(
+            "まだ届いていないと分かったら `task-progress resume` で送ります。何もしなければ、"
+            "期限が来たときに送らずに終わります。",
+            "If you know that they did not go out, `task-progress resume` sends them. "
+            "If you do nothing, they end at their time without being sent.",
+        ),
+    )
+
+
 def _mail(ja: str, en: str) -> "Callable[[str, Facts], Words]":
     def words(about: str, _facts: Facts) -> Words:
         show = f"task-progress outbox show {about}"
@@ -235,6 +254,7 @@ _WORDS: dict[Alarm, Callable[[str, Facts], Words]] = {
     Alarm.NO_TICK: _no_tick,
     Alarm.SILENT: _silent,
     Alarm.UNUSUAL_NUMBER: _unusual_number,
+    Alarm.RESTORED: _restored,
     Alarm.MAIL_FAILED: _mail("は届けられませんでした。", "was refused for good."),
     Alarm.MAIL_DEAD: _mail(
         "は5回試みても結果がなく、あきらめました。", "was given up after 5 tries without a result."

@@ -7,7 +7,7 @@ from app.cli.words import LOCALE, Failed, t
 from app.members.lookup import has_mail_or_member, nearest
 from app.members.settings import NoSuchMember
 from app.parse import shown
-from app.reminders.explain import REASONS
+from app.reminders.words import REASONS
 from app.services import Services
 from app.words import Both
 

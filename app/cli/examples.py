@@ -32,6 +32,8 @@ EXAMPLES = {
         ("alerts ack", "all"),
         ("doctor", "--send-test hanako@example.jp"),
         ("systemd", "--user taro --dir /home/taro/task-progress-api --out units"),
+        ("backup", "task-progress.backup"),
+        ("restore", "task-progress.backup --replace"),
         ("run", "--port 8080"),
     )
 }

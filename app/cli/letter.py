@@ -16,7 +16,7 @@ from app.cli.show import show_table
 from app.cli.words import LOCALE, t
 from app.compose import show_date
 from app.compose.text import Locale
-from app.reminders.explain import STATES
+from app.reminders.words import STATES
 from app.status import who_words
 
 _HAND = re.compile(r"\bcli:[^\s:]+")

@@ -22,7 +22,7 @@ from app.cli.show import show_json, show_json_list, show_table
 from app.cli.words import LOCALE, Failed, say, t
 from app.members.table import export_cell
 from app.models import State
-from app.reminders.explain import STATES
+from app.reminders.words import STATES
 from app.services import Services
 from app.words import Both
 

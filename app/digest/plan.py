@@ -214,6 +214,7 @@ def _enqueue(desk: Desk, one: Person, decision: Decision, decision_id: int) -> l
         date_header=max(desk.now, decision.at),
         not_before=max(desk.real, decision.at - desk.shift),
         expires_at=decision.expires_at - desk.shift,
+        held=desk.held(one, decision.local_date),
         clock_shift=desk.shift,
     )
     return enqueue(desk.session, desk.services.config, [mail], now=desk.real)

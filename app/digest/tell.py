@@ -14,6 +14,7 @@ from app.digest.silences import SLOT, below, local_date, silences, steps_of, tak
 from app.escalation import Silence, Step, Steps, Taken, is_due, may_be_told
 from app.members.settings import Organisation, Person, people
 from app.models import DecisionRow, Kind
+from app.outbox import restored
 from app.outbox.rows import NewMail, enqueue
 from app.services import Services
 from app.workdays import DAY
@@ -43,6 +44,11 @@ class Desk:
     def real(self) -> datetime:
         """The real clock's instant."""
         return self.now - self.shift
+
+    def held(self, lead: Person, day: date) -> str | None:
+        """What `held` says of a mail to this lead: after a restore it may have gone out already."""
+        restore = restored.last_restore(self.session)
+        return restore.hold(lead.rhythm.zone, day, weekly=True) if restore else None
 
 
 def tell(desk: Desk, lead: Person) -> list[int]:
@@ -80,6 +86,7 @@ def _mail(desk: Desk, lead: Person, today: date) -> NewMail:
         date_header=desk.now,
         not_before=desk.real,
         expires_at=due.instant(lead.rhythm.zone, today + DAY, time(0)) - desk.shift,
+        held=desk.held(lead, today),
         clock_shift=desk.shift,
     )
 

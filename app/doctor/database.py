@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from datetime import datetime
 from time import monotonic
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select, text
 from sqlalchemy.engine import make_url
 
 from app import schema
+from app.alerts.words import Alarm, words_of
 from app.config.sources import relative
 from app.db import DatabaseDown, database_now, in_words
 from app.doctor.clocks import compare
 from app.doctor.finding import Case, Finding, green, red, yellow
+from app.outbox.restored import held_number, last_restore, moment
 from app.parse import mask_url
 from app.words import Both
 
@@ -32,7 +35,7 @@ def database(case: Case) -> list[Finding]:
         ]
     try:
         with case.services.db.connect() as connection:
-            return [*_facts(case, connection, place), _schema(case)]
+            return [*_facts(case, connection, place), _schema(case), *_restored(case)]
     except DatabaseDown as error:
         said = in_words(error, place) or error.sentence
         return [red("database", said.ja, said.en, _how_to_look(case, place))]
@@ -80,6 +83,22 @@ def _schema(case: Case) -> Finding:
             "Upgrade the program on this machine, too.",
         ),
     )
+
+
+def _restored(case: Case) -> list[Finding]:
+    """Whether mails wait for a word since the database came out of a backup."""
+    try:
+        with case.services.db.read() as session:
+            found, waiting = last_restore(session), held_number(session)
+    except Exception:  # noqa: BLE001 - no table yet: the check of the schema tells
+        return []
+    if found is None or not found.waits:
+        return []
+    words = words_of(
+        Alarm.RESTORED, {"as_of": str(moment(found.as_of, ZoneInfo(case.config.app_timezone)))}
+    )
+    said = Both(f"{words.what.ja}(いま{waiting}通)", f"{words.what.en} ({waiting} now)")
+    return [red("restored", said.ja, said.en, words.fix)]
 
 
 def _journal(connection: Connection) -> Finding:

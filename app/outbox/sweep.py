@@ -11,7 +11,7 @@ from app.alerts import Alarm, raise_alert
 from app.db import database_now
 from app.due import Reason
 from app.models import OPEN, OutboxMail, State
-from app.outbox import breaker
+from app.outbox import breaker, restored
 from app.outbox.lease import DOUBTS_AT_MOST, claimable, record, take_back, take_back_decision
 from app.services import Services
 
@@ -26,6 +26,7 @@ def sweep(services: Services, now: datetime, *, fresh: timedelta = timedelta()) 
     Mails made less than `fresh` ago are left out: their ids are on the queue already.
     """
     with services.db.write() as session:
+        restored.give_up(session, now=now)
         _expire(session, now)
         _give_up_doubts(session, now)
         breaker.watch(session, now, services.config.test_time_scale)

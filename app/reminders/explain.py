@@ -14,79 +14,14 @@ from app.digest.explain import told
 from app.due import Frequency, Reason, Verdict
 from app.members import values
 from app.members.settings import Person, find, organisation, person, put
-from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail, State
+from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
+from app.outbox import restored
 from app.reminders.facts import monday_of
 from app.reminders.simulate import ahead
+from app.reminders.words import REASONS, STATES
 from app.services import Services
 from app.words import Both
 from app.workdays import DAY
-
-REASONS: dict[str, Both] = {
-    Reason.ADDRESS_SUPPRESSED: Both(
-        "宛先が存在しないと繰り返し拒否されたため、このアドレスへの送信を止めています",
-        "the address was refused for good again and again, so mail to it is stopped",
-    ),
-    Reason.FREQUENCY_NONE: Both(
-        "リマインダーを受け取らない設定になっています", "reminders are switched off"
-    ),
-    Reason.PAUSED: Both("一時停止中です", "reminders are paused"),
-    Reason.ON_LEAVE: Both("休暇の日です", "it is a day of leave"),
-    Reason.COMPANY_CLOSED: Both("会社の休業日です", "the company is closed"),
-    Reason.HOLIDAY: Both("祝日です", "it is a public holiday"),
-    Reason.WEEKEND: Both("週末です", "it is a weekend day"),
-    Reason.NOT_THIS_WEEKDAY: Both(
-        "週1回の設定で、この日は送る曜日ではありません",
-        "reminders come once a week, and this is not the day",
-    ),
-    Reason.ALREADY_SENT: Both(
-        "この日(または今週)のリマインダーはすでに送られています",
-        "the reminder of this day (or week) has been sent already",
-    ),
-    Reason.NOTHING_UNREPORTED: Both("未報告のタスクがありません", "nothing is unreported"),
-    Reason.REPORTED_MEANWHILE: Both(
-        "送る直前に、すべて報告済みになりました", "all was reported just before the mail went out"
-    ),
-    Reason.OPTED_OUT: Both(
-        "送る直前に、受け取らない設定に変わりました",
-        "reminders were switched off just before the mail went out",
-    ),
-    Reason.INACTIVE: Both("メンバーが無効になっています", "the member is not active"),
-    Reason.EXPIRED: Both(
-        "送れる時間のうちに送れなかったため、取りやめました",
-        "it could not go out in time, so it was dropped",
-    ),
-    Reason.NOT_IN_PILOT: Both(
-        "MAIL_ONLY_TO で送信先を限っているため、送っていません",
-        "MAIL_ONLY_TO limits mails to others",
-    ),
-    Reason.CANCELLED: Both(
-        "運用担当者が取り消したか、本人がその日の別の時刻に変えました",
-        "an operator cancelled it, or the member chose another hour of the day",
-    ),
-    "quiet_hours": Both("通知を控える時間帯です", "these are quiet hours"),
-}
-
-STATES: dict[str, Both] = {
-    State.READY: Both("送信待ちです", "is waiting to be sent"),
-    State.SENDING: Both("送信中です", "is being sent"),
-    State.IN_DOUBT: Both(
-        "送信の最後の応答を確認中です", "was sent, and the server's last answer is awaited"
-    ),
-    State.ACCEPTED: Both("メールサーバーが受け付けました", "was accepted by the mail server"),
-    State.FAILED: Both("送れませんでした", "could not be sent"),
-    State.DEAD: Both(
-        "送信処理が繰り返し失敗したため、止めました",
-        "broke the sender again and again and was stopped",
-    ),
-    State.UNKNOWN: Both(
-        "送られたかどうか分かりません(1通は出ている可能性があります)",
-        "may or may not have gone out (one copy may be on its way)",
-    ),
-    State.SUPPRESSED: Both("送信前に取りやめました", "was dropped before it was sent"),
-    State.CANCELLED: Both("取り消されました", "was cancelled"),
-    State.EXPIRED: Both("期限までに送れませんでした", "could not go out in time"),
-}
-
 
 LOOK_AHEAD = 60 * DAY
 SNOOZED = "snoozed_until"  # in a decision's facts: the hour to which the member put the reminder
@@ -132,6 +67,7 @@ def why(services: Services, email: str, on: date | None, now: datetime) -> Expla
         sentences += [_life(one, mail, home) for mail in mails]
         about_team, team_facts = told(session, one, day, REASONS)
         sentences += about_team
+        sentences += restored.told(session, one.rhythm.zone, day)
         next_mail = _next_mail(session, one, now)
         sentences.append(_coming(one, next_mail))
     facts = _facts(one, day, row, list(mails), next_mail) | team_facts
@@ -345,10 +281,16 @@ def _life(one: Person, mail: OutboxMail, home: str) -> Both:
             f"{what.en} {words.en} at {when.en}: {mail.response}.",
         )
     held = Both("(確認待ち)", " (held)") if mail.held else Both("", "")
-    because = f": {mail.response or mail.reason}" if mail.response or mail.reason else ""
+    if mail.held == restored.HELD:
+        held = Both(
+            "(復元前に届いた可能性があり、確認待ち)",
+            " (held: it may have gone out before the restore)",
+        )
+    said = mail.response or mail.reason
+    because = REASONS[said] if said == restored.RESTORED else Both(said or "", said or "")
     return Both(
-        f"{what.ja}は{words.ja}{held.ja}{because}。",
-        f"{what.en} {words.en}{held.en}{because}.",
+        f"{what.ja}は{words.ja}{held.ja}{': ' * bool(said)}{because.ja}。",
+        f"{what.en} {words.en}{held.en}{': ' * bool(said)}{because.en}.",
     )
 
 

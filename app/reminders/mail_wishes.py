@@ -14,8 +14,8 @@ from app.members.leave import NoLeave, add_leave, remove_leave
 from app.members.settings import NoSuchMember, Person, organisation, person
 from app.models import ENDS, Kind, Member, OutboxMail, State
 from app.outbox.rows import enqueue
-from app.reminders.explain import REASONS
 from app.reminders.snooze import asked_mail
+from app.reminders.words import REASONS
 from app.reports import open_tasks
 from app.services import Services
 from app.words import Both

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from app import due, loglines
 from app.alerts import Alarm, close_alert, name_of, open_alerts, raise_alert
 from app.db import among, insert_new, update_each
-from app.due import Decision, Verdict
+from app.due import Decision, Frequency, Verdict
 from app.members.settings import Person, organisation, people
 from app.models import DecisionRow, Member
+from app.outbox import restored
 from app.outbox.rows import NewMail, enqueue_decided
 from app.reminders import brake
 from app.reminders.facts import decide_all
@@ -169,6 +170,7 @@ def store(
     were made as if it were that much later: the mails' instants are those of the real clock.
     """
     shift = clock_shift or timedelta()
+    restore = restored.last_restore(session)
     found = {(one.member.id, decision.local_date): (one, decision) for one, decision in decisions}
     rows = [_row(person, decision, now) for person, decision in found.values()]
     new = insert_new(
@@ -181,6 +183,9 @@ def store(
     for decision_id, user_id, local_date in new:
         person, decision = found[user_id, local_date]
         if decision.verdict is Verdict.SEND:
+            weekly = person.rhythm.frequency is Frequency.WEEKLY
+            zone = person.rhythm.zone
+            waits = restore.hold(zone, local_date, weekly=weekly) if restore else None
             mails.append(
                 NewMail(
                     kind="reminder",
@@ -191,7 +196,7 @@ def store(
                     date_header=now + shift,
                     not_before=now,
                     expires_at=decision.expires_at - shift,
-                    held=held,
+                    held=waits or held,
                     clock_shift=shift,
                 )
             )

@@ -13,9 +13,10 @@ from app.members.settings import Person, organisation, person
 from app.models import DecisionRow, Kind, OutboxMail, State
 from app.outbox.lease import record, take_back_decision
 from app.outbox.rows import NewMail, enqueue
-from app.reminders.explain import REASONS, SNOOZED
+from app.reminders.explain import SNOOZED
 from app.reminders.facts import decide_all
 from app.reminders.plan import store
+from app.reminders.words import REASONS
 from app.services import Services
 from app.words import Both
 from app.workdays import DAY

@@ -78,6 +78,18 @@ class Once:
             if value is not None and value != guard.value.encode()
         }
 
+    def standing(self, guards: Sequence[Guard]) -> list[Guard]:
+        """Those of these guards that are held, in whoever's name. Takes none."""
+        client = self._ready()
+        if client is None or not guards:
+            return []
+        try:
+            values = client.mget([one.key for one in guards])
+        except redis.RedisError as error:
+            self._failed(error)
+            return []
+        return [one for one, value in zip(guards, values, strict=True) if value is not None]
+
     def answers(self) -> bool | None:
         """Whether Redis answers; None where there is none. After a failure it is left in peace."""
         if self.url is None:

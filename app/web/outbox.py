@@ -14,7 +14,7 @@ from app.auth import mask_tokens
 from app.members.lookup import has_mail_or_member
 from app.models import State
 from app.outbox import NoSuchMail, NotPossible, browse
-from app.reminders.explain import REASONS, STATES
+from app.reminders.words import REASONS, STATES
 from app.services import Services
 from app.status import who_words
 from app.util.mail_parts import html_of, text_of

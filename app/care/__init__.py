@@ -1,0 +1,1 @@
+"""ROAD: looking after the data: backup, restore, purge."""

@@ -1,0 +1,75 @@
+"""A copy of the whole database while everything runs, checked before it takes its name."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.care import postgresql, sqlite
+from app.care.words import CareError
+from app.config import SECRET_KEY_FILE
+from app.config.sources import relative
+from app.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What was written. `key_file`: the secret key that the copy does not hold, where it is a file."""
+
+    file: Path
+    size: int  # bytes
+    key_file: Path | None
+
+
+def backup(services: Services, file: Path) -> Backup:
+    """Writes the database into `file`, mode 0600; a file that is there already is replaced.
+
+    SQLite by its online backup, PostgreSQL by pg_dump in custom format: either is the database of
+    one moment, and nobody waits for it. Raises CareError, DatabaseDown, OSError.
+    """
+    _refuse_the_database_itself(services, file)
+    with _taking_its_name(file) as draft:
+        if services.db.is_sqlite:
+            sqlite.copy(sqlite.file_of(services.config.database_url), draft)
+            sqlite.in_one_file(draft)
+            sqlite.check(draft)
+        else:
+            postgresql.dump(services.db.engine, draft)
+    key_file = services.config.data_dir / SECRET_KEY_FILE
+    return Backup(file, file.stat().st_size, key_file if key_file.exists() else None)
+
+
+def _refuse_the_database_itself(services: Services, file: Path) -> None:
+    if not services.db.is_sqlite:
+        return
+    live = sqlite.file_of(services.config.database_url).resolve()
+    if file.resolve() in {live.with_name(live.name + end) for end in ("", "-wal", "-shm")}:
+        raise CareError(
+            f"{relative(file)} は、いま使っているデータベースそのものです。別のファイルを指定してください。",
+            f"{relative(file)} is the database itself. Name another file.",
+        )
+
+
+@contextmanager
+def _taking_its_name(file: Path) -> Iterator[Path]:
+    """A draft beside the file, mode 0600; the whole of it is on the disk before it has its name."""
+    handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}-")
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        _flush(draft)
+        draft.replace(file)
+        _flush(file.absolute().parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,160 @@
+"""PostgreSQL: pg_dump and pg_restore, found and run so that no password shows.
+
+A pg_dump must not be older than its server, and a pg_restore not older than the pg_dump.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine import Engine
+
+from app.care.words import CareError
+from app.config.sources import relative
+from app.parse import mask_url
+
+MAGIC = b"PGDMP"  # the custom format
+# Where Debian and Red Hat put the programs of each version, beside PATH.
+FOLDERS = ("lib/postgresql/*/bin", "pgsql-*/bin")
+VERSION_TABLE = "alembic_version"
+_HOME = """SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE pg_class.oid = to_regclass(:table)"""
+
+
+def is_ours(head: bytes) -> bool:
+    """True for the first bytes of a pg_dump in custom format."""
+    return head.startswith(MAGIC)
+
+
+def dump(engine: Engine, file: Path) -> None:
+    """Writes the tables of the connection's schema into `file`. Raises CareError."""
+    with engine.connect() as connection:
+        pg_dump = program("pg_dump", _server_major(connection))
+        tables = tables_of(connection)
+    wanted = [f"--table={table}" for table in tables]
+    _run(engine, pg_dump, "--format=custom", "--no-password", *wanted, f"--file={file}")
+    check(engine, file)
+
+
+def tables_of(connection: Connection) -> list[str]:
+    """All tables beside ours, ours included, as SQL names them; [] where ours are not."""
+    home = connection.scalar(text(_HOME), {"table": VERSION_TABLE})
+    names = inspect(connection).get_table_names(schema=home) if home else []
+    return [f'"{home}"."{name}"' for name in names]
+
+
+def check(engine: Engine, file: Path) -> None:
+    """Raises CareError unless `file` can be read as one of our backups to its end."""
+    with engine.connect() as connection:
+        pg_restore = program("pg_restore", _server_major(connection))
+    contents = _listed(pg_restore, file)
+    whole = _ask(pg_restore, "--file=/dev/null", file)
+    if whole.returncode != 0 or not any(VERSION_TABLE in line for line in contents):
+        raise CareError(
+            f"{relative(file)} は壊れているか、途中で切れているか、このプログラムのものではありません。",
+            f"{relative(file)} is damaged, cut off, or not of this program.",
+        )
+
+
+def version_of(engine: Engine, file: Path) -> str | None:
+    """The schema's version in a backup."""
+    with engine.connect() as connection:
+        pg_restore = program("pg_restore", _server_major(connection))
+    said = _ask(pg_restore, "--data-only", f"--table={VERSION_TABLE}", "--file=-", file)
+    found = re.search(r"^COPY .*\n(\w+)\n\\\.$", said.stdout, re.MULTILINE)
+    return found[1] if found else None
+
+
+def load(engine: Engine, file: Path) -> None:
+    """Puts a backup into an empty database, in one transaction, all but the schema's version.
+
+    A database without a version is one that no program writes into: whoever calls gives it back
+    together with what must be known before anything is sent. Raises CareError.
+    """
+    with engine.connect() as connection:
+        pg_restore = program("pg_restore", _server_major(connection))
+    wanted = [one for one in _listed(pg_restore, file) if not _is_version(one)]
+    with tempfile.NamedTemporaryFile("w", suffix=".list") as listed:
+        listed.write("\n".join(wanted) + "\n")
+        listed.flush()
+        _run(
+            engine, pg_restore, "--single-transaction", "--exit-on-error", "--no-owner",
+            "--no-privileges", "--no-password", f"--use-list={listed.name}", str(file),
+        )  # fmt: skip
+
+
+def program(name: str, major: int) -> Path:
+    """The program of the server's own version, or the next newer one. Raises CareError."""
+    known = [(version, path) for path in _places(name) if (version := _major_of(path))]
+    found = sorted(known, key=lambda one: one[0])  # of the same version, that on PATH
+    good = [path for version, path in found if version >= major]
+    if good:
+        return good[0]
+    fix = f"sudo apt install postgresql-client-{major}"
+    if not found:
+        raise CareError(
+            f"{name} が見つかりません。`{fix}` などで入れてください。",
+            f"{name} is not installed. Install it, for example with `{fix}`.",
+        )
+    version, path = found[-1]
+    raise CareError(
+        f"{path} は版 {version} で、PostgreSQL {major} のサーバーには古すぎます。"
+        f"`{fix}` などで新しいものを入れてください。",
+        f"{path} has version {version}, too old for a server with PostgreSQL {major}. "
+        f"Install the newer one, for example with `{fix}`.",
+    )
+
+
+def _places(name: str) -> list[Path]:
+    on_path = shutil.which(name)
+    found = [path for folder in FOLDERS for path in Path("/usr").glob(f"{folder}/{name}")]
+    return ([Path(on_path)] if on_path else []) + found
+
+
+def _major_of(path: Path) -> int:
+    said = _ask(path, "--version")
+    found = re.search(r"\) (\d+)", said.stdout)
+    return int(found[1]) if found else 0
+
+
+def _server_major(connection: Connection) -> int:
+    return int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
+
+
+def _listed(pg_restore: Path, file: Path) -> list[str]:
+    return _ask(pg_restore, "--list", file).stdout.splitlines()
+
+
+def _is_version(line: str) -> bool:
+    return "TABLE DATA" in line and f" {VERSION_TABLE} " in line
+
+
+def _ask(tool: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - a program of PostgreSQL, found by `program`
+        [tool, *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def _run(engine: Engine, tool: Path, *arguments: str) -> None:
+    """Runs the tool on the engine's database."""
+    _, parts = engine.dialect.create_connect_args(engine.url)
+    password = str(parts.pop("password", None) or "")
+    parts.pop("context", None)  # of psycopg alone
+    with tempfile.NamedTemporaryFile("w") as kept:  # mode 0600: neither `ps` nor a log shows it
+        escaped = password.replace("\\", r"\\").replace(":", r"\:")
+        kept.write(f"*:*:*:*:{escaped}\n")
+        kept.flush()
+        where = make_conninfo(**parts, **({"passfile": kept.name} if password else {}))
+        ran = _ask(tool, f"--dbname={where}", *arguments)
+    if ran.returncode != 0:
+        said = ran.stderr.strip().splitlines()
+        first = said[0] if said else f"exit {ran.returncode}"
+        place = mask_url(engine.url.render_as_string())
+        raise CareError(
+            f"{tool.name} が {place} で失敗しました({first})。",
+            f"{tool.name} failed on {place} ({first}).",
+        )

@@ -1,0 +1,199 @@
+"""Bringing a backup back: all or nothing, marked before any program can send from it."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, func, inspect, or_, select, text
+
+from app import schema
+from app.alerts.watch import LOOKED, PARTS
+from app.care import postgresql, sqlite
+from app.care.backup import backup
+from app.care.mark import mark_in
+from app.care.words import CareError
+from app.config.sources import relative
+from app.db import Database
+from app.models import Member, Service
+from app.services import Services
+from app.words import Both
+
+ALIVE_WITHIN = timedelta(seconds=75)  # programs say so, or look for alarms, twice a minute
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What stands in the database now. `seen`: the last sign of life of a program that uses it."""
+
+    empty: bool
+    members: int
+    seen: datetime | None
+
+    def in_use(self, now: datetime) -> bool:
+        """True while programs live on it."""
+        return self.seen is not None and now - self.seen < ALIVE_WITHIN
+
+    def silent_for(self, now: datetime) -> int:
+        """Seconds since the last sign of life."""
+        return max(0, round((now - self.seen).total_seconds())) if self.seen else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """What was done: how many mails wait, and the copy of what was there before (None: nothing)."""
+
+    held: int
+    kept: Path | None
+
+
+def look(services: Services) -> Target:
+    """What a restore would replace. Makes nothing. Raises DatabaseDown."""
+    if services.db.is_sqlite and not sqlite.file_of(services.config.database_url).exists():
+        return Target(empty=True, members=0, seen=None)
+    with services.db.connect() as connection:
+        names = inspect(connection)
+        ours = names.has_table("users") and names.has_table("service")
+        return Target(
+            empty=not (ours or names.get_table_names()),
+            members=_members(connection) if ours else 0,
+            seen=_seen(connection) if ours else None,
+        )
+
+
+def check(services: Services, file: Path) -> None:
+    """Raises CareError, OSError, SchemaError unless `file` is a backup that can be restored here."""
+    with file.open("rb") as opened:
+        head = opened.read(16)
+    ours, other = (sqlite, postgresql) if services.db.is_sqlite else (postgresql, sqlite)
+    if other.is_ours(head):
+        here = "SQLite" if services.db.is_sqlite else "PostgreSQL"
+        raise CareError(
+            f"{relative(file)} は別の種類のデータベースのバックアップです。DATABASE_URL は {here} を"
+            "指しています。",
+            f"{relative(file)} is a backup of another kind of database: DATABASE_URL names {here}.",
+        )
+    if not ours.is_ours(head):
+        raise CareError(
+            f"{relative(file)} はバックアップではありません。",
+            f"{relative(file)} is no backup.",
+        )
+    version = _version_of_sqlite(file) if services.db.is_sqlite else _version(services, file)
+    if version is None:
+        raise CareError(
+            f"{relative(file)} はこのプログラムのデータベースではありません。",
+            f"{relative(file)} is no database of this program.",
+        )
+    schema.refuse_newer(version)
+
+
+def restore(services: Services, file: Path, *, who: str, now: datetime) -> Restore:
+    """Puts the backup in the place of whatever is there, brings it up to date and marks it.
+
+    What was there is kept as a backup in DATA_DIR. Call `check` before. Raises CareError.
+    """
+    kept = None if look(services).empty else _keep(services, now)
+    put = _restore_sqlite if services.db.is_sqlite else _restore_postgresql
+    try:
+        return Restore(put(services, file, who=who, now=now), kept)
+    except Exception as error:
+        if kept is None:
+            raise
+        raise _failed(error, kept) from error
+
+
+def _failed(error: Exception, kept: Path) -> CareError:
+    """Whatever went wrong, the data are not lost, and this says where they are."""
+    why = getattr(error, "sentence", Both(type(error).__name__, type(error).__name__))
+    command = f"task-progress restore {relative(kept)} --replace"
+    return CareError(
+        f"{why.ja} 元のデータベースは {relative(kept)} にあります(戻す: `{command}`)。",
+        f"{why.en} What was there before is in {relative(kept)}; `{command}` brings it back.",
+    )
+
+
+def _keep(services: Services, now: datetime) -> Path:
+    folder = services.config.data_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    end = "sqlite3" if services.db.is_sqlite else "dump"
+    name = f"before-restore-{now:%Y%m%d-%H%M%S}"
+    number = len(list(folder.glob(f"{name}*"))) + 1  # one kept in the same second stays
+    return backup(services, folder / f"{name}-{number}.{end}").file
+
+
+# --- SQLite -------------------------------------------------------------------------------
+
+
+def _version_of_sqlite(file: Path) -> str | None:
+    sqlite.check(file)
+    with _draft_of(file) as database, database.connect() as connection:
+        return schema.version_in(connection)
+
+
+def _restore_sqlite(services: Services, file: Path, *, who: str, now: datetime) -> int:
+    target = sqlite.file_of(services.config.database_url)
+    with _draft_of(file, beside=target) as database:
+        held = _bring_up_to_date(services, database, None, who=who, now=now)
+        database.close()
+        draft = sqlite.file_of(str(database.engine.url))
+        sqlite.in_one_file(draft)
+        sqlite.check(draft)
+        target.touch(mode=0o600)
+        sqlite.copy(draft, target)
+    return held
+
+
+@contextlib.contextmanager
+def _draft_of(file: Path, beside: Path | None = None) -> Iterator[Database]:
+    """A copy of its own: the backup itself is only read."""
+    folder = beside.absolute().parent if beside else None
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=folder) as place:
+        draft = Path(place) / "draft.sqlite3"
+        sqlite.copy(file, draft)
+        with contextlib.closing(Database(f"sqlite:///{draft}")) as database:
+            yield database
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------
+
+
+def _version(services: Services, file: Path) -> str | None:
+    postgresql.check(services.db.engine, file)
+    return postgresql.version_of(services.db.engine, file)
+
+
+def _restore_postgresql(services: Services, file: Path, *, who: str, now: datetime) -> int:
+    database, version = services.db, postgresql.version_of(services.db.engine, file)
+    with database.engine.begin() as connection:
+        for table in postgresql.tables_of(connection):
+            connection.execute(text(f"DROP TABLE {table} CASCADE"))
+    postgresql.load(database.engine, file)
+    # Until here the database has no version, and no program begins to work on it.
+    return _bring_up_to_date(services, database, version, who=who, now=now)
+
+
+# --- both -----------------------------------------------------------------------------------
+
+
+def _bring_up_to_date(
+    services: Services, database: Database, version: str | None, *, who: str, now: datetime
+) -> int:
+    """The missing migrations and the mark, in one commit. `version`: to be given back first."""
+    with database.write() as session:
+        if version is not None:
+            statement = text("INSERT INTO alembic_version (version_num) VALUES (:version)")
+            session.execute(statement, {"version": version})
+        schema.upgrade_on(session.connection())
+        return mark_in(session, services.config.app_timezone, who=who, now=now)
+
+
+def _members(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(Member)) or 0
+
+
+def _seen(connection: Connection) -> datetime | None:
+    """Beat and workers sign; the pages only look."""
+    parts = [Service.name.startswith(part, autoescape=True) for part in (*PARTS, LOOKED)]
+    return connection.scalar(select(func.max(Service.at)).where(or_(*parts)))

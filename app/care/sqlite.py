@@ -1,0 +1,60 @@
+"""SQLite: a copy of a database that is in use, and its way back."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from app.care.words import CareError
+from app.config.sources import relative
+
+MAGIC = b"SQLite format 3\x00"
+
+
+def is_ours(head: bytes) -> bool:
+    """True for the first bytes of an SQLite file."""
+    return head.startswith(MAGIC)
+
+
+def file_of(url: str) -> Path:
+    """The file behind DATABASE_URL."""
+    return Path(make_url(url).database or "")
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copies by the online backup: whoever uses one of the two goes on, and sees all or nothing.
+
+    `target` may be in use, too: it gets the new content in one transaction.
+    """
+    with _open(source, "ro") as old, _open(target, "rwc") as new:
+        old.backup(new)
+
+
+def in_one_file(file: Path) -> None:
+    """Leaves nothing beside the file, so that it can be copied as it is."""
+    with _open(file, "rw") as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def check(file: Path) -> None:
+    """Raises CareError unless every page and every reference of the file is sound."""
+    try:
+        with _open(file, "ro") as connection:
+            found = connection.execute("PRAGMA integrity_check").fetchall()
+            lost = connection.execute("PRAGMA foreign_key_check").fetchone()
+    except sqlite3.DatabaseError:
+        found, lost = [], None
+    if found != [("ok",)] or lost is not None:
+        raise CareError(
+            f"{relative(file)} は壊れているか、途中で切れています。",
+            f"{relative(file)} is damaged or cut off.",
+        )
+
+
+@contextlib.contextmanager
+def _open(file: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    uri = f"{file.absolute().as_uri()}?mode={mode}"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30)) as connection:
+        yield connection

@@ -1,0 +1,187 @@
+"""`backup` and `restore`: a copy of the database, and its way back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from app import clock
+from app.care import backup as keeping
+from app.care import mark as marking
+from app.care import restore as bringing
+from app.care.words import CareError
+from app.cli.shell import Command, Shell, as_json, on_terminal, who
+from app.cli.show import show_json
+from app.cli.words import LOCALE, Failed, Refused, say, t
+from app.config.sources import relative
+from app.services import Services
+from app.words import Both
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Turns what was not done into its sentence; exit code 1."""
+    try:
+        yield
+    except CareError as error:
+        raise Failed(error.sentence) from None
+
+
+@click.command(
+    "backup",
+    cls=Command,
+    help=t(
+        "データベースをバックアップする(動かしたままで)", "back up the database while it is used"
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
+@as_json
+@click.pass_obj
+def backup(shell: Shell, file: Path, json_wanted: bool) -> None:
+    """Whole and checked, or not there at all."""
+    services = shell.services(any_schema=True)  # before an upgrade, too
+    with in_words():
+        done = keeping.backup(services, file)
+    if json_wanted:
+        show_json({"file": str(done.file), "bytes": done.size, "secret_key_file": done.key_file})
+        return
+    say(
+        f"バックアップを {relative(file)} に書き出しました({done.size:,} バイト、確認済み)。",
+        f"The backup is in {relative(file)} ({done.size:,} bytes, checked).",
+    )
+    say(*_also_keep(done.key_file))
+
+
+def _also_keep(key_file: Path | None) -> Both:
+    where = Both(".env などの SECRET_KEY", "SECRET_KEY, where you set it (.env)")
+    if key_file is not None:
+        where = Both(f"{relative(key_file)}(SECRET_KEY)", f"{relative(key_file)} (SECRET_KEY)")
+    return Both(
+        f"別に保管するもの: {where.ja}。これがないと、送ったメールのリンクが使えなくなります。",
+        f"Keep separately: {where.en}. Without it the links in mails already sent stop working.",
+    )
+
+
+@click.command(
+    "restore",
+    cls=Command,
+    help=t(
+        "バックアップを戻す。その後に送られたかもしれないメールは確認待ちになる",
+        "bring a backup back; mails that may have gone out since then are held",
+    ),
+)
+@click.argument(
+    "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", required=False
+)
+@click.option(
+    "--replace", is_flag=True, help=t("いまのデータと置き換える", "in the place of what is there")
+)
+@click.option("--yes", is_flag=True, help=t("確認せずに行う", "do not ask"))
+@click.option(
+    "--while-running",
+    is_flag=True,
+    help=t("プログラムが動いていても行う", "even while programs are running"),
+)
+@click.option(
+    "--mark",
+    "mark_only",
+    is_flag=True,
+    help=t(
+        "戻さずに印だけ付ける(pg_restore などで戻したあと)",
+        "only mark the database (after pg_restore, or a file copied by hand)",
+    ),
+)
+@click.pass_obj
+def restore(
+    shell: Shell,
+    *,
+    file: Path | None,
+    replace: bool,
+    yes: bool,
+    while_running: bool,
+    mark_only: bool,
+) -> None:
+    """All or nothing. What was there is kept as a backup in DATA_DIR."""
+    if mark_only == (file is not None):
+        raise Refused(
+            Both(
+                "FILE か --mark のどちらか一方を指定してください。",
+                "Say FILE or --mark, one of them.",
+            ),
+            click.get_current_context(),
+        )
+    if file is None:
+        _say_what_waits(marking.mark(shell.services(), who=who(), now=clock.now()))
+        return
+    services = shell.services(any_schema=True)
+    with in_words():
+        bringing.check(services, file)
+        _refuse_or_ask(shell, services, replace=replace, yes=yes, while_running=while_running)
+        done = bringing.restore(services, file, who=who(), now=clock.now())
+    say(f"{relative(file)} を戻しました。", f"{relative(file)} is restored.")
+    if done.kept is not None:
+        say(
+            f"元のデータベースは {relative(done.kept)} に残しました。",
+            f"What was there before is kept in {relative(done.kept)}.",
+        )
+    _say_what_waits(done.held)
+
+
+def _refuse_or_ask(
+    shell: Shell, services: Services, *, replace: bool, yes: bool, while_running: bool
+) -> None:
+    target, now = bringing.look(services), clock.now()
+    if target.empty:
+        return
+    there = Both(
+        f"データベース {shell.place()} にはデータがあります(メンバー{target.members}人)。",
+        f"The database {shell.place()} is not empty ({target.members} members).",
+    )
+    if not replace:
+        raise Failed(
+            Both(
+                f"{there.ja}置き換える場合は --replace を付けてください。何も変えていません。",
+                f"{there.en} To replace it, say --replace. Nothing was changed.",
+            )
+        )
+    if target.in_use(now) and not while_running:
+        raise Failed(_still_running(target.silent_for(now)))
+    if yes:
+        return
+    if not on_terminal():
+        raise Failed(
+            Both(
+                f"{there.ja}確認せずに置き換えるには --yes を付けてください。何も変えていません。",
+                f"{there.en} To replace it without being asked, say --yes. Nothing was changed.",
+            )
+        )
+    if not click.confirm(there.to(LOCALE) + t("置き換えますか", " Replace it"), err=True):
+        raise Failed(Both("何も変えていません。", "Nothing was changed."))
+
+
+def _still_running(seconds: int) -> Both:
+    stop = "sudo systemctl stop task-progress.target"
+    return Both(
+        f"このデータベースを使うプログラムが動いています(最後の動き: {seconds}秒前)。すべてのマシンで"
+        f"`{stop}` で止め、1分ほど待ってから実行してください。動かしたまま行うには "
+        "--while-running を付けてください。何も変えていません。",
+        f"Programs are using this database (last sign of life {seconds} s ago). Stop them on all "
+        f"machines with `{stop}`, and try again a minute later, or say --while-running. "
+        "Nothing was changed.",
+    )
+
+
+def _say_what_waits(held: int) -> None:
+    say(
+        f"このデータベースに「復元」の印を付けました。確認待ちのメール: {held}通。バックアップの時点から"
+        "いままでの分は、これから決まるものも確認待ちになります(すでに届いているかもしれないため)。",
+        f"The database is marked as restored. Held mails: {held}. What is decided from now on for "
+        "the time between the backup and now is held too, since it may have gone out already.",
+    )
+    say(
+        "届いていないと分かったら `task-progress resume` で送ります。届いたと分かっているなら、"
+        "何もしなければ期限が来たときに送らずに終わります。全員がサインアウトされました。",
+        "If you know that they did not go out, `task-progress resume` sends them. If you know that "
+        "they did, do nothing: they end at their time without being sent. Everybody is signed out.",
+    )

@@ -1,0 +1,185 @@
+"""After a restore: what may have gone out since the backup waits for an admin's word.
+
+The restored database knows nothing of the time since its backup. Whatever it would send for that
+time, mails that were open in it and mails that it decides anew, is held: nobody claims it. `resume`
+lets it go; until then each mail ends `unknown` at its time, because a copy may be out, and its
+decision stands, so that no later date makes up for it.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.alerts import Alarm, close_alert
+from app.compose import show_date
+from app.db import among, insert_new, put
+from app.models import OPEN, Kind, MailEvent, OutboxMail, Setting, State
+from app.outbox.lease import DOUBTS_AT_MOST
+from app.services import Services
+from app.util.once import Guard
+from app.words import Both
+
+RESTORED = "restored"  # settings key; also the reason of mails that end without anybody's word
+HELD = "restore"
+_HELD: ColumnElement[bool] = and_(OPEN, OutboxMail.held == HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The last restore: when, how far its backup reached (None: not known), and if it still waits
+    for an admin's word.
+    """
+
+    at: datetime
+    as_of: datetime | None
+    waits: bool
+
+    def hold(self, zone: ZoneInfo, day: date, *, weekly: bool) -> str | None:
+        """What `held` says of an automatic mail for the local date `day` in `zone`.
+
+        The dates that had begun by then, whatever the hour: somebody may have been reminded by
+        hand. What comes once a week waits to the end of that ISO week.
+        """
+        last = self.at.astimezone(zone).date()
+        if weekly:
+            last += timedelta(days=6 - last.weekday())
+        return HELD if self.waits and day <= last else None
+
+
+def last_restore(session: Session) -> Restored | None:
+    """The last restore that this database went through."""
+    row = session.get(Setting, RESTORED)
+    if row is None:
+        return None
+    as_of = row.value["as_of"]
+    return Restored(
+        row.changed_at, datetime.fromisoformat(as_of) if as_of else None, row.value["waits"]
+    )
+
+
+def note(session: Session, restored: Restored, *, who: str) -> None:
+    """Writes it down."""
+    as_of = restored.as_of.isoformat() if restored.as_of else None
+    values = {"value": {"as_of": as_of, "waits": restored.waits}, "changed_by": who}
+    put(session, Setting, {"key": RESTORED}, values | {"changed_at": restored.at})
+
+
+def hold_all(session: Session, *, now: datetime) -> int:
+    """Holds every open mail; returns how many. One that was in doubt twice has ended."""
+    end_unknown(session, and_(OPEN, OutboxMail.doubts >= DOUBTS_AT_MOST), now=now)
+    held = session.scalars(
+        update(OutboxMail)
+        .where(OPEN)
+        .values(
+            state=State.READY,
+            held=HELD,
+            lease_token=None,
+            lease_until=None,
+            claims=0,
+            updated_at=now,
+        )
+        .returning(OutboxMail.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(held.all())
+
+
+def held_number(session: Session) -> int:
+    """How many mails wait."""
+    return session.scalar(select(func.count()).where(_HELD)) or 0
+
+
+def guarded(services: Services) -> list[int]:
+    """The ids of held reminders of which Redis knows that a copy is out, or may be.
+
+    Their guard stands, in the name of this mail or of the one that the lost database had.
+    """
+    with services.db.read() as session:
+        rows = session.execute(
+            select(OutboxMail.user_id, OutboxMail.local_date, OutboxMail.id).where(
+                _HELD,
+                OutboxMail.kind == Kind.REMINDER,
+                OutboxMail.n == 0,
+            )
+        )
+        guards = [Guard(user_id, day, mail_id) for user_id, day, mail_id in rows if user_id]
+    return [guard.mail_id for guard in services.once.standing(guards)]
+
+
+def release(session: Session, out: list[int], *, who: str, now: datetime) -> list[int]:
+    """An admin's word: what is held goes, except the mails `out`, which end; returns the ids.
+
+    A copy of each may be out: if this one meets a doubt, no further one follows.
+    """
+    late = OutboxMail.expires_at <= now
+    end_unknown(session, and_(_HELD, or_(late, among(OutboxMail.id, out))), now=now)
+    ids = session.scalars(
+        update(OutboxMail)
+        .where(_HELD)
+        .values(held=None, doubts=1, updated_at=now)
+        .returning(OutboxMail.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    restored = last_restore(session)
+    if restored is not None and restored.waits:
+        note(session, Restored(restored.at, restored.as_of, waits=False), who=who)
+        close_alert(session, Alarm.RESTORED, now=now)
+    return list(ids)
+
+
+def give_up(session: Session, *, now: datetime) -> None:
+    """Nobody said a word in time. One alert told of all of them; none of its own follows."""
+    end_unknown(session, and_(_HELD, OutboxMail.expires_at <= now), now=now)
+
+
+def end_unknown(session: Session, which: ColumnElement[bool], *, now: datetime) -> None:
+    """Ends mails of which a copy may be out; their decisions stand."""
+    ended = session.scalars(
+        update(OutboxMail)
+        .where(which)
+        .values(
+            state=State.UNKNOWN,
+            reason=RESTORED,
+            held=None,
+            lease_token=None,
+            lease_until=None,
+            updated_at=now,
+        )
+        .returning(OutboxMail.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    events = [
+        {"outbox_id": one, "at": now, "event": State.UNKNOWN, "detail": RESTORED} for one in ended
+    ]
+    insert_new(session, MailEvent, events)
+
+
+def told(session: Session, zone: ZoneInfo, day: date) -> list[Both]:
+    """What `why` adds for a date of which the records of a part were lost with a restore."""
+    restored = last_restore(session)
+    if restored is None:
+        return []
+    first = (restored.as_of or restored.at).astimezone(zone).date()
+    if not first <= day <= restored.at.astimezone(zone).date():
+        return []
+    since, until = moment(restored.as_of, zone), moment(restored.at, zone)
+    return [
+        Both(
+            f"データベースは {until.ja} にバックアップから復元されました。"
+            f"{since.ja}から復元までに送られたメールと届いた報告は、ここには残っていません。",
+            f"The database was restored from a backup at {until.en}: of mails and reports "
+            f"between {since.en} and then nothing is recorded here.",
+        )
+    ]
+
+
+def moment(at: datetime | None, zone: ZoneInfo) -> Both:
+    """An instant as people read it; None is the time of the backup, whenever that was."""
+    if at is None:
+        return Both("バックアップの時点", "the time of the backup")
+    local = at.astimezone(zone)
+    ja, en = show_date(local.date(), "ja"), show_date(local.date(), "en")
+    return Both(f"{ja} {local:%H:%M}", f"{en} {local:%H:%M}")

@@ -1,0 +1,712 @@
+"""Backup and restore on both databases: nothing is mailed a second time without an admin's word.
+
+The morning is 09:00; the backup is of 08:30, the restore comes at 10:00.
+"""
+
+import contextlib
+import os
+import sqlite3
+import stat
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+import pytest
+import redis
+from alembic import command
+from sqlalchemy import delete, func, select, text, update
+
+from app import digest, doctor, outbox, reminders, schema, status
+from app.access import sessions
+from app.alerts import open_alerts
+from app.care import postgresql
+from app.care.backup import backup
+from app.care.mark import mark
+from app.care.restore import check, look, restore
+from app.care.words import CareError
+from app.db import Database
+from app.doctor.database import database as doctors_look
+from app.models import (
+    Audit,
+    DecisionRow,
+    Member,
+    OutboxMail,
+    Service,
+    Setting,
+    State,
+    Task,
+    WebSession,
+)
+from app.services import Services
+from app.workdays import DAY
+from tests import servers
+from tests.conftest import NOW, TODAY, People, postgresql_copy, sqlite_copy, suzuki, task
+from tests.smtp_server import SmtpServer
+
+EARLY = NOW - timedelta(minutes=30)
+TEN = NOW + timedelta(hours=1)
+EVENING = NOW + timedelta(hours=9, minutes=1)  # no reminder of today may go out any more
+SATO = "sato.hanako@example.jp"
+SUZUKI, TANAKA = "suzuki.ichiro@example.jp", "tanaka.misaki@example.jp"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of its own: a restore takes all tables away."""
+    if request.param == "sqlite":
+        yield sqlite_copy(tmp_path / "task-progress.sqlite3")
+        return
+    with postgresql_copy("care") as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def programs_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pg_dump of the PostgreSQL under test, wherever that comes from."""
+    monkeypatch.setenv("PATH", f"{servers._binaries()}:{os.environ['PATH']}")
+
+
+@pytest.fixture
+def tasks(db: Database, team: People, no_digest: None) -> People:
+    """鈴木さん and 田中さん have a task each; 佐藤さん, their lead, has none."""
+    with db.write() as session:
+        session.add_all([task("T-2", team.suzuki), task("T-3", team.tanaka)])
+    return team
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "task-progress.backup"
+
+
+def at(moment: datetime) -> Callable[[], datetime]:
+    return lambda: moment
+
+
+def tick(services: Services, now: datetime) -> None:
+    """What the timer does at this instant, to the end."""
+    digest.look_for_leads(services, now)
+    reminders.plan(services, now)
+    digest.plan(services, now)
+    outbox.deliver(services, outbox.sweep(services, now), at(now))
+
+
+def back(services: Services, file: Path, now: datetime = TEN) -> int:
+    """The restore; returns how many mails wait."""
+    check(services, file)
+    return restore(services, file, who="cli:root", now=now).held
+
+
+def mails(services: Services) -> list[OutboxMail]:
+    with services.db.read() as session:
+        return list(session.scalars(select(OutboxMail).order_by(OutboxMail.id)))
+
+
+def mail_of(services: Services, email: str) -> OutboxMail:
+    (mail,) = [one for one in mails(services) if one.to_addr == email]
+    return mail
+
+
+def decisions(services: Services) -> dict[date, tuple[str, str | None]]:
+    """Of 鈴木さん's reminders: verdict and reason by date."""
+    with services.db.read() as session:
+        rows = session.scalars(
+            select(DecisionRow)
+            .join(DecisionRow.member)
+            .where(Member.email == SUZUKI, DecisionRow.slot == "reminder")
+        )
+        return {row.local_date: (row.verdict, row.reason) for row in rows}
+
+
+def recipients(smtp: SmtpServer) -> list[str]:
+    """Who was reminded; twice is twice."""
+    return sorted(mail.recipient for mail in smtp.mails if mail.recipient != SATO)
+
+
+def told_to_the_lead(smtp: SmtpServer) -> int:
+    """How many mails about the team went out."""
+    return sum(mail.recipient == SATO for mail in smtp.mails)
+
+
+# --- the backup ---------------------------------------------------------------------------
+
+
+def test_a_backup_is_the_whole_database_and_its_owners_alone(
+    services: Services, tasks: People, file: Path
+) -> None:
+    done = backup(services, file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert done.size == file.stat().st_size > 1000
+    assert not list(file.parent.glob(".task-progress.backup*")), "no draft is left"
+    with services.db.write() as session:
+        session.execute(text("DELETE FROM tasks"))
+    back(services, file)
+    with services.db.read() as session:
+        assert sorted(session.scalars(select(Task.ref))) == ["T-2", "T-3"]
+        assert session.scalar(select(func.count()).select_from(Member)) == 3
+
+
+def test_a_backup_is_of_one_moment_while_others_write(
+    services: Services, db: Database, file: Path
+) -> None:
+    """Each commit below writes a member with a task: a copy holds both, or none."""
+    over = threading.Event()
+
+    def write() -> None:
+        for number in range(10_000):
+            if over.is_set():
+                return
+            with db.write() as session:
+                member = suzuki()
+                member.email = f"{number}@example.jp"
+                session.add(member)
+                session.flush()
+                session.add(task(f"T-{number}", member))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            backup(services, file)
+    finally:
+        over.set()
+        writer.join()
+    back(services, file)
+    with services.db.read() as session:
+        members = session.scalar(select(func.count()).select_from(Member))
+        assert members == session.scalar(select(func.count()).select_from(Task))
+        assert members
+
+
+def test_a_backup_that_fails_leaves_the_one_before(
+    services: Services, tasks: People, file: Path
+) -> None:
+    file.write_text("the one of yesterday")
+    with pytest.raises(FileNotFoundError):
+        backup(services, file.parent / "none" / file.name)
+    broken = replace(services, config=services.config.model_copy(
+        update={"database_url": "sqlite:////nowhere/none.sqlite3"}))  # fmt: skip
+    if services.db.is_sqlite:
+        with pytest.raises(sqlite3.OperationalError):
+            backup(broken, file)
+        assert file.read_text() == "the one of yesterday"
+
+
+def test_a_backup_does_not_replace_the_database_itself(services: Services, tasks: People) -> None:
+    if not services.db.is_sqlite:
+        pytest.skip("PostgreSQL has no file of ours")
+    live = Path(services.db.engine.url.database or "")
+    for name in (live, live.with_name(live.name + "-wal")):
+        with pytest.raises(CareError, match="the database itself"):
+            backup(services, name)
+
+
+def test_the_programs_of_postgresql_are_asked_for_by_name() -> None:
+    with pytest.raises(CareError, match="apt install postgresql-client-99") as found:
+        postgresql.program("pg_dump", 99)
+    assert "too old for a server with PostgreSQL 99" in found.value.sentence.en
+    with pytest.raises(CareError, match="is not installed"):
+        postgresql.program("pg_nothing", 15)
+
+
+def test_no_password_shows_while_a_program_of_postgresql_runs(
+    services: Services, tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if services.db.is_sqlite:
+        pytest.skip("SQLite has no password")
+    with services.db.connect() as connection:
+        major = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
+    spy = tmp_path / "bin" / "pg_dump"
+    spy.parent.mkdir()
+    spy.write_text(
+        f"#!/bin/sh\n[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) {major}.1' && exit\n"
+        f'(echo "$@"; env) > {tmp_path}/seen\n'
+        f"cat $(echo \"$@\" | grep -o 'passfile=[^ ]*' | cut -d= -f2) > {tmp_path}/passfile\n"
+        "echo 'pg_dump: error: it failed' >&2; exit 1\n"
+    )
+    spy.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{spy.parent}:{os.environ['PATH']}")
+    url = services.db.engine.url.set(password=r"ge:hei\m")
+    database = Database(url.render_as_string(hide_password=False))
+    with contextlib.closing(database), pytest.raises(CareError) as found:
+        backup(replace(services, db=database), file)
+    assert "it failed" in str(found.value)
+    assert "hei" not in str(found.value)
+    assert "hei" not in (tmp_path / "seen").read_text()
+    assert (tmp_path / "passfile").read_text() == "*:*:*:*:ge\\:hei\\\\m\n"
+
+
+# --- what a restore refuses -----------------------------------------------------------------
+
+
+def test_what_is_no_backup_of_this_database_is_refused(
+    services: Services, tasks: People, file: Path, tmp_path: Path
+) -> None:
+    backup(services, file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CareError, match=r"damaged(,| or) cut off"):
+        check(services, file)
+    file.write_text("to do: make a backup")
+    with pytest.raises(CareError, match="is no backup"):
+        check(services, file)
+    other = b"PGDMP" if services.db.is_sqlite else b"SQLite format 3\x00"
+    file.write_bytes(other + b"x" * 100)
+    with pytest.raises(CareError, match="another kind of database"):
+        check(services, file)
+    with pytest.raises(FileNotFoundError):
+        check(services, tmp_path / "none")
+
+
+def test_a_backup_of_a_newer_program_is_refused(
+    services: Services, tasks: People, file: Path
+) -> None:
+    with services.db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    backup(services, file)
+    with pytest.raises(schema.SchemaError, match="9999"):
+        check(services, file)
+
+
+def test_a_database_on_which_programs_live_is_seen_as_such(services: Services) -> None:
+    status.sign_of_life(services, "worker-mail@host", NOW)
+    assert look(services).in_use(NOW + timedelta(seconds=60))
+    assert not look(services).in_use(NOW + timedelta(seconds=90))
+
+
+def test_the_pages_alone_count_as_alive_too(services: Services) -> None:
+    status.sign_of_life(services, "watch", NOW, first=NOW.isoformat())
+    assert look(services).in_use(NOW + timedelta(seconds=60))
+
+
+# --- what a restored database may not do ------------------------------------------------------
+
+
+def test_a_reminder_that_went_out_after_the_backup_is_not_sent_again(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    backup(services, file)
+    tick(services, NOW)
+    assert recipients(smtp) == [SUZUKI, TANAKA]
+    back(services, file)
+    for minutes in (0, 5, 60):
+        tick(services, TEN + timedelta(minutes=minutes))
+    assert recipients(smtp) == [SUZUKI, TANAKA]
+    assert [(mail.state, mail.held) for mail in mails(services)] == [(State.READY, "restore")] * 2
+
+
+@pytest.mark.parametrize("state", [State.READY, State.SENDING, State.IN_DOUBT])
+def test_a_mail_that_was_open_in_the_backup_waits(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path, state: State
+) -> None:
+    reminders.plan(services, NOW)
+    leased = state is not State.READY
+    values = {"lease_token": "x", "lease_until": NOW, "claims": 1} if leased else {}
+    if state is State.IN_DOUBT:
+        values |= {"doubts": 1}
+    with services.db.write() as session:
+        session.execute(update(OutboxMail).values(state=state, **values))
+    backup(services, file)
+    assert back(services, file) == 2
+    tick(services, TEN)
+    assert recipients(smtp) == []
+    assert {(mail.state, mail.held) for mail in mails(services)} == {(State.READY, "restore")}
+
+
+def test_a_mail_that_was_in_doubt_twice_gets_no_third_copy(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    reminders.plan(services, NOW)
+    with services.db.write() as session:
+        values = {"state": State.IN_DOUBT, "lease_token": "x", "lease_until": NOW, "doubts": 2}
+        session.execute(update(OutboxMail).values(values))
+    backup(services, file)
+    assert back(services, file) == 0
+    status.resume(services, who="cli:root", now=TEN)
+    tick(services, TEN)
+    assert recipients(smtp) == []
+    assert {mail.state for mail in mails(services)} == {State.UNKNOWN}
+
+
+def test_a_mail_that_an_unusual_number_held_waits_for_the_restore_as_well(
+    services: Services, tasks: People, file: Path, smtp: SmtpServer
+) -> None:
+    """An admin may have let it go after the backup."""
+    reminders.plan(services, NOW)
+    with services.db.write() as session:
+        session.execute(update(OutboxMail).values(held="brake"))
+    backup(services, file)
+    back(services, file)
+    tick(services, TEN)
+    assert recipients(smtp) == []
+
+
+def test_without_a_word_the_mails_end_unknown_and_no_later_day_makes_up_for_them(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    """鈴木さん wants one mail a week, on Tuesday, which is today, and got it."""
+    with services.db.write() as session:
+        weekly = {"notify_frequency": "weekly", "weekly_day": TODAY.weekday()}
+        session.execute(update(Member).where(Member.email == SUZUKI).values(weekly))
+    backup(services, file)
+    tick(services, NOW)
+    sent = recipients(smtp)
+    back(services, file)
+    tick(services, TEN)
+    tick(services, EVENING)
+    assert {mail.state for mail in mails(services)} == {State.UNKNOWN}
+    assert decisions(services)[TODAY] == ("send", None)
+    assert reminders.why(services, SUZUKI, TODAY, EVENING).paragraph.ja.count("復元") >= 2
+    for days in (1, 2, 3):
+        tick(services, NOW + days * DAY)
+    assert [one for one in recipients(smtp) if one == SUZUKI] == [SUZUKI]
+    assert sent == [SUZUKI, TANAKA]
+    names = alerts_named(services)
+    assert "restored" in names
+    assert not [name for name in names if name.startswith("mail_unknown")], "one tells of all"
+
+
+def test_a_weekly_mail_of_a_lost_day_is_not_made_up_for_on_another_day(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    """Restored only in the evening: today is decided as expired, though the mail went out."""
+    with services.db.write() as session:
+        weekly = {"notify_frequency": "weekly", "weekly_day": TODAY.weekday()}
+        session.execute(update(Member).where(Member.email == SUZUKI).values(weekly))
+    backup(services, file)
+    tick(services, NOW)
+    back(services, file, EVENING)
+    tick(services, EVENING)
+    assert decisions(services)[TODAY] == ("skip", "expired")
+    tick(services, NOW + DAY)
+    tick(services, EVENING + DAY)
+    assert [one for one in recipients(smtp) if one == SUZUKI] == [SUZUKI]
+
+
+def test_the_next_day_comes_as_always_without_anybodys_word(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    backup(services, file)
+    tick(services, NOW)
+    back(services, file)
+    tick(services, EVENING)
+    tick(services, NOW + DAY)
+    assert recipients(smtp) == [SUZUKI, SUZUKI, TANAKA, TANAKA]
+
+
+def test_an_hour_still_to_come_waits_too_since_somebody_may_have_reminded_by_hand(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    with services.db.write() as session:
+        session.execute(update(Member).where(Member.email == SUZUKI).values(notify_at=time(14)))
+    backup(services, file)
+    reminders.remind(services, now=NOW)
+    tick(services, NOW)
+    assert recipients(smtp) == [SUZUKI, TANAKA]
+    back(services, file)
+    tick(services, NOW + timedelta(hours=5))
+    assert recipients(smtp) == [SUZUKI, TANAKA]
+
+
+def test_what_a_lead_was_told_after_the_backup_is_not_told_again(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    """The digest of the first workday of the week, and the silence of 鈴木さん and 田中さん."""
+    long_ago = {"added_on": date(2026, 1, 5)}
+    with services.db.write() as session:
+        session.execute(delete(Setting))  # no_digest
+        session.execute(update(Task).values(long_ago))
+        session.execute(update(Member).values(active_since=date(2026, 1, 5)))
+    backup(services, file)
+    tick(services, NOW)
+    assert told_to_the_lead(smtp) == 2
+    back(services, file)
+    for moment in (TEN, EVENING, NOW + DAY, EVENING + DAY):
+        tick(services, moment)
+    assert told_to_the_lead(smtp) == 2
+    assert recipients(smtp).count(SUZUKI) == 2, "the reminder of the next day"
+
+
+# --- an admin's word ------------------------------------------------------------------------------
+
+
+def test_resume_sends_what_did_not_go_out(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    reminders.plan(services, NOW)
+    backup(services, file)
+    back(services, file)
+    assert status.resume(services, who="cli:root", now=TEN) == 2
+    tick(services, TEN)
+    assert recipients(smtp) == [SUZUKI, TANAKA]
+    assert {mail.state for mail in mails(services)} == {State.ACCEPTED}
+    assert alerts_named(services) == []
+    tick(services, TEN + timedelta(minutes=1))
+    assert len(smtp.mails) == 2
+
+
+def alerts_named(services: Services) -> list[str]:
+    with services.db.read() as session:
+        return [alert.name for alert in open_alerts(session)]
+
+
+@pytest.mark.parametrize("planned_before_the_backup", [True, False])
+def test_resume_does_not_send_what_redis_knows_to_be_out(
+    services: Services,
+    tasks: People,
+    smtp: SmtpServer,
+    file: Path,
+    planned_before_the_backup: bool,
+) -> None:
+    """鈴木さん's mail went out, 田中さん's did not."""
+    if planned_before_the_backup:
+        reminders.plan(services, NOW)
+    backup(services, file)
+    reminders.plan(services, NOW)
+    outbox.deliver(services, [mail_of(services, SUZUKI).id], at(NOW))
+    assert recipients(smtp) == [SUZUKI]
+    back(services, file)
+    tick(services, TEN)
+    assert status.resume(services, who="cli:root", now=TEN) == 1
+    tick(services, TEN)
+    assert recipients(smtp) == [SUZUKI, TANAKA]
+    ended = mail_of(services, SUZUKI)
+    assert (ended.state, ended.reason) == (State.UNKNOWN, "restored")
+    assert decisions(services)[TODAY] == ("send", None)
+
+
+def test_a_second_copy_by_an_admins_word_has_the_same_name_and_no_third_follows(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path, redis_url: str
+) -> None:
+    backup(services, file)
+    tick(services, NOW)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    back(services, file)
+    tick(services, TEN)
+    status.resume(services, who="cli:root", now=TEN)
+    tick(services, TEN)
+    assert recipients(smtp) == [SUZUKI, SUZUKI, TANAKA, TANAKA]
+    names = [line for mail in smtp.mails for line in mail.data.split(b"\r\n")
+             if line.lower().startswith(b"message-id")]  # fmt: skip
+    assert len(set(names)) == 2
+    assert {mail.doubts for mail in mails(services)} == {2}, "one doubt more would be the last"
+
+
+def test_after_the_word_the_rest_of_the_day_needs_no_further_one(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    with services.db.write() as session:
+        session.execute(update(Member).where(Member.email == SUZUKI).values(notify_at=time(14)))
+    backup(services, file)
+    back(services, file)
+    status.resume(services, who="cli:root", now=TEN)
+    tick(services, NOW + timedelta(hours=5))
+    assert recipients(smtp) == [SUZUKI, TANAKA]
+
+
+def test_a_mail_past_its_time_is_not_let_go(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    backup(services, file)
+    back(services, file)
+    tick(services, TEN)
+    assert status.resume(services, who="cli:root", now=EVENING) == 0
+    assert {mail.state for mail in mails(services)} == {State.UNKNOWN}
+
+
+# --- what else belongs to the lost time ---------------------------------------------------------------
+
+
+def test_no_id_is_given_away_twice(services: Services, tasks: People, file: Path) -> None:
+    """The links in mails carry members' ids, the Redis guard carries those of mails."""
+    backup(services, file)
+    reminders.plan(services, NOW)
+    lost = {mail.id for mail in mails(services)}
+    with services.db.write() as session:
+        newcomer = suzuki()
+        newcomer.email = "a@example.jp"
+        session.add(newcomer)
+    back(services, file)
+    tick(services, TEN)
+    assert min(mail.id for mail in mails(services)) > max(lost) + 1_000_000
+    with services.db.write() as session:
+        other = suzuki()
+        other.email = "b@example.jp"
+        session.add(other)
+        session.flush()
+        assert other.id > newcomer.id + 1_000_000
+    back(services, file, TEN + timedelta(hours=1))
+    with services.db.write() as session:
+        third = suzuki()
+        third.email = "c@example.jp"
+        session.add(third)
+        session.flush()
+        assert third.id > other.id + 1000, "not after a second restore of the same backup either"
+
+
+def test_everybody_is_signed_out(services: Services, tasks: People, file: Path) -> None:
+    with services.db.write() as session:
+        sessions.begin(session, session.get_one(Member, tasks.sato.id), NOW)
+    backup(services, file)
+    back(services, file)
+    with services.db.read() as session:
+        assert session.scalars(select(WebSession)).all() == []
+
+
+def test_programs_of_another_database_are_no_sign_of_life(services: Services, file: Path) -> None:
+    status.sign_of_life(services, "beat", EARLY)
+    status.sign_of_life(services, "tick", EARLY)
+    backup(services, file)
+    back(services, file)
+    assert look(services).seen is None
+    with services.db.read() as session:
+        assert session.scalars(select(Service.name)).all() == []
+
+
+def test_status_doctor_why_and_the_audit_say_what_happened(
+    services: Services, tasks: People, file: Path, tmp_path: Path
+) -> None:
+    reminders.plan(services, NOW)
+    status.sign_of_life(services, "tick", EARLY)
+    backup(services, file)
+    back(services, file)
+    said = " ".join(line.sentence.ja for line in status.troubles(services, TEN))
+    assert "11月24日(火) 08:30のバックアップから復元" in said
+    assert "2通が確認待ち" in said
+    assert status.status(services, TEN)["held_since_restore"] == 2
+    case = doctor.Case(tmp_path, at(TEN), services, None)
+    assert "復元" in " ".join(one.says.ja for one in doctors_look(case))
+    why = reminders.why(services, SUZUKI, TODAY, TEN).paragraph
+    assert "復元前に届いた可能性があり、確認待ち" in why.ja
+    assert "held: it may have gone out before the restore" in why.en
+    assert "restored from a backup at 24 Nov" in why.en or "restored from a backup" in why.en
+    with services.db.read() as session:
+        (entry,) = session.scalars(select(Audit).where(Audit.what == "restore"))
+        assert (entry.who, entry.data["held"]) == ("cli:root", 2)
+    status.resume(services, who="cli:root", now=TEN)
+    assert "復元" not in " ".join(line.sentence.ja for line in status.troubles(services, TEN))
+
+
+# --- the way back ------------------------------------------------------------------------------------
+
+
+def test_what_was_there_is_kept_and_comes_back_whole(
+    services: Services, tasks: People, file: Path
+) -> None:
+    backup(services, file)
+    with services.db.write() as session:
+        session.add(task("T-9", tasks.suzuki))
+    kept = restore(services, file, who="cli:root", now=TEN).kept
+    assert kept is not None
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    back(services, kept)
+    with services.db.read() as session:
+        assert sorted(session.scalars(select(Task.ref))) == ["T-2", "T-3", "T-9"]
+
+
+def test_a_backup_of_an_older_version_is_brought_up_to_date(
+    services: Services, file: Path, database_url: str
+) -> None:
+    _back_to_version_7(services.db)
+    backup(services, file)
+    back(services, file)
+    assert schema.check(services.db) == schema.HEAD
+    with services.db.read() as session:
+        assert session.scalar(select(func.count()).select_from(Member)) == 1
+
+
+def _back_to_version_7(database: Database) -> None:
+    """With one member: what the second newest program would have left."""
+    config = schema.alembic_config()
+    with database.engine.execution_options(writes=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0007")
+        connection.execute(
+            text(
+                "INSERT INTO users (email, name, role, active, decided_through, created_at)"
+                " VALUES ('a@example.jp', 'a', 'member', true, '2026-11-23', '2026-11-01 00:00:00')"
+            )
+        )
+
+
+def test_while_a_restore_is_not_finished_no_program_begins(
+    services: Services, tasks: People, file: Path
+) -> None:
+    if services.db.is_sqlite:
+        pytest.skip("an SQLite file is replaced in one transaction")
+    backup(services, file)
+    with services.db.write() as session:
+        session.execute(text("DROP SCHEMA public CASCADE"))
+        session.execute(text("CREATE SCHEMA public"))
+    postgresql.load(services.db.engine, file)
+    with pytest.raises(schema.SchemaError):
+        schema.prepare(services.db)
+
+
+def test_a_failed_restore_says_where_the_old_data_are(
+    services: Services, tasks: People, file: Path
+) -> None:
+    """A view of somebody else stands in the way of a table."""
+    if services.db.is_sqlite:
+        pytest.skip("an SQLite file is replaced in one transaction")
+    backup(services, file)
+    with services.db.write() as session:
+        session.execute(text("DROP TABLE uploads"))
+        session.execute(text("CREATE VIEW public.uploads AS SELECT 1"))
+    with pytest.raises(CareError, match="before-restore") as found:
+        back(services, file)
+    assert "pg_restore" in found.value.sentence.en
+
+
+def test_a_database_restored_by_other_means_is_marked_afterwards(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path
+) -> None:
+    backup(services, file)
+    tick(services, NOW)
+    _bare_restore(services, file)
+    assert mark(services, who="cli:root", now=TEN) == 0
+    tick(services, TEN)
+    assert recipients(smtp) == [SUZUKI, TANAKA]
+
+
+def test_without_the_mark_everybody_would_be_mailed_again(
+    services: Services, tasks: People, smtp: SmtpServer, file: Path, redis_url: str
+) -> None:
+    """What the tests above would see if the mark did nothing."""
+    backup(services, file)
+    tick(services, NOW)
+    _bare_restore(services, file)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    tick(services, TEN)
+    assert recipients(smtp) == [SUZUKI, SUZUKI, TANAKA, TANAKA]
+
+
+def _bare_restore(services: Services, file: Path) -> None:
+    """As by an operator who does not know of `restore`."""
+    if services.db.is_sqlite:
+        with (
+            contextlib.closing(sqlite3.connect(file)) as old,
+            contextlib.closing(sqlite3.connect(str(services.db.engine.url.database))) as new,
+        ):
+            old.backup(new)
+        return
+    url = services.db.engine.url
+    where = f"host={url.host} port={url.port} user={url.username} dbname={url.database}"
+    subprocess.run(
+        [servers._binaries() / "pg_restore", "--clean", "--single-transaction", "-d", where, file],
+        check=True,
+    )
+
+
+def test_the_way_back_is_the_same_for_every_setting(services: Services, file: Path) -> None:
+    """What the table of settings holds is of the backup, but for the mark and the note."""
+    backup(services, file)
+    back(services, file)
+    with services.db.read() as session:
+        keys = set(session.scalars(select(Setting.key)))
+    assert keys == {"restored", schema.SERVES}
