@@ -36,6 +36,7 @@ WHAT: dict[str, Both] = {
     "settings.set": Both("組織の設定の変更", "organisation's default changed"),
     "pause": Both("送信の一時停止", "sending paused"),
     "resume": Both("送信の再開", "sending resumed"),
+    "purge": Both("古い記録の削除", "old records removed"),
     "restore": Both("バックアップからの復元", "restored from a backup"),
     "outbox.cancel": Both("メールの取り消し", "mail cancelled"),
     "outbox.resend": Both("メールの再送", "mail sent again"),

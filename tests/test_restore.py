@@ -662,7 +662,7 @@ def test_what_was_there_is_kept_and_comes_back_whole(
 def test_a_backup_of_an_older_version_is_brought_up_to_date(
     services: Services, file: Path, database_url: str
 ) -> None:
-    _back_to_version_7(services.db)
+    _back_to_the_version_before(services.db)
     backup(services, file)
     back(services, file)
     assert schema.check(services.db) == schema.HEAD
@@ -670,12 +670,12 @@ def test_a_backup_of_an_older_version_is_brought_up_to_date(
         assert session.scalar(select(func.count()).select_from(Member)) == 1
 
 
-def _back_to_version_7(database: Database) -> None:
+def _back_to_the_version_before(database: Database) -> None:
     """With one member: what the second newest program would have left."""
     config = schema.alembic_config()
     with database.engine.execution_options(writes=True).begin() as connection:
         config.attributes["connection"] = connection
-        command.downgrade(config, "0007")
+        command.downgrade(config, "-1")
         connection.execute(
             text(
                 "INSERT INTO users (email, name, role, active, decided_through, created_at)"

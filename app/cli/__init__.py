@@ -16,7 +16,7 @@ import click
 from app import db
 from app.cli.admin import admin
 from app.cli.alerts import alerts_group
-from app.cli.care import backup, restore
+from app.cli.care import backup, purge, restore
 from app.cli.data import database, import_, sample
 from app.cli.doctor import doctor
 from app.cli.explain import simulate, why
@@ -65,6 +65,7 @@ cli = Group(
         systemd,
         backup,
         restore,
+        purge,
         run,
     ],
     epilog=t(

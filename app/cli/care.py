@@ -1,7 +1,8 @@
-"""`backup` and `restore`: a copy of the database, and its way back."""
+"""`backup`, `restore`, `purge`: a copy of the database, its way back, and what may go."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import click
@@ -9,9 +10,10 @@ import click
 from app import clock
 from app.care import backup as keeping
 from app.care import mark as marking
+from app.care import purge as clearing
 from app.care import restore as bringing
 from app.care.words import CareError
-from app.cli.shell import Command, Shell, as_json, on_terminal, who
+from app.cli.shell import Command, Day, Shell, as_json, on_terminal, who
 from app.cli.show import show_json
 from app.cli.words import LOCALE, Failed, Refused, say, t
 from app.config.sources import relative
@@ -185,3 +187,84 @@ def _say_what_waits(held: int) -> None:
         "If you know that they did not go out, `task-progress resume` sends them. If you know that "
         "they did, do nothing: they end at their time without being sent. Everybody is signed out.",
     )
+
+
+@click.command(
+    "purge",
+    cls=Command,
+    help=t("古い決定とメールの記録を削除する", "remove old decisions and mails"),
+)
+@click.option(
+    "--before",
+    type=Day(),
+    required=True,
+    help=t("この日付より前の(30日前まで)", "of dates before this one (at least 30 days ago)"),
+)
+@click.option("--dry-run", is_flag=True, help=t("数えるだけ", "only count"))
+@click.option("--yes", is_flag=True, help=t("確認せずに行う", "do not ask"))
+@as_json
+@click.pass_obj
+def purge(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_wanted: bool) -> None:
+    """Never a mail that is open; reports, tasks, members and the audit stay."""
+    services, now = shell.services(), clock.now()
+    _refuse_too_new(before, clearing.newest(services, now))
+    found = clearing.what_goes(services, before, now)
+    if dry_run or not any(found.values()):
+        _show_purge(found, before, dry_run=True, json_wanted=json_wanted)
+        return
+    if not yes:
+        _ask_to_remove(found, before)
+    done = clearing.purge(services, before, who=who(), now=now)
+    _show_purge(done, before, dry_run=False, json_wanted=json_wanted)
+
+
+def _refuse_too_new(before: date, newest: date) -> None:
+    if before > newest:
+        raise Refused(
+            Both(
+                f"--before は {newest} までの日付を指定してください(直近30日分は消しません)。",
+                f"--before takes {newest} or earlier: the last 30 days stay.",
+            ),
+            click.get_current_context(),
+        )
+
+
+def _ask_to_remove(found: dict[str, int], before: date) -> None:
+    counted = _counted(found, before)
+    if not on_terminal():
+        raise Failed(
+            Both(
+                f"{counted.ja}削除するには --yes を付けてください。何も削除していません。",
+                f"{counted.en} To remove them, say --yes. Nothing was removed.",
+            )
+        )
+    if not click.confirm(counted.to(LOCALE) + t("削除しますか", " Remove them"), err=True):
+        raise Failed(Both("何も削除していません。", "Nothing was removed."))
+
+
+def _counted(found: dict[str, int], before: date) -> Both:
+    numbers = [(_ROWS[name], number) for name, number in found.items()]
+    return Both(
+        f"{before} より前: " + "、".join(f"{words.ja} {n:,}件" for words, n in numbers) + "。",
+        f"Before {before}: " + ", ".join(f"{n:,} {words.en}" for words, n in numbers) + ".",
+    )
+
+
+_ROWS = {
+    "mails": Both("終わったメール", "ended mails"),
+    "decisions": Both("決定", "decisions"),
+    "alerts": Both("解決した警告", "closed alerts"),
+    "sessions": Both("期限の切れたサインイン", "expired sessions"),
+    "sign_in_links": Both("期限の切れたサインインリンク", "expired sign-in links"),
+}
+
+
+def _show_purge(found: dict[str, int], before: date, *, dry_run: bool, json_wanted: bool) -> None:
+    if json_wanted:
+        show_json({"before": before, "dry_run": dry_run, **found})
+        return
+    counted = _counted(found, before)
+    if dry_run:
+        say(f"{counted.ja}何も削除していません。", f"{counted.en} Nothing was removed.")
+    else:
+        say(f"削除しました。{counted.ja}", f"Removed. {counted.en}")

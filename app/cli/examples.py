@@ -34,6 +34,7 @@ EXAMPLES = {
         ("systemd", "--user taro --dir /home/taro/task-progress-api --out units"),
         ("backup", "task-progress.backup"),
         ("restore", "task-progress.backup --replace"),
+        ("purge", "--before 2026-08-01 --dry-run"),
         ("run", "--port 8080"),
     )
 }

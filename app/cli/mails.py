@@ -21,7 +21,7 @@ from app.cli.shell import Group, Number, OneOf, Shell, as_json, on_terminal, who
 from app.cli.show import show_json, show_json_list, show_table
 from app.cli.words import LOCALE, Failed, say, t
 from app.members.table import export_cell
-from app.models import State
+from app.models import Kind, State
 from app.reminders.words import STATES
 from app.services import Services
 from app.words import Both
@@ -102,6 +102,13 @@ def show(shell: Shell, *, mail_id: int, source_wanted: bool, json_wanted: bool) 
 
 
 def _show_source(mail: dict[str, Any]) -> None:
+    if not mail["source"] and mail["subject"] and mail["kind"] != Kind.SIGN_IN:
+        raise Failed(
+            Both(
+                f"メール {mail['id']} の本文は、30日たったため削除されました。",
+                f"The text of mail {mail['id']} was removed after 30 days.",
+            )
+        )
     if not mail["source"]:
         raise Failed(
             Both(

@@ -13,6 +13,7 @@ import click
 
 from app import clock, digest, outbox, reminders, status
 from app.alerts import heartbeat, tell, watch
+from app.care import purge
 from app.cli.common import interrupted, now_option
 from app.cli.shell import Command, Shell
 from app.cli.words import complain, say, t
@@ -41,6 +42,8 @@ def tick(shell: Shell, now: datetime | None) -> None:
         accepted = outbox.deliver(services, ids, clock.now, lambda: patience.over)
     if patience.over:
         raise interrupted(accepted, len(ids) - accepted)
+    if now is None:
+        purge.forget_bodies(services, real)
     try:
         _tell(planned, accepted, len(ids))
     except OSError as error:  # the work is done; `status` says that nobody could write it down

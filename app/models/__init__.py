@@ -362,6 +362,14 @@ class OutboxMail(Base):
         # Rows come in the order of both, so a BRIN finds a day's; writing it costs next to nothing.
         Index("ix_outbox_local_date", "local_date", postgresql_using="brin"),
         Index("ix_outbox_created_at", "created_at", postgresql_using="brin"),
+        # For the foreign keys, when old rows are removed.
+        Index("ix_outbox_decision_id", "decision_id", postgresql_using="brin"),
+        Index(
+            "ix_outbox_resend_of",
+            "resend_of",
+            sqlite_where=text("resend_of IS NOT NULL"),
+            postgresql_where=text("resend_of IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 

@@ -9,6 +9,7 @@ from celery import shared_task
 from app import clock, digest, outbox, reminders, status
 from app.ai import early
 from app.alerts import heartbeat, tell, watch
+from app.care import purge
 from app.celery_wiring import DELIVER, services
 from app.tasks.ai import ask_for
 from app.util import log_stream
@@ -58,6 +59,7 @@ def tick() -> None:
         status.sign_of_life(services(), status.TICK, now, log_written=log_stream.written())
         watch.look(services(), now)
         tell.tell(services(), now)
+        purge.forget_bodies(services(), now)
     _ask_the_ai(now)
 
 

@@ -1,0 +1,214 @@
+"""`backup`, `restore`, `purge`: the real program, its exit codes, its words, its refusals."""
+
+import os
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from app import clock, status
+from app.db import Database
+from app.models import OutboxMail, Task
+from app.services import Services
+from tests import servers
+from tests.conftest import People, task
+from tests.test_cli import Terminal
+
+# All below is about the door; the rules run on both databases in test_restore.py, test_purge.py.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+ENGLISH = {"LANG": "en_US.UTF-8"}
+SUZUKI = "suzuki.ichiro@example.jp"
+
+
+@pytest.fixture
+def tp(
+    environ: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Terminal:
+    return Terminal(environ, tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def saved(tp: Terminal, db: Database, team: People) -> Path:
+    """A backup of the three with one task."""
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki))
+    assert tp.run("backup", "save").code == 0
+    return tp.folder / "save"
+
+
+def refs(db: Database) -> list[str]:
+    with db.read() as session:
+        return sorted(session.scalars(select(Task.ref)))
+
+
+# --- backup -------------------------------------------------------------------------------
+
+
+def test_backup_names_the_file_and_what_else_to_keep(tp: Terminal, saved: Path) -> None:
+    ran = tp.program("backup", "save", environ=ENGLISH)
+    assert "save (" in ran.out
+    assert "checked" in ran.out
+    assert "SECRET_KEY, where you set it (.env)" in ran.out
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    del tp.settings["SECRET_KEY"]
+    assert "secret_key(SECRET_KEY)" in tp.run("backup", "save").out
+    found = tp.run("backup", "save", "--json").json
+    assert (found["file"], found["bytes"] > 1000) == ("save", True)
+
+
+def test_backup_works_before_an_upgrade(tp: Terminal, db: Database, team: People) -> None:
+    """The program is new already, the database is not: then a backup is wanted most."""
+    with db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0007'"))
+    assert tp.run("status").code == 2
+    assert tp.run("backup", "save").code == 0
+
+
+def test_backup_into_a_folder_that_is_not_there_says_so(tp: Terminal, team: People) -> None:
+    ran = tp.run("backup", "none/save")
+    assert ran.code == 1
+    assert "none" in ran.err
+    assert tp.run("backup").code == 2
+
+
+# --- restore ------------------------------------------------------------------------------
+
+
+def test_restore_into_an_empty_place_needs_no_word(tp: Terminal, saved: Path) -> None:
+    url = f"sqlite:///{tp.folder}/data/other.sqlite3"
+    (tp.folder / "data").mkdir()
+    ran = tp.program("restore", "save", environ=ENGLISH | {"DATABASE_URL": url})
+    assert ran.code == 0, ran.err
+    assert "Held mails: 0" in ran.out
+    assert "task-progress resume" in ran.out
+    assert stat.S_IMODE((tp.folder / "data/other.sqlite3").stat().st_mode) == 0o600
+    assert tp.run("member", "show", SUZUKI, DATABASE_URL=url).code == 0
+
+
+def test_restore_replaces_nothing_unless_told_and_confirmed(
+    tp: Terminal, saved: Path, db: Database, team: People
+) -> None:
+    with db.write() as session:
+        session.add(task("T-2", team.suzuki))
+    refused = tp.run("restore", "save")
+    assert (refused.code, refs(db)) == (1, ["T-1", "T-2"])
+    assert "メンバー3人" in refused.err
+    assert "--replace" in refused.err
+    refused = tp.run("restore", "save", "--replace")
+    assert (refused.code, refs(db)) == (1, ["T-1", "T-2"])
+    assert "--yes" in refused.err
+    assert tp.asked("restore", "save", "--replace", answer="n").code == 1
+    assert refs(db) == ["T-1", "T-2"]
+    done = tp.asked("restore", "save", "--replace", answer="y")
+    assert (done.code, refs(db)) == (0, ["T-1"])
+    kept = list(tp.folder.glob("before-restore-*"))
+    assert len(kept) == 1
+    assert tp.run("restore", str(kept[0]), "--replace", "--yes").code == 0
+    assert refs(db) == ["T-1", "T-2"]
+
+
+def test_restore_waits_until_the_programs_are_stopped(
+    tp: Terminal, saved: Path, services: Services
+) -> None:
+    status.sign_of_life(services, "worker-mail@host", clock.now() - timedelta(seconds=20))
+    refused = tp.run("restore", "save", "--replace", "--yes")
+    assert refused.code == 1
+    assert "systemctl stop task-progress.target" in refused.err
+    assert "2" in refused.err
+    assert tp.run("restore", "save", "--replace", "--yes", "--while-running").code == 0
+
+
+def test_restore_refuses_what_it_cannot_use(tp: Terminal, saved: Path, db: Database) -> None:
+    (tp.folder / "note").write_text("to do")
+    for name, words in (("note", "バックアップではありません"), ("none", "none がありません")):
+        ran = tp.run("restore", name, "--replace", "--yes")
+        assert (ran.code, words in ran.err) == (1, True), ran.err
+    saved.write_bytes(saved.read_bytes()[:20_000])
+    ran = tp.run("restore", "save", "--replace", "--yes")
+    assert ran.code == 1
+    assert "壊れているか" in ran.err
+    assert refs(db) == ["T-1"]
+    assert tp.run("restore").code == 2
+    assert tp.run("restore", "save", "--mark").code == 2
+
+
+def test_restore_refuses_a_newer_schema_as_wrong_configuration(
+    tp: Terminal, saved: Path, db: Database
+) -> None:
+    with db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert tp.run("backup", "newer").code == 0
+    with db.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0009'"))
+    ran = tp.run("restore", "newer", "--replace", "--yes")
+    assert ran.code == 2
+    assert "9999" in ran.err
+
+
+def test_mark_alone_is_for_a_database_restored_by_other_means(
+    tp: Terminal, saved: Path, db: Database
+) -> None:
+    tp.run("remind", "--all", "--yes")
+    ran = tp.run("restore", "--mark")
+    assert ran.code == 0
+    assert "確認待ちのメール" in ran.out
+    assert "復元" in tp.run("status").out
+    with db.read() as session:
+        assert set(session.scalars(select(OutboxMail.held))) <= {"restore"}
+    assert tp.run("resume").code == 0
+    assert "復元" not in tp.run("status").out
+
+
+def test_backup_and_restore_find_the_programs_of_postgresql(
+    tp: Terminal, request: pytest.FixtureRequest
+) -> None:
+    """Without a running server the words name the server, not the password."""
+    tp.monkeypatch.setenv("PATH", f"{servers._binaries()}:{os.environ['PATH']}")
+    url = f"postgresql+psycopg://app:geheim@127.0.0.1:{servers.free_port()}/x"
+    ran = tp.run("backup", "save", DATABASE_URL=url)
+    assert ran.code == 1
+    assert "geheim" not in ran.err + ran.out
+    assert "127.0.0.1" in ran.err
+
+
+# --- purge --------------------------------------------------------------------------------
+
+
+def days_ago(number: int) -> str:
+    return str(clock.now().date() - timedelta(days=number))
+
+
+def test_purge_counts_asks_and_removes(tp: Terminal, db: Database, team: People) -> None:
+    with db.write() as session:
+        old = (
+            "INSERT INTO decisions (user_id, slot, local_date, verdict, facts, at, decided_at)"
+            " SELECT id, 'reminder', '2026-01-05', 'send', '{}', created_at, created_at FROM users"
+        )
+        session.execute(text(old))
+    before = days_ago(40)
+    counted = tp.run("purge", "--before", before, "--dry-run", "--json").json
+    assert (counted["decisions"], counted["dry_run"]) == (3, True)
+    refused = tp.run("purge", "--before", before)
+    assert refused.code == 1
+    assert "決定 3件" in refused.err
+    assert "--yes" in refused.err
+    assert tp.asked("purge", "--before", before, answer="n").code == 1
+    done = tp.program("purge", "--before", before, "--yes", environ=ENGLISH)
+    assert done.code == 0
+    assert "Removed." in done.out
+    assert "3 decisions" in done.out
+    again = tp.run("purge", "--before", before, "--yes", "--json").json
+    assert (again["decisions"], again["dry_run"]) == (0, True)
+
+
+def test_purge_keeps_the_last_thirty_days(tp: Terminal, team: People) -> None:
+    ran = tp.run("purge", "--before", days_ago(28), "--yes")
+    assert ran.code == 2
+    assert "30" in ran.err
+    assert tp.run("purge").code == 2
+    assert tp.run("purge", "--before", "tomorrow").code == 2
