@@ -149,8 +149,9 @@ _COLUMNS = (
 def _others() -> str:
     lines = ["## Rows shown elsewhere", "", "| row | fault | where |", "|---|---|---|"]
     lines += [f"| {row} | {what} | {where} |" for row, (what, where) in ELSEWHERE.items()]
-    lines += ["", "## Rows not shown yet", "", "| row | fault | why |", "|---|---|---|"]
-    lines += [f"| {row} | {what} | {why} |" for row, (what, why) in NOT_YET.items()]
+    if NOT_YET:
+        lines += ["", "## Rows not shown yet", "", "| row | fault | why |", "|---|---|---|"]
+        lines += [f"| {row} | {what} | {why} |" for row, (what, why) in NOT_YET.items()]
     return "\n".join([*lines, ""])
 
 
