@@ -150,6 +150,21 @@ def test_restore_refuses_a_newer_schema_as_wrong_configuration(
     assert "9999" in ran.err
 
 
+def test_a_damaged_database_is_put_away_before_a_restore(
+    tp: Terminal, saved: Path, db: Database
+) -> None:
+    db.close()
+    live = tp.folder / "task-progress.sqlite3"
+    live.write_bytes(live.read_bytes()[:30_000])
+    ran = tp.run("restore", "save", "--replace", "--yes")
+    assert ran.code == 1
+    assert "mv task-progress.sqlite3* damaged/" in ran.err
+    live.unlink()
+    live.with_name(live.name + "-wal").write_bytes(b"what a lost file left behind")
+    assert tp.run("restore", "save").code == 0
+    assert refs(db) == ["T-1"]
+
+
 def test_mark_alone_is_for_a_database_restored_by_other_means(
     tp: Terminal, saved: Path, db: Database
 ) -> None:

@@ -50,9 +50,12 @@ class Restore:
 
 
 def look(services: Services) -> Target:
-    """What a restore would replace. Makes nothing. Raises DatabaseDown."""
-    if services.db.is_sqlite and not sqlite.file_of(services.config.database_url).exists():
-        return Target(empty=True, members=0, seen=None)
+    """What a restore would replace. Makes nothing. Raises CareError, DatabaseDown."""
+    if services.db.is_sqlite:
+        file = sqlite.file_of(services.config.database_url)
+        if not file.exists():
+            return Target(empty=True, members=0, seen=None)
+        _refuse_damaged(file)
     with services.db.connect() as connection:
         names = inspect(connection)
         ours = names.has_table("users") and names.has_table("service")
@@ -61,6 +64,18 @@ def look(services: Services) -> Target:
             members=_members(connection) if ours else 0,
             seen=_seen(connection) if ours else None,
         )
+
+
+def _refuse_damaged(file: Path) -> None:
+    """A damaged database cannot be kept as a backup: somebody takes it out of the way."""
+    try:
+        sqlite.check(file)
+    except CareError as error:
+        away = f"mkdir damaged && mv {relative(file)}* damaged/"
+        raise CareError(
+            f"{error.sentence.ja}`{away}` で退けてから、もう一度実行してください。",
+            f"{error.sentence.en} Put it away with `{away}`, then try again.",
+        ) from None
 
 
 def check(services: Services, file: Path) -> None:
@@ -128,12 +143,14 @@ def _keep(services: Services, now: datetime) -> Path:
 
 def _version_of_sqlite(file: Path) -> str | None:
     sqlite.check(file)
-    with _draft_of(file) as database, database.connect() as connection:
-        return schema.version_in(connection)
+    return sqlite.version_of(file)
 
 
 def _restore_sqlite(services: Services, file: Path, *, who: str, now: datetime) -> int:
     target = sqlite.file_of(services.config.database_url)
+    if not target.exists():  # what a file that is gone left behind would be read into this one
+        for end in ("-wal", "-shm"):
+            target.with_name(target.name + end).unlink(missing_ok=True)
     with _draft_of(file, beside=target) as database:
         held = _bring_up_to_date(services, database, None, who=who, now=now)
         database.close()
@@ -146,10 +163,9 @@ def _restore_sqlite(services: Services, file: Path, *, who: str, now: datetime) 
 
 
 @contextlib.contextmanager
-def _draft_of(file: Path, beside: Path | None = None) -> Iterator[Database]:
+def _draft_of(file: Path, beside: Path) -> Iterator[Database]:
     """A copy of its own: the backup itself is only read."""
-    folder = beside.absolute().parent if beside else None
-    with tempfile.TemporaryDirectory(prefix=".restore-", dir=folder) as place:
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=beside.absolute().parent) as place:
         draft = Path(place) / "draft.sqlite3"
         sqlite.copy(file, draft)
         with contextlib.closing(Database(f"sqlite:///{draft}")) as database:

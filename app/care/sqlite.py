@@ -32,6 +32,14 @@ def copy(source: Path, target: Path) -> None:
         old.backup(new)
 
 
+def version_of(file: Path) -> str | None:
+    """The schema's version in a file; None in one that has none."""
+    with _open(file, "ro") as connection, contextlib.suppress(sqlite3.OperationalError):
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return found[0] if found else None
+    return None
+
+
 def in_one_file(file: Path) -> None:
     """Leaves nothing beside the file, so that it can be copied as it is."""
     with _open(file, "rw") as connection:
