@@ -9,7 +9,7 @@ import pytest
 from app.alerts.words import Alarm
 from app.cli import cli
 from app.models import State
-from app.reminders.explain import REASONS
+from app.reminders.words import REASONS
 from rehearsal import protocol
 from tests import doc_pages
 from tests.doc_pages import PAGES, PAIRS
