@@ -465,6 +465,11 @@ def test_a_letter_is_readable_by_screen_readers_and_loads_nothing(facts: Reminde
     assert not re.search(r"<img|<link|<script|url\(|@import|src=", html)
 
 
+@pytest.mark.parametrize(("said", "shown"), [("", "…"), ("ok", "ok…")])
+def test_a_text_cut_among_its_blanks_says_that_it_was_cut(said: str, shown: str) -> None:
+    assert shorten(said + " " * 1000 + "hello", 80) == shown
+
+
 # --- filled forms say what rendered templates say ---------------------------------------------
 
 

@@ -79,7 +79,7 @@ def test_a_connection_with_other_settings_is_not_used(smtp: SmtpServer, kept: Ke
     line.open()
     kept.keep([line])
     (other,) = kept.take(replace(settings(smtp), timeout=7.0), 1)
-    assert (other is line, other.is_open, line.is_open) == (False, False, False)
+    assert (other is line, other.is_free, line.is_free) == (False, False, False)
 
 
 def test_an_old_connection_is_left_for_a_new_one(smtp: SmtpServer) -> None:

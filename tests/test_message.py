@@ -426,6 +426,11 @@ def test_a_text_quoted_piece_by_piece_reads_like_the_whole(pieces: list[str]) ->
     assert not any(line.endswith((b" ", b"\t")) for line in lines)
 
 
+@pytest.mark.parametrize("piece", ["x" * 76, "x" * 151, "é" + "x" * 70, "=x" * 19, "&" * 226])
+def test_no_quoted_line_is_longer_than_76_with_its_soft_break(piece: str) -> None:
+    assert max(map(len, quote(piece).split(b"\r\n"))) <= 76
+
+
 def test_a_text_known_as_quoted_is_sent_so_only_where_that_is_shorter() -> None:
     for line, encoding in (("<b>plain</b> " * 9, "quoted-printable"), ("進捗" * 50, "base64")):
         html = Quoted(f"{line}\n", quote(f"{line}\n"))

@@ -22,6 +22,7 @@ from app.outbox import breaker
 from app.services import Services, make
 from tests.conftest import NOW, Hooked, People, task
 from tests.smtp_server import SmtpServer
+from tests.test_mailer_ahead import impatient
 
 SECOND = timedelta(seconds=1)
 
@@ -412,3 +413,64 @@ def test_two_first_signs_of_life_at_once_do_not_collide(services: Services) -> N
         thread.join()
     with services.db.read() as session:
         assert len(session.scalars(select(Service)).all()) == 2
+
+
+# --- mails offered ahead, answers of every kind ---------------------------------------------
+
+
+def test_a_pause_while_mails_are_offered_ahead_does_not_open_the_breaker(
+    services: Services,
+    db: Database,
+    team: People,
+    smtp: SmtpServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    impatient(monkeypatch, 0.8)
+    crowd(db, team, 6, tag="dot450-4-7-1x1")
+    four = changed(services, smtp_connections=4, test_time_scale=1.0)
+    outbox.deliver(four, planned(four), at(NOW))
+    with db.read() as session:
+        assert session.get(Service, "breaker") is None
+    assert states(db) == [State.ACCEPTED, State.READY] * 3
+
+
+def test_lines_wait_together_for_what_was_lost_with_their_dots(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """One after the other they would pass their 90 s, and the server would be found at fault."""
+    smtp._script = {"mail": iter(["ok"] * 4 + ["hang"] * 4)}
+    crowd(db, team, 8)
+    four = changed(services, smtp_connections=4, test_time_scale=0.02, smtp_timeout=30.0)
+    outbox.deliver(four, planned(four), at(NOW))
+    with db.read() as session:
+        assert session.get(Service, "breaker") is None
+    assert states(db) == [State.ACCEPTED] * 8
+
+
+def test_an_answer_that_holds_a_zero_byte_is_recorded(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    smtp._script = {"dot": iter(["250 ok\0 taken"])}
+    crowd(db, team, 3)
+    assert outbox.deliver(services, planned(services), at(NOW)) == 3
+    assert states(db) == [State.ACCEPTED] * 3
+
+
+def test_bytes_that_cannot_be_read_stop_no_other_mail(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """Of a later version, say; as a copy may be out, the mail has not simply failed."""
+    crowd(db, team, 3)
+    ids = planned(services)
+    with db.write() as session:
+        session.execute(
+            update(OutboxMail)
+            .where(OutboxMail.id == ids[0])
+            .values(
+                state=State.IN_DOUBT, doubts=1, claims=1, sent_bytes=b"\x07later",
+                lease_token="gone", lease_until=NOW - timedelta(days=3650), subject="x",
+                task_refs=[],
+            )
+        )  # fmt: skip
+    outbox.deliver(services, ids, at(NOW))
+    assert states(db) == [State.UNKNOWN, State.ACCEPTED, State.ACCEPTED]

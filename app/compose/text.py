@@ -69,7 +69,7 @@ def shorten(text: str, columns: int) -> str:
     """
     cut = len(text) > _LOOKED_AT
     text = inert(text[:_LOOKED_AT])
-    if _MOST_BYTES * 2 * len(text) <= 3 * columns:  # whatever it is made of
+    if not cut and _MOST_BYTES * 2 * len(text) <= 3 * columns:  # whatever it is made of
         return text
     fits = _fitting(text, columns)
     if fits == len(text) and not cut:

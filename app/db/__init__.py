@@ -131,6 +131,7 @@ class EachByItself:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Connection | None = None
+        self._used = 0.0  # by time.monotonic()
 
     def scalars(self, statement: str, values: Mapping[str, Any]) -> Sequence[Any]:
         """The first column of what the statement returns. Raises DatabaseDown."""
@@ -148,10 +149,13 @@ class EachByItself:
             connection.close()
 
     def _alive(self) -> Connection:
-        if self._connection is not None and _has_spoken(self._connection.connection):
-            self.close()  # the server hung up
+        # One that hung up, or that lay long enough to be forgotten on the way: the pool looks.
+        idle = monotonic() - self._used > PING_AFTER
+        if self._connection is not None and (idle or _has_spoken(self._connection.connection)):
+            self.close()
         if self._connection is None:
             self._connection = self._engine.connect()
+        self._used = monotonic()
         return self._connection
 
 

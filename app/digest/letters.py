@@ -17,9 +17,9 @@ from app.due import Frequency, Reason, Rhythm, unreported
 from app.escalation import Step
 from app.members.settings import Organisation, Person, organisation, people
 from app.models import DecisionRow, Kind, Member, Report, State, Task
-from app.outbox.found import Letter, Stop, from_us
+from app.outbox.found import Letter, Stop
 from app.outbox.lease import Claimed
-from app.outbox.rows import mail_domain
+from app.outbox.rows import from_us, mail_domain
 from app.reports import details, open_tasks
 from app.services import Services
 

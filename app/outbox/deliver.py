@@ -97,7 +97,10 @@ class _Sender:
         return False
 
     def claim(self, ids: Sequence[int]) -> list[Claimed]:
-        """The next mails to work on; [] when there are none, or nothing may be sent now."""
+        """The next mails to work on; [] when there are none, or nothing may be sent now.
+
+        A database that is away here ends the delivery, which then records for a minute (`record`).
+        """
         with self.services.db.write() as session:
             self.lines.record_in(session)  # first: the breaker must hear of an accepted probe
             mails = self._claimed(session, ids, self.clock())
@@ -133,6 +136,7 @@ class _Sender:
                 self._give_back([*group, *jobs])
                 return False
             began = time.monotonic()
+            # What will be given back after this round must not be offered to the server with it.
             last = began + took > stop_at
             self.lines.round(group, () if last else jobs[:width])
             took = time.monotonic() - began
@@ -159,7 +163,7 @@ class _Sender:
                     jobs.append(self._built(mail, letter))
                 else:
                     others.append((mail, letter))
-            except UnusableMessage as error:
+            except Exception as error:  # noqa: BLE001 - whatever a mail broke on, the others go on
                 others.append((mail, error))
         if others:
             self._not_sent(others, now)
@@ -200,8 +204,9 @@ class _Sender:
                         # The words of an unusable message are ours; others could quote a person.
                         known = isinstance(why, UnusableMessage)
                         reason = str(why) if known else f"cannot be built: {type(why).__name__}"
-                        end_with_alert(session, mail, State.FAILED, now=now, reason=reason)
-                        loglines.ended(session, mail, State.FAILED, type(why).__name__, error=why)
+                        state = State.UNKNOWN if mail.doubts else State.FAILED
+                        end_with_alert(session, mail, state, now=now, reason=reason)
+                        loglines.ended(session, mail, state, type(why).__name__, error=why)
                     elif mail.doubts:  # a copy may be out: nobody can say it was suppressed
                         end_with_alert(session, mail, State.UNKNOWN, now=now, reason=why.reason)
                         loglines.ended(session, mail, State.UNKNOWN, why.reason)

@@ -1,12 +1,10 @@
 """What reading a mail again, right before it is sent, can find."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from app.config import Config
 from app.models import State
-from app.outbox.lease import Claimed
 from app.util.message import MailMessage
 
 
@@ -32,14 +30,3 @@ class Wait:
     """Not now: quiet hours."""
 
     until: datetime
-
-
-def from_us(letter: MailMessage, config: Config, mail: Claimed) -> MailMessage:
-    """The letter with the sender fields of these settings and the mail's own Message-ID."""
-    return replace(
-        letter,
-        mail_from=config.mail_from,
-        reply_to=config.mail_reply_to,
-        return_path=config.mail_return_path,
-        message_id=mail.message_id,
-    )

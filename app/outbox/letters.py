@@ -15,9 +15,9 @@ from app.digest.notice import notices
 from app.due import Frequency, Reason, Unreported
 from app.members.settings import Person, organisation, people
 from app.models import Kind, Member, State
-from app.outbox.found import Letter, Stop, Wait, from_us
+from app.outbox.found import Letter, Stop, Wait
 from app.outbox.lease import Claimed
-from app.outbox.rows import mail_domain
+from app.outbox.rows import from_us, mail_domain
 from app.reports import TaskDetail, open_details
 from app.services import Services
 from app.util.message import MailMessage

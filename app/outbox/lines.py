@@ -36,6 +36,7 @@ from app.outbox.lease import (
 from app.outbox.settle import record_accepted, settle
 from app.services import Services
 from app.util import crash
+from app.util.mail_error import printable
 from app.util.mailer import MailSendError, Phase, SmtpSession, SmtpSettings
 from app.util.message import Envelope
 
@@ -70,7 +71,7 @@ class Lines:
         self.services = services
         self.clock = clock
         self.scale = config.test_time_scale
-        self._rounds = services.db.each_by_itself()
+        self._each_round = services.db.each_by_itself()
         self.sessions = services.kept.take(settings, config.smtp_connections)
         self.fault: MailSendError | None = None  # the server's: no further mail need be tried
         self.paused = False  # somebody said so since the mails were claimed
@@ -91,8 +92,10 @@ class Lines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._rounds.close()
-        self.services.kept.keep(self.sessions)
+        try:
+            self._each_round.close()
+        finally:
+            self.services.kept.keep(self.sessions)
 
     def round(self, jobs: Sequence[Job], following: Sequence[Job] = ()) -> None:
         """One mail on each line, to its answer. The answers are recorded with the next round.
@@ -105,7 +108,7 @@ class Lines:
         pairs = list(zip(self.sessions, jobs, strict=False))
         pairs = self._connected(pairs)
         pairs = self._each(pairs, self._offer)
-        pairs = self._each(pairs, lambda line, _: line.agree())
+        pairs = self._each(pairs, self._agree)
         pairs = self._each(pairs, lambda line, _: line.write_body())
         crash.point("body_sent")
         pairs = self._marked(pairs)
@@ -170,7 +173,7 @@ class Lines:
 
     def _connected(self, pairs: Sequence[Pair]) -> list[Pair]:
         """All lines connect at once: one after the other, a far server would take seconds."""
-        closed = [line for line, _ in pairs if not line.is_open]
+        closed = [line for line, job in pairs if not line.is_ready_for(job.envelope)]
         if len(closed) < 2:  # it connects by itself
             return list(pairs)
         with ThreadPoolExecutor(len(closed)) as pool:
@@ -187,9 +190,16 @@ class Lines:
             raise self.fault
         line.offer(job.envelope)
 
+    def _agree(self, line: SmtpSession, _: Job) -> None:
+        if self.fault is not None:  # a mail offered ahead hears of it only here
+            line.abandon()
+            raise self.fault
+        line.agree()
+
     def _hear(self, line: SmtpSession, job: Job) -> None:
         answer = line.read_answer()
-        self._answers.append((job.mail, f"{answer.code} {answer.text}"))
+        # Printable: PostgreSQL takes no zero byte, and this answer must be recorded.
+        self._answers.append((job.mail, f"{answer.code} {printable(answer.text)}".rstrip()))
         self.accepted += 1
         loglines.attempt(job.mail, State.ACCEPTED, code=answer.code, began=self._began)
         self._pause = self._pause / 2 if self._pause > 1 else 0.0
@@ -206,7 +216,7 @@ class Lines:
                 self.recorded()
             now = self.clock()
             marked = settle(
-                self.services.db, self._rounds, sent, self._answers, now=now, scale=self.scale
+                self.services.db, self._each_round, sent, self._answers, now=now, scale=self.scale
             )
         except DatabaseDown:
             for line, job in pairs:

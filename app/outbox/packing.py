@@ -1,9 +1,8 @@
 """The bytes of a mail as `outbox.sent_bytes` keeps them.
 
-Letters resemble each other, so Zstandard (RFC 8878) is given a text that holds what they share: a
-seventh of the bytes, in a quarter of the time that zlib takes for a little more. The first byte
-stored numbers that text; each one that was ever in use stays here, unchanged: without it the bytes
-cannot be read.
+Letters resemble each other, so Zstandard (RFC 8878) is given a text that holds what they share. A
+seventh of the bytes is left, and it takes a quarter of zlib's time. The first byte stored numbers
+that text; each one that was ever in use stays here, unchanged: without it the bytes cannot be read.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""New rows of the outbox: the intent, committed before anything is queued."""
+"""Rows of the outbox: the intent, committed before anything is queued; and whose mail it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from email.utils import parseaddr
 
@@ -11,6 +11,8 @@ from app.compose import message_id
 from app.config import Config
 from app.db import insert_new
 from app.models import OutboxMail, State
+from app.outbox.lease import Claimed
+from app.util.message import MailMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +83,14 @@ def mail_domain(config: Config) -> str:
     """The domain of Message-IDs: the sender's."""
     address = parseaddr(config.mail_from or "")[1]
     return address.rpartition("@")[2] or "localhost.localdomain"
+
+
+def from_us(letter: MailMessage, config: Config, mail: Claimed) -> MailMessage:
+    """The letter with the sender fields of these settings and the mail's own Message-ID."""
+    return replace(
+        letter,
+        mail_from=config.mail_from,
+        reply_to=config.mail_reply_to,
+        return_path=config.mail_return_path,
+        message_id=mail.message_id,
+    )

@@ -2,7 +2,6 @@
 
 import binascii
 import re
-from functools import lru_cache
 from typing import Self
 
 
@@ -19,7 +18,6 @@ class Quoted(str):
         return made
 
 
-@lru_cache(maxsize=2048)  # dates, states and the like stand in many letters
 def quote(piece: str) -> bytes:
     """A piece of a text in quoted-printable, so that others can follow (RFC 2045 6.7).
 
@@ -31,7 +29,13 @@ def quote(piece: str) -> bytes:
     if _PLAIN(piece):
         return piece.encode() + _SOFT
     content = _crlf(piece).encode()
-    return _printable(content) + (b"" if content.endswith(b"\r\n") else _SOFT)
+    quoted = _printable(content)
+    if content.endswith(b"\r\n"):
+        return quoted
+    if len(quoted) - quoted.rfind(b"\n") - 1 < LINE:
+        return quoted + _SOFT
+    # b2a_qp lets the last letter stand where the sign of the soft break has to.
+    return quoted[:-1] + _SOFT + quoted[-1:] + _SOFT
 
 
 def encoded(text: str) -> tuple[str, bytes]:
@@ -76,6 +80,7 @@ def _base64_octets(octets: int) -> int:
     return -(-octets // 3) * 4 + 2 * lines_of_57
 
 
+LINE = 76  # octets at most, the sign of a soft line break included (RFC 2045 6.7)
 _SOFT = b"=\r\n"
 _PLAIN = re.compile(r"[!-<>-~ ]{0,74}[!-<>-~]").fullmatch  # as it stands, and short enough
 

@@ -38,10 +38,12 @@ class SmtpSession(SmtpConnection):
         self._used = False  # this connection has carried a mail, so the server may be tired of it
         self._stale = False  # an offer began on such a connection
         self._unfinished = False  # the server still holds the last mail's sender or recipient
-        self._in_body = False  # the server takes what comes next as a body
+        self._busy = False  # from an offer to its end: whoever stops there must hang up
         self._envelope = Envelope("", "", b"")
         self._next: Envelope | None = None  # offered together with the dot before it
-        self._looks_ahead = True  # the server has not been seen to choke on that
+        self._was_ahead = False  # this mail was
+        self._mail_by = 0.0  # when the first answer to the offer must be there
+        self.looks_ahead = True  # the server has not been seen to choke on that; may be set
         self._asked: list[Command] = []  # the offer's words, whose answers are to come
 
     def __enter__(self) -> Self:
@@ -63,15 +65,14 @@ class SmtpSession(SmtpConnection):
         self._connect()
         self._spent = monotonic() - started
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it is connected, as far as is known, and ready for the mail that comes next."""
-        return self.is_free or self._next is not None
+    def is_ready_for(self, envelope: Envelope) -> bool:
+        """Whether it is connected, as far as is known, and can go on with this mail."""
+        return self.is_free or self._next is envelope
 
     @property
     def is_free(self) -> bool:
         """Whether it is connected, as far as is known, and ready for any mail."""
-        return self._wire is not None and not self._in_body
+        return self._wire is not None and not self._busy
 
     def say_goodbye(self) -> None:
         """Writes QUIT and does not wait for the answer; `close` comes next. Never raises.
@@ -79,7 +80,7 @@ class SmtpSession(SmtpConnection):
         Who closes several sessions says goodbye on all of them first: so they wait together.
         """
         self._leave_by = monotonic() + self.settings.farewell
-        if self._wire and not self._in_body:
+        if self._wire and not self._busy:
             try:
                 self._wire.write(b"QUIT\r\n", self._leave_by)
             except (OSError, ValueError):
@@ -89,7 +90,7 @@ class SmtpSession(SmtpConnection):
         """Says goodbye and closes. Never raises: a mail once accepted stays accepted."""
         if self._leave_by is None:
             self.say_goodbye()
-        if self._wire and not self._in_body and self._leave_by is not None:
+        if self._wire and not self._busy and self._leave_by is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._wire.read_answer(self._leave_by)
         self.abandon()
@@ -97,7 +98,7 @@ class SmtpSession(SmtpConnection):
     def abandon(self) -> None:
         """Closes at once and without a word; the server throws away what it has no dot for."""
         super().abandon()
-        self._used = self._unfinished = self._in_body = False
+        self._used = self._unfinished = self._busy = False
         self._next = None
         self._spent = 0.0
         self._leave_by = None
@@ -124,7 +125,7 @@ class SmtpSession(SmtpConnection):
     def offer(self, envelope: Envelope) -> None:
         """Starts a mail: connects if needed and writes MAIL (pipelined: and RCPT and DATA)."""
         ahead = envelope is self._next
-        if not ahead and self._in_body:
+        if not ahead and self._busy:
             self.abandon()  # the last mail was left before its dot; these words would be its text
         if not ahead and self._wire and self._too_old():
             self.close()
@@ -132,7 +133,9 @@ class SmtpSession(SmtpConnection):
         self._limit = monotonic() + self.settings.before_dot - self._spent
         self._spent = 0.0
         self._stale = self._used
+        self._was_ahead = ahead
         if ahead:
+            self._mail_by = self._until()
             return  # the words are on their way already
         if self._wire is None:
             self._connect()
@@ -146,6 +149,8 @@ class SmtpSession(SmtpConnection):
         """Reads the answers to the offer; returns when the server wants the body."""
         try:
             self._read_offer()
+            if self._was_ahead:
+                self._check_still_there()
         except MailSendError as error:
             self._offer_anew(error)
             self._read_offer()
@@ -154,7 +159,6 @@ class SmtpSession(SmtpConnection):
         """Writes the body, dot-stuffed (RFC 5321 4.5.2), without the final dot."""
         body = self._envelope.data.replace(b"\r\n.", b"\r\n..")
         body = b"." + body if body.startswith(b".") else body
-        self._in_body = True
         for start in range(0, len(body), BODY_PIECE):
             self._write(Phase.BODY, body[start : start + BODY_PIECE])
 
@@ -163,7 +167,8 @@ class SmtpSession(SmtpConnection):
 
         A server that has hung up or objected meanwhile gets no dot, so there is no doubt. Where
         the server takes several commands at once, the offer of `following` goes with the dot: a
-        dot may be the first of a group (RFC 2920 3.1). `offer` it next, or abandon the session.
+        dot may be the first of a group (RFC 2920 3.1). Whoever offers another mail next has the
+        connection made anew.
         """
         with self._at(Phase.BODY):
             line = self._line()
@@ -172,18 +177,25 @@ class SmtpSession(SmtpConnection):
         if objection:
             self.abandon()
             raise refusal(Phase.BODY, objection)
+        words = b".\r\n" + self._ahead(following)  # made first: trouble here is no doubt
         until = monotonic() + self.settings.operation
         self._answer_by = monotonic() + self.settings.dot_answer
         with self._at(Phase.DOT, in_doubt=True):
-            self._line().write(b".\r\n" + self._ahead(following), until)
+            self._line().write(words, until)
 
     def read_answer(self) -> Answer:
         """The server's 2xx answer to the dot. An error here is in doubt unless it has a code."""
-        with self._at(Phase.DOT, in_doubt=True):
-            answer = self._line().read_answer(self._answer_by)
-            if answer.code // 100 == 3:
-                raise BadReplyError("neither yes nor no")
-        self._in_body = self._next is not None
+        ahead = self._next is not None
+        try:
+            with self._at(Phase.DOT, in_doubt=True):
+                answer = self._line().read_answer(self._answer_by)
+                if answer.code // 100 == 3:
+                    raise BadReplyError("neither yes nor no")
+        except MailSendError:
+            # It may look for the dot at the end of what it has read only.
+            self.looks_ahead = self.looks_ahead and not ahead
+            raise
+        self._busy = self._next is not None
         self._unfinished = False
         if answer.code // 100 == 2:
             return answer
@@ -191,7 +203,7 @@ class SmtpSession(SmtpConnection):
 
     def _ahead(self, following: Envelope | None) -> bytes:
         """The words that offer `following`, if it may be offered before this mail is answered."""
-        at_once = "PIPELINING" in self._features and self._looks_ahead
+        at_once = "PIPELINING" in self._features and self.looks_ahead
         if following is None or not at_once or self._too_old():
             return b""
         try:
@@ -211,12 +223,20 @@ class SmtpSession(SmtpConnection):
         if not (self._stale and tired):
             raise error
         self._stale = False
-        # It may be one that loses what comes with a dot: from now on it is asked later.
-        self._looks_ahead = self._looks_ahead and error.code is not None
+        if self._was_ahead and error.code is None:
+            # It loses what comes with a dot, or does not wait for the body: asked later from now on.
+            self.looks_ahead = False
+        self._was_ahead = False
         self.abandon()
         self._connect()
         self._check_size(self._envelope)
         self._write_offer()
+
+    def _check_still_there(self) -> None:
+        """A pause came after the dot: a server that did not wait for the body gets a new offer."""
+        with self._at(Phase.MAIL):
+            if self._line().has_spoken():
+                raise ConnectionResetError("did not wait for the body")
 
     def _check_size(self, envelope: Envelope) -> None:
         size = len(envelope.data)
@@ -246,6 +266,8 @@ class SmtpSession(SmtpConnection):
         clean = [Command(Phase.MAIL, "RSET", 250)] if self._unfinished else []
         self._asked = [*clean, *self._commands(self._envelope)]
         at_once = self._asked if "PIPELINING" in self._features else self._asked[:1]
+        self._busy = True  # from here on: who stops now leaves answers unread, and a 354
+        self._mail_by = self._until()
         self._write(Phase.MAIL, _lines(at_once))
 
     def _read_offer(self) -> None:
@@ -256,7 +278,8 @@ class SmtpSession(SmtpConnection):
             try:
                 if number and not pipelined:
                     self._say(command.phase, command.line)
-                answer = self._read(command.phase)
+                # All lines that waited for their dots wait for this together.
+                answer = self._read(command.phase, None if number else self._mail_by)
             except MailSendError:
                 if refused is None:
                     raise
@@ -270,7 +293,7 @@ class SmtpSession(SmtpConnection):
             return
         if answer.code == 354:
             self.abandon()  # it waits for a body without a recipient, and no dot is sent here
-        self._in_body = False
+        self._busy = False
         self._unfinished = self._wire is not None
         raise refused
 

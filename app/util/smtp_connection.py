@@ -156,9 +156,9 @@ class SmtpConnection:
         self.abandon()
         raise refusal(phase, answer)
 
-    def _read(self, phase: Phase) -> Answer:
+    def _read(self, phase: Phase, until: float | None = None) -> Answer:
         with self._at(phase):
-            return self._line().read_answer(self._until())
+            return self._line().read_answer(self._until() if until is None else until)
 
     def _command(self, command: Command) -> Answer:
         self._say(command.phase, command.line)
