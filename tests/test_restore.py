@@ -236,7 +236,7 @@ def test_a_backup_is_of_one_moment_while_others_write(
 def test_a_backup_that_fails_leaves_the_one_before(
     services: Services, tasks: People, file: Path
 ) -> None:
-    file.write_text("the one of yesterday")
+    file.write_bytes(b"SQLite format 3\x00 the one of yesterday")
     with pytest.raises(FileNotFoundError):
         backup(services, file.parent / "none" / file.name)
     broken = replace(services, config=services.config.model_copy(
@@ -244,7 +244,7 @@ def test_a_backup_that_fails_leaves_the_one_before(
     if services.db.is_sqlite:
         with pytest.raises(sqlite3.OperationalError):
             backup(broken, file)
-        assert file.read_text() == "the one of yesterday"
+        assert file.read_bytes().endswith(b"the one of yesterday")
 
 
 def test_a_backup_does_not_replace_the_database_itself(services: Services, tasks: People) -> None:

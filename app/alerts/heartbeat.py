@@ -7,10 +7,11 @@ all is well, so no log and no error shows it.
 
 import http.client
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from urllib.parse import SplitResult, urlsplit
 
@@ -63,16 +64,23 @@ def _tell(services: Services, now: datetime, *, broke: bool) -> None:
 
 def _bounded(services: Services, url: str, now: datetime, broke: bool) -> None:
     """Ends after OVER_WITHIN, whatever a database, a name server or a server that drips does."""
-    tells = threading.Thread(target=_told, args=(services, url, now, broke), daemon=True)
+    server = connection(url, ANSWER_WITHIN * services.config.test_time_scale)
+    about = (services, url, server, now, broke)
+    tells = threading.Thread(target=_told, args=about, daemon=True)
     tells.start()
     tells.join(OVER_WITHIN * services.config.test_time_scale)
+    if tells.is_alive() and server.sock is not None:  # it drips: the thread must not stay
+        with suppress(OSError):
+            server.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _told(services: Services, url: str, now: datetime, broke: bool) -> None:
+def _told(
+    services: Services, url: str, server: http.client.HTTPConnection, now: datetime, broke: bool
+) -> None:
     try:
         if _first_this_minute(services, now, broke=broke):
             good = not broke and not watch.unwell(services, now)
-            code = _ask(url, good=good, seconds=ANSWER_WITHIN * services.config.test_time_scale)
+            code = _ask(url, server, good=good)
             if code >= 300:
                 log.warning("HEARTBEAT_URL answers HTTP %d", code)
     except Exception as error:  # noqa: BLE001 - it must not break anything; its text may show the address
@@ -105,9 +113,8 @@ def _first_this_minute(services: Services, now: datetime, *, broke: bool) -> boo
         return broke
 
 
-def _ask(url: str, *, good: bool, seconds: float) -> int:
+def _ask(url: str, server: http.client.HTTPConnection, *, good: bool) -> int:
     """The HTTP status of the answer. Raises OSError, HTTPException."""
-    server = connection(url, seconds)
     try:
         headers = {"User-Agent": "task-progress", "Connection": "close"}
         server.request("GET", _target(urlsplit(url), good=good), headers=headers)

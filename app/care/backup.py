@@ -1,5 +1,6 @@
 """A copy of the whole database while everything runs, checked before it takes its name."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -30,11 +31,13 @@ def backup(services: Services, file: Path) -> Backup:
     one moment, and nobody waits for it. Raises CareError, DatabaseDown, OSError.
     """
     _refuse_the_database_itself(services, file)
+    _refuse_what_is_no_backup(file)
     with _taking_its_name(file) as draft:
         if services.db.is_sqlite:
-            sqlite.copy(sqlite.file_of(services.config.database_url), draft)
+            live = sqlite.file_of(services.config.database_url)
+            sqlite.copy(live, draft)
             sqlite.in_one_file(draft)
-            sqlite.check(draft)
+            sqlite.check(draft, called=live)
         else:
             postgresql.dump(services.db.engine, draft)
     key_file = services.config.data_dir / SECRET_KEY_FILE
@@ -49,6 +52,24 @@ def _refuse_the_database_itself(services: Services, file: Path) -> None:
         raise CareError(
             f"{relative(file)} は、いま使っているデータベースそのものです。別のファイルを指定してください。",
             f"{relative(file)} is the database itself. Name another file.",
+        )
+
+
+def _refuse_what_is_no_backup(file: Path) -> None:
+    """A slip of the fingers must not cost somebody's `.env`, nor root its /dev/null."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    if not file.exists():
+        return
+    head = b""
+    if file.is_file():
+        with file.open("rb") as opened:
+            head = opened.read(16)
+    if not (sqlite.is_ours(head) or postgresql.is_ours(head)):
+        raise CareError(
+            f"{relative(file)} はすでにあり、バックアップではありません。別のファイルを指定してください。",
+            f"{relative(file)} is there already, and is no backup. Name another file.",
         )
 
 

@@ -42,9 +42,14 @@ def dump(engine: Engine, file: Path) -> None:
 
 def tables_of(connection: Connection) -> list[str]:
     """All tables beside ours, ours included, as SQL names them; [] where ours are not."""
-    home = connection.scalar(text(_HOME), {"table": VERSION_TABLE})
-    names = inspect(connection).get_table_names(schema=home) if home else []
+    home, names = beside_ours(connection)
     return [f'"{home}"."{name}"' for name in names]
+
+
+def beside_ours(connection: Connection) -> tuple[str | None, list[str]]:
+    """The schema in which our tables are, and all tables in it; (None, []) where ours are not."""
+    home = connection.scalar(text(_HOME), {"table": VERSION_TABLE})
+    return home, inspect(connection).get_table_names(schema=home) if home else []
 
 
 def check(engine: Engine, file: Path) -> None:

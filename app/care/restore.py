@@ -16,8 +16,9 @@ from app.care.backup import backup
 from app.care.mark import mark_in
 from app.care.words import CareError
 from app.config.sources import relative
-from app.db import Database
-from app.models import Member, Service
+from app.db import Database, put
+from app.models import Base, Member, Service, Setting
+from app.outbox.lease import PAUSE
 from app.services import Services
 from app.words import Both
 
@@ -57,12 +58,32 @@ def look(services: Services) -> Target:
             return Target(empty=True, members=0, seen=None)
         _refuse_damaged(file)
     with services.db.connect() as connection:
+        if not services.db.is_sqlite:
+            _refuse_tables_of_others(connection)
         names = inspect(connection)
         ours = names.has_table("users") and names.has_table("service")
         return Target(
             empty=not (ours or names.get_table_names()),
             members=_members(connection) if ours else 0,
             seen=_seen(connection) if ours else None,
+        )
+
+
+def _refuse_tables_of_others(connection: Connection) -> None:
+    """Whatever stands beside our tables would go with them."""
+    try:
+        schema.refuse_newer(schema.version_in(connection) or schema.HEAD)
+    except schema.SchemaError:
+        return  # of a newer program of ours
+    known = {*Base.metadata.tables, postgresql.VERSION_TABLE}
+    others = sorted(set(postgresql.beside_ours(connection)[1]) - known)
+    if others:
+        names = ", ".join(others[:5])
+        raise CareError(
+            f"データベースに、このプログラムのものではないテーブルがあります({names})。一緒に失われるため"
+            "戻しません。このプログラムだけのデータベースを DATABASE_URL に指定してください。",
+            f"The database holds tables of another program ({names}), which would be lost: nothing "
+            "is restored. Name a database of this program's own in DATABASE_URL.",
         )
 
 
@@ -110,13 +131,22 @@ def restore(services: Services, file: Path, *, who: str, now: datetime) -> Resto
     What was there is kept as a backup in DATA_DIR. Call `check` before. Raises CareError.
     """
     kept = None if look(services).empty else _keep(services, now)
-    put = _restore_sqlite if services.db.is_sqlite else _restore_postgresql
+    paused = kept is not None and _paused(services)
+    back = _restore_sqlite if services.db.is_sqlite else _restore_postgresql
     try:
-        return Restore(put(services, file, who=who, now=now), kept)
+        return Restore(back(services, file, paused=paused, who=who, now=now), kept)
     except Exception as error:
         if kept is None:
             raise
         raise _failed(error, kept) from error
+
+
+def _paused(services: Services) -> bool:
+    """Somebody stopped all sending: an older database must not start it again."""
+    with services.db.connect() as connection:
+        if not inspect(connection).has_table("settings"):
+            return False
+        return connection.scalar(select(Setting.key).where(Setting.key == PAUSE)) is not None
 
 
 def _failed(error: Exception, kept: Path) -> CareError:
@@ -146,13 +176,15 @@ def _version_of_sqlite(file: Path) -> str | None:
     return sqlite.version_of(file)
 
 
-def _restore_sqlite(services: Services, file: Path, *, who: str, now: datetime) -> int:
+def _restore_sqlite(
+    services: Services, file: Path, *, paused: bool, who: str, now: datetime
+) -> int:
     target = sqlite.file_of(services.config.database_url)
     if not target.exists():  # what a file that is gone left behind would be read into this one
         for end in ("-wal", "-shm"):
             target.with_name(target.name + end).unlink(missing_ok=True)
     with _draft_of(file, beside=target) as database:
-        held = _bring_up_to_date(services, database, None, who=who, now=now)
+        held = _bring_up_to_date(services, database, None, paused=paused, who=who, now=now)
         database.close()
         draft = sqlite.file_of(str(database.engine.url))
         sqlite.in_one_file(draft)
@@ -180,21 +212,29 @@ def _version(services: Services, file: Path) -> str | None:
     return postgresql.version_of(services.db.engine, file)
 
 
-def _restore_postgresql(services: Services, file: Path, *, who: str, now: datetime) -> int:
+def _restore_postgresql(
+    services: Services, file: Path, *, paused: bool, who: str, now: datetime
+) -> int:
     database, version = services.db, postgresql.version_of(services.db.engine, file)
     with database.engine.begin() as connection:
         for table in postgresql.tables_of(connection):
             connection.execute(text(f"DROP TABLE {table} CASCADE"))
     postgresql.load(database.engine, file)
     # Until here the database has no version, and no program begins to work on it.
-    return _bring_up_to_date(services, database, version, who=who, now=now)
+    return _bring_up_to_date(services, database, version, paused=paused, who=who, now=now)
 
 
 # --- both -----------------------------------------------------------------------------------
 
 
 def _bring_up_to_date(
-    services: Services, database: Database, version: str | None, *, who: str, now: datetime
+    services: Services,
+    database: Database,
+    version: str | None,
+    *,
+    paused: bool,
+    who: str,
+    now: datetime,
 ) -> int:
     """The missing migrations and the mark, in one commit. `version`: to be given back first."""
     with database.write() as session:
@@ -202,6 +242,9 @@ def _bring_up_to_date(
             statement = text("INSERT INTO alembic_version (version_num) VALUES (:version)")
             session.execute(statement, {"version": version})
         schema.upgrade_on(session.connection())
+        if paused:
+            values = {"value": True, "changed_by": who, "changed_at": now}
+            put(session, Setting, {"key": PAUSE}, values)
         return mark_in(session, services.config.app_timezone, who=who, now=now)
 
 

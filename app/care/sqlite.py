@@ -46,8 +46,12 @@ def in_one_file(file: Path) -> None:
         connection.execute("PRAGMA journal_mode=DELETE")
 
 
-def check(file: Path) -> None:
-    """Raises CareError unless every page and every reference of the file is sound."""
+def check(file: Path, *, called: Path | None = None) -> None:
+    """Raises CareError unless every page and every reference of the file is sound.
+
+    `called`: what people know it by, where it is a copy.
+    """
+    name = relative(called or file)
     try:
         with _open(file, "ro") as connection:
             found = connection.execute("PRAGMA integrity_check").fetchall()
@@ -56,8 +60,8 @@ def check(file: Path) -> None:
         found, lost = [], None
     if found != [("ok",)] or lost is not None:
         raise CareError(
-            f"{relative(file)} は壊れているか、途中で切れています。",
-            f"{relative(file)} is damaged or cut off.",
+            f"{name} は壊れているか、途中で切れています。",
+            f"{name} is damaged or cut off.",
         )
 
 

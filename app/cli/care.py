@@ -1,5 +1,6 @@
 """`backup`, `restore`, `purge`: a copy of the database, its way back, and what may go."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -28,6 +29,15 @@ def in_words() -> Iterator[None]:
         yield
     except CareError as error:
         raise Failed(error.sentence) from None
+    except sqlite3.Error as error:  # the files are copied below SQLAlchemy
+        raise Failed(
+            Both(
+                f"データベースのファイルをコピーできません({error})。ファイルがあること、ディスクの空き、"
+                "権限を確かめてください。",
+                f"The database's file cannot be copied ({error}). Check that it is there, the "
+                "room on the disk, and the permissions.",
+            )
+        ) from None
 
 
 @click.command(

@@ -32,12 +32,13 @@ class Reading:
 
     def facts(self, now: datetime) -> Facts | None:
         """How things stand at `now`; None while the database cannot be read."""
+        until = time.monotonic() + self._within
         if not self._one_at_a_time.acquire(timeout=self._within):
             return None
         answer: SimpleQueue[Facts | None] = SimpleQueue()
         threading.Thread(target=self._read, args=(now, answer), name="metrics", daemon=True).start()
         try:
-            return answer.get(timeout=self._within)
+            return answer.get(timeout=max(0.0, until - time.monotonic()))
         except Empty:
             log.warning("no figures: the database has not answered in time")
             return None

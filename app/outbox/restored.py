@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from app import loglines
 from app.alerts import Alarm, close_alert
 from app.compose import show_date
 from app.db import among, insert_new, put
@@ -24,6 +25,7 @@ from app.words import Both
 
 RESTORED = "restored"  # settings key; also the reason of mails that end without anybody's word
 HELD = "restore"
+HOLDS_AT_MOST = timedelta(days=8)  # to the end of an ISO week, in whatever time zone
 _HELD: ColumnElement[bool] = and_(OPEN, OutboxMail.held == HELD)
 
 
@@ -65,6 +67,19 @@ def note(session: Session, restored: Restored, *, who: str) -> None:
     as_of = restored.as_of.isoformat() if restored.as_of else None
     values = {"value": {"as_of": as_of, "waits": restored.waits}, "changed_by": who}
     put(session, Setting, {"key": RESTORED}, values | {"changed_at": restored.at})
+
+
+def first_n(session: Session, zone: ZoneInfo, day: date) -> int:
+    """The smallest number of an asked mail or a resend for the local date `day`.
+
+    The lost database may have given away smaller ones, and with them their Message-IDs: another
+    mail with one of those would be dropped as a copy.
+    """
+    restored = last_restore(session)
+    if restored is None:
+        return 1
+    at = restored.at.astimezone(zone)
+    return 10 * (60 * at.hour + at.minute + 1) if day <= at.date() else 1
 
 
 def hold_all(session: Session, *, now: datetime) -> int:
@@ -131,13 +146,21 @@ def release(session: Session, out: list[int], *, who: str, now: datetime) -> lis
 
 
 def give_up(session: Session, *, now: datetime) -> None:
-    """Nobody said a word in time. One alert told of all of them; none of its own follows."""
+    """Nobody said a word in time. One alert told of all of them; none of its own follows.
+
+    It is over when nothing can wait any more.
+    """
     end_unknown(session, and_(_HELD, OutboxMail.expires_at <= now), now=now)
+    restored = last_restore(session)
+    over = restored is not None and restored.waits and now - restored.at > HOLDS_AT_MOST
+    if restored is not None and over and not held_number(session):
+        note(session, Restored(restored.at, restored.as_of, waits=False), who=HELD)
+        close_alert(session, Alarm.RESTORED, now=now)
 
 
 def end_unknown(session: Session, which: ColumnElement[bool], *, now: datetime) -> None:
     """Ends mails of which a copy may be out; their decisions stand."""
-    ended = session.scalars(
+    ended = session.execute(
         update(OutboxMail)
         .where(which)
         .values(
@@ -148,12 +171,15 @@ def end_unknown(session: Session, which: ColumnElement[bool], *, now: datetime) 
             lease_until=None,
             updated_at=now,
         )
-        .returning(OutboxMail.id)
+        .returning(OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries)
         .execution_options(synchronize_session=False)
     ).all()
     events = [
-        {"outbox_id": one, "at": now, "event": State.UNKNOWN, "detail": RESTORED} for one in ended
+        {"outbox_id": one.id, "at": now, "event": State.UNKNOWN, "detail": RESTORED}
+        for one in ended
     ]
+    for one in ended:
+        loglines.ended(session, one, State.UNKNOWN, RESTORED)
     insert_new(session, MailEvent, events)
 
 

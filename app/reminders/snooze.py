@@ -11,6 +11,7 @@ from app.due import ASKED_AT_MOST, Reason, Verdict
 from app.members.changes import audit, decide_before, locked
 from app.members.settings import Person, organisation, person
 from app.models import DecisionRow, Kind, OutboxMail, State
+from app.outbox import restored
 from app.outbox.lease import record, take_back_decision
 from app.outbox.rows import NewMail, enqueue
 from app.reminders.explain import SNOOZED
@@ -201,7 +202,7 @@ def asked_mail(session: Session, one: Person, day: date, at: datetime) -> NewMai
         date_header=at,
         not_before=at,
         expires_at=due.quiet_begins(one.rhythm, at, midnight),
-        n=max((mail.n for mail in asked), default=0) + 1,
+        n=max([restored.first_n(session, one.rhythm.zone, day), *(mail.n + 1 for mail in asked)]),
     )
 
 

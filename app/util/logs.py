@@ -23,12 +23,15 @@ from typing import Any
 from app.auth import mask_tokens
 from app.util.log_stream import LogStream
 
-MOST = 4_000  # characters of a sentence
+MOST = 4_000  # characters of a sentence, and of an exception
+CAUSES = 10
 # What a record would hold that no line shows; to find it out takes a third of a record's time.
 _UNREAD = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing")
 _PROJECT = f"{Path(__file__).parents[2]}/"
 _PACKAGES = re.compile(r"^.*/(?:site-packages|python3\.\d+)/")
-_ADDRESS = re.compile(r"(?:\"[^\"]*\"|[^\s<>\"'(),:;=@/]+)@(?=[^\s<>\"'(),:;@]+\.\w)")
+# Looking from the middle of a word would take a minute for a long one.
+_WORD = r"[^\s<>\"'(),:;=@/]"
+_ADDRESS = re.compile(rf"(?:\"[^\"]*\"|(?<!{_WORD}){_WORD}+)@(?=[^\s<>\"'(),:;@]+\.\w)")
 _PASSWORD = re.compile(r"(://)[^\s@/]*@")
 _BARE = re.compile(r"[^\s\"=\x00-\x1f\x7f]+")
 _AS_JSON = json.JSONEncoder(ensure_ascii=False).encode
@@ -117,12 +120,12 @@ def said(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
     """The event of a record and its facts; `exception` is one of them."""
     facts: dict[str, Any] = getattr(record, "facts", _NONE)
     if facts is _NONE:
-        event, facts = _on_one_line(mask(_sentence(record)[:MOST])), {}
+        event, facts = _on_one_line(mask(_sentence(record))[:MOST]), {}
     else:
         event = record.msg
         facts = {name: _plain(value) for name, value in facts.items() if value is not None}
     if record.exc_info and record.exc_info[1] is not None:
-        facts["exception"] = mask(_what_and_where(record.exc_info[1]))
+        facts["exception"] = _on_one_line(mask(_what_and_where(record.exc_info[1]))[:MOST])
     return event, facts
 
 
@@ -139,7 +142,10 @@ def _sentence(record: logging.LogRecord) -> str:
         args = {**args, "exc": str(args["exc"]).partition("(")[0], "traceback": ""}
     elif isinstance(args, tuple):
         args = tuple(_words(one) if isinstance(one, BaseException) else one for one in args)
-    return str(message) % args if args else str(message)
+    try:
+        return str(message) % args if args else str(message)
+    except Exception:  # noqa: BLE001 - logging would print the arguments, over many lines
+        return "a line that cannot be written"
 
 
 def _words(error: BaseException) -> str:
@@ -150,10 +156,12 @@ def _words(error: BaseException) -> str:
 
 def _what_and_where(error: BaseException) -> str:
     """`KeyError app/web/report.py:33 show < app/web/access.py:88 guarded`, and what it came from."""
-    told = f"{_words(error)} {' < '.join(reversed(list(_places(error.__traceback__))))}"
-    hidden = None if error.__suppress_context__ else error.__context__
-    cause = error.__cause__ or hidden
-    return f"{told}; from {_what_and_where(cause)}" if cause is not None else told
+    told: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(told) < CAUSES:  # they can go round in a circle
+        told.append(f"{_words(cause)} {' < '.join(reversed(list(_places(cause.__traceback__))))}")
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "; from ".join(told)
 
 
 def _places(trace: TracebackType | None) -> Iterator[str]:
