@@ -26,13 +26,14 @@ def quote(piece: str) -> bytes:
     """
     if not piece:
         return b""
-    if _PLAIN(piece):
-        return piece.encode() + _SOFT
-    content = _crlf(piece).encode()
-    quoted = _printable(content)
-    if content.endswith(b"\r\n"):
-        return quoted
-    if len(quoted) - quoted.rfind(b"\n") - 1 < LINE:
+    if "\n" not in piece and "\r" not in piece:
+        quoted = _quoted_line(piece.encode())
+    else:
+        content = _crlf(piece).encode()
+        quoted = _printable(content)
+        if content.endswith(b"\r\n"):
+            return quoted
+    if len(quoted) < LINE or len(quoted) - quoted.rfind(b"\n") <= LINE:
         return quoted + _SOFT
     # b2a_qp lets the last letter stand where the sign of the soft break has to.
     return quoted[:-1] + _SOFT + quoted[-1:] + _SOFT
@@ -82,7 +83,6 @@ def _base64_octets(octets: int) -> int:
 
 LINE = 76  # octets at most, the sign of a soft line break included (RFC 2045 6.7)
 _SOFT = b"=\r\n"
-_PLAIN = re.compile(r"[!-<>-~ ]{0,74}[!-<>-~]").fullmatch  # as it stands, and short enough
 
 
 def _printable(content: bytes) -> bytes:
