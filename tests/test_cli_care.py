@@ -13,7 +13,8 @@ from app.db import Database
 from app.models import OutboxMail, Task
 from app.services import Services
 from tests import servers
-from tests.conftest import People, task
+from tests.conftest import NOW, People, task
+from tests.stack import offset_to
 from tests.test_cli import Terminal
 
 # All below is about the door; the rules run on both databases in test_restore.py, test_purge.py.
@@ -177,6 +178,21 @@ def test_mark_alone_is_for_a_database_restored_by_other_means(
         assert set(session.scalars(select(OutboxMail.held))) <= {"restore"}
     assert tp.run("resume").code == 0
     assert "復元" not in tp.run("status").out
+
+
+def test_remind_after_a_restore_says_that_mails_wait_and_what_sends_them(
+    tp: Terminal, saved: Path
+) -> None:
+    ten = {"TEST_CLOCK_OFFSET": offset_to(NOW + timedelta(hours=1))}
+    assert tp.run("restore", "--mark", **ten).code == 0
+    said = tp.run("remind", "--all", "--yes", **ten).out
+    assert "新しく送るメール: 1通" in said
+    assert "うち1通は" in said
+    assert "task-progress resume" in said
+    again = tp.program("remind", "--all", environ=ENGLISH | ten).out
+    assert "Held: 1 of them" in again
+    assert tp.run("resume", **ten).code == 0
+    assert "resume" not in tp.run("remind", "--all", "--yes", **ten).out
 
 
 def test_backup_and_restore_find_the_programs_of_postgresql(

@@ -170,6 +170,20 @@ def test_the_audit_says_who_removed_what(services: Services, db: Database, team:
         )
 
 
+def test_a_purge_that_breaks_is_in_the_audit_all_the_same(
+    services: Services, db: Database, team: People
+) -> None:
+    def breaks(_number: int) -> None:
+        raise ConnectionError
+
+    fill(db, team.suzuki, OLD)
+    with pytest.raises(ConnectionError):
+        purge(services, LAST, who="cli:root", now=NOW, progress=breaks)
+    with db.read() as session:
+        (entry,) = session.scalars(select(Audit).where(Audit.what == "purge"))
+        assert (entry.who, entry.data) == ("cli:root", {"before": str(LAST)})
+
+
 # --- beside a batch --------------------------------------------------------------------------
 
 

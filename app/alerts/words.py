@@ -149,13 +149,14 @@ def _unusual_number(_about: str, facts: Facts) -> Words:
 
 
 def _restored(_about: str, facts: Facts) -> Words:
-    since = Both.of(str(facts.get("as_of", "")))
+    as_of = facts.get("as_of")  # None: the database does not know until when it was used
+    since = Both.of(str(as_of)) if as_of else Both("", "")
     return Words(
         Both(
-            f"データベースを{since.ja}のバックアップから復元しました。その後に届いている可能性のある"
-            "メールは、送らずに待っています。",
-            f"The database was restored from a backup of {since.en}. Mails that may have gone out "
-            "since then wait.",
+            f"データベースを{since.ja}{'の' * bool(as_of)}バックアップから復元しました。"
+            "その後に届いている可能性のあるメールは、送らずに待っています。",
+            f"The database was restored from a backup{' of ' * bool(as_of)}{since.en}. "
+            "Mails that may have gone out since then wait.",
         ),
         Both(
             "まだ届いていないと分かったら `task-progress resume` で送ります。何もしなければ、"

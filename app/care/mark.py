@@ -50,8 +50,7 @@ def mark_in(session: Session, zone: str, *, who: str, now: datetime) -> int:
     data = {"held": held, "as_of": as_of.isoformat() if as_of else None}
     session.add(Audit(at=now, who=who, what="restore", data=data))
     close_alert(session, Alarm.RESTORED, now=now)  # of a restore before
-    since = restored.moment(as_of, ZoneInfo(zone))
-    raise_alert(session, Alarm.RESTORED, now=now, as_of=str(since))
+    raise_alert(session, Alarm.RESTORED, now=now, **restored.alert_facts(as_of, ZoneInfo(zone)))
     return held
 
 

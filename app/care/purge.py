@@ -63,6 +63,12 @@ def purge(
     """
     if before > newest(services, now):
         raise ValueError(before)
+    data: dict[str, Any] = {"before": before.isoformat()}
+    with services.db.write() as session:  # first: whatever ends it, somebody's hand is known
+        entry = Audit(at=now, who=who, what="purge", data=data)
+        session.add(entry)
+        session.flush()
+        entry_id = entry.id
     done = {}
     for name, (table, which) in _old(before, now).items():
         done[name] = 0
@@ -70,8 +76,7 @@ def purge(
             done[name] += number
             progress(number)
     with services.db.write() as session:
-        data = {"before": before.isoformat(), **done}
-        session.add(Audit(at=now, who=who, what="purge", data=data))
+        session.get_one(Audit, entry_id).data = data | done
     return done
 
 

@@ -175,7 +175,7 @@ def _refuse_or_ask(
 def _still_running(seconds: int) -> Both:
     stop = "sudo systemctl stop task-progress.target"
     return Both(
-        f"このデータベースを使うプログラムが動いています(最後の動き: {seconds}秒前)。すべてのマシンで"
+        f"このデータベースを使うプログラムが動いています(最後の動き: {seconds}秒前)。すべてのマシンで "
         f"`{stop}` で止め、1分ほど待ってから実行してください。動かしたまま行うには "
         "--while-running を付けてください。何も変えていません。",
         f"Programs are using this database (last sign of life {seconds} s ago). Stop them on all "

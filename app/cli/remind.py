@@ -19,6 +19,7 @@ from app.cli.common import (
 from app.cli.shell import Command, Shell, as_json, on_terminal
 from app.cli.show import show_json, show_table
 from app.cli.words import Failed, Refused, say, t
+from app.outbox.restored import held_of
 from app.reminders import Outcome
 from app.words import Both
 
@@ -77,6 +78,8 @@ def remind(
             left = reminders.would_remind(services, now=moment, email=email, on=on)
             raise interrupted(total - left, left) from None
     _show_outcomes(outcomes, json_wanted=json_wanted)
+    if not json_wanted:
+        _say_what_waits(held_of(services, [one.mail_id for one in outcomes if one.mail_id]))
 
 
 def _confirmed(total: int) -> bool:
@@ -112,3 +115,14 @@ def _show_outcomes(outcomes: Sequence[Outcome], *, json_wanted: bool) -> None:
     )  # fmt: skip
     new = sum(one.verdict == "send" and not one.existing for one in outcomes)
     say(f"新しく送るメール: {new}通", f"New mails: {new}")
+
+
+def _say_what_waits(number: int) -> None:
+    """After a restore an order to remind sends nothing: a copy of each mail may be out."""
+    if number:
+        say(
+            f"うち{number}通は、バックアップからの復元より前に届いている可能性があるため、送らずに"
+            "待っています。届いていないと分かったら `task-progress resume` で送ります。",
+            f"Held: {number} of them, which may have gone out before the restore from a backup. "
+            "If you know that they did not, `task-progress resume` sends them.",
+        )

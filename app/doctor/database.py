@@ -14,7 +14,7 @@ from app.config.sources import relative
 from app.db import DatabaseDown, database_now, in_words
 from app.doctor.clocks import compare
 from app.doctor.finding import Case, Finding, green, red, yellow
-from app.outbox.restored import held_number, last_restore, moment
+from app.outbox.restored import alert_facts, held_number, last_restore
 from app.parse import mask_url
 from app.words import Both
 
@@ -94,9 +94,7 @@ def _restored(case: Case) -> list[Finding]:
         return []
     if found is None or not found.waits:
         return []
-    words = words_of(
-        Alarm.RESTORED, {"as_of": str(moment(found.as_of, ZoneInfo(case.config.app_timezone)))}
-    )
+    words = words_of(Alarm.RESTORED, alert_facts(found.as_of, ZoneInfo(case.config.app_timezone)))
     said = Both(f"{words.what.ja}(いま{waiting}通)", f"{words.what.en} ({waiting} now)")
     return [red("restored", said.ja, said.en, words.fix)]
 

@@ -13,6 +13,7 @@ from app.alerts import close_alert
 from app.alerts.words import OF_MAILS
 from app.due import Reason
 from app.models import ENDS, OPEN, UNSENT, Audit, Kind, MailEvent, Member, OutboxMail, State
+from app.outbox import restored
 from app.outbox.lease import record, take_back
 from app.outbox.packing import unpack
 from app.outbox.rows import NewMail, enqueue
@@ -186,7 +187,7 @@ def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
             not_before=now,
             expires_at=now + timedelta(days=1),
             decision_id=mail.decision_id,
-            n=(last or 0) + 1,
+            n=max(restored.first_n(session, mail.local_date), (last or 0) + 1),
             clock_shift=timedelta(seconds=mail.clock_shift),
             resend_of=mail.id,
         )

@@ -6,8 +6,10 @@ lets it go; until then each mail ends `unknown` at its time, because a copy may 
 decision stands, so that no later date makes up for it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
@@ -26,6 +28,8 @@ from app.words import Both
 RESTORED = "restored"  # settings key; also the reason of mails that end without anybody's word
 HELD = "restore"
 HOLDS_AT_MOST = timedelta(days=8)  # to the end of an ISO week, in whatever time zone
+_COUNTED_FROM = datetime(2020, 1, 1, tzinfo=UTC)
+_EASTERNMOST = timezone(timedelta(hours=14))  # where a local date begins first
 _HELD: ColumnElement[bool] = and_(OPEN, OutboxMail.held == HELD)
 
 
@@ -69,17 +73,16 @@ def note(session: Session, restored: Restored, *, who: str) -> None:
     put(session, Setting, {"key": RESTORED}, values | {"changed_at": restored.at})
 
 
-def first_n(session: Session, zone: ZoneInfo, day: date) -> int:
+def first_n(session: Session, day: date) -> int:
     """The smallest number of an asked mail or a resend for the local date `day`.
 
     The lost database may have given away smaller ones, and with them their Message-IDs: another
     mail with one of those would be dropped as a copy.
     """
     restored = last_restore(session)
-    if restored is None:
+    if restored is None or day > restored.at.astimezone(_EASTERNMOST).date():
         return 1
-    at = restored.at.astimezone(zone)
-    return 10 * (60 * at.hour + at.minute + 1) if day <= at.date() else 1
+    return 10 * ((restored.at - _COUNTED_FROM) // timedelta(minutes=1))
 
 
 def hold_all(session: Session, *, now: datetime) -> int:
@@ -100,6 +103,13 @@ def hold_all(session: Session, *, now: datetime) -> int:
         .execution_options(synchronize_session=False)
     )
     return len(held.all())
+
+
+def held_of(services: Services, mail_ids: Iterable[int]) -> int:
+    """How many of these mails wait."""
+    with services.db.read() as session:
+        which = and_(_HELD, among(OutboxMail.id, list(mail_ids)))
+        return session.scalar(select(func.count()).where(which)) or 0
 
 
 def held_number(session: Session) -> int:
@@ -200,6 +210,11 @@ def told(session: Session, zone: ZoneInfo, day: date) -> list[Both]:
             f"between {since.en} and then nothing is recorded here.",
         )
     ]
+
+
+def alert_facts(as_of: datetime | None, zone: ZoneInfo) -> dict[str, Any]:
+    """What the alert says of the time of the backup."""
+    return {"as_of": str(moment(as_of, zone)) if as_of else None}
 
 
 def moment(at: datetime | None, zone: ZoneInfo) -> Both:

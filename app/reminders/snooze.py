@@ -202,7 +202,7 @@ def asked_mail(session: Session, one: Person, day: date, at: datetime) -> NewMai
         date_header=at,
         not_before=at,
         expires_at=due.quiet_begins(one.rhythm, at, midnight),
-        n=max([restored.first_n(session, one.rhythm.zone, day), *(mail.n + 1 for mail in asked)]),
+        n=max([restored.first_n(session, day), *(mail.n + 1 for mail in asked)]),
     )
 
 

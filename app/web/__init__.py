@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, current_app, render_template, request
 from jinja2 import StrictUndefined
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.auth import mask_tokens
 from app.db import DatabaseDown
@@ -88,12 +88,14 @@ def _headers(response: Response) -> Response:
     return response
 
 
-def _error_page(error: HTTPException) -> tuple[str, int] | HTTPException:
+def _error_page(error: HTTPException) -> tuple[str, int, dict[str, str]] | HTTPException:
     """The designed page for 4xx and 5xx; redirects and the like pass as they are."""
     code = error.code or 500
     if code < 400:
         return error
-    return render_template("error.html", code=code), code
+    allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None
+    headers = {"Allow": ", ".join(allowed)} if allowed else {}
+    return render_template("error.html", code=code), code, headers
 
 
 def _no_database(error: DatabaseDown) -> tuple[str, int, dict[str, str]]:
