@@ -74,7 +74,32 @@ def test_backup_into_a_folder_that_is_not_there_says_so(tp: Terminal, team: Peop
     ran = tp.run("backup", "none/save")
     assert ran.code == 1
     assert "none" in ran.err
+    assert "save-" not in ran.err
     assert tp.run("backup").code == 2
+
+
+def test_backup_of_a_database_that_is_gone_or_damaged_has_words(
+    tp: Terminal, team: People, db: Database
+) -> None:
+    db.close()
+    gone = f"sqlite:///{tp.folder}/none.sqlite3"
+    ran = tp.program("backup", "save", environ=ENGLISH | {"DATABASE_URL": gone})
+    assert ran.code == 1
+    assert "cannot be copied" in ran.err
+    live = tp.folder / "task-progress.sqlite3"
+    live.write_bytes(live.read_bytes()[:30_000])
+    ran = tp.run("backup", "save")
+    assert ran.code == 1
+    assert "malformed" in ran.err
+    assert not (tp.folder / "save").exists()
+
+
+def test_backup_replaces_no_file_that_is_none(tp: Terminal, team: People) -> None:
+    (tp.folder / "settings").write_text("x=1")
+    ran = tp.run("backup", "settings")
+    assert ran.code == 1
+    assert "バックアップではありません" in ran.err
+    assert (tp.folder / "settings").read_text() == "x=1"
 
 
 # --- restore ------------------------------------------------------------------------------

@@ -111,6 +111,11 @@ def told() -> None:
             thread.join(30)
 
 
+def still_telling() -> list[str]:
+    """The threads that talk to a listener."""
+    return [one.name for one in threading.enumerate() if "(_told)" in one.name]
+
+
 def tick(services: Services, moment: Any) -> None:
     """A tick at this moment, with nothing to do."""
     with heartbeat.told_of(services, moment):
@@ -252,6 +257,7 @@ def test_a_listener_that_hangs_or_drips_delays_no_tick(
     assert time.monotonic() - started < 0.2
     told()  # and the end of a command waits for a bounded time only
     assert time.monotonic() - started < heartbeat.OVER_WITHIN * 0.1 + 0.5
+    servers.wait_until(lambda: not still_telling(), "the end of the thread", 2)
 
 
 def test_a_listener_that_refuses_or_is_away_is_logged_without_its_address(

@@ -76,6 +76,49 @@ def test_no_sentence_shows_an_address_a_token_or_a_password(form: str, words: st
     READ[form](told(form, "it said: %s", words))
 
 
+@pytest.mark.parametrize("filling", ["x" * 60_000, "x." * 30_000, "@" * 60_000, '"' * 60_000])
+def test_a_very_long_line_is_masked_in_a_moment(filling: str) -> None:
+    began = time.process_time()
+    told("text", "%s", filling)
+    told("json", "%s a@b.jp /r/x", filling)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_address_over_the_edge_of_a_long_line_is_masked_before_it_is_cut(form: str) -> None:
+    for before in range(logs.MOST - 25, logs.MOST):
+        line = told(form, f"{'x' * (before - 1)} sato.hanako@example.jp {'y' * 100}")
+        assert "sato" not in line
+        assert len(line) < logs.MOST + 200
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_long_exception_is_cut_and_stays_on_its_line(form: str) -> None:
+    error = OSError(28, f"x\n{'y' * 100_000}")
+    line = told(form, "mail", id=3, error=error)
+    assert len(line.splitlines()) == 1
+    assert len(READ[form](line)["exception"]) <= logs.MOST + 10  # a line's end is told in 2 signs
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("words", ["%d mails", "%s and %s", "%(name)s", "100 %"])
+def test_a_record_whose_arguments_do_not_fit_is_one_line_without_them(
+    form: str, words: str
+) -> None:
+    line = told(form, words, "sato.hanako and 佐藤")
+    assert len(line.splitlines()) == 1
+    assert "sato" not in line
+    assert "佐藤" not in line
+    READ[form](line)
+
+
+def test_exceptions_that_came_from_each_other_have_an_end() -> None:
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__cause__ = second, first
+    exception = read_json(told("json", "mail", error=first))["exception"]
+    assert exception.count("; from ") == logs.CAUSES - 1
+
+
 def test_a_worker_on_a_host_without_a_domain_keeps_its_name() -> None:
     assert told("text", "mail@host ready.").endswith("mail@host ready.")
 

@@ -22,8 +22,8 @@ from sqlalchemy import Table, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app import digest, doctor, outbox, reminders, schema, status
-from app.access import sessions
-from app.alerts import open_alerts
+from app.access import sessions, sign_in
+from app.alerts import open_alerts, tell
 from app.care import postgresql
 from app.care.backup import backup
 from app.care.mark import mark
@@ -37,12 +37,14 @@ from app.models import (
     DecisionRow,
     Member,
     OutboxMail,
+    Role,
     Service,
     Setting,
     State,
     Task,
     WebSession,
 )
+from app.reminders.nudge import nudge
 from app.services import Services
 from app.workdays import DAY
 from tests import servers
@@ -112,7 +114,10 @@ class Saved:
     def __init__(self, services: Services) -> None:
         self.services = services
         with services.db.read() as session:
-            rows = {table: session.execute(select(table)).mappings().all() for table in TABLES}
+            rows = {
+                table: session.execute(select(table).order_by(*table.primary_key)).mappings().all()
+                for table in TABLES
+            }
             self.rows = {table: [_writable(one) for one in found] for table, found in rows.items()}
             self.ids = {table: session.scalar(self._last_id(table)) for table in TABLES}
 
@@ -247,6 +252,25 @@ def test_a_backup_that_fails_leaves_the_one_before(
         assert file.read_bytes().endswith(b"the one of yesterday")
 
 
+def test_a_backup_replaces_nothing_that_is_no_backup(services: Services, file: Path) -> None:
+    file.write_text("SMTP_PASSWORD=geheim\n")
+    for name in (file, Path("/dev/null")):
+        with pytest.raises(CareError, match="is no backup"):
+            backup(services, name)
+    assert file.read_text() == "SMTP_PASSWORD=geheim\n"
+    file.unlink()
+    for _ in range(2):
+        backup(services, file)
+
+
+def test_a_folder_that_is_missing_is_named_and_not_the_draft(
+    services: Services, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError) as found:
+        backup(services, tmp_path / "none" / "file")
+    assert found.value.filename == str(tmp_path / "none")
+
+
 def test_a_backup_does_not_replace_the_database_itself(services: Services, tasks: People) -> None:
     if not services.db.is_sqlite:
         pytest.skip("PostgreSQL has no file of ours")
@@ -321,6 +345,21 @@ def test_a_backup_of_a_newer_program_is_refused(
     backup(services, file)
     with pytest.raises(schema.SchemaError, match="9999"):
         check(services, file)
+
+
+def test_tables_of_another_program_in_the_same_schema_are_not_dropped(
+    services: Services, tasks: People, file: Path
+) -> None:
+    if services.db.is_sqlite:
+        pytest.skip("its file is ours alone")
+    backup(services, file)
+    with services.db.write() as session:
+        session.execute(text("CREATE TABLE public.invoices (id int)"))
+    with pytest.raises(CareError, match=r"another program \(invoices\)"):
+        back(services, file)
+    with services.db.read() as session:
+        assert session.execute(text("SELECT * FROM public.invoices")).all() == []
+        assert session.scalar(select(func.count()).select_from(Member)) == 3
 
 
 def test_a_database_on_which_programs_live_is_seen_as_such(services: Services) -> None:
@@ -482,6 +521,29 @@ def test_what_a_lead_was_told_after_the_backup_is_not_told_again(
     assert recipients(smtp).count(SUZUKI) == 2, "the reminder of the next day"
 
 
+def test_each_mail_that_ends_without_a_word_has_its_line_in_the_log(
+    services: Services, tasks: People, smtp: SmtpServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    reminders.plan(services, NOW)
+    mark(services, who="cli:root", now=TEN)
+    with caplog.at_level("INFO", "app"):
+        tick(services, EVENING)
+    facts = [line.facts for line in caplog.records if line.msg == "mail"]  # type: ignore[attr-defined] # set by loglines
+    assert [(one["state"], one["reason"]) for one in facts] == [("unknown", "restored")] * 2
+
+
+def test_the_alert_is_over_when_nothing_can_wait_any_more(
+    services: Services, tasks: People, smtp: SmtpServer
+) -> None:
+    reminders.plan(services, NOW)
+    mark(services, who="cli:root", now=TEN)
+    tick(services, NOW + 6 * DAY)
+    assert "restored" in alerts_named(services), "what comes once a week may wait still"
+    tick(services, NOW + 9 * DAY)
+    assert "restored" not in alerts_named(services)
+    assert status.status(services, NOW + 9 * DAY)["held_since_restore"] == 0
+
+
 # --- an admin's word ------------------------------------------------------------------------------
 
 
@@ -541,9 +603,7 @@ def test_a_second_copy_by_an_admins_word_has_the_same_name_and_no_third_follows(
     status.resume(services, who="cli:root", now=TEN)
     tick(services, TEN)
     assert recipients(smtp) == [SUZUKI, SUZUKI, TANAKA, TANAKA]
-    names = [line for mail in smtp.mails for line in mail.data.split(b"\r\n")
-             if line.lower().startswith(b"message-id")]  # fmt: skip
-    assert len(set(names)) == 2
+    assert len(set(message_ids(smtp))) == 2
     assert {mail.doubts for mail in mails(services)} == {2}, "one doubt more would be the last"
 
 
@@ -597,6 +657,63 @@ def test_no_id_is_given_away_twice(services: Services, tasks: People) -> None:
         session.add(third)
         session.flush()
         assert third.id > other.id + 1000, "not after a second restore of the same backup either"
+
+
+def test_admins_are_told_of_the_restore(services: Services, tasks: People) -> None:
+    """The mail's number is the alert's id doubled, and holds 31 bits."""
+    with services.db.write() as session:
+        session.get_one(Member, tasks.sato.id).role = Role.ADMIN
+    mark(services, who="cli:root", now=TEN)
+    tell.tell(services, TEN + timedelta(minutes=3))
+    assert [(mail.kind, mail.held) for mail in mails(services)] == [("alert", None)]
+
+
+def test_a_member_can_ask_for_a_sign_in_link_after_a_restore(
+    services: Services, tasks: People, smtp: SmtpServer
+) -> None:
+    """The mail's number is the link's id, and holds 31 bits."""
+    mark(services, who="cli:root", now=TEN)
+    sign_in.ask(services, SUZUKI, "/", TEN)
+    outbox.deliver(services, outbox.sweep(services, TEN), at(TEN))
+    assert [(mail.kind, mail.state) for mail in mails(services)] == [("sign_in", State.ACCEPTED)]
+    assert recipients(smtp) == [SUZUKI]
+
+
+def test_what_is_asked_for_again_after_a_restore_is_no_copy_of_what_went_out(
+    services: Services, tasks: People, smtp: SmtpServer
+) -> None:
+    """A mail server or a mailbox drops a mail whose Message-ID it has seen."""
+    with services.db.write() as session:
+        session.execute(update(Member).where(Member.email == SUZUKI).values(notify_at=time(14)))
+    saved = Saved(services)
+    nudge(services, tasks.suzuki.id, "x", NOW)
+    tick(services, NOW)
+    saved.back(TEN)
+    nudge(services, tasks.suzuki.id, "x", TEN)
+    tick(services, TEN)
+    assert recipients(smtp).count(SUZUKI) == 2
+    assert len(set(message_ids(smtp))) == len(smtp.mails)
+
+
+def test_a_resend_after_a_restore_is_no_copy_of_a_resend_of_the_lost_time(
+    services: Services, tasks: People, smtp: SmtpServer
+) -> None:
+    tick(services, NOW)
+    saved = Saved(services)
+    mail_id = mail_of(services, SUZUKI).id
+    outbox.resend(services, mail_id, who="x", now=NOW + timedelta(minutes=30))
+    tick(services, NOW + timedelta(minutes=30))
+    saved.back(TEN)
+    outbox.resend(services, mail_id, who="x", now=TEN)
+    tick(services, TEN)
+    assert recipients(smtp) == [SUZUKI, SUZUKI, SUZUKI, TANAKA]
+    assert len(set(message_ids(smtp))) == 4
+
+
+def message_ids(smtp: SmtpServer) -> list[bytes]:
+    """Of all mails that went out, in order."""
+    lines = [line for mail in smtp.mails for line in mail.data.split(b"\r\n")]
+    return [line for line in lines if line.lower().startswith(b"message-id")]
 
 
 def test_everybody_is_signed_out(services: Services, tasks: People) -> None:
@@ -657,6 +774,17 @@ def test_what_was_there_is_kept_and_comes_back_whole(
     back(services, kept)
     with services.db.read() as session:
         assert sorted(session.scalars(select(Task.ref))) == ["T-2", "T-3", "T-9"]
+
+
+def test_a_pause_outlives_the_restore_of_a_backup_from_before_it(
+    services: Services, tasks: People, file: Path, smtp: SmtpServer
+) -> None:
+    backup(services, file)
+    status.pause(services, who="cli:root", now=EARLY)
+    back(services, file)
+    assert status.paused(services)
+    tick(services, NOW + DAY)
+    assert smtp.mails == []
 
 
 def test_a_backup_of_an_older_version_is_brought_up_to_date(
