@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from app import digest, doctor, outbox, reminders, schema, status
 from app.access import sessions, sign_in
 from app.alerts import open_alerts, tell
+from app.alerts.words import words_of
 from app.care import postgresql
 from app.care.backup import backup
 from app.care.mark import mark
@@ -757,6 +758,15 @@ def test_status_doctor_why_and_the_audit_say_what_happened(
         assert (entry.who, entry.data["held"]) == ("cli:root", 2)
     status.resume(services, who="cli:root", now=TEN)
     assert "復元" not in " ".join(line.sentence.ja for line in status.troubles(services, TEN))
+
+
+def test_a_backup_of_which_the_time_is_not_known_is_told_without_one(services: Services) -> None:
+    mark(services, who="cli:root", now=TEN)
+    with services.db.read() as session:
+        (alert,) = open_alerts(session)
+    said = words_of(alert.name, alert.data).what
+    assert said.en.startswith("The database was restored from a backup. Mails")
+    assert said.ja.startswith("データベースをバックアップから復元しました。")
 
 
 # --- the way back ------------------------------------------------------------------------------------
