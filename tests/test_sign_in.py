@@ -20,7 +20,7 @@ from app.access import sessions, sign_in
 from app.config import Config, load
 from app.db import Database
 from app.members.changes import set_member
-from app.models import Audit, Kind, OutboxMail, SignInLink, WebSession
+from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink, WebSession
 from app.outbox import NotPossible, browse
 from app.services import Services, make
 from tests.conftest import NOW, People
@@ -440,3 +440,22 @@ def test_sessions_are_counted(inside: FlaskClient, services: Services, team: Peo
         sessions.begin(session, team.suzuki, NOW)
     with services.db.read() as session:
         assert len(session.scalars(select(WebSession)).all()) == 2
+
+
+# --- the first admin ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("members", ["none", "the team"])
+def test_an_address_that_nobody_has_becomes_an_admin_who_can_sign_in(
+    app: Flask, services: Services, db: Database, members: str, request: pytest.FixtureRequest
+) -> None:
+    if members == "the team":
+        request.getfixturevalue("team")
+    url = sign_in.make_admin(services, "new.admin@example.jp", "test", NOW)
+    with db.read() as session:
+        new = session.scalars(select(Member).where(Member.email == "new.admin@example.jp")).one()
+        assert (new.role, new.active, new.name) == (Role.ADMIN, True, "new.admin")
+    browser = app.test_client()
+    token = url.rpartition("/")[2]
+    assert sign_in.opened(services, token, clock.now()).member_id == new.id
+    assert browser.get(url).status_code == 200

@@ -93,6 +93,8 @@ def make_admin(services: Services, email: str, who: str, now: datetime) -> str:
     `email` is one address as `read_mailbox` takes it.
     """
     with services.db.write() as session:
+        # Before the new row: a query would flush it while it is half made.
+        defaults = organisation(session, services.config)
         try:
             member = find(session, email)
             before = member.role
@@ -104,7 +106,7 @@ def make_admin(services: Services, email: str, who: str, now: datetime) -> str:
         member.role = Role.ADMIN
         if not member.active:
             member.active = True
-            begin_member(member, organisation(session, services.config), now)
+            begin_member(member, defaults, now)
         session.flush()
         _audit(session, member, "member.admin", now, who=who, before=before)
         return services.links.sign_in_url(_new_link(session, member, "/", now).id)
