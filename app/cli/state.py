@@ -78,12 +78,13 @@ def status(shell: Shell, json_wanted: bool) -> None:
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
-    default=Path("data"),
     envvar="DATA_DIR",
-    show_default=True,
-    help=t("データのフォルダ", "folder of the data"),
+    help=t(
+        "データのフォルダ(既定は .env の DATA_DIR、なければ data)",
+        "folder of the data (default: DATA_DIR of .env, else data)",
+    ),
 )
-def run(port: int, data_dir: Path) -> int:
+def run(port: int, data_dir: Path | None) -> int:
     """The one-machine stack behind `make run`."""
     from app import local  # noqa: PLC0415 - brings the servers along, which nothing else needs
 

@@ -55,6 +55,12 @@ class Plan:
         return self.data_dir / "sample.done"
 
 
+def data_folder(given: Path | None, environ: Mapping[str, str]) -> Path:
+    """DATA_DIR as config.load finds it: what was `given`, `environ`, `.env`, else `data`."""
+    found = gather(environ, Path.cwd(), frozenset({"DATA_DIR"}), [], [])
+    return (given or Path(found.get("DATA_DIR") or "data")).resolve()
+
+
 def make_plan(port: int, data_dir: Path, environ: Mapping[str, str]) -> Plan:
     """A plan that fills what `environ` and `.env` leave open.
 

@@ -27,6 +27,7 @@ from app.local.plan import (
     BAD_CONFIGURATION,
     CannotRunError,
     Plan,
+    data_folder,
     make_plan,
     only_run,
     run_env,
@@ -44,15 +45,16 @@ _PROGRESS = str(_BIN / "task-progress")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 
 
-def run(port: int, data_dir: Path, *, locale: str | None = None) -> int:
+def run(port: int, data_dir: Path | None = None, *, locale: str | None = None) -> int:
     """Run everything until Ctrl-C; the exit code: 0 stopped by hand, 1 failed, 2 configuration.
 
-    `port`: of the pages, on 127.0.0.1. `data_dir`: made when missing. `locale`: of the terminal,
+    `port`: of the pages, on 127.0.0.1. `data_dir`: made when missing; None is what the
+    environment or `.env` say, as for every other program. `locale`: of the terminal,
     by default what LC_ALL, LC_MESSAGES or LANG say. Needs the main thread.
     """
     environ = dict(os.environ)
     say = terminal.speaker(locale or shell_locale(environ))
-    data_dir = data_dir.resolve()
+    data_dir = data_folder(data_dir, environ)
     try:
         with only_run(data_dir):
             return _run(make_plan(port, data_dir, environ), environ, say)
