@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import click
 import pytest
+import time_machine
 from aiosmtpd.controller import Controller
 from sqlalchemy import select, update
 
@@ -28,7 +29,7 @@ from app.db import Database
 from app.members.lines import HEADERS
 from app.models import Audit, DecisionRow, Member, OutboxMail, Service
 from tests import servers
-from tests.conftest import People, suzuki, task
+from tests.conftest import NOW, People, suzuki, task
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "app.cli"]
@@ -544,6 +545,19 @@ def test_remind_shows_each_decision_and_an_existing_one_stands(
     again = tp.run(*order)
     assert "決定済み" in again.out
     assert "新しく送るメール: 0通" in again.out
+
+
+def test_only_a_reminder_as_of_another_time_is_called_a_rehearsal(
+    tp: Terminal, unreported: People
+) -> None:
+    member = "suzuki.ichiro@example.jp"
+    with time_machine.travel(NOW, tick=True):  # two looks at the clock differ
+        (asked,) = tp.run("remind", "--user", member, "--json").json
+        told = tp.run("why", member)
+        assert f"メール{asked['mail_id']}は" in told.out
+        assert "予行" not in told.out
+        assert tp.run("remind", "--user", member, "--date", "2026-11-25").code == 0
+        assert "予行" in tp.run("why", member, "--date", "2026-11-25").out
 
 
 @on_sqlite

@@ -61,7 +61,8 @@ def remind(
         if value is not None:
             shell.rehearsal(option)
     services = shell.services(queue=True)
-    moment = now or clock.now()
+    real = clock.now()
+    moment = now or real
     with member_named(services):
         total = reminders.would_remind(services, now=moment, email=email, on=on)
         confirmed = yes or _confirmed(total)
@@ -71,7 +72,7 @@ def remind(
                 now=moment,
                 email=email,
                 on=on,
-                real_now=clock.now(),
+                real_now=real,
                 confirmed=confirmed,
             )
         except KeyboardInterrupt:
