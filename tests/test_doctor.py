@@ -43,8 +43,10 @@ from app.doctor import (
     machine,
     mail,
     pages,
+    people,
     settings,
 )
+from app.models import Member
 from app.schema import HEAD
 from app.services import make
 from tests.conftest import postgresql_copy, sqlite_copy
@@ -184,6 +186,34 @@ def test_files_of_another_user_are_yellow(a_case: Make, tmp_path: Path) -> None:
     case = a_case()
     os.chown(tmp_path / "data", 12345, 12345)
     assert "sudo -u '#12345'" in told(settings.permissions(case))
+
+
+# --- the people ---------------------------------------------------------------------------------
+
+
+def with_member(case: Case, email: str, *, active: bool = True) -> None:
+    with case.services.db.write() as session:
+        day = NOW.date()
+        session.add(
+            Member(email=email, name="A", active=active, decided_through=day, created_at=NOW)
+        )
+
+
+def test_the_samples_people_on_a_real_mail_server_are_red(a_case: Make) -> None:
+    real = {"SMTP_HOST": "smtp.example.com", "MAIL_FROM": "a@example.com"}
+    case = a_case(**real)
+    with_member(case, "taro@firma.co.jp")
+    with_member(case, "gone@example.jp", active=False)
+    assert level(people.sample_people(case), "people") is Level.GREEN
+    with_member(case, "Sato.Hanako@Example.jp")
+    found = people.sample_people(case)
+    assert level(found, "people") is Level.RED
+    assert "Sato.Hanako@Example.jp" in told(found)
+    mailbox = {"SMTP_HOST": "127.0.0.1", "TASK_PROGRESS_MAILBOX": "1"}
+    for calm in ({"MAIL_ONLY_TO": "firma.co.jp"}, mailbox):
+        config = load({"SECRET_KEY": KEY, **real, **calm}, case.folder)
+        same = replace(case, services=replace(case.services, config=config))
+        assert all(one.level is Level.GREEN for one in people.sample_people(same)), calm
 
 
 # --- the database -------------------------------------------------------------------------------

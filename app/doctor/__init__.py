@@ -22,6 +22,7 @@ from app.doctor import (
     machine,
     mail,
     pages,
+    people,
     settings,
 )
 from app.doctor.finding import Case, Finding, Level, Machine, red
@@ -65,6 +66,7 @@ def examine(
         "smtp": lambda: mail.mail_server(case),
         "sender": lambda: domain.sender_domain(case),
         "pages": lambda: pages.pages(case),
+        "people": lambda: people.sample_people(case),
         "heartbeat": lambda: heartbeat.listener(case),
         "holidays": lambda: letters.holidays(case),
         "disk": lambda: machine.disk(case),
@@ -106,7 +108,7 @@ def run(checks: Mapping[str, Check], seconds: float = ALL_WITHIN) -> list[Findin
         thread.start()
     for thread in threads:
         thread.join(max(0.0, until - monotonic()))
-    return [finding for name in checks for finding in found.get(name) or [_late(name, seconds)]]
+    return [finding for name in checks for finding in found.get(name, [_late(name, seconds)])]
 
 
 def worst(findings: Sequence[Finding]) -> Level:
