@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app import outbox, reminders
+from app.db import Database
 from app.due import Reason
 from app.members import changes, defaults, leave
 from app.members.settings import NoSuchMember
@@ -437,6 +438,19 @@ def test_a_snooze_that_could_bring_no_mail_is_refused_by_name(
     set_(services, NOW, **values)
     with pytest.raises(NotNow, match=words):
         snooze(services, until, NOW)
+
+
+def test_a_snooze_never_ends_a_longer_pause(services: Services, busy: People, db: Database) -> None:
+    set_(services, NOW, paused_until="2026-12-07")
+    for until in (None, date(2026, 12, 4)):
+        with pytest.raises(NotNow, match="2026-12-07"):
+            snooze_until(services, SUZUKI, until, SUZUKI, NOW)
+    snooze_until(services, SUZUKI, date(2026, 12, 10), SUZUKI, NOW)
+    with db.read() as session:
+        audits = select(Audit.data).where(Audit.what == "snooze")
+        assert session.scalars(audits).all() == [
+            {"email": SUZUKI, "before": "2026-12-07", "until": "2026-12-10"}
+        ]
 
 
 def test_snoozed_to_the_next_workday_nothing_comes_before(services: Services, busy: People) -> None:

@@ -369,6 +369,14 @@ def test_why_tells_what_was_decided_and_what_it_saw(
     assert today.facts["next_decision_at"] == "2026-11-25T09:00:00+09:00"
 
 
+def test_why_without_a_date_finds_what_was_decided_ahead(services: Services, busy: People) -> None:
+    suzuki, thursday = "suzuki.ichiro@example.jp", date(2026, 11, 26)
+    reminders.remind(services, now=NOW - HOUR, on=thursday)
+    assert reminders.why(services, suzuki, None, NOW - HOUR).facts["local_date"] == "2026-11-26"
+    reminders.plan(services, NOW)
+    assert reminders.why(services, suzuki, None, NOW).facts["local_date"] == "2026-11-24"
+
+
 def test_why_looks_ahead_when_the_hour_is_still_to_come(
     services: Services, db: Database, busy: People
 ) -> None:

@@ -36,8 +36,9 @@ class Explanation:
 
 
 def why(services: Services, email: str, on: date | None, now: datetime) -> Explanation:
-    """What was decided for the member's local date (default: today), and what became of it.
+    """What was decided for the member's local date, and what became of it.
 
+    By default that is today; while today has no record, a date that was decided ahead of it.
     Of a member whose stored settings make no sense it tells the fault. Raises NoSuchMember.
     """
     with services.db.read() as session:
@@ -47,7 +48,7 @@ def why(services: Services, email: str, on: date | None, now: datetime) -> Expla
         except ValueError as error:
             return _broken(member, str(error), on)
         home = services.config.app_timezone
-        day = on or now.astimezone(one.rhythm.zone).date()
+        day = on or _latest(session, one, now)
         row = session.scalars(
             select(DecisionRow).where(
                 DecisionRow.user_id == member.id,
@@ -75,6 +76,21 @@ def why(services: Services, email: str, on: date | None, now: datetime) -> Expla
         Both("".join(one.ja for one in sentences), " ".join(one.en for one in sentences)),
         facts,
     )
+
+
+def _latest(session: Session, one: Person, now: datetime) -> date:
+    """Today, unless only a later date was decided, as `remind --date` does (the sample's, too)."""
+    today = now.astimezone(one.rhythm.zone).date()
+    decided = session.scalars(
+        select(DecisionRow.local_date)
+        .where(
+            DecisionRow.user_id == one.member.id,
+            DecisionRow.slot == "reminder",
+            DecisionRow.local_date >= today,
+        )
+        .order_by(DecisionRow.local_date.desc())
+    ).all()
+    return decided[0] if decided and today not in decided else today
 
 
 def next_reminder(

@@ -70,7 +70,8 @@ def snooze_until(
 ) -> Snoozed:
     """No reminder before the date `until`; None is the member's next workday.
 
-    Raises NoSuchMember; NotNow for a date that is not in the future.
+    Raises NoSuchMember; NotNow for a date that is not in the future, and for one that would end
+    a pause earlier: who means that says so in the settings.
     """
     decide_before(services, email, now)
     with services.db.write() as session:
@@ -85,9 +86,22 @@ def snooze_until(
                     f"{day} has come already. Say a date from tomorrow on.",
                 )
             )
+        before = member.paused_until
+        if before is not None and before > day:
+            raise NotNow(_longer_already(before))
         member.paused_until = day
-        audit(session, member, "snooze", who, now, until=day.isoformat())
+        was = before.isoformat() if before else None
+        audit(session, member, "snooze", who, now, before=was, until=day.isoformat())
     return Snoozed(until=day)
+
+
+def _longer_already(before: date) -> Both:
+    return Both(
+        f"リマインダーはすでに {before} まで止まっています(その日に再開します)。"
+        "早めるには、設定の「再開する日」を変えてください。",
+        f"Reminders are paused until {before} already (they resume on that day). "
+        'To resume earlier, change "Resume on" in the settings.',
+    )
 
 
 def _next_workday(one: Person, today: date) -> date:
