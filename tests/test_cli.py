@@ -435,6 +435,22 @@ def test_simulate_names_everybody_with_verdict_and_reason(tp: Terminal, unreport
 
 
 @on_sqlite
+def test_simulate_says_that_the_hour_of_a_date_has_passed(tp: Terminal, unreported: People) -> None:
+    order = ("simulate", "--from", "2026-11-24")
+    words = "2026-11-24 はすでに時刻を過ぎています。"
+    with time_machine.travel(NOW - timedelta(minutes=1)):
+        assert tp.run(*order).err == ""
+        assert tp.run(*order, "--to", "2026-11-25").err == ""
+    with time_machine.travel(NOW + timedelta(minutes=1)):
+        assert words in tp.run(*order).err
+        assert words in tp.run(*order, "--to", "2026-11-25").err
+        as_json = tp.run(*order, "--json")
+        assert (len(as_json.json), as_json.err) == (3, "")
+    with time_machine.travel(NOW + timedelta(days=1)):  # nobody is sent anything there
+        assert words in tp.run(*order, "--user", "sato.hanako@example.jp").err
+
+
+@on_sqlite
 def test_simulate_backwards_is_wrong_usage(tp: Terminal) -> None:
     assert tp.run("simulate", "--from", "2026-11-24", "--to", "2026-11-23").code == 2
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -83,13 +84,38 @@ def simulate(
         forecasts = reminders.simulate(services, first, last, email)
         if json_wanted:
             show_json_list(one.as_json() for one in forecasts)
-        elif first == last:
-            _show_day(forecasts)
+            return
+        seen = _Passed(first, services.config.app_timezone)
+        if first == last:
+            _show_day(map(seen.look, forecasts))
         else:
             picture = Picture(first, last)
-            for one in forecasts:
+            for one in map(seen.look, forecasts):
                 picture.add(one.email, one.local_date, one.reason)
             picture.show()
+        seen.tell()
+
+
+class _Passed:
+    """Whether an hour that is forecast has passed: nothing recorded is read, and it says so."""
+
+    def __init__(self, first: date, zone: str) -> None:
+        self.first, self.now = first, clock.now()
+        self.passed = first < self.now.astimezone(ZoneInfo(zone)).date()
+
+    def look(self, one: Forecast) -> Forecast:
+        """Hands on what it saw."""
+        self.passed = self.passed or (one.at is not None and one.at <= self.now)
+        return one
+
+    def tell(self) -> None:
+        """The note, where it is due."""
+        if self.passed:
+            note = t(
+                f"{self.first} はすでに時刻を過ぎています。実際の決定は why で分かります。",
+                f"The hour of {self.first} has passed. `why` tells what was really decided.",
+            )
+            click.echo(note, err=True)
 
 
 def _about_teams(
