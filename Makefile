@@ -6,7 +6,7 @@
 PYTHONS := app bench chaos e2e rehearsal tests tools $(wildcard migrations)
 
 help: ## この一覧 / this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## 動かすための環境を .venv に作る / make .venv with what running needs
 	@sh tools/setup.sh run

@@ -88,7 +88,7 @@ def troubles(services: Services, now: datetime) -> list[Line]:
     """What keeps mails from going out now, for the banner of each of the operator's pages."""
     with services.db.read() as session:
         facts = _life(services, session, now)
-    found = [_sending(facts), *_notices(facts)]
+    found = [_sending(facts, _ON_PAGE), *_notices(facts, _ON_PAGE)]
     return [line for line in found if line.mark == "bad"]
 
 
@@ -133,14 +133,19 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
     }
 
 
-def _sending(facts: dict[str, Any]) -> Line:
+# How to start sending: typed, or pressed by whoever reads a page.
+_TYPED = Both("`task-progress resume`", "`task-progress resume`")
+_ON_PAGE = Both("ページ「送信の状態」", 'the page "Sending status"')
+
+
+def _sending(facts: dict[str, Any], how: Both = _TYPED) -> Line:
     if facts["paused"]:
         hand = who_words(facts["paused_by"])
         return Line(
             "bad",
             Both(
-                f"送信を一時停止しています(操作: {hand.ja})。`task-progress resume` で再開します。",
-                f"Sending is paused (by {hand.en}). `task-progress resume` starts it.",
+                f"送信を一時停止しています(操作: {hand.ja})。{how.ja} で再開します。",
+                f"Sending is paused (by {hand.en}). To start it again: {how.en}.",
             ),
         )
     if facts["smtp_host"] is None:
@@ -154,15 +159,15 @@ def _sending(facts: dict[str, Any]) -> Line:
     return Line("ok", Both("送信できる状態です。", "Sending is on."))
 
 
-def _notices(facts: dict[str, Any]) -> list[Line]:
+def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
     found: list[Line] = []
     if facts["held"]:
         found.append(
             Line(
                 "bad",
                 Both(
-                    f"{facts['held']}通が確認待ちです。`task-progress resume` で送信します。",
-                    f"{facts['held']} mails are held. `task-progress resume` sends them.",
+                    f"{facts['held']}通が確認待ちです。{how.ja} で送信します。",
+                    f"{_held_words(facts['held'])} To send: {how.en}.",
                 ),
             )
         )
@@ -228,6 +233,10 @@ def _notices(facts: dict[str, Any]) -> list[Line]:
     return found
 
 
+def _held_words(number: int) -> str:
+    return "1 mail is held." if number == 1 else f"{number} mails are held."
+
+
 def _tick(facts: dict[str, Any]) -> Line:
     if facts["last_tick"] is None:
         return Line(
@@ -267,6 +276,13 @@ def _numbers(facts: dict[str, Any]) -> list[Line]:
     mails = _counted({state: (STATES[state], n) for state, n in states.items()})
     today = facts["decisions_of_today"]
     skipped = _counted({why: (REASONS[why], n) for why, n in today["skipped"].items()})
+    left = facts["members"] - today["decided"]
+    waiting = Both("", "")
+    if left > 0:
+        waiting = Both(
+            f"まだ時刻が来ていない、または次の定期処理で決まる {left}人",
+            f"Not decided yet, as the hour or the next tick is still to come: {left}",
+        )
     return [
         Line(
             "ok",
@@ -276,9 +292,11 @@ def _numbers(facts: dict[str, Any]) -> list[Line]:
             "ok",
             Both(
                 f"今日の決定: {today['decided']}件、うち送る {today['send']}件、"
-                f"送らない {today['decided'] - today['send']}件{_after(skipped.ja, ' – ')}",
+                f"送らない {today['decided'] - today['send']}件{_after(skipped.ja, ' – ')}"
+                f"{_after(waiting.ja, '。')}",
                 f"Decided today: {today['decided']}, to send {today['send']}, "
-                f"not to send {today['decided'] - today['send']}{_after(skipped.en, ' – ')}",
+                f"not to send {today['decided'] - today['send']}{_after(skipped.en, ' – ')}"
+                f"{_after(waiting.en, '. ')}",
             ),
         ),
         Line(

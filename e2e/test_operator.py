@@ -95,7 +95,7 @@ def test_a_mail_is_sent_again(visit: Visit, busy: Site) -> None:
     expect(page.get_by_role("link", name=f"#{mail}")).to_be_visible()
     busy.send()
     page.reload()
-    expect(page.locator(".state").first).to_have_text("受付済")
+    expect(page.locator(".state").first).to_have_text("受付済み")
 
 
 def test_a_file_with_one_bad_line_writes_nothing_and_the_mended_one_all(

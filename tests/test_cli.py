@@ -366,6 +366,23 @@ def test_every_faulty_line_of_an_import_is_told_with_its_number(
 
 
 @on_sqlite
+def test_of_many_faulty_lines_the_first_twenty_are_told(tp: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(members_csv(*[f"a{n},x,,,,,,,,,,," for n in range(23)]))
+    ran = tp.run("import", "members", "m.csv")
+    assert "23件" in ran.err
+    assert "21行目" in ran.err
+    assert "22行目" not in ran.err
+    assert "ほか 3 件" in ran.err
+    assert "and 3 more" in ran.err
+
+
+@on_sqlite
+def test_an_empty_outbox_says_so(tp: Terminal, team: People) -> None:
+    assert tp.run("outbox", "list").out == "メールはありません。\n"
+    assert tp.run("outbox", "list", "--json").json == []
+
+
+@on_sqlite
 def test_a_dry_run_shows_what_it_read_and_writes_nothing(
     tp: Terminal, tmp_path: Path, db: Database
 ) -> None:

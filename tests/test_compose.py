@@ -270,7 +270,7 @@ def test_a_member_without_a_name_is_greeted_all_the_same() -> None:
     message = reminder(facts)
     assert message.to == "suzuki.ichiro@example.jp"
     assert message.text.startswith("こんにちは。\n")
-    assert "このメールのリンクは、ご本人の操作" in message.text
+    assert "このメールのリンクから行った操作は、ご本人による" in message.text
 
 
 @BOTH_LANGUAGES

@@ -142,7 +142,7 @@ def test_who_stopped_their_mails_is_said(app: Flask, loaded: Services) -> None:
     set_member(loaded, TANAKA, {"paused_until": "2026-12-01"}, "test", NOW)
     page = signed_in(app, loaded, SATO).get("/team").text
     assert "メール停止中(本人の設定)" in page
-    assert "メール休止中(12月1日(火) から再開)" in page
+    assert "メール停止中(12月1日(火) から再開)" in page
     assert "メール停止中 2人" in page
 
 
@@ -449,7 +449,7 @@ def test_a_reminder_that_comes_by_itself_soon_is_waited_for(
     travel.move_to(NOW - timedelta(minutes=30), tick=False)
     browser = signed_in(app, services, SATO)
     status, page = press(browser, suzuki_late)
-    assert (status, "09:00 に自動のリマインダーが届く予定です" in page) == (422, True)
+    assert (status, "09:00 に自動のリマインダーを送る予定です" in page) == (422, True)
 
 
 def test_long_before_the_hour_a_nudge_goes_out(

@@ -123,6 +123,9 @@ def _failed(error: Exception, shell: Shell) -> int:
     return FAILED
 
 
+_LISTED = 20  # faulty lines of an import that are shown
+
+
 def _complain_about_lines(error: ImportRefused) -> None:
     complain(
         Both(
@@ -130,12 +133,15 @@ def _complain_about_lines(error: ImportRefused) -> None:
             f"{len(error.faults)} to mend. Nothing was imported.",
         )
     )
-    for fault in error.faults:
+    for fault in error.faults[:_LISTED]:
         where = Both(
             f"  {fault.line}行目 {fault.column}: " if fault.line else "  ",
             f"  line {fault.line} {fault.column}: " if fault.line else "  ",
         )
         complain(Both(where.ja + fault.sentence.ja, where.en + fault.sentence.en))
+    more = len(error.faults) - _LISTED
+    if more > 0:
+        complain(Both(f"  ほか {more} 件", f"  and {more} more"))
 
 
 def _of_a_file(error: Exception) -> Both | None:

@@ -26,12 +26,13 @@ _LANGUAGE: Locale = "en" if LOCALE.lower().startswith("en") else "ja"
 def show_mail(mail: dict[str, Any], zone: ZoneInfo) -> None:
     """The facts, the history, and the text with its links masked; times as of `zone`."""
     show_table((t("項目", "field"), t("値", "value")), _facts(mail, zone))
-    click.echo()
-    show_table(
-        (t("時刻", "at"), t("出来事", "event"), t("詳細", "detail")),
-        ((_local(one["at"], zone), one["event"], _detail(one["detail"]))
-         for one in mail["history"]),
-    )  # fmt: skip
+    if mail["history"]:
+        click.echo()
+        show_table(
+            (t("時刻", "at"), t("出来事", "event"), t("詳細", "detail")),
+            ((_local(one["at"], zone), one["event"], _detail(one["detail"]))
+             for one in mail["history"]),
+        )  # fmt: skip
     if mail["source"]:
         # A link acts in the member's name: whoever looks here sees where it leads, not its token.
         click.echo("\n" + mask_tokens(_text(mail["source"])))

@@ -69,13 +69,17 @@ def list_(
     if json_wanted:
         show_json_list(rows)
         return
+    found = list(rows)
+    if not found:
+        say("メールはありません。", "No mails.")
+        return
     show_table(
         (t("番号", "id"), t("日付", "date"), t("宛先", "to"), t("種類", "kind"),
          t("状態", "state"), t("試行", "tries"), t("理由・応答", "reason, answer")),
         (
             (row["id"], row["local_date"], row["email"], row["kind"], row["state"],
              row["attempts"], row["response"] or reason_words(row["reason"]))
-            for row in rows
+            for row in found
         ),
     )  # fmt: skip
 

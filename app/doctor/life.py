@@ -62,6 +62,15 @@ def timer(case: Case) -> list[Finding]:
         return []
     if age is not None and age <= TIMER_EVERY:
         return [green("timer", "安全タイマー: 動いています。", "Safety timer: it runs.")]
+    if age is None:
+        return [
+            yellow(
+                "timer",
+                "安全タイマー: まだ一度も動いていません(起動から5分以内は正常です)。",
+                "Safety timer: it has not run yet (normal within 5 minutes of the start).",
+                "sudo systemctl enable --now task-progress-tick.timer",
+            )
+        ]
     return [
         yellow(
             "timer",

@@ -70,8 +70,8 @@ def _check_hour(one: Person, day: date, now: datetime) -> None:
         hour = f"{at.astimezone(one.rhythm.zone):%H:%M}"
         raise NotNow(
             Both(
-                f"{hour} に自動のリマインダーが届く予定です。",
-                f"The automatic reminder comes at {hour} anyway.",
+                f"{hour} に自動のリマインダーを送る予定です。",
+                f"The automatic reminder is sent at {hour} anyway.",
             )
         )
 
@@ -105,7 +105,7 @@ def _check_mails(session: Session, one: Person, day: date, now: datetime) -> Non
             hour = f"{max(mail.not_before, now).astimezone(zone):%H:%M}"
             raise NotNow(
                 Both(
-                    f"送信を待っているリマインダーがあります({hour} 以降に届きます)。",
+                    f"送信を待っているリマインダーがあります({hour} 以降に送ります)。",
                     f"A reminder is waiting to be sent already (from {hour} on).",
                 )
             )

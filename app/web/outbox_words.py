@@ -16,7 +16,7 @@ MARKS = {
     State.READY: ("unreported", Both("送信待ち", "Ready")),
     State.SENDING: ("unreported", Both("送信中", "Sending")),
     State.IN_DOUBT: ("unreported", Both("応答待ち", "Answer awaited")),
-    State.ACCEPTED: ("reported", Both("受付済", "Accepted")),
+    State.ACCEPTED: ("reported", Both("受付済み", "Accepted")),
     State.FAILED: ("blocked", Both("失敗", "Failed")),
     State.DEAD: ("blocked", Both("中止", "Given up")),
     State.UNKNOWN: ("at-risk", Both("不明", "Unknown")),

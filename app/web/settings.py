@@ -12,7 +12,7 @@ from app import clock
 from app.access import sessions
 from app.compose import show_date
 from app.due import DAY_OFF, Reason
-from app.members import changes, leave, values
+from app.members import changes, defaults, leave, values
 from app.members.leave import NoLeave
 from app.members.lines import read_date
 from app.members.values import ValuesRefused
@@ -96,7 +96,7 @@ def _page(services: Services, typed: Mapping[str, str] | None = None) -> Respons
     shown = render_template(
         "settings.html",
         typed={**dict.fromkeys(values.MEMBER_SETTINGS, ""), **typed},
-        holds=stored["holds"],
+        everybody={one["key"]: one["value"] for one in defaults.show_settings(services)},
         saved="saved" in request.args,
         browsers=sessions.number(services, myself(), clock.now()),
         **seen,

@@ -33,7 +33,7 @@ def pages(services: Services) -> Blueprint:
         return render_template(
             "team.html",
             board=found,
-            words=Words(current()),
+            words=Words(current(), found.taken_at.astimezone(myself().zone).date()),
             when=show_when(found.taken_at, myself().zone.key),
             query=_query(found.wanted),
             nudged=_nudged(services),
@@ -75,7 +75,7 @@ def _member_page(services: Services, member_id: int, refused: Both | None = None
     return render_template(
         "team_member.html",
         one=found,
-        words=Words(current()),
+        words=Words(current(), found.taken_at.astimezone(myself().zone).date()),
         when=show_when(found.taken_at, myself().zone.key),
         nudged=_nudged(services) is not None,
         refused=refused,

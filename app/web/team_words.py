@@ -48,7 +48,7 @@ DAYS_OFF: dict[DayOff, Both] = {
 }
 _STOPPED = {
     "address_suppressed": Both(
-        "メール停止中(宛先に届きません)", "Mails stopped: the address refuses"
+        "メール停止中(宛先が受け付けません)", "Mails stopped: the address refuses"
     ),
     "frequency_none": Both("メール停止中(本人の設定)", "Mails stopped by the member"),
 }
@@ -65,13 +65,20 @@ class Square(NamedTuple):
 class Words:
     """What the board says in one language."""
 
-    def __init__(self, locale: Literal["ja", "en"]) -> None:
+    def __init__(self, locale: Literal["ja", "en"], today: date | None = None) -> None:
         self.locale = locale
+        self._today = today  # the reader's
         self._dates: dict[date, str] = {}
 
-    def due(self, day: date) -> str:
-        """When a task is due."""
-        return Both(f"期限 {self.date(day)}", f"due {self.date(day)}").to(self.locale)
+    def due(self, day: date) -> tuple[str, str]:
+        """When a task is due, as its own page says it: the class of the mark, and the words."""
+        shown = self.date(day)
+        if self._today is not None and day < self._today:
+            overdue = Both(f"期限切れ {shown}", f"Overdue, was due {shown}")
+            return "overdue", overdue.to(self.locale)
+        if day == self._today:
+            return "due-today", Both(f"今日が期限 {shown}", f"Due today, {shown}").to(self.locale)
+        return "", Both(f"期限 {shown}", f"Due {shown}").to(self.locale)
 
     def date(self, day: date) -> str:
         """A date as people read it."""
@@ -111,7 +118,7 @@ class Words:
         """Why no mails come."""
         if why.until is not None:
             until = self.date(why.until)
-            return Both(f"メール休止中({until} から再開)", f"Mails paused, again from {until}").to(
+            return Both(f"メール停止中({until} から再開)", f"Mails stopped, again from {until}").to(
                 self.locale
             )
         return _STOPPED[why.why].to(self.locale)
