@@ -427,6 +427,7 @@ def test_ticks_that_stopped_or_never_were_are_red(a_case: Make) -> None:
 def test_a_safety_timer_that_does_not_run_is_yellow(a_case: Make) -> None:
     case = a_case()
     assert level(life.timer(case), "timer") is Level.YELLOW
+    assert "has not run yet" in told(life.timer(case))
     status.sign_of_life(case.services, status.TIMER, clock.now() - timedelta(minutes=16))
     assert level(life.timer(case), "timer") is Level.YELLOW
     status.sign_of_life(case.services, status.TIMER, clock.now())
