@@ -720,6 +720,11 @@ def test_status_warns_of_links_that_open_only_here(tp: Terminal, team: People) -
 
 
 @on_sqlite
+def test_status_says_for_how_many_nothing_is_decided_yet(tp: Terminal, team: People) -> None:
+    assert "次の定期処理で決まる 3人" in tp.run("status").out
+
+
+@on_sqlite
 def test_status_counts_in_words(tp: Terminal, one_mail: str, db: Database) -> None:
     with db.write() as session:
         today = datetime.now(ZoneInfo("Asia/Tokyo")).date()

@@ -137,6 +137,17 @@ def test_whoever_is_on_leave_is_not_on_top(loaded: Services) -> None:
     assert not found.shown[-1].can_nudge
 
 
+def test_an_overdue_task_is_marked_as_on_its_own_page(
+    app: Flask, services: Services, db: Database, team: People
+) -> None:
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki, due_on=TODAY - timedelta(days=4)))
+        session.add(task("T-2", team.suzuki, due_on=TODAY))
+    page = signed_in(app, services, SATO).get("/team").text
+    assert '<span class="state overdue">期限切れ 11月20日(金)</span>' in page
+    assert '<span class="state due-today">今日が期限 11月24日(火)</span>' in page
+
+
 def test_who_stopped_their_mails_is_said(app: Flask, loaded: Services) -> None:
     set_member(loaded, SUZUKI, {"notify_frequency": "none"}, "test", NOW)
     set_member(loaded, TANAKA, {"paused_until": "2026-12-01"}, "test", NOW)

@@ -334,6 +334,7 @@ def test_only_the_tasks_that_were_filled_in_are_recorded_and_the_rest_is_one_tap
     text = "環境が動きません。\n相談させてください。"
     assert written(db) == [("T-1", 85, "blocked", text, FRIDAY)]
     assert "報告を記録しました" in done.text
+    assert "11月20日(金)分として記録しました(正午までの報告は前の営業日の分です)。" in done.text
     assert "止まっている" in done.text
     assert text in done.text
     assert "まだ未報告のタスク 1件" in done.text
