@@ -305,7 +305,7 @@ def test_the_folder_of_the_data_is_found_as_every_other_program_finds_it(here: P
     (here / ".env").write_text("DATA_DIR=elsewhere # the pilot's\n")
     assert (
         data_folder(None, {})
-        == load({"SECRET_KEY": "0123456789abcdefghijklmnopqrstuv"}, here).data_dir
+        == load({"SECRET_KEY": "a made-up key, long enough for a test"}, here).data_dir
     )
     assert data_folder(None, {}) == here / "elsewhere"
     assert data_folder(None, {"DATA_DIR": "/srv/data"}) == Path("/srv/data")
