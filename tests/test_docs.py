@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -260,8 +261,21 @@ def _in_front(processes: Processes, command: list[str]) -> None:
     """Starts, works, and ends with TERM."""
     part = processes.start("front", *command)
     processes.until_said(part, "beat: Starting" if "beat" in command else " ready.")
+    # Beat says so while it still imports; a signal would break that import, not end beat.
+    wait_until(lambda: _rests(part.pid), "a program with nothing to do", 60)
     processes.end(part, SIGTERM)
     assert part.returncode == 0, processes.said(part)
+
+
+def _rests(pid: int) -> bool:
+    """Whether it has used no processor time for a second."""
+
+    def used() -> list[str]:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+
+    before = used()
+    time.sleep(1.0)
+    return used() == before
 
 
 @pytest.mark.parametrize("one", of("make"), ids=str)
