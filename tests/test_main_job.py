@@ -17,6 +17,7 @@ from sqlalchemy import select, text, update
 from app.db import Database
 from app.models import Member, OutboxMail, Service, State
 from app.watchdog import EXIT_CODE
+from tests import specification
 from tests.conftest import People, task
 from tests.servers import wait_until
 from tests.smtp_server import Plan, SmtpServer
@@ -265,29 +266,14 @@ def _server_context(ca: trustme.CA) -> ssl.SSLContext:
 
 # --- the specification's own commands ---------------------------------------------------------
 
-SPECIFIED_ENV = """\
-# Redis / Celery
-CELERY_BROKER_URL={broker}
-CELERY_RESULT_BACKEND={backend}
-
-# SMTP
-SMTP_HOST=smtp.example.com
-SMTP_PORT=587                  # 465 の場合は SSL
-SMTP_USERNAME=app@example.com
-SMTP_PASSWORD=********
-MAIL_FROM=Task Progress <app@example.com>
-MAIL_REPLY_TO=Support <support@example.com>  # 任意
-MAIL_RETURN_PATH=bounce@example.com          # 任意
-SMTP_TIMEOUT=30
-"""
-
 
 def test_the_specified_env_starts_beat_and_both_workers_by_their_own_commands(
     tmp_path: Path, redis_url: str, smtp: SmtpServer
 ) -> None:
     """On an empty machine: no database yet; only Redis's port is the test's own."""
     backend = redis_url.replace("/0", "/1", 1)
-    (tmp_path / ".env").write_text(SPECIFIED_ENV.format(broker=redis_url, backend=backend))
+    env = specification.ENV.replace("redis://127.0.0.1:6379/0", redis_url)
+    (tmp_path / ".env").write_text(env.replace("redis://127.0.0.1:6379/1", backend))
     (tmp_path / "app").symlink_to(PROJECT / "app")
     with running(tmp_path, {}, smtp) as stack:
         del stack.environ["PYTHONPATH"]
