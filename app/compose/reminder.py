@@ -5,7 +5,6 @@ task (its due date, its last report) are made here, once for the text and the HT
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
@@ -24,8 +23,7 @@ HELP_AFTER = 3  # workdays of silence after which the letter offers help
 TITLE, REF, NAME, REPORTER, QUOTE, PREHEADER = 80, 24, 100, 32, 90, 100
 
 
-@dataclass(frozen=True, slots=True)
-class TaskLine:
+class TaskLine(NamedTuple):
     """One unreported task as its member should see it.
 
     `task_id` tells the mail's page which task is meant, `last_on` is the date the last report
@@ -46,8 +44,7 @@ class TaskLine:
     silent: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReminderFacts:
+class ReminderFacts(NamedTuple):
     """Everything one reminder says. `tasks` come most urgent first.
 
     `report_url` is the mail's page: all tasks; with `?t=TASK_ID&c=CHOICE` one task, filled in; below

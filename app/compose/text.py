@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from datetime import date
+from functools import lru_cache
 from typing import Literal
 
 from markupsafe import escape
@@ -37,6 +38,7 @@ def automatic_headers(stop_url: str | None = None) -> dict[str, str]:
     return stop | automatic if stop_url is not None else automatic
 
 
+@lru_cache(maxsize=1024)  # asked for several times a mail
 def show_date(day: date, locale: Locale, with_year: bool = False) -> str:
     """A date as people write it: 11月24日(火), Tue 24 Nov; `with_year` adds the year."""
     if locale == "ja":

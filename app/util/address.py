@@ -109,12 +109,13 @@ def read_mailbox(field: str, value: str, *, allow_localhost: bool = False) -> Ma
 
 def write_mailbox(name: str, address: str) -> str:
     """`name` and `address` as one text that `read_mailbox` reads back, the name quoted safely."""
-    escaped = re.sub(r'(["\\])', r"\\\1", name)
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}" <{address}>' if name else address
 
 
 def _unquoted(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text[1:-1])
+    inner = text[1:-1]
+    return re.sub(r"\\(.)", r"\1", inner) if "\\" in inner else inner
 
 
 def _refuse_wide_letters(field: str, address: str) -> None:

@@ -2,6 +2,7 @@
 
 import binascii
 import re
+from functools import lru_cache
 from typing import Self
 
 
@@ -18,6 +19,7 @@ class Quoted(str):
         return made
 
 
+@lru_cache(maxsize=2048)  # dates, states and other words that the mails of a morning share
 def quote(piece: str) -> bytes:
     """A piece of a text in quoted-printable, so that others can follow (RFC 2045 6.7).
 

@@ -262,6 +262,8 @@ def _extra_line(name: str, value: str) -> str:
 
 def _folded(start: str, value: str) -> list[str]:
     """`value` broken before blanks where a line passes 78 columns; joined, they restore it."""
+    if " " not in value:  # most are one address
+        return [start + value]
     first, *rest = re.split(r"(?<=[^ ])(?= +[^ ])", value)
     lines = [start + first]
     for piece in rest:
