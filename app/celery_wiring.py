@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 JOB_SECONDS = 900  # hard limit of one job; see BEGIN_WITHIN in app/tasks/notifications.py
 # Celery waits so long after INT or QUIT if a job runs, even when that one has ended meanwhile.
 SOFT_SHUTDOWN_SECONDS = 120.0
-IDS_PER_MESSAGE = 50
+IDS_PER_MESSAGE = 256  # what 32 connections claim at once; several workers share 2,000 mails
 DELIVER = "app.tasks.notifications.deliver"
 MESSAGE_EXPIRES = 50  # seconds; after that the sweep brings the ids again
 SOCKET_SECONDS = 5.0  # never scaled: a real Redis answers no faster in a test

@@ -28,11 +28,11 @@ class Services:
     publish: Publish  # outbox ids -> queue `mail`; never raises, losing ids costs latency only
 
 
-def _publish_nothing(_ids: Sequence[int]) -> None:
+def publish_nothing(_ids: Sequence[int]) -> None:
     """Without Celery the next tick delivers."""
 
 
-def make(config: Config, publish: Publish = _publish_nothing) -> Services:
+def make(config: Config, publish: Publish = publish_nothing) -> Services:
     """The services for these settings."""
     crash.arm(config.crash_at)
     redis_url, scale = guard_url(config), config.test_time_scale

@@ -1,16 +1,19 @@
 """Deciding for many at once gives each member what deciding for them alone gives."""
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 
 from app import reminders
-from app.models import DaysOff, DecisionRow, Member, Report, Task
+from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, Task
 from app.reminders import simulate
 from app.services import Services
 from app.workdays import DAY
+from bench import members
+from bench.members import TODAY
 
 D = date(2026, 11, 24)  # Tuesday after a holiday Monday
 ZONES = ("Asia/Tokyo", None, "America/New_York", "Asia/Kathmandu", "Pacific/Kiritimati", "UTC")
@@ -102,3 +105,32 @@ def test_a_random_team_is_decided_as_each_member_alone(services: Services, seed:
     assert together == alone
     assert {row.verdict for row in rows} == {"send", "skip"}
     assert len({row.reason for row in rows}) > 4
+
+
+def test_the_first_mails_of_a_large_morning_are_free_to_leave_before_the_last_are_decided(
+    services: Services,
+) -> None:
+    members.fill(services.db, 1_100)
+    heard: list[tuple[int, int]] = []  # mails of one batch, and decisions committed by then
+
+    def publish(ids: Sequence[int]) -> None:
+        with services.db.read() as session:
+            committed = session.scalar(select(func.count()).where(OutboxMail.id.in_(ids)))
+            decided = session.scalars(
+                select(func.count()).select_from(DecisionRow).where(DecisionRow.local_date == TODAY)
+            ).one()
+        assert committed == len(ids)
+        heard.append((len(ids), decided))
+
+    planned = reminders.plan(services, members.NOW, publish=publish)
+    assert heard == [(500, 500), (500, 1_000), (120, 1_120)]
+    assert len(planned.ids) == planned.decided == 1_120
+
+
+def test_mails_that_the_brake_holds_are_published_to_nobody(services: Services) -> None:
+    members.fill(services.db, 600)
+    with services.db.write() as session:  # without yesterday's number, 620 are unusual
+        session.execute(delete(DecisionRow))
+    heard: list[int] = []
+    planned = reminders.plan(services, members.NOW, publish=heard.extend)
+    assert (planned.held, planned.ids, heard) == (620, [], [])

@@ -20,7 +20,7 @@ from app.outbox import restored
 from app.outbox.rows import NewMail, enqueue_decided
 from app.reminders import brake
 from app.reminders.facts import decide_all
-from app.services import Services
+from app.services import Publish, Services, publish_nothing
 from app.workdays import DAY
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,12 @@ def plan(
     *,
     real_now: datetime | None = None,
     only: int | None = None,
+    publish: Publish = publish_nothing,
 ) -> Planned:
     """Decides for every active member whose hour has come, up to 7 days back; commits in batches.
+
+    `publish` hears of each batch's mails once they are committed: the first leave while the last
+    are being decided.
 
     Running it twice, or twice at once, changes nothing: the first decision of a member and local
     date stands. `real_now` is the clock's instant when `now` is a rehearsal's; `only` is the id
@@ -52,16 +56,21 @@ def plan(
     """
     shift = now - (real_now or now)
     planned = Planned()
-    ids = _due_ids(services, now, only)
-    holding = brake.must_count(services, now, len(ids))
-    for start in range(0, len(ids), BATCH):
+    due_ids = _due_ids(services, now, only)
+    holding = brake.must_count(services, now, len(due_ids))
+    for start in range(0, len(due_ids), BATCH):
         with services.db.write() as session:
-            members = _members_due(session, now, ids[start : start + BATCH])
-            _plan_batch(session, services, members, now, planned, holding=holding, shift=shift)
+            members = _members_due(session, now, due_ids[start : start + BATCH])
+            ids = _plan_batch(
+                session, services, members, now, planned, holding=holding, shift=shift
+            )
+        planned.ids += ids
+        publish(ids)
     if holding:
         settled = brake.settle(services, now)
         planned.ids += settled.released
         planned.held = settled.held
+        publish(settled.released)
     return planned
 
 
@@ -98,7 +107,8 @@ def _plan_batch(
     *,
     holding: bool,
     shift: timedelta,
-) -> None:
+) -> list[int]:
+    """Decides for these members; returns the mails that may be sent now."""
     defaults = organisation(session, services.config)
     good, broken = people(session, defaults, members)
     complain(session, broken, now)
@@ -112,12 +122,13 @@ def _plan_batch(
             by_date[day].append(person)
         if dates:
             reached[member.id] = dates[-1]
+    free: list[int] = []
     for day in sorted(by_date):  # in order: a weekly member's Tuesday looks at Monday
         decisions = decide_all(session, by_date[day], day, now)
         held = "brake" if holding else None
         ids = store(session, services, decisions, now=now - shift, held=held, clock_shift=shift)
         planned.decided += len(decisions)
-        planned.ids += [] if holding else ids
+        free += [] if holding else ids
     update_each(
         session,
         Member,
@@ -130,6 +141,7 @@ def _plan_batch(
             for person in good
         ],
     )
+    return free
 
 
 def next_hour(person: Person, reached: date | None, now: datetime) -> datetime:

@@ -29,7 +29,7 @@ def daily_progress_reminder(*, only_due: bool = False) -> None:
     """Reminds everybody who has not been today; `only_due`: only those whose hour has come."""
     now = clock.now()
     if only_due:
-        services().publish(reminders.plan(services(), now).ids)
+        reminders.plan(services(), now, publish=services().publish)
     else:
         reminders.remind(services(), now=now)
 
@@ -50,8 +50,7 @@ def tick() -> None:
     now = clock.now()
     with heartbeat.told_of(services(), now):
         digest.look_for_leads(services(), now)
-        planned = reminders.plan(services(), now)
-        services().publish(planned.ids)
+        reminders.plan(services(), now, publish=services().publish)
         # After the reminders: none waits for it.
         services().publish(digest.plan(services(), now).ids)
         fresh = ON_THE_QUEUE * services().config.test_time_scale
