@@ -229,7 +229,7 @@ def cases(databases: list[str], sizes: list[int]) -> list[Case]:
         for database in databases
         for connections in CONNECTIONS
     ]
-    due = [Case("due", database, mails, 8) for mails in sizes for database in databases]
+    due = [Case("due", database, mails, 32) for mails in sizes for database in databases]
     two = [Case("ready", database, max(sizes), 8, processes=2) for database in databases]
     far = [
         Case("ready", database, mails, connections, delay)
