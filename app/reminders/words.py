@@ -13,7 +13,7 @@ REASONS: dict[str, Both] = {
     Reason.FREQUENCY_NONE: Both(
         "リマインダーを受け取らない設定になっています", "reminders are switched off"
     ),
-    Reason.PAUSED: Both("一時停止中です", "reminders are paused"),
+    Reason.PAUSED: Both("リマインダーを止めている期間です", "reminders are paused"),
     Reason.ON_LEAVE: Both("休暇の日です", "it is a day of leave"),
     Reason.COMPANY_CLOSED: Both("会社の休業日です", "the company is closed"),
     Reason.HOLIDAY: Both("祝日です", "it is a public holiday"),
