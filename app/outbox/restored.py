@@ -150,8 +150,7 @@ def release(session: Session, out: list[int], *, who: str, now: datetime) -> lis
     ).all()
     restored = last_restore(session)
     if restored is not None and restored.waits:
-        note(session, Restored(restored.at, restored.as_of, waits=False), who=who)
-        close_alert(session, Alarm.RESTORED, now=now)
+        _nothing_waits(session, restored, who=who, now=now)
     return list(ids)
 
 
@@ -164,8 +163,12 @@ def give_up(session: Session, *, now: datetime) -> None:
     restored = last_restore(session)
     over = restored is not None and restored.waits and now - restored.at > HOLDS_AT_MOST
     if restored is not None and over and not held_number(session):
-        note(session, Restored(restored.at, restored.as_of, waits=False), who=HELD)
-        close_alert(session, Alarm.RESTORED, now=now)
+        _nothing_waits(session, restored, who=HELD, now=now)
+
+
+def _nothing_waits(session: Session, restored: Restored, *, who: str, now: datetime) -> None:
+    note(session, Restored(restored.at, restored.as_of, waits=False), who=who)
+    close_alert(session, Alarm.RESTORED, now=now)
 
 
 def end_unknown(session: Session, which: ColumnElement[bool], *, now: datetime) -> None:
