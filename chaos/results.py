@@ -170,6 +170,9 @@ says. The mail server writes each mail to a ledger on disk before it answers.
 - **unexplained**: anything else that the three do not agree about: a mail to somebody who was not
   due, a copy without a doubt recorded before it, copies that differ, a mail without an end.
 
+A run that is not through in the time that is required fails, and what was still on its way then
+counts as lost and as unexplained: the outbox has it, but nobody waited for its end.
+
 Two self-tests plant a loss and a duplicate in a real run and see the checker say so
 (`chaos/test_checker.py`). Waits (leases, time limits, pauses) are a twentieth of the real ones,
 unless a table says otherwise. The short set of a merge: `make chaos CHAOS=ci`. In real time:
