@@ -427,7 +427,7 @@ def test_snoozing_again_moves_the_mail_and_three_of_a_day_are_enough(
         ({}, time(9), "過ぎています"),
         ({"quiet_hours_start": "22:00", "quiet_hours_end": "07:00"}, time(22), "22:00-07:00"),
         ({"notify_frequency": "none"}, time(15), "受け取らない"),
-        ({"paused_until": "2026-11-25"}, time(15), "一時停止"),
+        ({"paused_until": "2026-11-25"}, time(15), "止めている期間"),
         ({"weekend": "tue"}, time(15), "週末"),
         ({"active": "no"}, time(15), "無効"),
     ],
