@@ -122,13 +122,12 @@ def _plan_batch(
             by_date[day].append(person)
         if dates:
             reached[member.id] = dates[-1]
-    free: list[int] = []
+    mails: list[int] = []
     for day in sorted(by_date):  # in order: a weekly member's Tuesday looks at Monday
         decisions = decide_all(session, by_date[day], day, now)
         held = "brake" if holding else None
-        ids = store(session, services, decisions, now=now - shift, held=held, clock_shift=shift)
+        mails += store(session, services, decisions, now=now - shift, held=held, clock_shift=shift)
         planned.decided += len(decisions)
-        free += [] if holding else ids
     update_each(
         session,
         Member,
@@ -141,7 +140,7 @@ def _plan_batch(
             for person in good
         ],
     )
-    return free
+    return [] if holding else mails
 
 
 def next_hour(person: Person, reached: date | None, now: datetime) -> datetime:
