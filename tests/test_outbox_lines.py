@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import cycle
@@ -19,6 +19,7 @@ from app.db import Database, EachByItself
 from app.members.changes import set_member
 from app.models import Alert, Member, OutboxMail, Service, State
 from app.outbox import breaker
+from app.outbox.lease import CLAIMS_AT_MOST, claim
 from app.services import Services, make
 from tests.conftest import NOW, Hooked, People, task
 from tests.smtp_server import SmtpServer
@@ -121,26 +122,83 @@ def test_two_senders_at_once_send_each_mail_once(
     assert len({mail.recipient for mail in smtp.mails}) == len(smtp.mails) == 40
 
 
-def test_a_mail_claimed_before_comes_alone(
-    services: Services, db: Database, team: People, smtp: SmtpServer
-) -> None:
-    """If it is the one that kills senders, it takes no other mail's claims along."""
-    crowd(db, team, 4)
-    ids = planned(services)
+def left_by_a_dead_sender(db: Database, ids: Sequence[int], claims: int) -> None:
     with db.write() as session:
         session.execute(
             update(OutboxMail)
-            .where(OutboxMail.id.in_(ids[:2]))
+            .where(OutboxMail.id.in_(ids))
             .values(
                 state=State.SENDING,
-                claims=1,
+                claims=claims,
                 lease_token="of a sender that died",
                 lease_until=NOW - timedelta(days=3650),
             )
         )
+
+
+def claimed(db: Database, ids: Sequence[int]) -> list[int]:
+    with db.write() as session:
+        return [mail.id for mail in claim(session, ids, now=NOW, scale=1.0, at_most=128)]
+
+
+def test_the_mails_of_a_dead_sender_come_a_few_at_a_time_and_after_the_new_ones(
+    services: Services, db: Database, team: People
+) -> None:
+    """One by one, a sender killed by chance would cost as many claims as it had mails."""
+    crowd(db, team, 20)
+    ids = planned(services)
+    left_by_a_dead_sender(db, ids[:10], claims=1)
+    assert [claimed(db, ids) for _ in range(4)] == [ids[10:], ids[:8], ids[8:10], []]
+
+
+def test_a_mail_that_lost_two_senders_comes_alone(
+    services: Services, db: Database, team: People
+) -> None:
+    """If it is the one that kills senders, it takes no other mail's claims along any more."""
+    crowd(db, team, 4)
+    ids = planned(services)
+    left_by_a_dead_sender(db, ids[:2], claims=2)
+    assert [claimed(db, ids) for _ in range(4)] == [ids[2:], [ids[0]], [ids[1]], []]
+
+
+def test_a_probe_is_one_mail_whatever_became_of_it_before(
+    services: Services, db: Database, team: People
+) -> None:
+    crowd(db, team, 4)
+    ids = planned(services)
+    left_by_a_dead_sender(db, ids, claims=1)
+    with db.write() as session:
+        assert len(claim(session, ids, now=NOW, scale=1.0, at_most=1)) == 1
+
+
+def test_a_mail_that_kills_its_senders_costs_the_others_two_claims_at_most(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    crowd(db, team, 20)
+    ids = planned(services)
+    poison, others = ids[4], ids[:4] + ids[5:]
+
+    def claimed_without_poison() -> bool:
+        mine = claimed(db, ids)
+        if poison not in mine:
+            assert mine
+            accepted = {"state": State.ACCEPTED, "accepted_at": NOW, "lease_token": None}
+            with db.write() as session:
+                session.execute(update(OutboxMail).where(OutboxMail.id.in_(mine)).values(accepted))
+            return True
+        for mail in mails(db):
+            if mail.id in mine:
+                left_by_a_dead_sender(db, [mail.id], claims=mail.claims)
+        return False
+
+    for _ in range(CLAIMS_AT_MOST):
+        while claimed_without_poison():
+            pass
     outbox.deliver(services, ids, at(NOW))
-    assert states(db) == [State.ACCEPTED] * 4
-    assert [mail.claims for mail in mails(db)] == [2, 2, 1, 1]
+    by_id = {mail.id: mail for mail in mails(db)}
+    assert by_id[poison].state == State.DEAD
+    assert {by_id[one].state for one in others} == {State.ACCEPTED}
+    assert max(by_id[one].claims for one in others) == 3  # two lost, the third went well
 
 
 # --- pause --------------------------------------------------------------------------------
