@@ -246,6 +246,7 @@ CHANGES = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.row("F61", "one letter kills its sender, one raises, one has 5 MB")
 def test_poison(rig_of: Make) -> None:
     """Its supervisor starts the sender again; nobody mends anything."""
