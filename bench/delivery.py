@@ -344,6 +344,10 @@ def main() -> int:
     databases = given.database or ["postgresql", "sqlite"]
     sizes = list(SIZES[:2] if given.quick else SIZES)
     chosen = [case for case in cases(databases, sizes) if given.only in str(case)]
+    if not chosen:
+        arguments.error(
+            f"--only: no case holds {given.only!r}; one is {cases(databases, sizes)[0]}"
+        )
     try:
         with _servers() as bench:
             bench.profile = given.profile
