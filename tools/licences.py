@@ -27,6 +27,7 @@ _SPDX = {
     "New BSD": "BSD-3-Clause",
     "Apache Software License": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
+    "Apache 2": "Apache-2.0",
     "The Unlicense (Unlicense)": "Unlicense",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }

@@ -202,7 +202,8 @@ def _tls_trouble(error: ssl.SSLError) -> Both:
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return _TROUBLE[ConnectionError]
     reason = printable(getattr(error, "reason", None) or type(error).__name__)
-    if reason in _OLD_TLS:
+    # Debian's Python 3.11 knows no name for this one, which a server of TLS 1.1 ends in there.
+    if reason in _OLD_TLS or "legacy sigalg" in str(error):
         return Both(
             "メールサーバーの TLS の版が古すぎます(1.2 以上が必要です)。",
             "The mail server's TLS is too old (1.2 or later is needed).",
