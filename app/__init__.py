@@ -40,17 +40,21 @@ def _queue(config: "Config", beside: "Executor") -> "Publish":
     """The way to the mail queue: no page waits for a Redis that hangs, nor for Celery, which
     takes a second to import.
     """
-    from functools import cache  # noqa: PLC0415 - see above
+    from threading import Lock  # noqa: PLC0415 - see above
 
-    @cache
-    def publish() -> "Publish":
-        from app import celery_wiring  # noqa: PLC0415 - see above
+    lock = Lock()
+    made: list[Publish] = []
 
-        celery_wiring.make_celery(config)
-        return celery_wiring.publish
+    def publish(ids: "Sequence[int]") -> None:
+        with lock:  # two threads of `beside` may be the first
+            if not made:
+                from app.celery_wiring import make_celery, publisher  # noqa: PLC0415 - see above
+
+                made.append(publisher(make_celery(config)))
+        made[0](ids)
 
     def later(ids: "Sequence[int]") -> None:
         if ids:
-            beside.submit(lambda: publish()(ids))
+            beside.submit(publish, ids)
 
     return later

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
-from celery import Celery, signals
+from celery import Celery, current_app, signals
 from celery.worker import state
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -16,7 +16,7 @@ from app import clock, schema
 from app.config import Config, load_or_exit
 from app.db import DatabaseDown
 from app.heart import Heart
-from app.services import Services, guard_url, make
+from app.services import Publish, Services, guard_url, make
 from app.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,9 @@ def make_celery(config: Config) -> Celery:
         redis_socket_connect_timeout=SOCKET_SECONDS,
         result_expires=3600,
     )
+    # The application of every thread: what Celery calls current is that of one thread alone, and
+    # in any other a job would be looked for on the broker of an application nobody configured.
+    celery.set_default()
     return celery
 
 
@@ -138,17 +141,27 @@ def _sign_of_life(**_: object) -> None:
     Heart("beat", services).start()
 
 
-def publish(ids: Sequence[int]) -> None:
-    """Puts outbox ids on the queue `mail`. Redis away costs latency only: the tick sweeps."""
-    from app.tasks.notifications import deliver  # noqa: PLC0415 - the jobs import this module
+def publisher(celery: Celery) -> Publish:
+    """Puts outbox ids on the queue `mail`, from any thread.
 
-    for start in range(0, len(ids), IDS_PER_MESSAGE):
-        chunk = list(ids[start : start + IDS_PER_MESSAGE])
-        try:
-            deliver.apply_async((chunk,), retry=False)
-        except (OperationalError, RedisError, OSError) as error:
-            log.warning("Redis is away, the next tick sends: %s", type(error).__name__)
-            return
+    Redis away costs latency only: the tick sweeps.
+    """
+    options: dict[str, Any] = {
+        "expires": celery.conf.task_annotations[DELIVER]["expires"],
+        "ignore_result": True,
+        "retry": False,
+    }
+
+    def publish(ids: Sequence[int]) -> None:
+        for start in range(0, len(ids), IDS_PER_MESSAGE):
+            chunk = list(ids[start : start + IDS_PER_MESSAGE])
+            try:
+                celery.send_task(DELIVER, (chunk,), **options)
+            except (OperationalError, RedisError, OSError) as error:
+                log.warning("Redis is away, the next tick sends: %s", type(error).__name__)
+                return
+
+    return publish
 
 
 def services() -> Services:
@@ -158,5 +171,5 @@ def services() -> Services:
         for inherited in _services.values():
             inherited.db.dispose()
         _services.clear()
-        found = _services[os.getpid()] = make(load_or_exit(), publish)
+        found = _services[os.getpid()] = make(load_or_exit(), publisher(current_app))
     return found

@@ -85,10 +85,9 @@ def _log(config: Config) -> Callable[[], None]:
 
 
 def _queue(config: Config) -> Any:
-    from app.celery_wiring import make_celery, publish  # noqa: PLC0415 - slow, and seldom needed
+    from app.celery_wiring import make_celery, publisher  # noqa: PLC0415 - slow, and seldom needed
 
-    make_celery(config)
-    return publish
+    return publisher(make_celery(config))
 
 
 def who() -> str:

@@ -1,0 +1,82 @@
+"""Putting work on the queue: from any thread of the pages, of a worker, of a command."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis
+from celery import current_app
+
+from app import create_app
+from app.celery_wiring import make_celery, publisher
+from app.config import Config
+from app.db import Database
+from app.tasks import ai
+from tests import servers
+from tests.conftest import suzuki
+from tests.test_web_logs import ask, gunicorn
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+MESSAGES = 20
+
+
+def test_each_thread_of_the_pages_reaches_the_queue(
+    config: Config, redis_admin: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not only the one in which Celery was set up."""
+    app = create_app(config)
+    publish, beside = app.extensions["task_progress"].publish, app.extensions["beside"]
+    publish([1])
+    servers.wait_until(lambda: redis_admin.llen("mail") == 1, "the first message", 20)
+    both = threading.Barrier(3)
+    for _ in range(2):
+        beside.submit(both.wait)
+    for number in range(MESSAGES):
+        publish([number])
+    both.wait()
+    beside.shutdown()
+    assert "Redis is away" not in caplog.text
+    assert redis_admin.llen("mail") == 1 + MESSAGES
+
+
+def test_sign_in_mails_asked_for_at_once_are_all_on_the_queue(
+    environ: dict[str, str], db: Database, redis_admin: redis.Redis, tmp_path: Path
+) -> None:
+    """In a real process of the pages, with its threads."""
+    people = [f"member{number}@example.jp" for number in range(5)]
+    with db.write() as session:
+        for address in people:
+            member = suzuki()
+            member.email = address
+            session.add(member)
+    log = tmp_path / "gunicorn.log"
+    with gunicorn(environ, log) as port, ThreadPoolExecutor(4) as hands:
+        sign_in = partial(_asks, port)
+        sign_in(people[0])
+        servers.wait_until(lambda: redis_admin.llen("mail") == 1, "the first", 20)
+        list(hands.map(sign_in, people[1:]))
+        servers.wait_until(lambda: redis_admin.llen("mail") == len(people), f"all, see {log}", 20)
+    assert "Redis is away" not in log.read_text()
+
+
+def _asks(port: int, address: str) -> None:
+    assert ask(port, "POST", "/login", f"email={address}") < 400
+
+
+def test_a_thread_beside_that_of_a_job_publishes_to_the_same_broker(
+    config: Config, redis_admin: redis.Redis
+) -> None:
+    """A worker's thread for alarms queues their mails, and a job may ask for recaps."""
+    publish = publisher(make_celery(config))
+
+    def elsewhere() -> None:
+        publish([1])
+        ai.summarize_week.apply_async((1, "2026-W48"), retry=False)
+        assert current_app.conf.broker_url == config.celery_broker_url
+
+    with ThreadPoolExecutor(1) as other:
+        other.submit(elsewhere).result()
+    assert (redis_admin.llen("mail"), redis_admin.llen("ai")) == (1, 1)
