@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.orm import Session
 
+from app import installation
 from app.db import Database, database_now, put
 from app.models import Setting
 from app.words import Both
@@ -61,7 +62,7 @@ def upgrade_on(connection: Connection) -> str:
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-    _note_whom_it_serves(connection)
+    _note_in_settings(connection)
     return HEAD
 
 
@@ -138,11 +139,13 @@ def _is_known(version: str) -> bool:
     return version in {script.revision for script in scripts.walk_revisions()}
 
 
-def _note_whom_it_serves(connection: Connection) -> None:
+def _note_in_settings(connection: Connection) -> None:
+    """Which programs the schema serves; and whose database it is, which is said only once."""
     said = {"version": HEAD, "since": SERVES_SINCE}
     with Session(connection) as session:
         values = {"value": said, "changed_by": "db upgrade", "changed_at": database_now()}
         put(session, Setting, {"key": SERVES}, values)
+        installation.made_in(session)
         session.flush()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.auth import Links
 from app.config import Config
 from app.db import Database
+from app.installation import Installation
 from app.util import crash
 from app.util.kept import KeptSessions
 from app.util.once import Once
@@ -20,6 +21,7 @@ class Services:
 
     config: Config
     db: Database
+    installation: Installation  # its id: what tells two installations apart
     once: Once
     links: Links
     limits: Limits
@@ -36,10 +38,12 @@ def make(config: Config, publish: Publish = publish_nothing) -> Services:
     """The services for these settings."""
     crash.arm(config.crash_at)
     redis_url, scale = guard_url(config), config.test_time_scale
+    db = Database(config.database_url)
     limits = Limits(redis_url, scale)
     return Services(
         config=config,
-        db=Database(config.database_url),
+        db=db,
+        installation=Installation(db),
         once=Once(redis_url, scale),
         links=Links(config),
         limits=limits,

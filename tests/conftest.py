@@ -16,9 +16,9 @@ import psycopg
 import pytest
 import redis
 from hypothesis import settings
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete
 
-from app import schema
+from app import installation, schema
 from app.config import Config, load
 from app.db import Database, EachByItself
 from app.models import Member, Role, Setting, Task, Team
@@ -161,6 +161,8 @@ def sqlite_copy(file: Path) -> str:
 def _migrate(url: str) -> None:
     with contextlib.closing(Database(url)) as database:
         schema.upgrade(database)
+        with database.write() as session:  # each copy is an installation of its own
+            session.execute(delete(Setting).where(Setting.key == installation.KEY))
 
 
 def postgresql_cluster() -> str:

@@ -41,7 +41,7 @@ def letter(*tasks: TaskLine, **facts: Any) -> ReminderFacts:
         "report_url": "https://progress.example.jp/r/C0j8EbWFkZS11cC1zaWduYXR1cmUR",
         "stop_url": "https://progress.example.jp/u/eyJ1IjoxN30.aRkD3Q.c3RvcC1vci1jaGFuZ2U",
         "reply_to_shown": "Support <support@example.com>",
-        "message_domain": "example.jp",
+        "message_origin": "7f3a9c@example.jp",
     }
     return ReminderFacts(tasks=tasks, **plain | facts)
 

@@ -25,7 +25,7 @@ _FOOT: Any = {
     "team_url": f"{_BASE}/team",
     "stop_url": f"{_BASE}/u/eyJ1IjoxN30.aRkD3Q.c3RvcC1vci1jaGFuZ2U",
     "reply_to_shown": "Support <support@example.com>",
-    "message_domain": "example.jp",
+    "message_origin": "7f3a9c@example.jp",
 }
 
 

@@ -290,7 +290,7 @@ def test_an_asked_reminder_says_that_somebody_asked(locale: Any) -> None:
     facts = letter(task("T-1", "a"), kind="asked_reminder", n=2, locale=locale)
     message = reminder(facts)
     assert {"ja": "リーダーからの依頼", "en": "your lead asked"}[locale] in message.text
-    assert message.message_id == "<asked_reminder.17.2026-11-25.2@example.jp>"
+    assert message.message_id == "<asked_reminder.17.2026-11-25.2.7f3a9c@example.jp>"
 
 
 def test_the_reminders_of_one_month_share_a_thread_and_the_next_month_begins_another() -> None:
@@ -298,13 +298,13 @@ def test_the_reminders_of_one_month_share_a_thread_and_the_next_month_begins_ano
     threads = [
         reminder(letter(task("T-1", "題"), local_date=day)).headers["References"] for day in days
     ]
-    assert threads[0] == threads[1] == "<reminder.17.2026-11@example.jp>"
-    assert threads[2] == "<reminder.17.2026-12@example.jp>"
+    assert threads[0] == threads[1] == "<reminder.17.2026-11.7f3a9c@example.jp>"
+    assert threads[2] == "<reminder.17.2026-12.7f3a9c@example.jp>"
 
 
-def test_a_message_id_is_made_of_the_dedupe_key_alone() -> None:
-    made = message_id("reminder", 17, date(2026, 11, 24), 0, "example.jp")
-    assert made == "<reminder.17.2026-11-24.0@example.jp>"
+def test_a_message_id_is_made_of_the_dedupe_key_and_the_installation() -> None:
+    made = message_id("reminder", 17, date(2026, 11, 24), 0, "7f3a9c@example.jp")
+    assert made == "<reminder.17.2026-11-24.0.7f3a9c@example.jp>"
 
 
 def test_dates_are_written_as_people_write_them() -> None:

@@ -57,7 +57,7 @@ def ask(services: Services, email: str, next_path: str, now: datetime) -> None:
         if member is None:
             return
         link = _new_link(session, member, next_path, now)
-        ids = enqueue(session, services.config, [_mail(services, session, member, link)], now=now)
+        ids = enqueue(session, services, [_mail(services, session, member, link)], now=now)
         _audit(session, member, "sign_in.asked", now)
     services.publish(ids)
 

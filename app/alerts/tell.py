@@ -103,7 +103,7 @@ def _enqueue(services: Services, session: Session, now: datetime, scale: float) 
         )
         for admin in admins
     ]
-    return enqueue(session, services.config, mails, now=now)
+    return enqueue(session, services, mails, now=now)
 
 
 def _mark(session: Session, news: list[Alert], now: datetime, *, over: bool) -> list[int]:

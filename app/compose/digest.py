@@ -46,7 +46,7 @@ class DigestFacts:
     team_url: str
     stop_url: str
     reply_to_shown: str | None
-    message_domain: str
+    message_origin: str
     recap: Sequence[str] | None = None
     recap_by: RecapBy = "count"
 
@@ -67,7 +67,7 @@ def weekly_digest(facts: DigestFacts) -> MailMessage:
         html=letter.html,
         headers=automatic_headers(facts.stop_url),
         message_id=message_id(
-            "weekly_digest", facts.member_id, facts.local_date, facts.n, facts.message_domain
+            "weekly_digest", facts.member_id, facts.local_date, facts.n, facts.message_origin
         ),
         attachments=_pictures(words["rows"]),
     )
@@ -221,7 +221,7 @@ def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> Row:
         signs=signs,
         alt=alt.to(locale),
         share=share,
-        cid=f"week-{cid}@{facts.message_domain}",
+        cid=f"week-{cid}.{facts.message_origin}",
         marks=one.marks,
     )
 

@@ -47,7 +47,7 @@ class EscalationFacts:
     team_url: str
     stop_url: str
     reply_to_shown: str | None
-    message_domain: str
+    message_origin: str
 
 
 def escalation(facts: EscalationFacts) -> MailMessage:
@@ -64,7 +64,7 @@ def escalation(facts: EscalationFacts) -> MailMessage:
         html=letter.html,
         headers=automatic_headers(facts.stop_url),
         message_id=message_id(
-            "escalation", facts.member_id, facts.local_date, facts.n, facts.message_domain
+            "escalation", facts.member_id, facts.local_date, facts.n, facts.message_origin
         ),
     )
 

@@ -50,9 +50,9 @@ class ReminderFacts(NamedTuple):
     `report_url` is the mail's page: all tasks; with `?t=TASK_ID&c=CHOICE` one task, filled in; below
     it `/later` and `/off`. One address, signed once, serves every link of the letter but one:
     `stop_url` changes or stops the mails (a page, and RFC 8058's one-click POST).
-    `reply_to_shown` is the address a reply goes to (None: the sender's), `message_domain` the
-    domain of the Message-ID. `lead_told`: after days of silence, the lead's name and the date on
-    which the lead will be told if nothing is reported.
+    `reply_to_shown` is the address a reply goes to (None: the sender's), `message_origin` how
+    Message-IDs end. `lead_told`: after days of silence, the lead's name and the date on which the
+    lead will be told if nothing is reported.
     """
 
     member_id: int
@@ -66,7 +66,7 @@ class ReminderFacts(NamedTuple):
     report_url: str
     stop_url: str
     reply_to_shown: str | None
-    message_domain: str
+    message_origin: str
     lead_told: tuple[str, date] | None = None
 
 
@@ -88,7 +88,7 @@ def reminder(facts: ReminderFacts) -> MailMessage:
         html=letter.html,
         headers=_headers(facts),
         message_id=message_id(
-            facts.kind, facts.member_id, facts.local_date, facts.n, facts.message_domain
+            facts.kind, facts.member_id, facts.local_date, facts.n, facts.message_origin
         ),
     )
 
@@ -240,5 +240,5 @@ def _headers(facts: ReminderFacts) -> dict[str, str]:
     and a thread for each month rather than one for ever: all its reminders refer to one id.
     """
     month = f"{facts.local_date:%Y-%m}"
-    thread = f"<reminder.{facts.member_id}.{month}@{facts.message_domain}>"
+    thread = f"<reminder.{facts.member_id}.{month}.{facts.message_origin}>"
     return automatic_headers(facts.stop_url) | {"References": thread}

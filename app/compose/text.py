@@ -17,12 +17,13 @@ LINE = 68  # columns of a letter's text part
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def message_id(kind: str, user_id: int, local_date: date, n: int, domain: str) -> str:
-    """The stable Message-ID of one mail, as `<reminder.17.2026-11-24.0@example.jp>`.
+def message_id(kind: str, user_id: int, local_date: date, n: int, origin: str) -> str:
+    """The stable Message-ID of one mail, as `<reminder.17.2026-11-24.0.7f3a9c@example.jp>`.
 
-    Made of the mail's dedupe key, so every copy of one mail carries the same (RFC 5322 3.6.4).
+    Made of the mail's dedupe key, so every copy of one mail carries the same; `origin` (the
+    installation and its domain) keeps it apart from all others (RFC 5322 3.6.4).
     """
-    return f"<{kind}.{user_id}.{local_date.isoformat()}.{n}@{domain}>"
+    return f"<{kind}.{user_id}.{local_date.isoformat()}.{n}.{origin}>"
 
 
 def automatic_headers(stop_url: str | None = None) -> dict[str, str]:

@@ -19,7 +19,7 @@ from app.members.settings import Organisation, Person, organisation, people
 from app.models import DecisionRow, Kind, Member, Report, State, Task
 from app.outbox.found import Letter, Stop
 from app.outbox.lease import Claimed
-from app.outbox.rows import from_us, mail_domain
+from app.outbox.rows import from_us, origin
 from app.reports import details, open_tasks
 from app.services import Services
 
@@ -55,7 +55,7 @@ def week_letter(
         team_url=services.links.team_url,
         stop_url=services.links.stop_url(StopLink(one.member.id, Kind.WEEKLY_DIGEST)),
         reply_to_shown=config.mail_reply_to or config.mail_from,
-        message_domain=mail_domain(config),
+        message_origin=origin(config, services.installation.id()),
         recap=by_ai,
         recap_by="count" if by_ai is None else "ai",
     )
@@ -97,7 +97,7 @@ def told_letter(
         team_url=services.links.team_url,
         stop_url=services.links.stop_url(StopLink(one.member.id, Kind.ESCALATION)),
         reply_to_shown=config.mail_reply_to or config.mail_from,
-        message_domain=mail_domain(config),
+        message_origin=origin(config, services.installation.id()),
     )
     letter = from_us(compose.escalation(facts), services.config, mail)
     return Letter(letter, [], taken_back=gone)

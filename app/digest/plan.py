@@ -217,4 +217,4 @@ def _enqueue(desk: Desk, one: Person, decision: Decision, decision_id: int) -> l
         held=desk.held(one, decision.local_date),
         clock_shift=desk.shift,
     )
-    return enqueue(desk.session, desk.services.config, [mail], now=desk.real)
+    return enqueue(desk.session, desk.services, [mail], now=desk.real)

@@ -65,7 +65,7 @@ def tell(desk: Desk, lead: Person) -> list[int]:
     noticed = _noticed(session, found, steps_of(desk.defaults))
     also = _written(session, [_row(one, desk.real, None, None) for one in noticed])
     mails = [_mail(desk, lead, today)] if told else []
-    ids = enqueue(session, desk.services.config, mails, now=desk.real)
+    ids = enqueue(session, desk.services, mails, now=desk.real)
     loglines.decided(session, told | also, {decision_id: ids[0] for decision_id in told if ids})
     return ids
 

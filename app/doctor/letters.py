@@ -90,7 +90,7 @@ def _facts(locale: Locale, name: str, tasks: list[TaskLine]) -> ReminderFacts:
         report_url=_URL,
         stop_url=_URL,
         reply_to_shown="app@example.jp",
-        message_domain="example.jp",
+        message_origin="7f3a9c@example.jp",
     )
 
 

@@ -191,10 +191,10 @@ def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
             clock_shift=timedelta(seconds=mail.clock_shift),
             resend_of=mail.id,
         )
-        ids = enqueue(session, services.config, [again], now=now)
+        ids = enqueue(session, services, [again], now=now)
         if not ids:  # somebody else took the same number just now
             again = replace(again, n=again.n + 1)
-            ids = enqueue(session, services.config, [again], now=now)
+            ids = enqueue(session, services, [again], now=now)
         record(session, mail_id, "resent", f"{who}: {ids[0]}", now=now)
         record(session, ids[0], f"resend of {mail_id}", who, now=now)
         if mail.state in OF_MAILS:

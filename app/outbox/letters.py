@@ -17,7 +17,7 @@ from app.members.settings import Person, organisation, people
 from app.models import Kind, Member, State
 from app.outbox.found import Letter, Stop, Wait
 from app.outbox.lease import Claimed
-from app.outbox.rows import from_us, mail_domain
+from app.outbox.rows import from_us, origin
 from app.reports import TaskDetail, open_details
 from app.services import Services
 from app.util.message import MailMessage
@@ -53,7 +53,7 @@ class _Facts:
         defaults = organisation(session, services.config)
         good, self.broken = people(session, defaults, members)
         self.people = {one.member.id: one for one in good}
-        self.domain = mail_domain(services.config)
+        self.origin = origin(services.config, services.installation.id())
         self.late: dict[tuple[int, date], list[Unreported]] = {}
         self.known: dict[tuple[int, date], dict[str, TaskDetail]] = {}
         long: list[tuple[Person, date]] = []
@@ -214,7 +214,7 @@ def _compose(
         report_url=services.links.report_url(ReportLink(one.member.id, mail.local_date, None)),
         stop_url=services.links.stop_url(StopLink(one.member.id, Kind.REMINDER)),
         reply_to_shown=config.mail_reply_to or config.mail_from,
-        message_domain=read.domain,
+        message_origin=read.origin,
         lead_told=read.notices.get((one.member.id, mail.local_date)),
     )
     return from_us(compose.reminder(facts), config, mail)

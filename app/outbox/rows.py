@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from email.utils import parseaddr
+from functools import lru_cache
 
 from sqlalchemy.orm import Session
 
@@ -12,7 +12,12 @@ from app.config import Config
 from app.db import insert_new
 from app.models import OutboxMail, State
 from app.outbox.lease import Claimed
+from app.services import Services
+from app.util.address import read_mailbox
 from app.util.message import MailMessage
+
+# The end of a longer one is taken: the whole Message-ID must fit its column.
+MAX_DOMAIN = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +44,17 @@ class NewMail:
 
 
 def enqueue(
-    session: Session, config: Config, mails: Sequence[NewMail], *, now: datetime
+    session: Session, services: Services, mails: Sequence[NewMail], *, now: datetime
 ) -> list[int]:
     """Stores the mails that are not there yet; returns their ids. Commit, then publish them."""
-    return [mail_id for mail_id, _ in enqueue_decided(session, config, mails, now=now)]
+    return [mail_id for mail_id, _ in enqueue_decided(session, services, mails, now=now)]
 
 
 def enqueue_decided(
-    session: Session, config: Config, mails: Sequence[NewMail], *, now: datetime
+    session: Session, services: Services, mails: Sequence[NewMail], *, now: datetime
 ) -> list[tuple[int, int | None]]:
     """`enqueue` that returns of each new mail its id and that of its decision."""
-    domain = mail_domain(config)
+    end = origin(services.config, services.installation.id_in(session))
     rows = [
         {
             "dedupe_key": mail.dedupe_key,
@@ -60,7 +65,7 @@ def enqueue_decided(
             "local_date": mail.local_date,
             "n": mail.n,
             "to_addr": mail.to_addr,
-            "message_id": message_id(mail.kind, mail.user_id, mail.local_date, mail.n, domain),
+            "message_id": message_id(mail.kind, mail.user_id, mail.local_date, mail.n, end),
             "date_header": mail.date_header,
             "state": State.READY,
             "held": mail.held,
@@ -79,10 +84,20 @@ def enqueue_decided(
     ]
 
 
-def mail_domain(config: Config) -> str:
-    """The domain of Message-IDs: the sender's."""
-    address = parseaddr(config.mail_from or "")[1]
-    return address.rpartition("@")[2] or "localhost.localdomain"
+def origin(config: Config, installation: str) -> str:
+    """How Message-IDs end: the installation and the sender's domain, in ASCII.
+
+    No other installation makes the same, also where two send under one domain (RFC 5322 3.6.4).
+    """
+    return f"{installation}@{_domain(config.mail_from or '')}"
+
+
+@lru_cache(maxsize=4)
+def _domain(mail_from: str) -> str:
+    if not mail_from:
+        return "localhost.localdomain"
+    domain = read_mailbox("MAIL_FROM", mail_from, allow_localhost=True).address.rpartition("@")[2]
+    return domain[-MAX_DOMAIN:].lstrip(".-")
 
 
 def from_us(letter: MailMessage, config: Config, mail: Claimed) -> MailMessage:

@@ -94,7 +94,7 @@ def send_again(services: Services, member_id: int, now: datetime) -> None:
         day = now.astimezone(one.rhythm.zone).date()
         if _may_ask(session, one, day, now):
             mail = asked_mail(session, one, day, now)
-            ids = enqueue(session, services.config, [mail], now=now)
+            ids = enqueue(session, services, [mail], now=now)
             audit(session, member, "mail.asked_again", member.email, now)
     services.publish(ids)
 

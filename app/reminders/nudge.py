@@ -36,7 +36,7 @@ def nudge(services: Services, member_id: int, who: str, now: datetime) -> int:
         _check_hour(one, day, now)
         _check_tasks(session, one, day)
         _check_mails(session, one, day, now)
-        ids = enqueue(session, services.config, [asked_mail(session, one, day, now)], now=now)
+        ids = enqueue(session, services, [asked_mail(session, one, day, now)], now=now)
         audit(session, member, "nudge", who, now, mail=ids[0])
     services.publish(ids)
     return ids[0]

@@ -211,7 +211,7 @@ def store(
                     clock_shift=shift,
                 )
             )
-    enqueued = enqueue_decided(session, services.config, mails, now=now)
+    enqueued = enqueue_decided(session, services, mails, now=now)
     written = {(row["user_id"], row["local_date"]): row for row in rows}
     loglines.decided(
         session,

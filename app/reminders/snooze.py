@@ -60,7 +60,7 @@ def snooze_today(services: Services, email: str, until: time, who: str, now: dat
         _check(one, until, at, now)
         _decide_today(session, services, one, day, now)
         _cancel(session, member.id, day, until, now)
-        ids = enqueue(session, services.config, [asked_mail(session, one, day, at)], now=now)
+        ids = enqueue(session, services, [asked_mail(session, one, day, at)], now=now)
         audit(session, member, "snooze", who, now, until=at.isoformat())
     return Snoozed(at=at.astimezone(one.rhythm.zone), mail_id=ids[0])
 
