@@ -21,7 +21,7 @@ from alembic import command
 from sqlalchemy import Table, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from app import digest, doctor, outbox, reminders, schema, status
+from app import digest, doctor, installation, outbox, reminders, schema, status
 from app.access import sessions, sign_in
 from app.alerts import open_alerts, tell
 from app.alerts.words import words_of
@@ -32,6 +32,7 @@ from app.care.restore import check, look, restore
 from app.care.words import CareError
 from app.db import Database
 from app.doctor.database import database as doctors_look
+from app.installation import Installation
 from app.models import (
     Audit,
     Base,
@@ -894,8 +895,10 @@ def _bare_restore(services: Services, file: Path) -> None:
 
 def test_the_way_back_is_the_same_for_every_setting(services: Services, file: Path) -> None:
     """What the table of settings holds is of the backup, but for the mark and the note."""
+    ours = services.installation.id()
     backup(services, file)
     back(services, file)
     with services.db.read() as session:
         keys = set(session.scalars(select(Setting.key)))
-    assert keys == {"restored", schema.SERVES}
+    assert keys == {"restored", schema.SERVES, installation.KEY}
+    assert Installation(services.db).id() == ours
