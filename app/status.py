@@ -9,11 +9,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.alerts import open_alerts
-from app.alerts.words import words_of
+from app.alerts.words import STOPS_MAIL, words_of
 from app.compose import show_date
 from app.db import put
 from app.models import FIRST_DUE, OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
-from app.outbox import restored
+from app.outbox import breaker, restored
 from app.outbox.lease import PAUSE
 from app.reminders import brake
 from app.reminders.words import REASONS, STATES
@@ -88,13 +88,21 @@ def troubles(services: Services, now: datetime) -> list[Line]:
     """What keeps mails from going out now, for the banner of each of the operator's pages."""
     with services.db.read() as session:
         facts = _life(services, session, now)
-    found = [_sending(facts, _ON_PAGE), *_notices(facts, _ON_PAGE)]
+    found = [*_stopped(facts, _ON_PAGE), *_notices(facts, _ON_PAGE)]
     return [line for line in found if line.mark == "bad"]
+
+
+def stopped(services: Services, now: datetime) -> list[Line]:
+    """What keeps a mail that is ready from being sent now; [] while nothing does."""
+    with services.db.read() as session:
+        return _stopped(_life(services, session, now))
 
 
 def lines(facts: dict[str, Any]) -> list[Line]:
     """The facts of `status` as sentences, the worst first."""
-    found = [_sending(facts), *_notices(facts), *_numbers(facts)]
+    found = [*_stopped(facts), *_notices(facts), *_numbers(facts)]
+    if not _stopped(facts) and not _sending_alarms(facts) and not facts["tick_is_late"]:
+        found.append(Line("ok", Both("送信できる状態です。", "Sending is on.")))
     order = {"bad": 0, "warn": 1, "ok": 2}
     return sorted(found, key=lambda line: order[line.mark])
 
@@ -102,7 +110,7 @@ def lines(facts: dict[str, Any]) -> list[Line]:
 def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]:
     """The facts that say whether mails go out; no question that grows with the mails sent."""
     paused = session.get(Setting, PAUSE)
-    tick = session.get(Service, TICK)
+    tick, stuck = session.get(Service, TICK), session.get(Service, breaker.NAME)
     oldest = _oldest_unsent(session, now)
     return {
         "paused": paused is not None,
@@ -111,6 +119,7 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
         "held": _held(session),
         "held_since_restore": restored.held_number(session),
         "smtp_host": services.config.smtp_host,
+        "mail_server_trouble": stuck.data.get("why") if stuck else None,
         "mail_only_to": list(services.config.mail_only_to),
         "oldest_unsent": oldest.isoformat() if oldest else None,
         "oldest_unsent_is_late": oldest is not None and now - oldest > UNSENT,
@@ -138,25 +147,49 @@ _TYPED = Both("`task-progress resume`", "`task-progress resume`")
 _ON_PAGE = Both("ページ「送信の状態」", 'the page "Sending status"')
 
 
-def _sending(facts: dict[str, Any], how: Both = _TYPED) -> Line:
+def _stopped(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
+    """Why nothing goes out, as far as no alert says it."""
+    found: list[Line] = []
     if facts["paused"]:
         hand = who_words(facts["paused_by"])
-        return Line(
-            "bad",
-            Both(
-                f"送信を一時停止しています(操作: {hand.ja})。{how.ja} で再開します。",
-                f"Sending is paused (by {hand.en}). To start it again: {how.en}.",
-            ),
+        found.append(
+            Line(
+                "bad",
+                Both(
+                    f"送信を一時停止しています(操作: {hand.ja})。{how.ja} で再開します。",
+                    f"Sending is paused (by {hand.en}). To start it again: {how.en}.",
+                ),
+            )
         )
     if facts["smtp_host"] is None:
-        return Line(
-            "bad",
-            Both(
-                "SMTP_HOST が設定されていないため、メールは1通も送られません。",
-                "SMTP_HOST is not set: no mail is sent.",
-            ),
+        found.append(
+            Line(
+                "bad",
+                Both(
+                    "SMTP_HOST が設定されていないため、メールは1通も送られません。",
+                    "SMTP_HOST is not set: no mail is sent.",
+                ),
+            )
         )
-    return Line("ok", Both("送信できる状態です。", "Sending is on."))
+    elif facts["mail_server_trouble"] is not None and not _sending_alarms(facts):
+        why = Both.of(facts["mail_server_trouble"])
+        found.append(
+            Line(
+                "warn",
+                Both(
+                    f"メールサーバーを使えないため、いまは送っていません({why.ja})。"
+                    "自動で試し直しています。",
+                    f"The mail server cannot be used, so nothing goes out now ({why.en}). "
+                    "It is tried again by itself.",
+                ),
+            )
+        )
+    return found
+
+
+def _sending_alarms(facts: dict[str, Any]) -> list[str]:
+    """The open alerts with which mails do not go out, or are late."""
+    return [one["name"] for one in facts["alerts"] if one["name"] in STOPS_MAIL]
 
 
 def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:

@@ -644,7 +644,7 @@ def test_sending_an_accepted_mail_again_asks_and_shows_the_copies_so_far(
 ) -> None:
     refused = tp.run("outbox", "resend", one_mail)
     assert refused.code == 1
-    assert f"1通出ています(メール {one_mail})" in refused.err
+    assert f"1通出ているか、出る可能性があります(メール {one_mail})" in refused.err
     assert tp.asked("outbox", "resend", one_mail, answer="n").code == 1
     assert tp.asked("outbox", "resend", one_mail, answer="y").code == 0
     assert tp.run("outbox", "resend", one_mail, "--yes").code == 0
@@ -795,3 +795,82 @@ def test_pause_stops_all_sending_and_resume_starts_it(
     assert tp.run("resume").code == 0
     tp.run("tick", "--now", LATER)
     assert inbox.mails == [unreported.suzuki.email]
+
+
+# --- a whole morning again -------------------------------------------------------------------
+
+
+def fail_all(db: Database) -> None:
+    """Every mail was refused for good."""
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(state="failed", reason="550 5.4.5 limit"))
+
+
+def number_of_mails(db: Database) -> int:
+    with db.read() as session:
+        return len(session.scalars(select(OutboxMail.id)).all())
+
+
+@on_sqlite
+def test_a_failed_morning_is_named_by_remind_and_brought_back_by_resend(
+    tp: Terminal, unreported: People, db: Database
+) -> None:
+    remind = ("remind", "--all", "--date", "2026-11-24")
+    tp.run(*remind)
+    fail_all(db)
+    told = tp.run(*remind).out
+    assert "`task-progress outbox resend --date 2026-11-24 --state failed`" in told
+    assert "1通は failed で終わっています" in told
+    again = ("outbox", "resend", "--date", "2026-11-24", "--state", "failed")
+    assert tp.asked(*again, answer="n").code == 1
+    assert number_of_mails(db) == 1
+    ran = tp.asked(*again, answer="y")
+    assert (ran.code, number_of_mails(db)) == (0, 2)
+    assert "1通です" in ran.err
+    assert "1通を送り直します" in ran.out
+    assert "outbox resend" not in tp.run(*remind).out
+    nothing = tp.run(*again, "--yes")
+    assert nothing.code == 1
+    assert "送り直し済み" in nothing.err
+
+
+@on_sqlite
+def test_more_than_fifty_are_not_sent_again_without_a_word(tp: Terminal, db: Database) -> None:
+    many_members(db, 51)
+    tp.run("remind", "--all", "--date", "2026-11-24", "--yes")
+    fail_all(db)
+    again = ("outbox", "resend", "--date", "2026-11-24", "--state", "failed", "--reason", "5.4.5")
+    refused = tp.run(*again)
+    assert refused.code == 1
+    assert "51通" in refused.err
+    assert "--yes" in refused.err
+    assert number_of_mails(db) == 51
+    assert tp.run(*again, "--yes").code == 0
+    assert number_of_mails(db) == 102
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("--date", "2026-11-24"), ("--state", "failed"), ("1", "--state", "failed"),
+     ("--date", "2026-11-24", "--state", "ready"), ("1", "--yes", "--reason", "x")],
+)  # fmt: skip
+def test_resend_wants_one_mail_or_a_date_and_a_state(
+    anywhere: Terminal, words: tuple[str, ...]
+) -> None:
+    assert anywhere.run("outbox", "resend", *words).code == 2
+
+
+@on_sqlite
+def test_a_failed_copy_of_a_mail_that_is_out_asks_too(
+    tp: Terminal, one_mail: str, db: Database
+) -> None:
+    """The copy in the middle of the chain is out, though the one named here is not."""
+    tp.run("outbox", "resend", one_mail, "--yes")
+    with db.write() as session:
+        session.execute(
+            update(OutboxMail).where(OutboxMail.id > int(one_mail)).values(state="failed")
+        )
+        session.execute(update(Member).values(email="new." + Member.email))
+    refused = tp.run("outbox", "resend", str(int(one_mail) + 1))
+    assert refused.code == 1
+    assert f"メール {one_mail})" in refused.err

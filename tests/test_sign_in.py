@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from app import clock, create_app
+from app import clock, create_app, outbox
 from app.access import sessions, sign_in
 from app.config import Config, load
 from app.db import Database
@@ -277,7 +277,7 @@ def test_the_mails_source_is_shown_to_no_operator_and_not_sent_again(
     browse.cancel(services, mail.id, who="test", now=NOW)
     assert browse.show(services, mail.id)["source"] is None
     with pytest.raises(NotPossible):
-        browse.resend(services, mail.id, who="test", now=NOW)
+        outbox.resend(services, mail.id, who="test", now=NOW)
 
 
 # --- sessions -----------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """The operator's pages: the outbox, why, the state of sending. On both databases."""
 
+import html
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -78,7 +80,7 @@ def audit(db: Database) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     "path",
-    ["/outbox", "/outbox/1", "/outbox/1/html", "/outbox/1/resend", "/why", "/admin",
+    ["/outbox", "/outbox/resend", "/outbox/1", "/outbox/1/html", "/outbox/1/resend", "/why", "/admin",
      "/admin/members", "/admin/members/1", "/admin/members/new", "/admin/teams",
      "/admin/settings", "/admin/days-off", "/admin/import", "/admin/import/1", "/admin/audit"],
 )  # fmt: skip
@@ -96,7 +98,7 @@ def test_nobody_but_an_admin_stops_or_changes_anything(
     app: Flask, services: Services, db: Database, team: People
 ) -> None:
     lead = signed_in(app, services, SATO)
-    for path in ("/outbox/1/resend", "/outbox/1/cancel", "/admin/pause", "/admin/resume",
+    for path in ("/outbox/resend", "/outbox/1/resend", "/outbox/1/cancel", "/admin/pause", "/admin/resume",
                  "/admin/members/1", "/admin/members/1/tasks", "/admin/members/1/pass-on",
                  "/admin/teams", "/admin/teams/1", "/admin/settings", "/admin/days-off",
                  "/admin/import", "/admin/import/1"):  # fmt: skip
@@ -208,6 +210,43 @@ def test_sending_again_shows_the_copies_makes_a_new_mail_and_notes_who(
     assert again.resend_of == first.id
     assert audit(db)[-1] == (SATO, "outbox.resend")
     assert f"{SATO}: {again.id}" in admin.get(f"/outbox/{first.id}").text
+
+
+def test_a_whole_morning_is_sent_again_after_one_page_that_says_how_many(
+    admin: FlaskClient, db: Database
+) -> None:
+    with db.write() as session:
+        mine = OutboxMail.kind == Kind.REMINDER
+        session.execute(
+            update(OutboxMail).where(mine).values(state=State.FAILED, reason="550 5.4.5 limit")
+        )
+    failed = f"state=failed&date={TODAY}&reason=5.4.5"
+    assert "/outbox/resend" not in admin.get("/outbox?state=failed").text  # of no date
+    listed = admin.get(f"/outbox?{failed}").text
+    assert "/outbox/resend?" in listed
+    asked = admin.get(f"/outbox/resend?{failed}")
+    assert "1通を送り直す" in asked.text
+    form = html.unescape(re.findall(r'form method="post" action="([^"]+)"', asked.text)[-1])
+    before = mail_of(db).id
+    answers = [admin.post(form, headers=OURS) for _ in range(2)]  # a double click
+    again = mail_of(db)
+    assert (again.resend_of, again.state) == (before, State.READY)
+    assert [answer.location.rpartition("resent=")[2] for answer in answers] == ["1", "0"]
+    assert "1通を送り直します" in admin.get(answers[0].location).text
+    assert audit(db)[-1] == (SATO, "outbox.resend")
+    assert "送り直せるメールはありません" in admin.get(f"/outbox/resend?{failed}").text
+    assert "failed" in admin.get("/admin/audit").text
+
+
+@pytest.mark.parametrize(
+    "query", ["", "state=failed", f"date={TODAY}", f"date={TODAY}&state=ready"]
+)
+def test_without_a_date_and_an_end_nothing_is_sent_again(admin: FlaskClient, query: str) -> None:
+    for answer in (
+        admin.get(f"/outbox/resend?{query}"),
+        admin.post(f"/outbox/resend?{query}", headers=OURS),
+    ):
+        assert (answer.status_code, answer.location) == (303, "/outbox")
 
 
 def test_a_mail_that_waits_is_not_sent_again_but_can_be_cancelled(

@@ -5,6 +5,7 @@ what nobody reports: mails that do not leave, ticks that do not come.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +13,20 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.alerts.words import EVENTS, Alarm, name_of
-from app.db import insert_new
+from app.db import among, insert_new
 from app.models import Alert, Audit
 from app.services import Services
 
-__all__ = ["Alarm", "acknowledge", "close_alert", "name_of", "open_alerts", "raise_alert", "recent"]
+__all__ = [
+    "Alarm",
+    "acknowledge",
+    "close_alert",
+    "close_alerts",
+    "name_of",
+    "open_alerts",
+    "raise_alert",
+    "recent",
+]
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +55,25 @@ def raise_alert(
 
 def close_alert(session: Session, alarm: Alarm, about: object = None, *, now: datetime) -> None:
     """Closes the alert if it is open."""
-    name = name_of(alarm, about)
-    closed = session.execute(
+    close_alerts(session, alarm, [about], now=now)
+
+
+def close_alerts(
+    session: Session, alarm: Alarm, abouts: Sequence[object], *, now: datetime
+) -> None:
+    """Closes those of these alerts that are open."""
+    names = [name_of(alarm, about) for about in abouts]
+    closed = session.scalars(
         update(Alert)
-        .where(Alert.name == name, Alert.closed_at.is_(None))
+        .where(among(Alert.name, names), Alert.closed_at.is_(None))
         .values(closed_at=now)
-        .returning(Alert.id)
+        .returning(Alert.name)
         .execution_options(synchronize_session=False)
     ).all()
     if closed:
         session.expire_all()
-        log.warning("alert closed: %s", name)
+        for name in closed:
+            log.warning("alert closed: %s", name)
 
 
 def open_alerts(session: Session) -> list[Alert]:

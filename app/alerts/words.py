@@ -32,6 +32,8 @@ class Alarm(StrEnum):
 # They happened, and nothing takes them back: closed by a person's word or by a resend.
 EVENTS = frozenset({Alarm.MAIL_FAILED, Alarm.MAIL_DEAD, Alarm.MAIL_UNKNOWN, Alarm.MAILS_EXPIRED})
 
+# While one of these is open mails do not go out, or are late.
+STOPS_MAIL = frozenset({Alarm.MAIL_SERVER, Alarm.NOT_ATTEMPTED, Alarm.NOT_ENDED, Alarm.NO_TICK})
 
 OF_MAILS = {  # by the state in which a mail ended
     "failed": Alarm.MAIL_FAILED,

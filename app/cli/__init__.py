@@ -23,6 +23,7 @@ from app.cli.explain import simulate, why
 from app.cli.mails import outbox_group
 from app.cli.members import leave_group, member, off_today, settings, snooze
 from app.cli.remind import remind
+from app.cli.resend import resend
 from app.cli.shell import Group, Shell
 from app.cli.state import pause, resume, run, status
 from app.cli.systemd import systemd
@@ -72,6 +73,8 @@ cli = Group(
         "各コマンドの説明: task-progress コマンド --help", "More: task-progress COMMAND --help"
     ),
 )
+
+outbox_group.add_command(resend)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

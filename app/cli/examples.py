@@ -13,7 +13,7 @@ EXAMPLES = {
         ("outbox list", "--state failed"),
         ("outbox show", "1000"),
         ("outbox cancel", "1000"),
-        ("outbox resend", "1000"),
+        ("outbox resend", "--date 2026-11-24 --state failed"),
         ("outbox export", "--date 2026-11-24 > mails.csv"),
         ("settings show", ""),
         ("settings set", "notify_at=08:30"),

@@ -1,4 +1,4 @@
-"""`outbox`: the mails, their states, and an operator's hand on one of them."""
+"""`outbox`: the mails and their states, and taking one of them out."""
 
 import csv
 import sys
@@ -17,17 +17,15 @@ from app.cli.common import (
     user_option,
 )
 from app.cli.letter import show_mail
-from app.cli.shell import Group, Number, OneOf, Shell, as_json, on_terminal, who
+from app.cli.shell import Group, Number, OneOf, Shell, as_json, who
 from app.cli.show import show_json, show_json_list, show_table
-from app.cli.words import LOCALE, Failed, say, t
+from app.cli.words import Failed, say, t
 from app.members.table import export_cell
 from app.models import Kind, State
 from app.reminders.words import STATES
-from app.services import Services
 from app.words import Both
 
-_MAIL_ID = Number("ID", 1, 10**12)
-_ENDED_OUT = (State.ACCEPTED, State.UNKNOWN)  # a copy is, or may be, out
+MAIL_ID = Number("ID", 1, 10**12)
 
 outbox_group = Group("outbox", help=t("送信箱", "the mails and their states"))
 
@@ -69,8 +67,8 @@ def list_(
     if json_wanted:
         show_json_list(rows)
         return
-    found = list(rows)
-    if not found:
+    mails = list(rows)
+    if not mails:
         say("メールはありません。", "No mails.")
         return
     show_table(
@@ -79,13 +77,13 @@ def list_(
         (
             (row["id"], row["local_date"], row["email"], row["kind"], row["state"],
              row["attempts"], row["response"] or reason_words(row["reason"]))
-            for row in found
+            for row in mails
         ),
     )  # fmt: skip
 
 
 @outbox_group.command("show", help=t("1通を詳しく見る", "show one mail"))
-@click.argument("mail_id", type=_MAIL_ID, metavar="ID")
+@click.argument("mail_id", type=MAIL_ID, metavar="ID")
 @click.option(
     "--source",
     "source_wanted",
@@ -96,7 +94,7 @@ def list_(
 @click.pass_obj
 def show(shell: Shell, *, mail_id: int, source_wanted: bool, json_wanted: bool) -> None:
     """One mail as a person reads it, with its history."""
-    mail = _found(mail_id, lambda: outbox.show(shell.services(), mail_id))
+    mail = found(mail_id, lambda: outbox.show(shell.services(), mail_id))
     if json_wanted:
         show_json(mail)
     elif source_wanted:
@@ -124,51 +122,13 @@ def _show_source(mail: dict[str, Any]) -> None:
 
 
 @outbox_group.command("cancel", help=t("送信待ちのメールを取り消す", "cancel a mail that waits"))
-@click.argument("mail_id", type=_MAIL_ID, metavar="ID")
+@click.argument("mail_id", type=MAIL_ID, metavar="ID")
 @click.pass_obj
 def cancel(shell: Shell, mail_id: int) -> None:
     """Only a mail that is ready can be cancelled."""
     services = shell.services()
-    _found(mail_id, lambda: outbox.cancel(services, mail_id, who=who(), now=clock.now()))
+    found(mail_id, lambda: outbox.cancel(services, mail_id, who=who(), now=clock.now()))
     say(f"メール {mail_id} を取り消しました。", f"Mail {mail_id} is cancelled.")
-
-
-@outbox_group.command("resend", help=t("終わったメールをもう一度送る", "send an ended mail again"))
-@click.argument("mail_id", type=_MAIL_ID, metavar="ID")
-@click.option("--yes", is_flag=True, help=t("確認せずに送る", "do not ask"))
-@click.pass_obj
-def resend(shell: Shell, mail_id: int, yes: bool) -> None:
-    """Makes a new mail. Where a copy is or may be out already, asks first."""
-    services = shell.services(queue=True)
-    mail = _found(mail_id, lambda: outbox.show(services, mail_id))
-    if mail["state"] in _ENDED_OUT:
-        _ask_for_another_copy(services, mail, yes=yes)
-    new = _found(mail_id, lambda: outbox.resend(services, mail_id, who=who(), now=clock.now()))
-    say(f"メール {new} として送り直します。", f"It goes out again as mail {new}.")
-
-
-def _ask_for_another_copy(services: Services, mail: dict[str, Any], *, yes: bool) -> None:
-    day = date.fromisoformat(mail["local_date"])
-    same = outbox.listing(services, on=day, email=mail["email"])
-    out = [one for one in same if one["kind"] == mail["kind"] and one["state"] in _ENDED_OUT]
-    copies = Both(
-        f"{mail['email']} には {day} の分としてすでに{len(out)}通出ています"
-        f"(メール {', '.join(str(one['id']) for one in out)})。",
-        f"{len(out)} went out to {mail['email']} for {day} already "
-        f"(mail {', '.join(str(one['id']) for one in out)}).",
-    )
-    if yes:
-        print(copies.to(LOCALE), file=sys.stderr)
-        return
-    if not on_terminal():
-        raise Failed(
-            Both(
-                f"{copies.ja}それでも送る場合は --yes を付けてください。",
-                f"{copies.en} To send one more, say --yes.",
-            )
-        )
-    if not click.confirm(copies.to(LOCALE) + t("もう1通送りますか", " Send one more"), err=True):
-        raise Failed(Both("何も送っていません。", "Nothing was sent."))
 
 
 @outbox_group.command("export", help=t("一覧を CSV で書き出す", "write the mails as CSV"))
@@ -190,7 +150,7 @@ def export(
     writer.writerows([export_cell(row[name]) for name in _COLUMNS] for row in rows)
 
 
-def _found(mail_id: int, do: Callable[[], Any]) -> Any:
+def found(mail_id: int, do: Callable[[], Any]) -> Any:
     """`do()`, with words for a mail that is not there or whose state does not allow it."""
     try:
         return do()

@@ -19,8 +19,10 @@ from app.cli.common import (
 from app.cli.shell import Command, Shell, as_json, on_terminal
 from app.cli.show import show_json, show_table
 from app.cli.words import Failed, Refused, say, t
+from app.outbox.resending import to_bring_back
 from app.outbox.restored import held_of
 from app.reminders import Outcome
+from app.services import Services
 from app.words import Both
 
 ASK_ABOVE = 50  # mails that `remind --all` makes without asking
@@ -80,7 +82,8 @@ def remind(
             raise interrupted(total - left, left) from None
     _show_outcomes(outcomes, json_wanted=json_wanted)
     if not json_wanted:
-        _say_what_waits(held_of(services, [one.mail_id for one in outcomes if one.mail_id]))
+        say_what_waits(held_of(services, [one.mail_id for one in outcomes if one.mail_id]))
+        _say_what_ended_badly(services, outcomes, email)
 
 
 def _confirmed(total: int) -> bool:
@@ -118,7 +121,7 @@ def _show_outcomes(outcomes: Sequence[Outcome], *, json_wanted: bool) -> None:
     say(f"新しく送るメール: {new}通", f"New mails: {new}")
 
 
-def _say_what_waits(number: int) -> None:
+def say_what_waits(number: int) -> None:
     """After a restore an order to remind sends nothing: a copy of each mail may be out."""
     if number:
         say(
@@ -126,4 +129,20 @@ def _say_what_waits(number: int) -> None:
             "待っています。届いていないと分かったら `task-progress resume` で送ります。",
             f"Held: {number} of them, which may have gone out before the restore from a backup. "
             "If you know that they did not, `task-progress resume` sends them.",
+        )
+
+
+def _say_what_ended_badly(
+    services: Services, outcomes: Sequence[Outcome], email: str | None
+) -> None:
+    """A decision that exists stands: mails of it that failed come again by another command."""
+    days = sorted({one.local_date for one in outcomes if one.existing and one.mail_id})
+    for day, state, number in to_bring_back(services, days, email):
+        command = f"task-progress outbox resend --date {day} --state {state}"
+        command += f" --user {email}" if email else ""
+        say(
+            f"{day} のメールのうち{number}通は {state} で終わっています。remind はすでにある決定を"
+            f"変えないため、これらを送りません。送り直すには `{command}` を実行してください。",
+            f"Mails of {day} that ended {state}: {number}. A decision stands, so remind does not "
+            f"send them. To send them again: `{command}`.",
         )

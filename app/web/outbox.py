@@ -1,6 +1,7 @@
 """`/outbox`: every mail and what became of it, and an operator's hand on one of them."""
 
 import re
+import shlex
 from datetime import datetime
 from email import message_from_string, policy
 from email.message import EmailMessage
@@ -12,8 +13,9 @@ from flask.typing import ResponseReturnValue
 from app import clock, outbox
 from app.auth import mask_tokens
 from app.members.lookup import has_mail_or_member
-from app.models import State
-from app.outbox import NoSuchMail, NotPossible, browse
+from app.models import ENDS, State
+from app.outbox import NoSuchMail, NotPossible, browse, resending
+from app.outbox.resending import Which
 from app.reminders.words import REASONS, STATES
 from app.services import Services
 from app.status import who_words
@@ -26,6 +28,7 @@ from app.web.showing import for_templates
 from app.words import Both
 
 _PER_PAGE = 50
+_MOST_AT_ONCE = 10_000  # mails that a page sends again; the command takes any number
 _ID = "<int(min=1, max=999999999999):mail_id>"
 _SHOWN_CHARACTERS = 100_000
 _HAND = re.compile(r"\bcli:[^\s:]+")
@@ -42,6 +45,7 @@ def pages(services: Services) -> Blueprint:
         faults: dict[str, Both] = {}
         state, email = asked.choice("state", tuple(State)), asked.text("member")
         on, before = asked.day("date", faults), asked.number("before")
+        reason = asked.text("reason")
         mails = browse.newest(
             services,
             limit=_PER_PAGE + 1,
@@ -49,21 +53,40 @@ def pages(services: Services) -> Blueprint:
             state=state or None,
             on=on,
             email=email or None,
+            reason=reason or None,
         )
         if email and not mails and not has_mail_or_member(services, email):
             faults["member"] = asked.nobody(services, email)
         wanted: dict[str, Any] = {"state": state, "member": email, "date": asked.text("date")}
-        wanted = {name: value for name, value in wanted.items() if value}
+        wanted = {name: value for name, value in (wanted | {"reason": reason}).items() if value}
         more = len(mails) > _PER_PAGE
         return render_template(
             "outbox.html",
             mails=mails[:_PER_PAGE],
             wanted=wanted,
             faults=faults,
+            resent=asked.number("resent"),
+            may_resend=bool(mails and on is not None and state in ENDS),
             first=url_for(".index", **wanted) if before else None,
             older=url_for(".index", **wanted, before=mails[_PER_PAGE - 1]["id"]) if more else None,
             **_words(services),
         )
+
+    @blueprint.route("/resend", methods=["GET", "POST"])
+    @admin
+    def resend_all() -> ResponseReturnValue:
+        which = _which()
+        if which is None:
+            return redirect(url_for(".index"), 303)
+        if request.method == "GET":
+            return render_template("outbox_resend_all.html", **_before_resending(services, which))
+        if resending.extent(services, which).mails > _MOST_AT_ONCE:
+            return render_template(
+                "outbox_resend_all.html", **_before_resending(services, which)
+            ), 409
+        made = resending.resend_all(services, which, who=myself().email, now=clock.now())
+        day = which.on.isoformat()
+        return redirect(url_for(".index", date=day, state=State.READY, resent=len(made)), 303)
 
     @blueprint.get(f"/{_ID}")
     @admin
@@ -85,17 +108,17 @@ def pages(services: Services) -> Blueprint:
             mail = _found(services, mail_id)
             if not _may_resend(mail):
                 return _page(services, mail_id, _no_longer(mail["state"])), 409
-            copies = browse.copies_out(services, mail_id)
+            copies = resending.copies_out(services, mail_id)
             return render_template(
                 "outbox_resend.html", mail=mail, copies=copies, **_words(services)
             )
         try:
-            again = outbox.resend(services, mail_id, who=myself().email, now=clock.now())
+            new = outbox.resend(services, mail_id, who=myself().email, now=clock.now())
         except NoSuchMail:
             abort(404)
         except NotPossible as error:
             return _page(services, mail_id, _no_longer(str(error))), 409
-        return redirect(url_for(".show", mail_id=again, done="resent"), 303)
+        return redirect(url_for(".show", mail_id=new, done="resent"), 303)
 
     @blueprint.post(f"/{_ID}/cancel")
     @admin
@@ -109,6 +132,41 @@ def pages(services: Services) -> Blueprint:
         return redirect(url_for(".show", mail_id=mail_id, done="cancelled"), 303)
 
     return blueprint
+
+
+def _which() -> Which | None:
+    """The mails that the filter names, or the form of its confirmation; None: not enough."""
+    faults: dict[str, Both] = {}
+    on, state = asked.day("date", faults), asked.choice("state", tuple(ENDS))
+    if on is None or not state:
+        return None
+    reason, email = asked.text("reason") or None, asked.text("member") or None
+    return Which(on, state, reason, email, asked.number("up_to"))
+
+
+def _before_resending(services: Services, which: Which) -> dict[str, Any]:
+    """What the confirmation says. Its form names the highest id: sent twice, it acts once."""
+    found = resending.extent(services, which)
+    filters: dict[str, Any] = {"state": which.state, "date": which.on.isoformat()}
+    filters |= {"member": which.email, "reason": which.reason}
+    filters = {name: value for name, value in filters.items() if value}
+    return {
+        "found": found,
+        "filters": filters,
+        "form": url_for(".resend_all", **filters, up_to=max(found.ids, default=0)),
+        "most": _MOST_AT_ONCE,
+        "command": shlex.join(_command(which)),
+        **_words(services),
+    }
+
+
+def _command(which: Which) -> list[str]:
+    """What to type instead."""
+    command = ["task-progress", "outbox", "resend", "--date", which.on.isoformat()]
+    command += ["--state", which.state]
+    for option, value in (("--reason", which.reason), ("--user", which.email)):
+        command += [option, value] if value else []
+    return command
 
 
 def _page(services: Services, mail_id: int, fault: Both | None = None) -> str:
@@ -131,7 +189,7 @@ def _page(services: Services, mail_id: int, fault: Both | None = None) -> str:
 
 def _may_resend(mail: dict[str, Any]) -> bool:
     """As `outbox.resend` has it."""
-    return browse.may_resend(mail["state"], mail["user_id"], mail["kind"])
+    return resending.may_resend(mail["state"], mail["user_id"], mail["kind"])
 
 
 def _found(services: Services, mail_id: int) -> dict[str, Any]:

@@ -1,0 +1,147 @@
+"""`outbox resend`: one ended mail again, or all of a date that ended in one state."""
+
+import sys
+from datetime import date
+
+import click
+
+from app import clock, outbox, status
+from app.cli.common import date_option, known_member, user_option
+from app.cli.mails import MAIL_ID, found
+from app.cli.remind import ASK_ABOVE, say_what_waits
+from app.cli.shell import Command, OneOf, Shell, on_terminal, who
+from app.cli.words import LOCALE, Failed, Refused, say, t
+from app.models import ENDS
+from app.outbox import resending as use_case
+from app.outbox.resending import Extent, Which
+from app.outbox.restored import held_of
+from app.services import Services
+from app.words import Both
+
+_ENDED = OneOf("STATE", *sorted(ENDS))
+
+
+@click.command(
+    "resend",
+    cls=Command,
+    help=t("終わったメールを1通、またはその日の分をまとめて送り直す",
+           "send an ended mail again, or all of a date"),
+)  # fmt: skip
+@click.argument("mail_id", type=MAIL_ID, metavar="[ID]", required=False)
+@date_option
+@click.option("--state", type=_ENDED, help=t("この状態で終わった", "that ended in this state"))
+@click.option(
+    "--reason",
+    metavar="WORDS",
+    help=t("理由か応答にこの語を含む", "whose reason or answer has these words"),
+)
+@user_option
+@click.option("--yes", is_flag=True, help=t("確認せずに送る", "do not ask"))
+@click.pass_obj
+def resend(
+    shell: Shell,
+    *,
+    mail_id: int | None,
+    on: date | None,
+    state: str | None,
+    reason: str | None,
+    email: str | None,
+    yes: bool,
+) -> None:
+    """Makes new mails; says how many, and which copies are or may be out already."""
+    many = on is not None and state is not None
+    if (mail_id is not None) == many or (not many and (on or state or reason or email)):
+        raise Refused(
+            Both(
+                "メールの番号 ID か、--date と --state の両方を指定してください。",
+                "Say the ID of a mail, or both --date and --state.",
+            ),
+            click.get_current_context(),
+        )
+    services = shell.services(queue=True)
+    if mail_id is not None:
+        _one(services, mail_id, yes=yes)
+    elif on is not None and state is not None:
+        known_member(services, email)
+        _many(services, Which(on, state, reason, email), yes=yes)
+
+
+def _one(services: Services, mail_id: int, *, yes: bool) -> None:
+    mail = found(mail_id, lambda: outbox.show(services, mail_id))
+    copies = use_case.copies_out(services, mail_id)
+    if copies and use_case.may_resend(mail["state"], mail["user_id"], mail["kind"]):
+        listed = ", ".join(map(str, copies))
+        said = Both(
+            f"{mail['email']} には {mail['local_date']} の分としてすでに{len(copies)}通"
+            f"出ているか、出る可能性があります(メール {listed})。",
+            f"{len(copies)} went out to {mail['email']} for {mail['local_date']} already, "
+            f"or may (mail {listed}).",
+        )
+        _ask(said, Both("もう1通送りますか", "Send one more"), must_say=True, yes=yes)
+    new = found(mail_id, lambda: outbox.resend(services, mail_id, who=who(), now=clock.now()))
+    say(f"メール {new} として送り直します。", f"It goes out again as mail {new}.")
+
+
+def _many(services: Services, which: Which, *, yes: bool) -> None:
+    all_of_it = use_case.extent(services, which)
+    if not all_of_it.mails:
+        nothing = _words(which, all_of_it)
+        raise Failed(Both(f"{nothing.ja}何も送っていません。", f"{nothing.en} Nothing was sent."))
+    must_say = all_of_it.mails > ASK_ABOVE or all_of_it.copies > 0
+    question = Both("送り直しますか", "Send them again")
+    _ask(_words(which, all_of_it), question, must_say=must_say, yes=yes)
+    try:
+        made = use_case.resend_all(services, which, who=who(), now=clock.now())
+    except KeyboardInterrupt:
+        left = use_case.extent(services, which).mails
+        raise _broken_off(all_of_it.mails - left, left) from None
+    say(f"{len(made)}通を送り直します。", f"{len(made)} go out again.")
+    say_what_waits(held_of(services, made))
+    for line in status.stopped(services, clock.now()):
+        print(line.sentence.to(LOCALE), file=sys.stderr)
+
+
+def _ask(said: Both, question: Both, *, must_say: bool, yes: bool) -> None:
+    """A person is asked; without a terminal --yes is wanted where `must_say`."""
+    if yes or not (must_say or on_terminal()):
+        print(said.to(LOCALE), file=sys.stderr)
+        return
+    if not on_terminal():
+        raise Failed(
+            Both(
+                f"{said.ja}それでも送る場合は --yes を付けてください。まだ何も送っていません。",
+                f"{said.en} If you mean it, say --yes. Nothing was sent.",
+            )
+        )
+    if not click.confirm(f"{said.to(LOCALE)} {question.to(LOCALE)}", err=True):
+        raise Failed(Both("何も送っていません。", "Nothing was sent."))
+
+
+def _words(which: Which, found: Extent) -> Both:
+    words = Both(
+        f"{which.on} の {which.state} のメールのうち、送り直すのは{found.mails}通です。",
+        f"Mails of {which.on} in state {which.state} to send again: {found.mails}.",
+    )
+    if found.copies:
+        words = Both(
+            f"{words.ja}その人たちには、すでに{found.copies}通出ているか、出た可能性があります。",
+            f"{words.en} {found.copies} went out to the same members already, or may have.",
+        )
+    if found.left_out:
+        words = Both(
+            f"{words.ja}ほかの{found.left_out}通は、送り直し済みか、"
+            "いまは宛先に送れない(無効、送信停止、MAIL_ONLY_TO の対象外など)ため含みません。",
+            f"{words.en} Left out: {found.left_out}, sent again already or to members who may not "
+            "get mail now (not active, address stopped, MAIL_ONLY_TO).",
+        )
+    return words
+
+
+def _broken_off(done: int, left: int) -> Failed:
+    return Failed(
+        Both(
+            f"中断しました。済み {done}通、残り {left}通。同じコマンドで続きから送り直せます。",
+            f"Interrupted: {done} done, {left} left. The same command goes on with those.",
+        ),
+        code=130,
+    )

@@ -1,0 +1,269 @@
+"""Sending ended mails again: one by its id, or all of a date that ended in one state.
+
+What is sent again is a new mail, read again and composed anew like any other: MAIL_ONLY_TO, a
+pause and the member's own settings hold for it. It may be sent for a day from now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy.orm import Session, aliased
+
+from app.alerts import close_alerts
+from app.alerts.words import OF_MAILS, Alarm
+from app.db import among, insert_new
+from app.models import ENDS, Audit, Kind, MailEvent, Member, OutboxMail, State
+from app.outbox import restored
+from app.outbox.browse import NotPossible, find, says, wanted, whose
+from app.outbox.lease import record
+from app.outbox.letters import in_pilot
+from app.outbox.rows import NewMail, enqueue
+from app.services import Services
+
+AT_ONCE = 500  # mails of one transaction
+EXPIRES = timedelta(days=1)
+# Ends after which a copy is out or may be; and mails from which one may still come.
+COPIES = (State.ACCEPTED, State.UNKNOWN, State.READY, State.SENDING, State.IN_DOUBT)
+
+
+def may_resend(state: str, user_id: int | None, kind: str) -> bool:
+    """Only what has ended, to somebody still known; who wants a sign-in link asks for a new one."""
+    return state in ENDS and user_id is not None and kind != Kind.SIGN_IN
+
+
+def copies_out(services: Services, mail_id: int) -> list[int]:
+    """The mails of which this one is a copy, and their copies, that went out, may have, or may yet.
+
+    Raises NoSuchMail.
+    """
+    with services.db.read() as session:
+        mail = find(session, mail_id)
+        rows = session.execute(
+            select(OutboxMail.id, OutboxMail.resend_of, OutboxMail.state)
+            .where(
+                OutboxMail.user_id == mail.user_id,
+                OutboxMail.kind == mail.kind,
+                OutboxMail.local_date == mail.local_date,
+            )
+            .order_by(OutboxMail.id)
+        ).all()
+    first: dict[int, int] = {}  # the first mail of each one's chain; a copy has a higher id
+    for one, copy_of, _ in rows:
+        first[one] = first.get(copy_of, one) if copy_of is not None else one
+    chain = first.get(mail_id)
+    return [one for one, _, state in rows if first[one] == chain and state in COPIES]
+
+
+def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
+    """A new mail in place of one that has ended; returns its id. Raises NoSuchMail, NotPossible."""
+    with services.db.write() as session:
+        mail = find(session, mail_id)
+        if not may_resend(mail.state, mail.user_id, mail.kind):
+            raise NotPossible(mail.state)
+        last = session.scalar(
+            select(func.max(OutboxMail.n)).where(
+                OutboxMail.user_id == mail.user_id,
+                OutboxMail.kind == mail.kind,
+                OutboxMail.local_date == mail.local_date,
+            )
+        )
+        again = _copy_of(session, mail, last or 0, now)
+        ids = enqueue(session, services, [again], now=now)
+        if not ids:  # somebody else took the same number just now
+            again = replace(again, n=again.n + 1)
+            ids = enqueue(session, services, [again], now=now)
+        record(session, mail_id, "resent", f"{who}: {ids[0]}", now=now)
+        record(session, ids[0], f"resend of {mail_id}", who, now=now)
+        _close_alerts_of(session, [mail], now)
+        session.add(Audit(at=now, who=who, what="outbox.resend", data={"mail": mail_id}))
+    services.publish(ids)
+    return ids[0]
+
+
+# --- many ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Mails of a date that ended in a state. `reason`: words of their reason or server's answer.
+
+    `email`: only those of this member. `up_to`: none with a higher id, so that a form sent twice
+    brings nothing back twice.
+    """
+
+    on: date
+    state: str
+    reason: str | None = None
+    email: str | None = None
+    up_to: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What `resend_all` would do."""
+
+    ids: Sequence[int]  # of the mails that would be sent again
+    copies: int  # mails to the same members, of the same kind and date, that are out or may be
+    left_out: int  # in that state too, but sent again already, or nobody may get them
+
+    @property
+    def mails(self) -> int:
+        """How many would be sent again."""
+        return len(self.ids)
+
+
+def extent(services: Services, which: Which) -> Extent:
+    """How many mails `resend_all` would send again. Changes nothing."""
+    copy = aliased(OutboxMail)
+    same = _same_mail(copy)
+    with services.db.read() as session:
+        found = _matching(session, which)
+        all_of_them = session.scalar(select(func.count()).select_from(found.subquery())) or 0
+        mine = found.join(OutboxMail.member).where(_IS_LAST, _GETS_MAIL)
+        rows = session.execute(mine.with_only_columns(OutboxMail.id, OutboxMail.to_addr))
+        only_to = services.config.mail_only_to
+        ids = sorted(one for one, address in rows if in_pilot(only_to, address))
+        out = copy.state.in_([State.ACCEPTED, State.UNKNOWN])
+        copies = session.scalar(
+            select(func.count(copy.id.distinct()))
+            .select_from(OutboxMail)
+            .join(copy, and_(same, out))
+            .where(among(OutboxMail.id, ids))
+        )
+    return Extent(ids, copies or 0, all_of_them - len(ids))
+
+
+def resend_all(services: Services, which: Which, *, who: str, now: datetime) -> list[int]:
+    """A new mail in place of each one that `which` names; returns the new mails' ids.
+
+    A member gets one of each kind at most. Each part of it is committed and queued by itself, so
+    whoever breaks it off and orders it again goes on where it stopped. After a restore the new
+    mails wait for an admin's word as all others of that date do.
+    """
+    ids = extent(services, which).ids
+    made: list[int] = []
+    for start in range(0, len(ids), AT_ONCE):
+        with services.db.write() as session:
+            mails = session.scalars(
+                wanted(which.state, which.on)
+                .join(OutboxMail.member)
+                .where(among(OutboxMail.id, ids[start : start + AT_ONCE]), _IS_LAST, _GETS_MAIL)
+                .order_by(OutboxMail.id)
+            ).all()
+            new, held = _resend(services, session, mails, which, who=who, now=now)
+        made += new
+        services.publish([] if held else new)
+    if which.state == State.EXPIRED and ids:
+        with services.db.write() as session:
+            close_alerts(session, Alarm.MAILS_EXPIRED, [which.on], now=now)
+    return made
+
+
+def to_bring_back(
+    services: Services, days: Sequence[date], email: str | None = None
+) -> list[tuple[date, str, int]]:
+    """(date, state, how many) of mails that ended badly and that `resend_all` would send again."""
+    found = []
+    for day in days:
+        for state in (State.FAILED, State.DEAD, State.UNKNOWN, State.EXPIRED):
+            number = extent(services, Which(day, state, email=email)).mails
+            if number:
+                found.append((day, str(state), number))
+    return found
+
+
+def _same_mail(other: Any) -> ColumnElement[bool]:
+    """The other row is a mail to the same member, of the same kind and date."""
+    return and_(
+        other.user_id == OutboxMail.user_id,
+        other.kind == OutboxMail.kind,
+        other.local_date == OutboxMail.local_date,
+    )
+
+
+_later = aliased(OutboxMail)
+# Sent again already, it is the copy that counts.
+_IS_LAST = ~exists(
+    select(_later.id).where(_same_mail(_later), _later.id > OutboxMail.id).correlate(OutboxMail)
+)
+_GETS_MAIL = and_(
+    Member.active.is_(True), Member.suppressed_reason.is_(None), OutboxMail.kind != Kind.SIGN_IN
+)
+
+
+def _matching(session: Session, which: Which) -> Any:
+    query = wanted(which.state, which.on)
+    if which.up_to is not None:
+        query = query.where(OutboxMail.id <= which.up_to)
+    if which.email is not None:
+        query = query.where(whose(session, which.email.strip().lower()))
+    if which.reason is not None:
+        query = query.where(says(which.reason))
+    return query
+
+
+def _resend(
+    services: Services,
+    session: Session,
+    mails: Sequence[OutboxMail],
+    which: Which,
+    *,
+    who: str,
+    now: datetime,
+) -> tuple[list[int], str | None]:
+    """The new mails of one transaction, and why they are held."""
+    held = None
+    last = restored.last_restore(session)
+    if last is not None:
+        held = last.hold(ZoneInfo(services.config.app_timezone), which.on, weekly=False)
+    copies = [replace(_copy_of(session, mail, mail.n, now), held=held) for mail in mails]
+    ids = enqueue(session, services, copies, now=now)
+    pairs = session.execute(
+        select(OutboxMail.id, OutboxMail.resend_of).where(among(OutboxMail.id, ids))
+    ).all()
+    insert_new(session, MailEvent, [
+        {"outbox_id": one, "at": now, "event": event, "detail": detail}
+        for new, old in pairs
+        for one, event, detail in (
+            (old, "resent", f"{who}: {new}"),
+            (new, f"resend of {old}", who),
+        )
+    ])  # fmt: skip
+    again = {old for _, old in pairs}
+    _close_alerts_of(session, [mail for mail in mails if mail.id in again], now)
+    if ids:
+        data = {"date": which.on.isoformat(), "state": which.state, "mails": len(ids)}
+        if which.reason is not None:
+            data["reason"] = which.reason
+        session.add(Audit(at=now, who=who, what="outbox.resend", data=data))
+    return ids, held
+
+
+def _copy_of(session: Session, mail: OutboxMail, last_n: int, now: datetime) -> NewMail:
+    """What is sent in place of this mail. Raises NotPossible where its member was deleted."""
+    if mail.user_id is None:
+        raise NotPossible(mail.state)
+    return NewMail(
+        kind=mail.kind,
+        user_id=mail.user_id,
+        to_addr=mail.to_addr,
+        local_date=mail.local_date,
+        date_header=now + timedelta(seconds=mail.clock_shift),
+        not_before=now,
+        expires_at=now + EXPIRES,
+        decision_id=mail.decision_id,
+        n=max(restored.first_n(session, mail.local_date), last_n + 1),
+        clock_shift=timedelta(seconds=mail.clock_shift),
+        resend_of=mail.id,
+    )
+
+
+def _close_alerts_of(session: Session, mails: Sequence[OutboxMail], now: datetime) -> None:
+    """Nobody need look at them any more: their copies speak for themselves."""
+    for state in {mail.state for mail in mails} & set(OF_MAILS):
+        ids = [mail.id for mail in mails if mail.state == state]
+        close_alerts(session, OF_MAILS[state], ids, now=now)

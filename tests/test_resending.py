@@ -1,0 +1,176 @@
+"""A whole morning brought back: mails of a date that ended badly are sent again, each once."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from app import outbox, reminders, status
+from app.alerts import Alarm, open_alerts, raise_alert
+from app.db import Database
+from app.models import Audit, Member, OutboxMail, State
+from app.outbox import resending
+from app.outbox.resending import Which
+from app.outbox.restored import Restored, note
+from app.services import Services
+from tests.conftest import NOW, TODAY, People, task
+from tests.smtp_server import SmtpServer
+
+FAILED = Which(TODAY, State.FAILED)
+SAID = "recipient: 553 5.7.1 Sender address rejected: not owned by user"
+
+
+@pytest.fixture
+def morning(services: Services, db: Database, team: People, no_digest: None) -> list[int]:
+    """Three reminders of today, all refused for good."""
+    with db.write() as session:
+        for n, one in enumerate((team.sato, team.suzuki, team.tanaka)):
+            session.add(task(f"T-{n}", one))
+    ids = list(reminders.plan(services, NOW).ids)
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(state=State.FAILED, reason=SAID))
+        for mail_id in ids:
+            raise_alert(session, Alarm.MAIL_FAILED, mail_id, now=NOW)
+    return ids
+
+
+def all_mails(db: Database) -> list[OutboxMail]:
+    with db.read() as session:
+        return list(session.scalars(select(OutboxMail).order_by(OutboxMail.id)))
+
+
+def resend_all(services: Services, which: Which = FAILED) -> list[int]:
+    return resending.resend_all(services, which, who="cli:root", now=NOW)
+
+
+def test_a_morning_of_failed_mails_goes_out_again_and_its_alerts_close(
+    services: Services, db: Database, morning: list[int], smtp: SmtpServer
+) -> None:
+    queued: list[Sequence[int]] = []
+    assert resending.extent(services, FAILED).mails == 3
+    new = resend_all(replace(services, publish=queued.append))
+    assert queued == [new]
+    assert outbox.deliver(services, new, lambda: NOW) == 3
+    assert len(smtp.mails) == 3
+    assert [mail.resend_of for mail in all_mails(db)[3:]] == morning
+    with db.read() as session:
+        assert open_alerts(session) == []
+        (noted,) = session.scalars(select(Audit).where(Audit.what == "outbox.resend")).all()
+    assert (noted.who, noted.data) == (
+        "cli:root",
+        {"date": "2026-11-24", "state": "failed", "mails": 3},
+    )
+    assert outbox.show(services, morning[0])["history"][-1]["detail"] == f"cli:root: {new[0]}"
+
+
+def test_what_was_sent_again_is_not_sent_a_third_time(
+    services: Services, db: Database, morning: list[int]
+) -> None:
+    assert len(resend_all(services)) == 3
+    assert resend_all(services) == []
+    assert resending.extent(services, FAILED) == resending.Extent([], 0, 3)
+
+
+def test_a_form_sent_twice_acts_once_even_when_the_copies_failed_in_between(
+    services: Services, db: Database, morning: list[int]
+) -> None:
+    form = replace(FAILED, up_to=max(morning))
+    assert len(resend_all(services, form)) == 3
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(state=State.FAILED))
+    assert resend_all(services, form) == []
+    assert len(resend_all(services)) == 3  # a new order brings the copies back, one a member
+    assert len(all_mails(db)) == 9
+
+
+def test_two_who_order_it_at_once_make_one_copy_of_each(
+    services: Services, db: Database, morning: list[int]
+) -> None:
+    both = [threading.Thread(target=resend_all, args=(services,)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert len(all_mails(db)) == 6
+
+
+def test_only_those_with_the_reason_of_the_day_and_in_the_state_come_back(
+    services: Services, db: Database, morning: list[int]
+) -> None:
+    with db.write() as session:
+        session.execute(
+            update(OutboxMail)
+            .where(OutboxMail.id == morning[0])
+            .values(reason="550 5.1.1 User unknown 100%")
+        )
+        session.execute(
+            update(OutboxMail).where(OutboxMail.id == morning[1]).values(state=State.DEAD)
+        )
+    for reason, expected in (("NOT owned", [morning[2]]), ("100%", [morning[0]]), ("1_0", [])):
+        assert resending.extent(services, replace(FAILED, reason=reason)).ids == expected
+    assert resending.extent(services, replace(FAILED, on=TODAY + timedelta(days=1))).ids == []
+    assert resending.to_bring_back(services, [TODAY]) == [(TODAY, "failed", 2), (TODAY, "dead", 1)]
+
+
+def test_nobody_who_may_get_no_mail_is_counted(
+    services: Services, db: Database, team: People, morning: list[int]
+) -> None:
+    with db.write() as session:
+        session.execute(update(Member).where(Member.id == team.sato.id).values(active=False))
+        session.execute(
+            update(Member).where(Member.id == team.tanaka.id).values(suppressed_reason="550")
+        )
+    assert resending.extent(services, FAILED).ids == [morning[1]]
+    only = services.config.model_copy(update={"mail_only_to": [team.sato.email]})
+    pilot = replace(services, config=only)
+    assert resending.extent(pilot, FAILED) == resending.Extent([], 0, 3)
+
+
+def test_copies_that_are_out_already_are_counted(
+    services: Services, db: Database, morning: list[int]
+) -> None:
+    new = resend_all(services)
+    with db.write() as session:
+        session.execute(
+            update(OutboxMail)
+            .where(OutboxMail.id == new[0])
+            .values(state=State.ACCEPTED, accepted_at=NOW)
+        )
+    third = outbox.resend(services, new[0], who="cli:root", now=NOW)
+    with db.write() as session:
+        session.execute(update(OutboxMail).where(OutboxMail.id == third).values(state=State.FAILED))
+    found = resending.extent(services, FAILED)
+    assert (found.ids, found.copies) == ([third], 1)
+    # The one copy in the middle of the chain, from wherever it is asked for.
+    for one in (morning[0], new[0], third):
+        assert resending.copies_out(services, one) == [new[0]]
+
+
+def test_a_pause_holds_what_was_brought_back(
+    services: Services, db: Database, morning: list[int], smtp: SmtpServer
+) -> None:
+    status.pause(services, who="cli:root", now=NOW)
+    new = resend_all(services)
+    assert outbox.deliver(services, new, lambda: NOW) == 0
+    assert status.stopped(services, NOW)[0].mark == "bad"
+    assert {mail.state for mail in all_mails(db)[3:]} == {State.READY}
+
+
+def test_after_a_restore_they_wait_for_an_admins_word(
+    services: Services, db: Database, morning: list[int], smtp: SmtpServer
+) -> None:
+    with db.write() as session:
+        note(session, Restored(NOW, NOW - timedelta(hours=1), waits=True), who="cli:root")
+    new = resend_all(services)
+    assert outbox.deliver(services, new, lambda: NOW) == 0
+    assert {mail.held for mail in all_mails(db)[3:]} == {"restore"}
+    assert status.resume(services, who="cli:root", now=NOW) == 3
+
+
+def test_they_expire_after_a_day(services: Services, db: Database, morning: list[int]) -> None:
+    resend_all(services)
+    outbox.sweep(services, NOW + timedelta(days=1))
+    assert {mail.state for mail in all_mails(db)[3:]} == {State.EXPIRED}
