@@ -83,6 +83,30 @@ def test_a_report_link_stops_nothing_and_a_changed_one_is_refused() -> None:
             made.read_report(report[:at] + other + report[at + 1 :])
 
 
+def test_a_token_has_one_spelling_alone() -> None:
+    """Another last character that decodes to the same bytes is another token, and refused."""
+    made = links(NEW)
+    kinds = [
+        (token(made.report_url(ReportLink(17, DAY))), made.read_report),
+        (str(made._report.dumps([17, DAY.toordinal(), "T-003"])), made.read_report),
+        (token(made.stop_url(StopLink(17, "reminder"))), made.read_stop),
+        (token(made.sign_in_url(5)), made.read_sign_in),
+    ]
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for right, read in kinds:
+        assert read(right)
+        others = [right[:-1] + letter for letter in letters if letter != right[-1]]
+        for other in (
+            *others,
+            right + "=",
+            right + "\n",
+            right[:-1] + "*" + right[-1],
+            right + ".",
+        ):
+            with pytest.raises(BadToken):
+                read(other)
+
+
 @given(st.text(max_size=60) | st.text("AB-_=.", max_size=60))
 def test_whatever_stands_in_the_address_it_is_no_link(text: str) -> None:
     for read in (links(NEW).read_report, links(NEW).read_stop):

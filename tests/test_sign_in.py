@@ -1,6 +1,7 @@
 """Signing in by a mailed link, staying signed in, signing out: on both databases."""
 
 import contextlib
+import io
 import logging
 import re
 import statistics
@@ -23,6 +24,7 @@ from app.members.changes import set_member
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink, WebSession
 from app.outbox import NotPossible, browse
 from app.services import Services, make
+from app.web import again
 from tests.conftest import NOW, People
 from tests.servers import wait_until
 
@@ -264,7 +266,7 @@ def test_another_site_cannot_sign_this_browser_in(
         {"Origin": "null"},
         {},
     ):
-        assert browser.post(path, headers=headers).status_code == 400
+        assert browser.post(path, headers=headers).status_code == 403
     with db.read() as session:
         assert session.scalars(select(WebSession)).all() == []
 
@@ -386,22 +388,113 @@ def test_a_key_that_was_replaced_signs_on_and_one_that_was_removed_signs_out(
         assert is_inside(rotated) is expected
 
 
-# --- forms that come late (B43) -----------------------------------------------------------------
+# --- forms from elsewhere -----------------------------------------------------------------------
+
+ELSEWHERE = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site", "Origin": "http://other.localhost"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "null"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "https://localhost"},  # the same host, but another scheme is another origin
+    {"Origin": "http://localhost:8001"},
+    {"Referer": "https://evil.example/form"},
+]
+# Of a browser that says nothing nobody knows.
+SAY_NOTHING = [{}, {"Origin": "null"}, {"Sec-Fetch-Site": "none"}]
+
+
+def test_a_form_from_elsewhere_is_refused_and_nothing_of_it_is_offered(
+    inside: FlaskClient,
+) -> None:
+    before = inside.get_cookie("session")
+    for path in ("/settings", "/logout", "/login/x", "/settings?lang=en"):
+        for headers in [*ELSEWHERE, *SAY_NOTHING]:
+            answer = inside.post(path, data={"notify_at": "04:44", "role": "x"}, headers=headers)
+            assert answer.status_code == 403
+            for offered in ("<form", "csrf_token", "04:44"):
+                assert offered not in answer.text
+            assert "Set-Cookie" not in answer.headers
+    assert inside.get_cookie("session") == before
+    assert is_inside(inside)
+
+
+def test_a_browser_that_does_not_send_its_cookie_along_is_not_signed_out_by_another_site(
+    inside: FlaskClient, app: Flask
+) -> None:
+    """SameSite=Lax holds the cookie back; an answer that set a new one would overwrite it."""
+    answer = app.test_client().post("/settings", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_another_site_cannot_have_sign_in_mails_sent(browser: FlaskClient, db: Database) -> None:
+    for headers in ELSEWHERE:
+        answer = browser.post("/login", data={"email": SUZUKI}, headers=headers)
+        assert answer.status_code == 403
+    assert asked_mails(db) == []
+
+
+def test_a_browser_that_says_nothing_is_known_by_the_forms_token(inside: FlaskClient) -> None:
+    for headers in SAY_NOTHING:
+        typed = {"csrf_token": token_of(inside.get("/settings")), "action": "check"}
+        assert inside.post("/settings", data=typed, headers=headers).status_code == 200
+
+
+def test_an_old_browser_is_known_by_the_page_it_comes_from(inside: FlaskClient) -> None:
+    assert (
+        inside.post("/logout", headers={"Referer": "http://localhost/settings"}).status_code == 302
+    )
+
+
+# --- forms that come late -----------------------------------------------------------------------
 
 
 Send = Callable[..., TestResponse]
 
 
-def test_a_form_without_its_token_comes_back_with_all_that_was_typed_and_one_button(
-    inside: FlaskClient,
+def test_a_form_that_comes_after_its_session_is_shown_whole_and_its_button_says_what_it_does(
+    app: Flask, team: People
 ) -> None:
-    text = "止まっています。\n原因を調べています。<b>&"
-    answer = inside.post("/logout", data={"text": text, "n": ["1", "2"]})
-    assert answer.status_code == 400
-    assert "止まっています。\n原因を調べています。&lt;b&gt;&amp;" in answer.text
-    assert is_inside(inside)  # nothing was done
-    again = inside.post("/logout", data={"text": text, "csrf_token": token_of(answer)})
-    assert again.status_code == 302  # and one click did it
+    fields = {
+        "was.role": "member", "role": "admin", "was.name": "鈴木 一郎", "name": "鈴木 一郎",
+        "team": "a\n<b>&", "csrf_token": "old", "form": "1764060000000-AAAAAAAAAAAAAAAA",
+    }  # fmt: skip
+    answer = app.test_client().post(
+        f"/admin/members/{team.suzuki.id}", data=fields, headers={"Sec-Fetch-Site": "same-origin"}
+    )
+    assert answer.status_code == 401
+    assert "メンバーの変更を保存する</button>" in answer.text
+    hidden = re.findall(r'<input type="hidden" name="([^"]+)"', answer.text)
+    assert hidden == ["csrf_token", "form"]
+    seen = re.findall(
+        r'(?s)<textarea [^>]*name="([^"]+)"[^>]* readonly>\n(.*?)</textarea>', answer.text
+    )
+    # What stands as it was when the form was opened changes nothing, and is not sent again.
+    assert seen == [("was.role", "member"), ("role", "admin"), ("team", "a\n&lt;b&gt;&amp;")]
+    assert "hidden name" not in answer.text
+
+
+def test_a_file_that_comes_after_its_session_has_to_be_chosen_again(
+    app: Flask, team: People
+) -> None:
+    answer = app.test_client().post(
+        "/admin/import",
+        data={"what": "members", "file": (io.BytesIO(b"email\n"), "a.csv")},
+        headers={"Sec-Fetch-Site": "same-origin"},
+    )
+    assert answer.status_code == 401
+    assert "<form" not in answer.text
+    assert 'href="/admin/import"' in answer.text
+
+
+def test_each_form_behind_the_sign_in_has_words_for_its_button(app: Flask) -> None:
+    mine = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if "POST" in (rule.methods or ())
+        and rule.endpoint.partition(".")[0] not in again.TOKEN_PAGES
+    }
+    assert mine - again.DOES.keys() == {"login.ask"}
 
 
 def test_a_form_that_was_open_for_8_hours_is_simply_taken(
@@ -422,6 +515,7 @@ def test_signed_out_in_another_tab_keeps_the_text_over_the_sign_in(
     )
     assert answer.status_code == 401
     assert typed["text"] in answer.text
+    assert "すべてのブラウザーでサインアウトする</button>" in answer.text
     travel.shift(61)
     enter(inside, link_for(services))
     again = inside.post("/logout/everywhere", data=typed, headers={"Sec-Fetch-Site": "same-origin"})
@@ -440,6 +534,35 @@ def test_sessions_are_counted(inside: FlaskClient, services: Services, team: Peo
         sessions.begin(session, team.suzuki, NOW)
     with services.db.read() as session:
         assert len(session.scalars(select(WebSession)).all()) == 2
+
+
+# --- under which name the pages answer ----------------------------------------------------------
+
+
+def test_at_home_the_pages_open_under_every_name_of_this_machine(browser: FlaskClient) -> None:
+    for host in ("localhost", "127.0.0.1:8000", "LOCALHOST:80", "[::1]:8000", "127.0.0.7"):
+        assert browser.get("/login", headers={"Host": host}).status_code == 200, host
+
+
+def test_another_host_gets_nothing_but_what_monitors_read(
+    open_with: Open, db: Database, team: People
+) -> None:
+    browser = open_with(APP_BASE_URL="https://progress.example.jp", TASK_PROGRESS_MAILBOX="")
+    ours = ("progress.example.jp", "Progress.Example.JP:443", "progress.example.jp.")
+    for host in ours:
+        assert browser.get("/login", headers={"Host": host}).status_code == 200, host
+    for host in ("evil.example", "progress.example.jp.evil.example", "localhost", "127.0.0.1:8000",
+                 "", "progress.example.jp@evil.example", "[::1"):  # fmt: skip
+        headers = {"Host": host, "Sec-Fetch-Site": "same-origin"}
+        for path in ("/login", "/", "/nowhere", "/static/style.css", "/r/x"):
+            answer = browser.get(path, headers=headers)
+            assert answer.status_code == 421, (host, path)
+            assert "evil" not in answer.text
+        answer = browser.post("/login", data={"email": SUZUKI}, headers=headers)
+        assert (answer.status_code, answer.headers.get("Set-Cookie")) == (421, None)
+        for path in ("/healthz", "/metrics"):  # docs/monitoring.md: asked by their number
+            assert browser.get(path, headers={"Host": host}).status_code in {200, 503}
+    assert asked_mails(db) == []
 
 
 # --- the first admin ----------------------------------------------------------------------------

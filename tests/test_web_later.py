@@ -351,7 +351,7 @@ def test_a_made_up_token_is_a_designed_404(
 ) -> None:
     answer = browser.post(f"/r/AAAAAAAAAAAAAAAAAAAAAAtJqhE{below}", data={"action": "off"})
     assert answer.status_code == 404
-    assert "ページが見つかりません" in answer.text
+    assert "このリンクは完全ではありません" in answer.text
 
 
 def test_the_pages_speak_the_members_language(

@@ -862,7 +862,56 @@ def test_a_token_that_was_not_made_here_is_a_designed_404(
 ) -> None:
     for answer in (browser.get(f"/r/{token}"), browser.post(f"/r/{token}", data={})):
         assert answer.status_code == 404
-        assert "ページが見つかりません" in answer.text
+        assert "このリンクは完全ではありません" in answer.text
+        assert 'href="/login"' in answer.text  # the way to a fresh one
+
+
+STUCK = (
+    "）", "。", "/", "//", ".", ",", ")", ">", "%0A", "%0D%0A", "%20です", "%E3%80%8D", "'", "=",
+    "%EF%BB%BF", "/）",
+)  # fmt: skip
+
+
+def test_a_link_with_something_stuck_to_its_end_opens_the_same_page(
+    browser: FlaskClient, services: Services, work: People
+) -> None:
+    for page in ("", "/later", "/off"):
+        address = link(services, work.suzuki) + page
+        shown = title(browser.get(address).text)
+        assert [title(browser.get(address + stuck).text) for stuck in STUCK] == [shown] * len(STUCK)
+
+
+def test_a_link_to_a_task_with_something_stuck_to_its_end_opens_that_task(
+    browser: FlaskClient, services: Services, work: People
+) -> None:
+    asked = task_id(services, "T-1")
+    for query in ("?t={}&c=50", "%3Ft={}&c=50", "/%3Ft%3D{}%26c%3D50", "?t={}&c=50。",
+                  "?c=50&t={}）", "?t={}%0A&c=50/"):  # fmt: skip
+        page = browser.get(link(services, work.suzuki) + query.format(asked))
+        assert re.findall(r'name="ref" value="([^"]+)"', page.text) == ["T-1"], query
+        assert 'name="percent:T-1" value="50"' in page.text
+
+
+def test_what_is_no_end_of_a_link_is_not_cut_off(
+    browser: FlaskClient, services: Services, work: People
+) -> None:
+    for end in ("x", "/x", "/later/x", "-", "_"):
+        assert browser.get(link(services, work.suzuki) + end).status_code == 404, end
+
+
+def test_a_link_cut_before_its_token_says_so_with_the_way_to_a_fresh_one(
+    browser: FlaskClient,
+) -> None:
+    for place in ("/r", "/r/", "/u", "/u/"):
+        page = browser.get(place)
+        assert page.status_code == 404
+        assert "途中で切れている" in page.text
+        assert 'href="/login"' in page.text
+
+
+def title(page: str) -> str:
+    """The page's heading."""
+    return re.findall("<h1>(.*?)</h1>", page)[0]
 
 
 def test_a_stop_link_reports_nothing_and_an_altered_one_is_refused(

@@ -17,8 +17,10 @@ from app.web import (
     home,
     locale,
     login,
+    mail_link,
     metrics,
     nav,
+    origin,
     outbox,
     report,
     settings,
@@ -48,6 +50,8 @@ def register(app: Flask, services: Services) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.config.update(MAX_FORM_MEMORY_SIZE=_MAX_FIELDS, MAX_CONTENT_LENGTH=_MAX_UPLOAD)
+    mail_link.register(app)
+    origin.register(app)
     access.register(app, services.config)
     locale.register(app)
     again.register(app)

@@ -109,7 +109,7 @@ def signed_in(view: View[P]) -> View[P]:
             return view(*args, **kwargs)
         if request.method in ("GET", "HEAD"):
             return redirect(url_for("login.ask", next=_here()))
-        return again.page(signed_out=True)
+        return again.page()
 
     return guarded
 

@@ -1,23 +1,32 @@
 """Forged forms are refused, and honest ones that came too late lose nothing.
 
-A form counts as ours when the browser itself says that it was sent from our own pages
-(Sec-Fetch-Site, or Origin where that is missing), or when it carries the session's token. So one
-that lay open over night, or over a sign-in in another tab, is simply taken. What is refused comes
-back with everything that was typed, and one button sends it again.
+A form is taken when the browser itself says that our own pages sent it (app/web/origin.py), so one
+that lay open over night, or over a sign-in in another tab, is simply taken; or, where it says
+nothing, when it carries the session's token. All others are refused, and nothing of them is shown:
+a page of ours that offers to send a forged form would do what the forger cannot.
+
+A form of our own that came after its session had ended comes back with everything that was typed
+to be seen, and one button that says what it will do.
 """
 
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
-from flask import Flask, make_response, render_template, request
+from flask import Flask, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
+from app.members import words
+from app.web.origin import Origin, origin
+from app.words import Both
+
 # Their links say who is asking and no cookie is looked at: nobody else can send their forms.
 TOKEN_PAGES = frozenset({"report", "stop"})
-# Asking for a sign-in mail is everybody's right, and done in nobody's name.
+# Asking for a sign-in mail is everybody's right, and done in nobody's name: no token, but not for
+# other sites, whose visitors would each ask from a network of their own.
 _NOBODYS = frozenset({"login.ask"})
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
-_SHOWN_FROM = 12  # characters: shorter values are choices, which nobody typed
+_WAS = "was."  # see app/web/edited.py
+_UNSEEN = frozenset({"csrf_token", "form"})  # the only fields nobody filled in
 _protect = CSRFProtect()
 
 
@@ -37,37 +46,114 @@ def is_token_page() -> bool:
     return request.blueprint in TOKEN_PAGES
 
 
-def page(*, signed_out: bool = False) -> ResponseReturnValue:
-    """What was typed, and a button that sends it again."""
-    fields = [(k, v) for k, v in request.form.items(multi=True) if k != "csrf_token"]
-    typed = [value for _, value in fields if len(value) >= _SHOWN_FROM]
+class Field(NamedTuple):
+    """One field of a form as it is given back."""
+
+    name: str
+    label: Both
+    value: str
+
+
+def page() -> ResponseReturnValue:
+    """The form of somebody who is not signed in any more, to be sent again after signing in.
+
+    Only for forms that `_check` let pass: our own.
+    """
+    action = request.form.get("action", "")
+    endpoint = request.endpoint or ""
     shown = render_template(
         "again.html",
-        fields=fields,
-        typed=typed,
+        fields=_fields(),
+        form_key=request.form.get("form"),
         files=bool(request.files),
-        signed_out=signed_out,
+        does=DOES.get(f"{endpoint}:{action}") or DOES.get(endpoint) or _SEND,
         action=request.full_path.rstrip("?"),
     )
-    return make_response(shown, 401 if signed_out else 400)
+    return make_response(shown, 401)
+
+
+def _fields() -> list[Field]:
+    """What the form would change: a field that stands as it was opened changes nothing."""
+    was = {name: value for name, value in request.form.items() if name.startswith(_WAS)}
+    return [
+        Field(name, _label(name), value)
+        for name, value in request.form.items(multi=True)
+        if name not in _UNSEEN
+        and was.get(f"{_WAS}{name}") != value
+        and not (name in was and request.form.get(name.removeprefix(_WAS)) == value)
+    ]
+
+
+def _label(name: str) -> Both:
+    known = _LABELS.get(name) or words.name_of(name.removeprefix(_WAS))
+    if not name.startswith(_WAS):
+        return known
+    return Both(f"{known.ja}(変更前)", f"{known.en} (before)")
 
 
 def _check() -> ResponseReturnValue | None:
-    harmless = request.method in _CHANGES_NOTHING or request.endpoint in _NOBODYS
-    if harmless or request.endpoint is None or is_token_page() or _from_our_pages():
+    harmless = request.method in _CHANGES_NOTHING
+    if harmless or request.endpoint is None or is_token_page():
         return None
+    sent_by = origin()
+    if sent_by is Origin.OURS or (sent_by is Origin.UNKNOWN and _is_trusted()):
+        return None
+    g.me = None  # nobody's cookie is read, and none is set: it is not the visitor who asks
+    return make_response(render_template("elsewhere.html"), 403)
+
+
+def _is_trusted() -> bool:
+    if request.endpoint in _NOBODYS:
+        return True
     try:
         _protect.protect()
     except CSRFError:
-        from app.web.access import me  # noqa: PLC0415 - it needs `page` above
-
-        return page(signed_out=me() is None and request.blueprint != "login")
-    return None
+        return False
+    return True
 
 
-def _from_our_pages() -> bool:
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
-    # Browsers say nothing about the site over plain http, but they name the origin.
-    return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+_SEND = Both("もう一度送る", "Send it again")
+# What the button of a form that is given back does, by endpoint (and by the form's `action`).
+DOES: dict[str, Both] = {
+    "home.new": Both("タスクを追加する", "Add the task"),
+    "home.task": Both("タスクの変更を保存する", "Save the changes of the task"),
+    "home.task:cancel": Both("タスクを取りやめにする", "Cancel the task"),
+    "settings.index": Both("自分の設定を保存する", "Save my settings"),
+    "settings.look_ahead": Both("予定を確認する", "See what it brings"),
+    "settings.days_off": Both("自分の休暇を加える", "Add to my leave"),
+    "settings.days_off:remove": Both("自分の休暇を取り消す", "Remove my leave"),
+    "data.index": Both("自分のデータを削除する", "Delete my data"),
+    "login.enter": Both("サインインする", "Sign in"),
+    "login.out": Both("サインアウトする", "Sign out"),
+    "login.out_everywhere": Both("すべてのブラウザーでサインアウトする", "Sign out everywhere"),
+    "outbox.resend": Both("メールをもう一度送る", "Send the mail again"),
+    "outbox.cancel": Both("メールを送らずに取り消す", "Cancel the mail"),
+    "team.ask": Both("メンバーにいま知らせる", "Remind the member now"),
+    "admin.pause": Both("すべての送信を止める", "Stop all sending"),
+    "admin.resume": Both("送信を再開する", "Start sending"),
+    "admin.new_member": Both("メンバーを追加する", "Add the member"),
+    "admin.member": Both("メンバーの変更を保存する", "Save the changes of the member"),
+    "admin.new_task": Both("メンバーのタスクを追加する", "Add the member's task"),
+    "admin.pass_on": Both("タスクを引き継ぐ", "Pass the task on"),
+    "admin.teams": Both("チームを追加する", "Add the team"),
+    "admin.team": Both("チームの名前を変える", "Rename the team"),
+    "admin.team:remove": Both("チームを削除する", "Remove the team"),
+    "admin.settings": Both("組織の設定を保存する", "Save the organisation's defaults"),
+    "admin.days_off": Both("休みの日を追加する", "Add days off"),
+    "admin.days_off:remove": Both("休みの日を取り消す", "Remove days off"),
+    "admin.imports": Both("ファイルの内容を確認する", "Look at the file"),
+    "admin.preview": Both("ファイルを取り込む", "Import the file"),
+    "admin.preview:drop": Both("取り込みをやめる", "Drop the file"),
+}
+_LABELS: dict[str, Both] = {
+    "action": Both("操作", "Action"),
+    "back": Both("戻り先", "Back to"),
+    "first": Both("最初の日", "First day"),
+    "last": Both("最後の日", "Last day"),
+    "open_ended": Both("当面の間", "Until further notice"),
+    "overwrite_settings": Both("本人の設定も上書き", "Overwrite settings of members"),
+    "page": Both("ページ", "Page"),
+    "q": Both("検索の言葉", "Search"),
+    "text": Both("文章", "Text"),
+    "what": Both("種類", "Kind"),
+}

@@ -18,7 +18,7 @@ from app.reminders.mail_wishes import Later
 from app.reminders.snooze import NotNow, Snoozed, snooze_today, snooze_until
 from app.services import Services
 from app.web.locale import current
-from app.web.mail_link import guarded
+from app.web.mail_link import guarded, no_link
 from app.words import Both
 
 # The longest that a browser's own fields for an hour and a date send, and room to type by hand.
@@ -63,7 +63,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         try:
             link = services.links.read_report(token)
         except BadToken:
-            abort(404)
+            return no_link()
         mail_wishes.send_again(services, link.member_id, clock.now())
         return render_template("again_sent.html")
 

@@ -65,7 +65,7 @@ def _words() -> dict[str, object]:
 
 
 def _remember(response: Response) -> Response:
-    if request.args.get("lang") in ("ja", "en"):
+    if request.method in ("GET", "HEAD") and request.args.get("lang") in ("ja", "en"):
         response.set_cookie(
             _COOKIE,
             current(),

@@ -33,7 +33,7 @@ def pages(services: Services) -> Blueprint:
     """The pages of signing in and out."""
     blueprint = Blueprint("login", __name__)
 
-    @blueprint.route("/login", methods=["GET", "POST"])
+    @blueprint.route("/login", methods=["GET", "POST"], strict_slashes=False)
     def ask() -> ResponseReturnValue:
         next_path = access.own_path(request.values.get("next", "/"))
         if request.method == "GET":

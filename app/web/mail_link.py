@@ -1,5 +1,9 @@
 """What every page behind a mail's link shares: the token, and what it says when it is no use.
 
+Mail programs, chats and people put things behind a link that do not belong to it: a full-width
+bracket or full stop, a slash, a line break, or the whole query with its question mark encoded. What
+is in front of that is the link; a token that is too short has a page that says so.
+
 There is no CSRF token on these pages, and no session: the token in the address is the secret. A
 foreign page cannot know it, and can send nothing in the name of somebody who does, because no
 cookie counts here. What it can do is lead somebody to a link of its own member; so each page says
@@ -8,16 +12,28 @@ behind a link names it to another one), nothing is stored by browsers, logs mask
 (app/web/access_log.py).
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from functools import wraps
+from typing import TYPE_CHECKING
 
-from flask import abort, g, render_template, request
+from flask import Flask, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.auth import BadToken, ReportLink
 from app.members.settings import NoSuchMember
 from app.services import Services
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+# A link's path: its token (base64, in parts with full stops between them), and its page.
+_LINK = re.compile(
+    r"(?P<link>/(?:r|u|login)/\.?[\w-]++(?:\.[\w-]++)*+(?:/(?:later|off|undo|again)(?!\w))?)"
+    r"(?:/*\Z|/*(?P<stuck>[^\w/-].*))",
+    re.ASCII | re.DOTALL,
+)
 
 Page = Callable[[ReportLink], ResponseReturnValue]
 
@@ -35,7 +51,7 @@ def guarded(services: Services) -> Callable[[Page], Callable[[str], ResponseRetu
             try:
                 link = services.links.read_report(token)
             except BadToken:
-                abort(404)
+                return no_link()
             if link.expired(clock.now()):
                 # A form may have been open when its week ended: what was typed is not lost.
                 typed = [text for name, text in request.form.items() if name.startswith("text:")]
@@ -51,3 +67,34 @@ def guarded(services: Services) -> Callable[[Page], Callable[[str], ResponseRetu
         return shown
 
     return around
+
+
+def register(app: Flask) -> None:
+    """Open a mail's link also with something stuck to its end."""
+    app.wsgi_app = _WithoutWhatIsStuck(app.wsgi_app)  # type: ignore[method-assign]  # Flask's way
+
+
+def no_link() -> ResponseReturnValue:
+    """The page for a token that was cut short, altered or made up."""
+    return render_template("link_broken.html"), 404
+
+
+class _WithoutWhatIsStuck:
+    """Gives the application the link alone.
+
+    No redirect: mail programs that stop mails by one click do not follow one (RFC 8058, 3.1).
+    """
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        self._application = application
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        found = _LINK.fullmatch(environ.get("PATH_INFO", ""))
+        if found is not None:
+            environ["PATH_INFO"] = found["link"]
+            stuck = found["stuck"] or ""
+            if stuck.startswith("?") and not environ.get("QUERY_STRING"):
+                environ["QUERY_STRING"] = stuck[1:]
+        return self._application(environ, start_response)

@@ -14,7 +14,7 @@ from app.report_page import ReportPage, Written
 from app.services import Services
 from app.web import later, report_form
 from app.web.locale import current, show_when, t
-from app.web.mail_link import guarded
+from app.web.mail_link import guarded, no_link
 from app.web.report_form import MAX_TEXT, Typed, Wish
 
 # Room for a text far beyond the limit: it is refused with words, and comes back as it was typed.
@@ -58,6 +58,10 @@ def pages(services: Services) -> Blueprint:
         return render_template(
             "report_undone.html", **_common(services, link, page), tasks=tasks
         ), 200 if tasks else 409
+
+    @blueprint.route("/r/", methods=["GET", "POST"], strict_slashes=False)
+    def without_token() -> ResponseReturnValue:
+        return no_link()
 
     later.add(blueprint, services)
     return blueprint

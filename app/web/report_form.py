@@ -36,10 +36,18 @@ class Wish:
 
     @classmethod
     def of(cls, link: ReportLink, args: Mapping[str, str]) -> "Wish":
-        """`?t=TASK_ID&c=CHOICE`; what makes no sense counts as not given."""
-        asked = args.get("t", "")
+        """`?t=TASK_ID&c=CHOICE`; what makes no sense counts as not given.
+
+        What is stuck to the end of a link (see app/web/mail_link.py) is no part of either.
+        """
+        asked, choice = (_before_what_is_stuck(args.get(name, "")) for name in ("t", "c"))
         task_id = int(asked) if is_id(asked) else None
-        return cls(task_id, args.get("c", ""), task_id is not None or link.ref is not None)
+        return cls(task_id, choice, task_id is not None or link.ref is not None)
+
+
+def _before_what_is_stuck(text: str) -> str:
+    found = re.match(r"\w*", text, re.ASCII)
+    return found[0] if found else ""
 
 
 @dataclass

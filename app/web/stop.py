@@ -6,6 +6,7 @@ from datetime import date
 
 from flask import Blueprint, abort, g, render_template, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
 
 from app import clock
 from app.auth import BadToken, StopLink
@@ -21,6 +22,7 @@ from app.models import Kind
 from app.reminders.explain import next_reminder
 from app.services import Services
 from app.web.locale import current, show_when
+from app.web.mail_link import no_link
 from app.words import Both
 
 _MAX_FIELD = 40  # characters; what browsers send for an hour or a date is shorter
@@ -37,6 +39,8 @@ def pages(services: Services) -> Blueprint:
     @blueprint.route("/u/<token>", methods=["GET", "POST"])
     def stop(token: str) -> ResponseReturnValue:
         link = _link(services, token)
+        if link is None:
+            return no_link()
         if link.kind in choices.TEAM_MAILS:
             return _team_mails(services, link)
         member_id = link.member_id
@@ -56,6 +60,10 @@ def pages(services: Services) -> Blueprint:
             return _page("stop.html", reminders, wish=wish)
         return _form(services, member_id, reminders, wish=wish)
 
+    @blueprint.route("/u/", methods=["GET", "POST"], strict_slashes=False)
+    def without_token() -> ResponseReturnValue:
+        return no_link()
+
     return blueprint
 
 
@@ -73,24 +81,30 @@ def _team_mails(services: Services, link: StopLink) -> ResponseReturnValue:
     )
 
 
-def _link(services: Services, token: str) -> StopLink:
+def _link(services: Services, token: str) -> StopLink | None:
     try:
         link = services.links.read_stop(token)
     except BadToken:
-        abort(404)
-    if link.kind != Kind.REMINDER and link.kind not in choices.TEAM_MAILS:
-        abort(404)
-    return link
+        return None
+    known = link.kind == Kind.REMINDER or link.kind in choices.TEAM_MAILS
+    return link if known else None
 
 
 def _wish() -> str:
-    """What was asked for: one of our own buttons, or a mail program's one click. Else 400."""
-    if request.form.get("List-Unsubscribe") == "One-Click":
+    """What was asked for: one of our own buttons, else to stop.
+
+    RFC 8058 has `List-Unsubscribe=One-Click` in the body, but providers also send it as JSON, in
+    other letters, cut, or not at all: whoever posts to this address and names no button of its
+    page wants the mails to stop.
+    """
+    try:
+        form = request.form
+    except HTTPException:  # too large, or not what its header says
         return "stop"
-    wish = request.form.get("action", "")
-    if wish not in ("stop", "restore", "change", "undo"):
-        abort(400)
-    return wish
+    wish = form.get("action", "")
+    if wish in ("restore", "change", "undo") and "List-Unsubscribe" not in form:
+        return wish
+    return "stop"
 
 
 def _act(services: Services, member_id: int, wish: str) -> Reminders:

@@ -1,0 +1,80 @@
+"""Where a request comes from, and whether it was meant for these pages at all.
+
+A browser says by itself which site sent a form: Sec-Fetch-Site (Fetch Metadata), over plain http
+only Origin (RFC 6454), and old ones at least Referer. No page of another site can forge them. A
+browser or a proxy that says nothing leaves it open.
+"""
+
+from enum import StrEnum
+from urllib.parse import SplitResult, urlsplit
+
+from flask import Flask, Response, current_app, request
+
+from app.config import Config, readers
+from app.words import Both
+
+# Asked by machines, which know this one by its number: docs/monitoring.md.
+_FOR_MONITORS = frozenset({"health.healthz", "metrics.metrics"})
+_PORTS = {"http": 80, "https": 443}
+
+
+class Origin(StrEnum):
+    """Which site sent the request, as far as the browser says."""
+
+    OURS = "ours"
+    ELSEWHERE = "elsewhere"
+    UNKNOWN = "unknown"
+
+
+def register(app: Flask) -> None:
+    """Refuse what names another host before anything else is looked at.
+
+    Host is what the client wrote: a foreign name that leads here (DNS rebinding) or a link made of
+    a foreign one has no business with these pages.
+    """
+    app.before_request(_check_host)
+
+
+def origin() -> Origin:
+    """Which site sent this request."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site in ("same-origin", "same-site", "cross-site"):
+        return Origin.OURS if site == "same-origin" else Origin.ELSEWHERE
+    said = request.headers.get("Origin", request.headers.get("Referer", ""))
+    if said in ("", "null"):  # "null": also a form of our own page that names itself to nobody
+        return Origin.UNKNOWN
+    here = [_parts(current_app.extensions["task_progress"].config.app_base_url)]
+    if readers.is_loopback(_parts(f"//{request.host}")[1]):  # let in by `_check_host`
+        here.append(_parts(f"{request.scheme}://{request.host}"))
+    return Origin.OURS if _parts(said) in here else Origin.ELSEWHERE
+
+
+def _check_host() -> Response | None:
+    config: Config = current_app.extensions["task_progress"].config
+    host = _parts(f"//{request.headers.get('Host', '')}")[1]
+    if request.endpoint in _FOR_MONITORS or host == _parts(config.app_base_url)[1]:
+        return None
+    at_home = config.local_mailbox or readers.leads_home(config.app_base_url)
+    if at_home and readers.is_loopback(host):
+        return None
+    words = _OTHER_HOST
+    # RFC 9110, 15.5.20: this server does not answer for that host.
+    return Response(f"{words.ja}\n{words.en}\n", status=421, mimetype="text/plain")
+
+
+def _parts(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port; two addresses of one site have the same ones."""
+    try:
+        split: SplitResult = urlsplit(url)
+        host = (split.hostname or "").removesuffix(".")
+        return split.scheme, host, split.port or _PORTS.get(split.scheme)
+    except ValueError:
+        return "", "", None
+
+
+_OTHER_HOST = Both(
+    "このアドレスではページを開けません。管理者から知らされたアドレスで開いてください"
+    "(管理者の方へ: 設定 APP_BASE_URL の名前と、リクエストの Host が違います)。",
+    "These pages are not served under this address. Open the address that you were told. "
+    "(To the operator: the request's Host is not the name in APP_BASE_URL.)",
+)
