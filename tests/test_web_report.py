@@ -911,7 +911,7 @@ def test_a_link_cut_before_its_token_says_so_with_the_way_to_a_fresh_one(
 
 def title(page: str) -> str:
     """The page's heading."""
-    return re.findall("<h1>(.*?)</h1>", page)[0]
+    return str(re.findall("<h1>(.*?)</h1>", page)[0])
 
 
 def test_a_stop_link_reports_nothing_and_an_altered_one_is_refused(
