@@ -95,15 +95,20 @@ def counted(tag: str) -> tuple[Step | None, int | None]:
 class Plan:
     """How the server behaves towards everybody.
 
-    `script` holds, by stage (banner, ehlo, starttls, auth, mail, rcpt, data, dot, rset, quit), the
+    `script` holds, by stage (banner, ehlo, helo, starttls, auth, mail, rcpt, data, dot, rset, quit), the
     actions for the first times that stage comes, "ok" again when they are used up; an endless
     iterator such as itertools.repeat("hang") never is.
     """
 
     tls: Literal["none", "starttls", "ssl"] = "none"
     ssl_context: ssl.SSLContext | None = None
+    # What happens to commands that come together although PIPELINING is offered: "says" refuses
+    # them, "loses" all but the first, "muddles" loses the first answer.
+    confused: Literal["", "says", "loses", "muddles"] = ""
     login: tuple[str, str] | None = None  # user and password; MAIL without a login is refused
-    mechanisms: Sequence[str] = ("PLAIN", "LOGIN")
+    mechanisms: Sequence[str] = ("PLAIN", "LOGIN")  # offered
+    auth_lines: Sequence[str] = ()  # said in place of `AUTH` and the mechanisms
+    understood: Sequence[str] = ("PLAIN", "LOGIN")  # another one gets a 504
     login_in_clear: bool = False  # offers AUTH before TLS, as a trap
     pipelining: bool = True
     eager: bool = False  # wants a body also for a mail whose recipient it has refused

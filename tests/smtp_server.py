@@ -165,6 +165,7 @@ class _Talk:
         self.logged_in = False
         self.sender: str | None = None
         self.recipient: str | None = None
+        self.mute = False  # the next reply is lost
 
     def run(self) -> None:
         if self.plan.tls == "ssl":
@@ -172,6 +173,8 @@ class _Talk:
         self.answer("banner", "220 test.example ESMTP")
         while True:
             self.command = self.hear()
+            if self.plan.confused and self.buffer and self.confuse():
+                continue
             verb = self.command.split(" ")[0].upper()
             getattr(self, f"do_{verb.lower()}", self.do_unknown)()
 
@@ -193,9 +196,12 @@ class _Talk:
         if self.plan.tls == "starttls" and not self.secured:
             features.append("STARTTLS")
         if self.plan.login and (self.secured or self.plan.login_in_clear):
-            features.append(" ".join(["AUTH", *self.plan.mechanisms]))
+            features += self.plan.auth_lines or [" ".join(["AUTH", *self.plan.mechanisms])]
         lines = [f"250-{feature}" for feature in features[:-1]] + [f"250 {features[-1]}"]
         self.answer("ehlo", "\r\n".join(lines))
+
+    def do_helo(self) -> None:
+        self.answer("helo", "250 test.example")
 
     def do_starttls(self) -> None:
         self.answer("starttls", "220 2.0.0 go on")
@@ -203,6 +209,9 @@ class _Talk:
 
     def do_auth(self) -> None:
         _, mechanism, *first = self.command.split(" ")
+        if mechanism not in self.plan.understood:
+            self.reply("504 5.5.4 unrecognized authentication type")
+            return
         if mechanism == "PLAIN":
             given = tuple(_plain(first[0]).split("\0")[1:])
         else:
@@ -264,6 +273,19 @@ class _Talk:
             self.server.ledger.add(mail)
         self.perform(action, "250 2.0.0 taken")
 
+    def confuse(self) -> bool:
+        """Several commands came together; whether the first of them is done with."""
+        match self.plan.confused:
+            case "says":
+                self.reply("500 Pipelining not supported")
+                self.buffer = b""
+                return True
+            case "loses":
+                self.buffer = b""
+            case "muddles":
+                self.mute = self.command.startswith("MAIL")
+        return False
+
     # --- actions --------------------------------------------------------------------------
 
     def answer(self, stage: str, usual: str, address: str = "") -> bool:
@@ -319,7 +341,9 @@ class _Talk:
         self.secured = True
 
     def reply(self, text: str) -> None:
-        self.line.sendall(f"{text}\r\n".encode())
+        if not self.mute:
+            self.line.sendall(f"{text}\r\n".encode())
+        self.mute = False
 
     def ask(self, prompt: str) -> str:
         self.reply(f"334 {base64.b64encode(prompt.encode()).decode()}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+import trustme
 from sqlalchemy.engine import make_url
 
 from app.config import Config, ConfigError, load
@@ -280,6 +281,35 @@ def test_a_missing_database_folder_comes_with_the_command_that_makes_it(faults: 
 
 def test_a_server_needs_a_sender(faults: Faults) -> None:
     assert set(faults(SMTP_HOST="smtp.example.com")) == {"MAIL_FROM"}
+
+
+@pytest.mark.parametrize("text", ["", "no certificate\n", "-----BEGIN CERTIFICATE-----\n!\n"])
+def test_a_file_that_is_no_certificate_is_refused_by_name(
+    faults: Faults, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "mail-ca.pem"
+    file.write_text(text)
+    found = faults(SMTP_CA_FILE=str(file))
+    assert set(found) == {"SMTP_CA_FILE"}
+    assert "mail-ca.pem" in found["SMTP_CA_FILE"].ja
+    assert "BEGIN CERTIFICATE" in found["SMTP_CA_FILE"].en
+
+
+def test_a_missing_certificate_file_is_refused_by_name(faults: Faults, tmp_path: Path) -> None:
+    assert set(faults(SMTP_CA_FILE=str(tmp_path / "none.pem"))) == {"SMTP_CA_FILE"}
+    assert set(faults(SMTP_CA_FILE=str(tmp_path))) == {"SMTP_CA_FILE"}
+
+
+def test_a_certificate_file_is_looked_for_beside_env(read: Fill, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "mail-ca.pem"))
+    assert read(SMTP_CA_FILE="mail-ca.pem").smtp_ca_file == tmp_path / "mail-ca.pem"
+    assert read().smtp_ca_file is None
+
+
+def test_pipelining_is_auto_or_off(read: Fill, faults: Faults) -> None:
+    assert read().smtp_pipelining == "auto"
+    assert read(SMTP_PIPELINING="off").smtp_pipelining == "off"
+    assert set(faults(SMTP_PIPELINING="no")) == {"SMTP_PIPELINING"}
 
 
 def test_a_user_name_needs_a_password(faults: Faults) -> None:

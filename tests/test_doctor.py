@@ -527,6 +527,41 @@ def test_a_small_size_is_red_and_no_pipelining_yellow(a_case: Make) -> None:
         assert level(found, "smtp-pipelining") is Level.YELLOW
 
 
+def test_the_local_mailbox_needs_no_pipelining_and_off_is_off(a_case: Make) -> None:
+    with SmtpServer(Plan(pipelining=False)) as server:
+        home = a_case(**to(server, TASK_PROGRESS_MAILBOX="1"))
+        assert level(mail.mail_server(home), "smtp-pipelining") is Level.GREEN
+    with SmtpServer() as server:
+        found = mail.mail_server(a_case(**to(server, SMTP_PIPELINING="off")))
+        assert level(found, "smtp-pipelining") is Level.GREEN
+        assert "SMTP_PIPELINING=off" in told(found)
+
+
+def test_a_certificate_of_ones_own_authority_leads_to_its_file_and_not_to_mail_in_the_clear(
+    a_case: Make, tmp_path: Path
+) -> None:
+    ours = trustme.CA()
+    context = certificate(ours, datetime(2099, 1, 1, tzinfo=UTC))
+    file = tmp_path / "mail-ca.pem"
+    ours.cert_pem.write_to_path(str(file))
+    with SmtpServer(Plan(tls="starttls", ssl_context=context)) as server:
+        found = mail.mail_server(a_case(**to(server)))
+        assert level(found, "smtp") is Level.RED
+        assert "SMTP_CA_FILE=" in told(found)
+        assert "SMTP_SECURITY" not in told(found)
+        found = mail.mail_server(a_case(**to(server, SMTP_CA_FILE=str(file))))
+        assert level(found, "smtp") is Level.GREEN
+        assert level(found, "smtp-ca") is Level.GREEN
+
+
+def test_no_trouble_with_tls_leads_to_mail_in_the_clear(a_case: Make) -> None:
+    with SmtpServer() as server:
+        case = a_case(**to(server, SMTP_USERNAME="u", SMTP_PASSWORD="p"))
+        (found,) = mail.mail_server(case)
+    assert found.fix is not None
+    assert "SMTP_SECURITY" not in found.fix.ja + found.fix.en
+
+
 # --- the sender's domain ------------------------------------------------------------------------
 
 GOOD: Records = {

@@ -127,7 +127,7 @@ def test_a_server_that_loses_what_comes_with_a_dot_is_not_asked_so_again() -> No
     with SmtpServer(plan) as server:
         with session_at(server, timeout=0.3) as session:
             assert send_all(session, *map(to, "abcde")) == ["ok"] * 5
-            assert not session.looks_ahead
+            assert not session.dialect.looks_ahead
         assert taken(server) == [*"abcde"]
         assert server.connections == 2
 
@@ -208,7 +208,7 @@ def test_a_connection_closed_between_two_mails_does_not_end_looking_ahead() -> N
         with session_at(server) as session:
             session.send(to("a"))
             session.send(to("b"))
-            assert session.looks_ahead
+            assert session.dialect.looks_ahead
         assert taken(server) == ["a", "b"]
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from pathlib import Path
@@ -12,6 +13,7 @@ import trustme
 
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings, send_email
 from app.util.message import Envelope, build
+from app.util.tls import client_context
 from tests.smtp_server import Plan, SmtpServer
 
 USER, PASSWORD = "app@example.com", "ひみつ#1 $x"
@@ -329,3 +331,66 @@ def test_send_email_sends_no_password_in_the_clear(
 
 def test_settings_show_no_password() -> None:
     assert PASSWORD not in repr(SmtpSettings("x", username=USER, password=PASSWORD))
+
+
+# --- an authority of one's own --------------------------------------------------------------
+
+
+def pem(authority: trustme.CA, folder: Path, *more: trustme.CA) -> Path:
+    file = folder / "mail-ca.pem"
+    file.write_bytes(b"".join(one.cert_pem.bytes() for one in (authority, *more)))
+    return file
+
+
+def answer_of(server: SmtpServer, ca_file: Path | None) -> int:
+    given = SmtpSettings("127.0.0.1", server.port, timeout=2.0, security="starttls")
+    with SmtpSession(replace(given, ca_file=ca_file)) as session:
+        return session.send(a_mail()).code
+
+
+def test_an_authority_of_ones_own_is_trusted_from_a_file(tmp_path: Path) -> None:
+    ours = trustme.CA()
+    with SmtpServer(plan(shown_by(ours), "starttls")) as server:
+        assert answer_of(server, pem(trustme.CA(), tmp_path, ours)) == 250
+
+
+def test_the_authorities_of_the_system_stay_trusted_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = trustme.CA()
+    system.cert_pem.write_to_path(str(tmp_path / "system.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    with SmtpServer(plan(shown_by(system), "starttls")) as server:
+        assert answer_of(server, pem(trustme.CA(), tmp_path)) == 250
+
+
+def test_a_servers_own_certificate_may_stand_in_the_file(tmp_path: Path) -> None:
+    leaf = trustme.CA().issue_cert("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf.configure_cert(context)
+    file = tmp_path / "server.pem"
+    leaf.cert_chain_pems[0].write_to_path(str(file))
+    with SmtpServer(plan(context, "starttls")) as server:
+        assert answer_of(server, file) == 250
+
+
+def test_a_stranger_is_refused_with_the_way_to_the_file(tmp_path: Path) -> None:
+    with SmtpServer(plan(shown_by(trustme.CA()), "starttls")) as server:
+        with pytest.raises(MailSendError) as caught:
+            answer_of(server, pem(trustme.CA(), tmp_path))
+        assert server.mails == []
+    assert "SMTP_CA_FILE" in caught.value.words.ja
+    assert "SMTP_CA_FILE" in caught.value.words.en
+
+
+def test_the_name_on_the_certificate_counts_also_with_a_file(tmp_path: Path) -> None:
+    ours = trustme.CA()
+    with (
+        SmtpServer(plan(shown_by(ours, "mail.example.jp"), "starttls")) as server,
+        pytest.raises(MailSendError, match="SMTP_HOST"),
+    ):
+        answer_of(server, pem(ours, tmp_path))
+
+
+def test_tls_is_at_least_1_2_whatever_the_system_allows() -> None:
+    assert client_context().minimum_version is ssl.TLSVersion.TLSv1_2

@@ -8,7 +8,6 @@ all is well, so no log and no error shows it.
 import http.client
 import logging
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from app.alerts import watch
 from app.db import DatabaseDown, insert_new
 from app.models import Service
 from app.services import Services
+from app.util.tls import client_context
 
 ANSWER_WITHIN = 5.0  # seconds for each step: connection, TLS, answer
 OVER_WITHIN = 10.0  # seconds for all of it; a command's end waits so long at most
@@ -49,7 +49,7 @@ def connection(url: str, seconds: float) -> http.client.HTTPConnection:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
     if parts.scheme == "https":
-        context = ssl.create_default_context()
+        context = client_context()
         return http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
     return http.client.HTTPConnection(host, port, timeout=seconds)
 

@@ -108,6 +108,8 @@ class Config(BaseModel):
     smtp_security: Annotated[
         Literal["auto", "ssl", "starttls", "none"], BeforeValidator(readers.read_security)
     ] = "auto"
+    smtp_ca_file: Annotated[Path | None, BeforeValidator(readers.read_ca_file)] = None
+    smtp_pipelining: Annotated[Literal["auto", "off"], _choice("auto", "off")] = "auto"
     smtp_timeout: Annotated[float, _decimal(0.01, 600)] = 30.0
     smtp_connections: Annotated[int, _whole(1, 100)] = 1
     smtp_rate_per_minute: Annotated[int | None, _whole(1, 1_000_000)] = None

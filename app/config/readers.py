@@ -7,6 +7,7 @@ that relative paths start from.
 
 import ipaddress
 import re
+import ssl
 from pathlib import Path
 
 from pydantic import SecretStr, ValidationInfo
@@ -15,8 +16,8 @@ from sqlalchemy.exc import ArgumentError
 
 from app import parse
 from app.config.sources import relative
-from app.util import address
-from app.words import Both
+from app.util import address, tls
+from app.words import Both, of_the_system
 
 DATABASE_FILE = "task-progress.sqlite3"
 
@@ -94,6 +95,28 @@ def read_security(text: str, info: ValidationInfo) -> str:
             )
         )
     return choice
+
+
+def read_ca_file(text: str, info: ValidationInfo) -> Path:
+    """SMTP_CA_FILE: certificates in PEM, relative to the working folder."""
+    base: Path = info.context or Path()
+    file = base / text
+    try:
+        if tls.authorities_in(file).number:
+            return file
+        why = Both("証明書がありません", "no certificate in it")
+    except ssl.SSLError:
+        why = Both("PEM 形式の証明書ではありません", "it is no certificate in PEM")
+    except OSError as error:
+        why = of_the_system(error)
+    raise ValueError(
+        Both(
+            f"{relative(file)} が使えません({why.ja})。メールサーバーの証明書を発行した認証局の証明書を、"
+            "-----BEGIN CERTIFICATE----- で始まるファイルで用意してください。",
+            f"{relative(file)} cannot be used ({why.en}). Use a file that begins with "
+            "-----BEGIN CERTIFICATE----- and holds the authority of the mail server's certificate.",
+        )
+    )
 
 
 def read_mail_from(text: str | None, info: ValidationInfo) -> str | None:

@@ -1,17 +1,21 @@
 """The mail server: everything up to the first mail, and on request one test mail."""
 
+import ssl
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app import status
 from app.config import readers
+from app.config.sources import relative
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
 from app.outbox.letters import in_pilot
-from app.util.mailer import MailMessage, MailSendError, SmtpSession, SmtpSettings, send_email
+from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings, send_email
 from app.util.message import UnusableMessage
+from app.util.tls import authorities_in, is_unknown_authority
 from app.words import Both
 
 CERTIFICATE_YELLOW = timedelta(days=14)
+AUTHORITY_YELLOW = timedelta(days=60)
 LETTER_BYTES = 92_160  # a letter stays under 90 KB
 
 
@@ -46,22 +50,62 @@ def mail_server(case: Case) -> list[Finding]:
                 f"{' and accepted the login' if config.smtp_username else ''}.",
             ),
             _certificate(case, session.certificate_ends(), settings.host),
-            *_features(session.features),
+            *_own_authorities(case),
+            *_size(session.features),
+            _pipelining(case, session.features),
         ]
 
 
 def _refused(check: str, subject: Both, error: MailSendError) -> Finding:
-    names = "SMTP_HOST, SMTP_PORT, SMTP_SECURITY"
-    if error.login_refused:
-        names = "SMTP_USERNAME, SMTP_PASSWORD, SMTP_SECURITY"
-    fix = Both(f".env の {names} を確かめてください。", f"Check {names} in .env.")
+    ja, en = f"{subject.ja}: {error.words.ja}", f"{subject.en}: {error.words.en}"
+    return red(check, ja, en, _fix(error))
+
+
+def _fix(error: MailSendError) -> Both:
+    """What to do; never to give up encryption."""
+    if is_unknown_authority(error.__cause__):
+        return Both(
+            "メールサーバーの認証局の証明書(PEM)を .env に書いてください: SMTP_CA_FILE=data/mail-ca.pem",
+            "Name the certificate (PEM) of the mail server's authority in .env: "
+            "SMTP_CA_FILE=data/mail-ca.pem",
+        )
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return Both(
+            "SMTP_HOST が証明書の名前と同じかを確かめ、期限ならサーバーの管理者に更新を頼んでください。",
+            "Check that SMTP_HOST is the certificate's name; if it ended, have it renewed.",
+        )
+    if error.phase is Phase.TLS and error.__cause__ is None:
+        return Both(
+            "サーバーの STARTTLS を有効にしてもらうか、SSL のポートなら SMTP_PORT=465 にしてください。",
+            "Have STARTTLS switched on there, or use SMTP_PORT=465 where that speaks SSL.",
+        )
     if error.blame == "mail":
-        fix = Both(
+        return Both(
             "宛先のアドレスと、.env の MAIL_FROM を確かめてください。",
             "Check the address, and MAIL_FROM in .env.",
         )
-    ja, en = f"{subject.ja}: {error.words.ja}", f"{subject.en}: {error.words.en}"
-    return red(check, ja, en, fix)
+    names = "SMTP_HOST, SMTP_PORT, SMTP_SECURITY"
+    if error.login_refused:
+        names = "SMTP_USERNAME, SMTP_PASSWORD"
+    return Both(f".env の {names} を確かめてください。", f"Check {names} in .env.")
+
+
+def _own_authorities(case: Case) -> list[Finding]:
+    """Whom SMTP_CA_FILE adds to those that this machine trusts."""
+    file = case.config.smtp_ca_file
+    if file is None:
+        return []
+    number, ends = authorities_in(file)
+    until = f", {ends:%Y-%m-%d}" if ends else ""
+    ja = f"SMTP_CA_FILE: {relative(file)}(証明書 {number} 件{until})も信頼します。"
+    en = f"SMTP_CA_FILE: {relative(file)} is trusted, too (certificates: {number}{until})."
+    if ends is None or ends - case.clock() >= AUTHORITY_YELLOW:
+        return [green("smtp-ca", ja, en)]
+    renew = Both(
+        "新しい認証局の証明書を、同じファイルに書き足してください。",
+        "Add the certificate of the next authority to the same file.",
+    )
+    return [yellow("smtp-ca", ja, en, renew)]
 
 
 def _certificate(case: Case, ends: datetime | None, host: str) -> Finding:
@@ -86,7 +130,7 @@ def _certificate(case: Case, ends: datetime | None, host: str) -> Finding:
     return green("smtp-tls", ja, en)
 
 
-def _features(features: dict[str, str]) -> list[Finding]:
+def _size(features: dict[str, str]) -> list[Finding]:
     size = features.get("SIZE", "")
     limit = int(size) if size.isascii() and size.isdigit() else 0
     if 0 < limit < LETTER_BYTES:
@@ -105,16 +149,31 @@ def _features(features: dict[str, str]) -> list[Finding]:
         ]
     ja = f"{limit:,} バイト" if limit else "なし"
     en = f"{limit:,} bytes" if limit else "none"
-    found = [green("smtp-size", f"大きさの上限(SIZE): {ja}", f"Limit of size (SIZE): {en}")]
+    return [green("smtp-size", f"大きさの上限(SIZE): {ja}", f"Limit of size (SIZE): {en}")]
+
+
+def _pipelining(case: Case, features: dict[str, str]) -> Finding:
+    check = "smtp-pipelining"
+    if case.config.smtp_pipelining == "off":
+        return green(
+            check,
+            "PIPELINING: SMTP_PIPELINING=off なので使いません。",
+            "PIPELINING: not used, as SMTP_PIPELINING=off says.",
+        )
     if "PIPELINING" in features:
-        return [*found, green("smtp-pipelining", "PIPELINING: あり", "PIPELINING: offered")]
-    slow = yellow(
-        "smtp-pipelining",
+        return green(check, "PIPELINING: あり", "PIPELINING: offered")
+    if case.config.local_mailbox:
+        return green(
+            check,
+            "PIPELINING: なし(手元のメールボックスには要りません)",
+            "PIPELINING: not offered (the local mailbox needs none)",
+        )
+    return yellow(
+        check,
         "PIPELINING: なし。1通ごとに往復が増え、送信が遅くなります。",
         "PIPELINING: not offered. Each mail takes more round trips.",
         "SMTP_CONNECTIONS=4",
     )
-    return [*found, slow]
 
 
 def send_test(case: Case, recipient: str) -> list[Finding]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from app.util.smtp import SmtpSession
+from app.util.smtp_dialect import Dialect
 from app.util.smtp_settings import SmtpSettings
 
 
@@ -21,7 +22,7 @@ class KeptSessions:
         self._waiting: list[SmtpSession] = []
         self._since = 0.0
         self._timer: threading.Timer | None = None
-        self._looks_ahead = True  # as far as any session has seen
+        self._dialects: dict[SmtpSettings, Dialect] = {}
         atexit.register(self.close)
 
     def take(self, settings: SmtpSettings, number: int) -> list[SmtpSession]:
@@ -32,18 +33,15 @@ class KeptSessions:
             fresh = monotonic() - self._since <= settings.idle
         good = [one for one in waiting if fresh and one.settings == settings][:number]
         farewell([one for one in waiting if one not in good])
-        sessions = good + [SmtpSession(settings) for _ in range(number - len(good))]
-        for session in sessions:
-            session.looks_ahead = self._looks_ahead
-        return sessions
+        # What one connection learnt of the server, all others of this process know.
+        dialect = self._dialects.setdefault(settings, Dialect())
+        return good + [SmtpSession(settings, dialect) for _ in range(number - len(good))]
 
     def keep(self, sessions: Sequence[SmtpSession]) -> None:
         """For the next delivery, if it comes soon."""
         with self._lock:
             left, self._waiting = self._waiting, [one for one in sessions if one.is_free]
             self._since = monotonic()
-            # A server that chokes on it would do so again in each delivery.
-            self._looks_ahead = self._looks_ahead and all(one.looks_ahead for one in sessions)
             self._stop_timer()
             if self._waiting:
                 self._timer = threading.Timer(self._waiting[0].settings.idle, self.close)

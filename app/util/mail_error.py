@@ -129,6 +129,15 @@ def _blame(phase: Phase, answer: Answer | None) -> Blame:
 
 # --- local trouble in plain words ---------------------------------------------------------
 
+_CA_FILE = Both(
+    "社内の認証局なら、その証明書を SMTP_CA_FILE に指定してください。",
+    "If it is your own authority's, name that one's certificate in SMTP_CA_FILE.",
+)
+_UNKNOWN_AUTHORITY = Both(
+    f"サーバー証明書の発行元がこのマシンでは信頼されていません。{_CA_FILE.ja}",
+    f"The server's certificate comes from an authority this machine does not trust. {_CA_FILE.en}",
+)
+
 # OpenSSL's numbers (X509_V_ERR_*).
 _CERTIFICATE = {
     9: Both(
@@ -136,15 +145,13 @@ _CERTIFICATE = {
         "The server's certificate is not valid yet.",
     ),
     10: Both("サーバー証明書の有効期限が切れています。", "The server's certificate has expired."),
-    18: Both("サーバー証明書が自己署名です。", "The server's certificate is self-signed."),
-    19: Both(
-        "サーバー証明書の発行元がこのマシンでは信頼されていません。",
-        "The server's certificate comes from an authority this machine does not trust.",
+    18: Both(
+        f"サーバー証明書が自己署名です。{_CA_FILE.ja}",
+        f"The server's certificate is self-signed. {_CA_FILE.en}",
     ),
-    20: Both(
-        "サーバー証明書の発行元がこのマシンでは信頼されていません。",
-        "The server's certificate comes from an authority this machine does not trust.",
-    ),
+    19: _UNKNOWN_AUTHORITY,
+    20: _UNKNOWN_AUTHORITY,
+    21: _UNKNOWN_AUTHORITY,
     62: Both(
         "サーバー証明書は別のホスト名のものです。SMTP_HOST を確認してください。",
         "The server's certificate is for another host name. Check SMTP_HOST.",

@@ -6,6 +6,7 @@ mail_error.py, its lines in wire.py; the mail and its bytes are in message.py.
 
 from dataclasses import replace
 from email.utils import make_msgid
+from functools import lru_cache
 
 from app import clock
 from app.config import Config, load
@@ -13,6 +14,7 @@ from app.util.address import read_mailbox
 from app.util.mail_error import MailSendError, Phase
 from app.util.message import Attachment, MailMessage, UnusableMessage, build
 from app.util.smtp import SmtpSession
+from app.util.smtp_dialect import Dialect
 from app.util.smtp_settings import SmtpSettings
 from app.util.wire import Answer
 
@@ -39,8 +41,14 @@ def send_email(message: MailMessage) -> Answer:
     config = load()
     complete = _completed(message, config)
     envelope = build(complete, date=clock.now(), allow_localhost=config.rehearsal_allowed)
-    with SmtpSession(SmtpSettings.from_config(config)) as session:
+    settings = SmtpSettings.from_config(config)
+    with SmtpSession(settings, _dialect(settings)) as session:
         return session.send(envelope)
+
+
+@lru_cache(maxsize=8)
+def _dialect(_settings: SmtpSettings) -> Dialect:
+    return Dialect()
 
 
 def _completed(message: MailMessage, config: Config) -> MailMessage:

@@ -14,6 +14,7 @@ from typing import Self
 from app.util.mail_error import MailSendError, Phase, refusal
 from app.util.message import Envelope
 from app.util.smtp_connection import LAST_WORDS, Command, SmtpConnection
+from app.util.smtp_dialect import OFFER, Dialect
 from app.util.smtp_settings import SmtpSettings
 from app.util.wire import Answer, BadReplyError
 from app.words import Both
@@ -30,8 +31,8 @@ class SmtpSession(SmtpConnection):
     connects again where it must.
     """
 
-    def __init__(self, settings: SmtpSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: SmtpSettings, dialect: Dialect | None = None) -> None:
+        super().__init__(settings, dialect)
         self._leave_by: float | None = None  # when the answer to QUIT must be there
         self._answer_by = 0.0  # when the answer to the dot must be there
         self._spent = 0.0  # seconds that open() took of the next mail's time
@@ -43,8 +44,8 @@ class SmtpSession(SmtpConnection):
         self._next: Envelope | None = None  # offered together with the dot before it
         self._was_ahead = False  # this mail was
         self._mail_by = 0.0  # when the first answer to the offer must be there
-        self.looks_ahead = True  # the server has not been seen to choke on that; may be set
         self._asked: list[Command] = []  # the offer's words, whose answers are to come
+        self._at_once = False  # they were written in one go
 
     def __enter__(self) -> Self:
         return self
@@ -152,8 +153,13 @@ class SmtpSession(SmtpConnection):
             if self._was_ahead:
                 self._check_still_there()
         except MailSendError as error:
+            if self._may_be_confused(error):
+                self._offer_one_by_one(error)
+                return
             self._offer_anew(error)
             self._read_offer()
+        if self._at_once and self.dialect.pipelines is None:
+            self.dialect.pipelines = True
 
     def write_body(self) -> None:
         """Writes the body, dot-stuffed (RFC 5321 4.5.2), without the final dot."""
@@ -193,7 +199,7 @@ class SmtpSession(SmtpConnection):
                     raise BadReplyError("neither yes nor no")
         except MailSendError:
             # It may look for the dot at the end of what it has read only.
-            self.looks_ahead = self.looks_ahead and not ahead
+            self.dialect.looks_ahead = self.dialect.looks_ahead and not ahead
             raise
         self._busy = self._next is not None
         self._unfinished = False
@@ -203,7 +209,7 @@ class SmtpSession(SmtpConnection):
 
     def _ahead(self, following: Envelope | None) -> bytes:
         """The words that offer `following`, if it may be offered before this mail is answered."""
-        at_once = "PIPELINING" in self._features and self.looks_ahead
+        at_once = self._pipelines and self.dialect.looks_ahead
         if following is None or not at_once or self._too_old():
             return b""
         try:
@@ -211,26 +217,52 @@ class SmtpSession(SmtpConnection):
         except MailSendError:
             return b""  # said when its turn comes
         self._next = following
-        self._asked = self._commands(following)
+        self._asked, self._at_once = self._commands(following), True
         return _lines(self._asked)
+
+    @property
+    def _pipelines(self) -> bool:
+        allowed = self.settings.pipelining != "off" and self.dialect.pipelines is not False
+        return allowed and "PIPELINING" in self._features
 
     def _too_old(self) -> bool:
         return monotonic() - self._opened > self.settings.oldest
 
     def _offer_anew(self, error: MailSendError) -> None:
         """Once more over a new connection, if the old one only got tired between two mails."""
-        tired = error.phase is Phase.MAIL and error.code in {None, 421}
-        if not (self._stale and tired):
+        if not self._is_tired(error):
             raise error
-        self._stale = False
         if self._was_ahead and error.code is None:
             # It loses what comes with a dot, or does not wait for the body: asked later from now on.
-            self.looks_ahead = False
-        self._was_ahead = False
+            self.dialect.looks_ahead = False
+        self._connect_anew()
+
+    def _is_tired(self, error: MailSendError) -> bool:
+        return self._stale and error.phase is Phase.MAIL and error.code in {None, 421}
+
+    def _connect_anew(self) -> None:
+        self._stale = self._was_ahead = False
         self.abandon()
         self._connect()
         self._check_size(self._envelope)
         self._write_offer()
+
+    def _may_be_confused(self, error: MailSendError) -> bool:
+        confused = self._at_once and self.dialect.may_be_confused(error)
+        return confused and not self._is_tired(error) and monotonic() < self._limit
+
+    def _offer_one_by_one(self, error: MailSendError) -> None:
+        """The same mail again, a command at a time; where that changes nothing, it was the mail."""
+        known, self.dialect.pipelines = self.dialect.pipelines, False
+        try:
+            self._connect_anew()
+            self._read_offer()
+        except MailSendError as again:
+            if not self.dialect.was_confused(error, again):
+                self.dialect.pipelines = known
+            if again.phase in OFFER or again.code is not None:
+                raise
+            raise error from None  # the time ran out, or no connection came about: nothing new
 
     def _check_still_there(self) -> None:
         """A pause came after the dot: a server that did not wait for the body gets a new offer."""
@@ -265,14 +297,15 @@ class SmtpSession(SmtpConnection):
     def _write_offer(self) -> None:
         clean = [Command(Phase.MAIL, "RSET", 250)] if self._unfinished else []
         self._asked = [*clean, *self._commands(self._envelope)]
-        at_once = self._asked if "PIPELINING" in self._features else self._asked[:1]
+        self._at_once = self._pipelines
+        first = self._asked if self._at_once else self._asked[:1]
         self._busy = True  # from here on: who stops now leaves answers unread, and a 354
         self._mail_by = self._until()
-        self._write(Phase.MAIL, _lines(at_once))
+        self._write(Phase.MAIL, _lines(first))
 
     def _read_offer(self) -> None:
         """Reads until the first refusal; of a pipelined offer all answers, to stay in step."""
-        pipelined = "PIPELINING" in self._features
+        pipelined = self._at_once
         refused: MailSendError | None = None
         for number, command in enumerate(self._asked):
             try:
@@ -287,7 +320,9 @@ class SmtpSession(SmtpConnection):
             self._used = True
             if answer.code // 10 != command.wanted // 10:
                 refused = refused or self._refused(command.phase, answer)
-                if answer.code == 421 or not pipelined:
+                if pipelined and self.dialect.may_be_confused(refused):
+                    self.abandon()  # which answer belongs to what is not known
+                if answer.code == 421 or not pipelined or self._wire is None:
                     break
         if refused is None:
             return

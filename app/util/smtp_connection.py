@@ -4,16 +4,19 @@ import base64
 import contextlib
 import re
 import socket
-import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
 
 from app.util.mail_error import MailSendError, Phase, failure, no_tls, refusal
+from app.util.smtp_dialect import Dialect, features_of
 from app.util.smtp_settings import SmtpSettings
+from app.util.tls import client_context
 from app.util.wire import Answer, Wire
 from app.words import Both
+
+_NO_EHLO = {500, 502}  # a server older than RFC 1869, which knows HELO only (RFC 5321 3.2)
 
 LAST_WORDS = 0.2  # seconds for what a server said before it cut the connection
 
@@ -31,8 +34,9 @@ class Command(NamedTuple):
 class SmtpConnection:
     """A connection that is made when it is needed, again and again. All raise MailSendError."""
 
-    def __init__(self, settings: SmtpSettings) -> None:
+    def __init__(self, settings: SmtpSettings, dialect: Dialect | None = None) -> None:
         self.settings = settings
+        self.dialect = dialect or Dialect()
         self._wire: Wire | None = None
         self._features: dict[str, str] = {}
         self._opened = 0.0
@@ -78,9 +82,14 @@ class SmtpConnection:
         with self._at(Phase.EHLO):
             name = socket.gethostname()  # asks no DNS, unlike getfqdn()
             name = name if _FULL_NAME.fullmatch(name) else self._line().own_address()
-        answer = self._command(Command(Phase.EHLO, f"EHLO {name}", 250))
-        lines = (line.partition(" ") for line in answer.text.upper().split("\n")[1:])
-        self._features = {word: rest for word, _, rest in lines}
+        self._say(Phase.EHLO, f"EHLO {name}")
+        answer = self._read(Phase.EHLO)
+        if answer.code in _NO_EHLO:
+            answer = self._command(Command(Phase.EHLO, f"HELO {name}", 250))
+            self._features = {}
+            return
+        _check(Phase.EHLO, answer, 250)
+        self._features = features_of(answer.text)
 
     def _start_tls(self) -> None:
         if "STARTTLS" in self._features:
@@ -92,16 +101,18 @@ class SmtpConnection:
 
     def _secure(self) -> None:
         with self._at(Phase.TLS):
-            context = self.settings.ssl_context or ssl.create_default_context()
+            context = self.settings.ssl_context or client_context(self.settings.ca_file)
             self._line().secure(context, self.settings.host, self._until())
 
     def _log_in(self, username: str, password: str) -> None:
         offered = self._features.get("AUTH", "").split()
-        if "PLAIN" in offered:
-            steps = [f"AUTH PLAIN {_base64(f'{chr(0)}{username}{chr(0)}{password}')}"]
-        elif "LOGIN" in offered:
-            steps = ["AUTH LOGIN", _base64(username), _base64(password)]
-        else:
+        plain = _base64(f"\0{username}\0{password}")
+        ways = {
+            "PLAIN": [f"AUTH PLAIN {plain}", plain],  # once more where the server asks (334)
+            "LOGIN": ["AUTH LOGIN", _base64(username), _base64(password)],
+        }
+        usable = [steps for name, steps in ways.items() if name in offered]
+        if not usable:
             raise MailSendError(
                 Phase.AUTH,
                 Both(
@@ -109,13 +120,22 @@ class SmtpConnection:
                     "The mail server offers neither PLAIN nor LOGIN.",
                 ),
             )
-        for step in steps[:-1]:
-            self._command(Command(Phase.AUTH, step, 334))
-        self._say(Phase.AUTH, steps[-1])
-        answer = self._read(Phase.AUTH)
-        secrets = {password, _base64(password), steps[-1]} - {""}
-        hidden = re.sub("|".join(map(re.escape, secrets)) or "(?!)", "***", answer.text)
-        _check(Phase.AUTH, Answer(answer.code, hidden), 235)
+        for steps in usable:
+            answer = self._answer_to_login(steps, password)
+            if answer.code // 100 == 2 or not _is_about_mechanism(answer):
+                break
+        _check(Phase.AUTH, answer, 235)
+
+    def _answer_to_login(self, steps: Sequence[str], password: str) -> Answer:
+        """The answer to the last step, or to the first one that was refused; without secrets."""
+        for number, step in enumerate(steps, 1):
+            self._say(Phase.AUTH, step)
+            answer = self._read(Phase.AUTH)
+            if answer.code != 334 or number == len(steps):
+                break
+        secrets = sorted({password, _base64(password), *steps} - {""}, key=len, reverse=True)
+        hidden = re.sub("|".join(map(re.escape, secrets)), "***", answer.text)
+        return Answer(answer.code, hidden)
 
     # --- the words on the wire ------------------------------------------------------------
 
@@ -169,6 +189,11 @@ def _check(phase: Phase, answer: Answer, wanted: int) -> Answer:
     if answer.code != wanted:
         raise refusal(phase, answer)
     return answer
+
+
+def _is_about_mechanism(answer: Answer) -> bool:
+    """Whether another mechanism may do where this one was refused (RFC 4954 6)."""
+    return answer.code in {504, 534} or answer.status in {"5.5.4", "5.7.9"}
 
 
 def _base64(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Self
 
 from app.config import Config
@@ -27,7 +28,10 @@ class SmtpSettings:
     security: Literal["auto", "ssl", "starttls", "none"] = "auto"
     timeout: float = 30.0  # SMTP_TIMEOUT, seconds an operation may take, unscaled
     time_scale: float = 1.0
-    # None: the authorities this machine trusts (SSL_CERT_FILE and SSL_CERT_DIR may name others)
+    pipelining: Literal["auto", "off"] = "auto"
+    # Authorities besides those this machine trusts (SSL_CERT_FILE and SSL_CERT_DIR may name others)
+    ca_file: Path | None = None
+    # None: made of these for each connection
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
 
     @classmethod
@@ -45,6 +49,8 @@ class SmtpSettings:
             password=password.get_secret_value() if password else None,
             security=config.smtp_security,
             timeout=config.smtp_timeout,
+            pipelining=config.smtp_pipelining,
+            ca_file=config.smtp_ca_file,
             time_scale=config.test_time_scale,
         )
 
