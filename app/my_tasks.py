@@ -13,7 +13,7 @@ from app import due
 from app.compose.text import inert
 from app.members.lines import read_date
 from app.members.settings import Person, organisation, person
-from app.members.values import ValuesRefused
+from app.members.values import ValuesRefused, refuse_changed
 from app.models import Audit, Member, Report, ReportEvery, Task
 from app.report_page import PageTask
 from app.reports import details, open_tasks
@@ -111,14 +111,25 @@ def add_task(services: Services, member_id: int, typed: Mapping[str, str], now: 
         return task.id
 
 
-def edit_task(
-    services: Services, member_id: int, task_id: int, typed: Mapping[str, str], now: datetime
+def edit_task(  # noqa: PLR0917 - whose, which, what, when
+    services: Services,
+    member_id: int,
+    task_id: int,
+    typed: Mapping[str, str],
+    now: datetime,
+    was: Mapping[str, str] | None = None,
 ) -> None:
-    """Changes the member's own task. Raises NoSuchTask, ValuesRefused with all faults."""
+    """Changes the member's own task; fields that are not there stay.
+
+    `was`: the fields that a form was opened with; what is another one by now is not overwritten.
+    Raises NoSuchTask, ValuesRefused with all faults (ChangedMeanwhile for those of `was`).
+    """
     with services.db.write() as session:
         member = session.get_one(Member, member_id)
         task = _mine(session, member_id, task_id, lock=True)
-        values = _read(typed, task.start_on)
+        stored = typed_of(task)
+        refuse_changed(typed, stored, was or {})
+        values = _read({**stored, **typed}, task.start_on)
         before = {name: str(getattr(task, name)) for name in values}
         for name, value in values.items():
             setattr(task, name, value)

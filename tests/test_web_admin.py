@@ -1,9 +1,11 @@
 """The admin's pages: members, teams, defaults, days off, imports. On both databases."""
 
+import html
 import io
 import re
 from collections.abc import Iterator
-from datetime import date, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, time, timedelta
 
 import pytest
 import time_machine
@@ -16,8 +18,12 @@ from app import clock, create_app
 from app.audit import WHAT
 from app.config import Config
 from app.db import Database
-from app.members import changes, leave, uploads, values, words
+from app.members import changes, defaults, leave, teams, uploads, values, words
+from app.members.admins import an_admin_stays
+from app.members.imports import import_file
 from app.members.settings import find, organisation
+from app.members.table import ImportRefused
+from app.members.values import ValuesRefused
 from app.models import Audit, Member, Role, Task, Team, Upload
 from app.services import Services
 from app.workdays import Span
@@ -161,6 +167,146 @@ def test_a_member_is_deactivated_signed_out_and_activated_again(
     assert theirs.get("/settings").status_code == 302
     post(admin, path, active="yes")
     assert member(db, SUZUKI).active
+
+
+def test_the_last_admin_keeps_the_role_and_stays_active(
+    admin: FlaskClient, db: Database, team: People
+) -> None:
+    path = f"/admin/members/{team.sato.id}"
+    for field, value in (("role", "member"), ("active", "no")):
+        answer = post(admin, path, **{field: value})
+        assert answer.status_code == 422
+        assert "ただ一人の管理者です" in answer.text
+    kept = member(db, SATO)
+    assert (kept.role, kept.active) == (Role.ADMIN, True)
+    post(admin, f"/admin/members/{team.suzuki.id}", role="admin")
+    assert post(admin, path, role="member").status_code == 303
+
+
+@pytest.mark.parametrize("change", [{"role": "member"}, {"active": "no"}])
+def test_two_admins_who_demote_each_other_at_once_leave_one(
+    services: Services, db: Database, team: People, change: dict[str, str]
+) -> None:
+    with db.write() as session:
+        both = Member.email.in_((SATO, SUZUKI))
+        session.execute(update(Member).where(both).values(role=Role.ADMIN))
+    with ThreadPoolExecutor(1) as pool:
+        with db.write() as session, an_admin_stays(session):
+            find(session, SATO).role = Role.MEMBER
+            session.flush()
+            other = pool.submit(changes.set_member, services, SUZUKI, change, SATO, NOW)
+            with pytest.raises(TimeoutError):  # it waits: what it would see is not settled
+                other.result(1)
+        with pytest.raises(ValuesRefused):
+            other.result()
+    assert (member(db, SUZUKI).role, member(db, SUZUKI).active) == (Role.ADMIN, True)
+
+
+@pytest.mark.parametrize(
+    "case", [("member", "yes", "role"), ("admin", "no", "active"), ("lead", "yes", "")]
+)
+def test_an_import_cannot_take_the_last_admin_away(
+    admin: FlaskClient, services: Services, db: Database, case: tuple[str, str, str]
+) -> None:
+    role, active, faulty = case
+    theirs = "member" if faulty else "admin"
+    file = (
+        f"{HEADER}\n{SATO},佐藤 花子,{role},,,,,,,,,,{active}\n"
+        f"{SUZUKI},鈴木 一郎,{theirs},,,,,,,,,,yes\n"
+    )
+    page = admin.get(upload(admin, file).location)
+    assert ("ただ一人の管理者です" in page.text) == bool(faulty)
+    if faulty:
+        with pytest.raises(ImportRefused) as refused:
+            import_file(services, "members", file.encode(), now=NOW)
+        assert [(one.line, one.column) for one in refused.value.faults] == [(2, faulty)]
+        assert member(db, SATO).role == Role.ADMIN
+    else:
+        import_file(services, "members", file.encode(), now=NOW)
+        assert member(db, SUZUKI).role == Role.ADMIN
+
+
+def test_a_first_import_needs_no_admin(services: Services, db: Database) -> None:
+    file = f"{HEADER}\na@example.jp,A,member,,,,,,,,,,yes\n"
+    assert import_file(services, "members", file.encode(), now=NOW).added == 1
+
+
+# --- pages that lay open ------------------------------------------------------------------------
+
+
+def fields(page: str, form_of: str) -> dict[str, str]:
+    """The named form as a browser sends it when nobody touches a field."""
+    form = next(one for one in re.findall(r"(?s)<form.*?</form>", page) if form_of in one)
+    sent: dict[str, str] = {}
+    for tag in re.findall(r"<input[^>]*>", form):
+        name, value = re.search(r'name="([^"]+)"', tag), re.search(r'value="([^"]*)"', tag)
+        assert name
+        if 'type="radio"' not in tag or " checked" in tag:
+            sent[name[1]] = html.unescape(value[1]) if value else ""
+    for name_, options in re.findall(r'(?s)<select[^>]*name="([^"]+)"[^>]*>(.*?)</select>', form):
+        chosen = re.findall(r'<option value="([^"]*)" selected', options)
+        sent[name_] = chosen[0] if chosen else ""
+    return sent
+
+
+def test_a_member_page_that_lay_open_restores_no_role_that_was_taken_away(
+    admin: FlaskClient, services: Services, db: Database, team: People
+) -> None:
+    path = f"/admin/members/{team.tanaka.id}"
+    changes.set_member(services, TANAKA, {"role": "admin", "manager": ""}, "test", NOW)
+    stale = fields(admin.get(path).text, 'name="name"')
+    assert stale["role"] == "admin"
+    changes.set_member(services, TANAKA, {"role": "member", "notify_at": "10:00"}, "test", NOW)
+    answer = post(admin, path, **stale | {"name": "田中 みさき"})
+    assert answer.status_code == 303
+    now_is = member(db, TANAKA)
+    assert (now_is.name, now_is.role) == ("田中 みさき", "member")
+    assert now_is.notify_at == time(10)
+
+
+def test_a_field_that_somebody_else_changed_meanwhile_is_named_and_not_overwritten(
+    admin: FlaskClient, services: Services, db: Database, team: People
+) -> None:
+    path = f"/admin/members/{team.tanaka.id}"
+    stale = fields(admin.get(path).text, 'name="name"')
+    changes.set_member(services, TANAKA, {"role": "admin", "notify_at": "10:00"}, "test", NOW)
+    answer = post(admin, path, **stale | {"role": "lead", "name": "田中 みさき"})
+    assert answer.status_code == 409
+    assert "「管理者」に変わっています" in answer.text
+    assert (member(db, TANAKA).name, member(db, TANAKA).role) == ("田中 美咲", "admin")
+    again = fields(answer.text, 'name="name"')  # who sends it once more has seen it
+    assert (again["role"], again["name"], again["notify_at"]) == ("lead", "田中 みさき", "10:00")
+    assert post(admin, path, **again).status_code == 303
+    assert (member(db, TANAKA).name, member(db, TANAKA).role) == ("田中 みさき", "lead")
+    assert member(db, TANAKA).notify_at == time(10)
+
+
+def test_defaults_and_teams_that_changed_meanwhile_are_named_and_not_overwritten(
+    admin: FlaskClient, services: Services, db: Database, config: Config
+) -> None:
+    stale = fields(admin.get("/admin/settings").text, 'name="notify_at"')
+    defaults.set_settings(services, {"notify_at": "10:00", "weekend": "fri,sat"}, "test", NOW)
+    answer = post(admin, "/admin/settings", **stale | {"notify_at": "08:30", "locale": "en"})
+    assert answer.status_code == 409
+    assert "「10:00」に変わっています" in answer.text
+    with db.read() as session:
+        held = organisation(session, config)
+        team_id = session.scalars(select(Team.id).where(Team.name == "開発")).one()
+    assert (held.notify_at, held.weekend, held.locale) == (time(10), "fri,sat", "ja")
+    assert (
+        post(admin, "/admin/settings", **fields(answer.text, 'name="notify_at"')).status_code == 303
+    )
+    with db.read() as session:
+        held = organisation(session, config)
+    assert (held.notify_at, held.weekend, held.locale) == (time(8, 30), "fri,sat", "en")
+
+    stale = {"was.name": "開発"}
+    teams.rename_team(services, team_id, "製品", "test", NOW)
+    path = f"/admin/teams/{team_id}"
+    assert post(admin, path, **stale, name="開発").status_code == 303
+    answer = post(admin, path, **stale, name="技術")
+    assert answer.status_code == 409
+    assert "「製品」に変わっています" in answer.text
 
 
 def test_a_suppression_is_shown_and_lifted(admin: FlaskClient, db: Database, team: People) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -155,6 +156,41 @@ def test_a_task_shows_its_history_and_is_edited_and_cancelled(
     with db.read() as session:
         done = list(session.scalars(select(Audit.what).order_by(Audit.id)))
     assert done[-2:] == ["task.edit", "task.cancel"]
+
+
+def test_a_task_that_changed_meanwhile_is_not_overwritten_by_a_page_that_lay_open(
+    suzuki: FlaskClient, db: Database
+) -> None:
+    path = f"/tasks/{ids(db)['T-1']}"
+    was = dict(re.findall(r'name="was.(\w+)" value="([^"]*)"', suzuki.get(path).text))
+    stale = {f"was.{name}": value for name, value in was.items()} | was
+    elsewhere = stale | {"title": "監視の画面", "due_on": "2026-12-24"}
+    assert suzuki.post(path, data=elsewhere, headers=OURS).status_code == 303
+    untouched = stale | {"report_every": "weekly"}
+    assert suzuki.post(path, data=untouched, headers=OURS).status_code == 303
+    answer = suzuki.post(path, data=stale | {"title": "監視"}, headers=OURS)
+    assert answer.status_code == 409
+    assert "「監視の画面」に変わっています" in answer.text
+    with db.read() as session:
+        now_is = session.get_one(Task, ids(db)["T-1"])
+    assert (now_is.title, now_is.due_on, now_is.report_every) == (
+        "監視の画面", date(2026, 12, 24), "weekly",
+    )  # fmt: skip
+
+
+def test_settings_that_changed_meanwhile_are_not_overwritten_by_a_page_that_lay_open(
+    suzuki: FlaskClient, services: Services, work: People
+) -> None:
+    stale = dict(re.findall(r'name="(was.\w+)" value="([^"]*)"', suzuki.get("/settings").text))
+    stale |= {name.removeprefix("was."): value for name, value in stale.items()}
+    suzuki.post("/settings", data=CHANGED, headers=OURS)
+    assert suzuki.post("/settings", data=stale, headers=OURS).status_code == 303
+    assert stored(services, work.suzuki)[:2] == ("weekly", 4)
+    clash = suzuki.post("/settings", data=stale | {"weekly_day": "wed"}, headers=OURS)
+    assert clash.status_code == 409
+    assert "「金曜日」に変わっています" in clash.text
+    assert 'name="was.weekly_day" value="fri"' in clash.text
+    assert stored(services, work.suzuki)[:2] == ("weekly", 4)
 
 
 def test_somebody_elses_task_is_not_there(suzuki: FlaskClient, db: Database) -> None:

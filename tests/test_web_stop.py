@@ -198,6 +198,22 @@ def test_only_what_was_changed_becomes_the_members_own(
     assert own(db, busy.suzuki) == {"notify_at": time(10)}
 
 
+def test_what_changed_meanwhile_is_not_overwritten_by_a_page_that_lay_open(
+    browser: FlaskClient, services: Services, db: Database, busy: People
+) -> None:
+    address = link(services, busy.suzuki)
+    page = browser.get(address).text
+    stale = as_shown(page) | {"action": "change"}
+    assert stale["was.notify_at"] == "09:00"
+    browser.post(address, data=stale | {"notify_at": "08:15"})
+    browser.post(address, data=stale | {"notify_frequency": "weekly"})
+    assert own(db, busy.suzuki)["notify_at"] == time(8, 15)
+    clash = browser.post(address, data=stale | {"notify_at": "10:00"})
+    assert clash.status_code == 409
+    assert "「08:15」に変わっています" in clash.text
+    assert own(db, busy.suzuki)["notify_at"] == time(8, 15)
+
+
 def test_a_pause_until_a_date_and_its_end(
     browser: FlaskClient, services: Services, db: Database, busy: People
 ) -> None:

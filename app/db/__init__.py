@@ -10,7 +10,7 @@ from select import POLLIN, poll
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     DBAPIError,
@@ -36,6 +36,7 @@ __all__ = [
     "database_now",
     "in_words",
     "insert_new",
+    "one_after_the_other",
     "put",
     "seconds_between",
     "update_each",
@@ -51,6 +52,15 @@ _AFTER = "after_commit"
 def after_commit(session: Session, call: Callable[[], None]) -> None:
     """Calls this when what `Database.write` gave has been committed, and never if it was undone."""
     session.info.setdefault(_AFTER, []).append(call)
+
+
+def one_after_the_other(session: Session, lock: int) -> None:
+    """Waits until no other transaction holds this lock, and holds it until the end of this one.
+
+    An advisory lock of PostgreSQL; SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
 class DatabaseDown(Exception):

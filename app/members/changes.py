@@ -1,6 +1,7 @@
 """ROAD: an operator's or a member's own hand on one member's settings; effective at once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from app import due
 from app.access.sessions import end_all
 from app.alerts import Alarm, close_alert
 from app.members import values
+from app.members.admins import LAST_ADMIN, LastAdmin, an_admin_stays
 from app.members.desk import OWN_MANAGER, no_such_member
 from app.members.settings import (
     NoSuchMember,
@@ -25,7 +27,7 @@ from app.members.settings import (
     rhythm,
 )
 from app.members.values import ValuesRefused
-from app.models import Audit, Member, OutboxMail, Team
+from app.models import Audit, Member, OutboxMail, Role, Team
 from app.parse import shown
 from app.reminders.plan import plan
 from app.services import Services
@@ -41,21 +43,28 @@ class Change:
     after: str
 
 
-def set_member(
-    services: Services, email: str, changes: Mapping[str, str], who: str, now: datetime
+def set_member(  # noqa: PLR0917 - whose, what, by whom, when
+    services: Services,
+    email: str,
+    changes: Mapping[str, str],
+    who: str,
+    now: datetime,
+    was: Mapping[str, str] | None = None,
 ) -> list[Change]:
     """Changes settings of a member, all or none; returns what really changed.
 
     Keys are those of `values.MEMBER`; an empty value brings the organisation's default back, or
     means no team, no manager. A decision that was made stands, and what is due is decided before
-    the change; the next one is planned anew. Raises NoSuchMember, and ValuesRefused with all
-    faults.
+    the change; the next one is planned anew. `was`: the values that a form was opened with; what
+    is another one by now is not overwritten. Raises NoSuchMember, and ValuesRefused with all
+    faults (ChangedMeanwhile for those of `was`).
     """
     wanted = values.read(changes, values.MEMBER)
     decide_before(services, email, now)
-    with services.db.write() as session:
+    with services.db.write() as session, _an_admin_stays(session, wanted):
         member = locked(session, email)
         before = {key: typed_of(member, key) for key in wanted}
+        values.refuse_changed(wanted, before, was or {})
         awakes = wanted.get("active") is True and not member.active
         if wanted.get("active") is False:
             end_all(session, member, who, now)
@@ -72,6 +81,18 @@ def set_member(
         ]
         audit(session, member, "member.set", who, now, changes=[_noted(one) for one in done])
     return done
+
+
+@contextmanager
+def _an_admin_stays(session: Session, wanted: Mapping[str, Any]) -> Iterator[None]:
+    """Refuses to take the last admin's role, or to deactivate them, by the field that would."""
+    taken = [key for key, keeps in (("role", Role.ADMIN), ("active", True))
+             if key in wanted and wanted[key] != keeps]  # fmt: skip
+    try:
+        with an_admin_stays(session) if taken else nullcontext():
+            yield
+    except LastAdmin:
+        raise ValuesRefused([(key, LAST_ADMIN) for key in taken]) from None
 
 
 def add_member(services: Services, typed: Mapping[str, str], who: str, now: datetime) -> int:

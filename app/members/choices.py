@@ -118,10 +118,16 @@ def rhythm_of(services: Services, member_id: int, now: datetime) -> dict[str, st
 
 
 def change_rhythm(
-    services: Services, member_id: int, typed: Mapping[str, str], *, now: datetime
+    services: Services,
+    member_id: int,
+    typed: Mapping[str, str],
+    *,
+    now: datetime,
+    was: Mapping[str, str] | None = None,
 ) -> list[Change]:
     """Makes the member's own what differs from what holds; returns what really changed.
 
+    `was`: what held when a form was opened; what is something else by now is not overwritten.
     What stays as it was is not made the member's own: it goes on following the organisation.
     Raises NoSuchMember; ValuesRefused with all faults.
     """
@@ -129,6 +135,7 @@ def change_rhythm(
     changes = {key: typed[key] for key in KEYS if key in typed and typed[key] != shown[key]}
     email = _email(services, member_id)
     wanted = values.read(changes, values.MEMBER_SETTINGS)
+    values.refuse_changed(wanted, shown, was or {})
     until = wanted.get("paused_until")
     if until is not None and not _lies_ahead(services, email, until, now):
         raise ValuesRefused([("paused_until", _HAS_COME)])

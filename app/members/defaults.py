@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from app.db import put
+from app.db import one_after_the_other, put
 from app.members import values
 from app.members.changes import Change
 from app.members.settings import organisation, original, with_values
@@ -15,6 +15,7 @@ from app.models import Audit, Member, Setting
 from app.reminders.plan import plan
 from app.services import Services
 
+_LOCK = 7_305_516_004  # any fixed number
 # Settings that move the hour, with the column in which members have their own.
 _MOVES_THE_HOUR = {
     "notify_at": Member.notify_at,
@@ -43,11 +44,15 @@ def show_settings(services: Services) -> list[dict[str, Any]]:
 
 
 def set_settings(
-    services: Services, changes: Mapping[str, str], who: str, now: datetime
+    services: Services,
+    changes: Mapping[str, str],
+    who: str,
+    now: datetime,
+    was: Mapping[str, str] | None = None,
 ) -> list[Change]:
     """Changes defaults, all or none; returns what really changed.
 
-    An empty value brings back what holds without a setting. What is due is decided before that,
+    `was`: the values that a form was opened with; what is another one by now is not overwritten. An empty value brings back what holds without a setting. What is due is decided before that,
     with the defaults as they stand; members whose hour may move are looked at by the next plan.
     Raises ValuesRefused with all faults.
     """
@@ -56,16 +61,12 @@ def set_settings(
         with_values(services.config, organisation(session, services.config), wanted)
     plan(services, now)
     with services.db.write() as session:
+        one_after_the_other(session, _LOCK)
         before = organisation(session, services.config)
+        now_is = {key: values.typed(key, getattr(before, key)) for key in wanted}
+        values.refuse_changed(wanted, now_is, was or {})
         after = with_values(services.config, before, wanted)
-        done = [
-            Change(
-                key,
-                values.typed(key, getattr(before, key)),
-                values.typed(key, getattr(after, key)),
-            )
-            for key in wanted
-        ]
+        done = [Change(key, now_is[key], values.typed(key, getattr(after, key))) for key in wanted]
         done = [one for one in done if one.before != one.after]
         for key, value in wanted.items():
             _store(session, key, value, who, now)

@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.members.admins import LAST_ADMIN, lock_admins
 from app.members.changes import begin
 from app.members.desk import OWN_MANAGER, Desk, assign, differing, had
 from app.members.lines import WEEKDAYS, MemberLine
-from app.models import Member, Team
+from app.models import Member, Role, Team
 from app.words import Both
 
 _Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, and after
@@ -16,8 +17,10 @@ _Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, an
 
 def run(desk: Desk, found: Sequence[MemberLine]) -> None:
     """Writes the lines; raises ImportRefused before that if anything is wrong."""
+    lock_admins(desk.session)
     members = desk.members()
     _check(desk, found, members)
+    _keep_an_admin(desk, found, members)
     found = desk.sound(found)
     teams = _teams(desk, found)
     changes = [_upsert(desk, line, members, teams) for line in found]
@@ -44,6 +47,16 @@ def _check(desk: Desk, found: Sequence[MemberLine], members: dict[str, Member]) 
             desk.fault(line.line, "manager_email", _no_manager(line.manager_email or ""))
         if manager and manager == line.email.lower():
             desk.fault(line.line, "manager_email", OWN_MANAGER)
+
+
+def _keep_an_admin(desk: Desk, found: Sequence[MemberLine], members: dict[str, Member]) -> None:
+    """A file that would leave nobody to run the place is refused at each line that takes one away."""
+    admins = {key for key, one in members.items() if one.active and one.role == Role.ADMIN}
+    after = {line.email.lower(): line.active and line.role == Role.ADMIN for line in found}
+    stays = (admins - after.keys()) | {key for key, is_admin in after.items() if is_admin}
+    for line in found:
+        if admins and not stays and line.email.lower() in admins:
+            desk.fault(line.line, "active" if line.role == Role.ADMIN else "role", LAST_ADMIN)
 
 
 def _teams(desk: Desk, found: Sequence[MemberLine]) -> dict[str, Team]:

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.config import Config
+from app.db import one_after_the_other
 from app.members import import_days_off, import_members, import_work, lines
 from app.members.desk import Desk, Outcome
 from app.members.settings import organisation
@@ -20,7 +20,7 @@ from app.members.table import LineFault, read_table
 from app.reminders.plan import plan
 from app.services import Services
 
-_IMPORT_LOCK = 7_305_516_002  # any fixed number: PostgreSQL's advisory lock of imports
+_IMPORT_LOCK = 7_305_516_002  # any fixed number
 # Leave, closures and reports say themselves for which dates they are; these do not.
 _WITHOUT_HISTORY = {"members", "tasks"}
 _PREVIEW = 3  # rows shown so that a person can see whether the names are readable
@@ -149,8 +149,7 @@ def import_into(
 
     With `preview` a faulty line is left out and told in the result.
     """
-    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
-        session.execute(text(f"SELECT pg_advisory_xact_lock({_IMPORT_LOCK})"))
+    one_after_the_other(session, _IMPORT_LOCK)
     table = read_table(data, lines.HEADERS[what])
     desk = Desk(
         session=session,

@@ -11,6 +11,7 @@ from app import loglines
 from app.access.sessions import end_all
 from app.ai.rows import forget_member
 from app.due import Reason
+from app.members.admins import an_admin_stays
 from app.members.changes import locked, show_member
 from app.models import (
     Audit,
@@ -27,10 +28,6 @@ from app.models import (
 from app.services import Services
 
 GONE = "deleted.invalid"  # RFC 2606: no mail can ever reach it
-
-
-class LastAdmin(Exception):
-    """Without this member nobody could run the place."""
 
 
 def export(services: Services, email: str) -> dict[str, Any]:
@@ -73,9 +70,8 @@ def forget(services: Services, member_id: int, now: datetime) -> None:
     counts of mails. What an AI was told of them goes, too. The audit stays as it was written: it says who did what, this included. Mails
     not sent yet end as inactive. Raises LastAdmin.
     """
-    with services.db.write() as session:
+    with services.db.write() as session, an_admin_stays(session):
         member = locked(session, session.get_one(Member, member_id).email)
-        _keep_an_admin(session, member)
         was = member.email
         end_all(session, member, was, now)
         for table in (DaysOff, SignInLink):
@@ -112,14 +108,6 @@ def _clear_mails(session: Session, member: Member, now: datetime) -> None:
     # One that is on its way keeps its bytes: a second copy has to be the same as the first.
     over = theirs.where(OutboxMail.lease_token.is_(None), OutboxMail.state != State.READY)
     session.execute(over.values(to_addr=member.email, subject=None, sent_bytes=None, response=None))
-
-
-def _keep_an_admin(session: Session, member: Member) -> None:
-    others = select(Member.id).where(
-        Member.role == Role.ADMIN, Member.active.is_(True), Member.id != member.id
-    )
-    if member.role == Role.ADMIN and session.scalar(others.limit(1)) is None:
-        raise LastAdmin
 
 
 def _reports(session: Session, member_id: int | None) -> Iterator[dict[str, Any]]:

@@ -53,11 +53,19 @@ def add_team(services: Services, name: str, who: str, now: datetime) -> int:
         return team.id
 
 
-def rename_team(services: Services, team_id: int, name: str, who: str, now: datetime) -> None:
-    """Another name for the team. Raises NoSuchTeam, ValuesRefused."""
+def rename_team(  # noqa: PLR0917 - which, how, by whom, when
+    services: Services, team_id: int, name: str, who: str, now: datetime, was: str | None = None
+) -> None:
+    """Another name for the team. Raises NoSuchTeam, ValuesRefused.
+
+    `was`: the name that a form was opened with; another one by now is not overwritten.
+    """
     with services.db.write() as session:
         team = _get(session, team_id)
         before = team.name
+        values.refuse_changed(
+            {"name": name}, {"name": before}, {} if was is None else {"name": was}
+        )
         if name.strip() == before:
             return
         team.name = _checked(session, name)

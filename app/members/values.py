@@ -7,6 +7,7 @@ from typing import Any
 
 from app.due import Frequency
 from app.members.lines import ROLES, WEEKDAYS, read_address, read_date
+from app.members.words import shown_value
 from app.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown
 from app.util.address import UnusableMessage
 from app.words import Both
@@ -24,6 +25,45 @@ class ValuesRefused(ValueError):
     def __init__(self, faults: list[tuple[str, Both]]) -> None:
         super().__init__("; ".join(f"{key}: {sentence}" for key, sentence in faults))
         self.faults = faults
+
+
+class ChangedMeanwhile(ValuesRefused):
+    """Nothing was changed: these values are no longer those that the form was opened with."""
+
+
+def refuse_changed(
+    wanted: Mapping[str, Any], now_is: Mapping[str, str], was: Mapping[str, str]
+) -> None:
+    """Raises ChangedMeanwhile for each wanted key whose value is not what it `was`.
+
+    `now_is`, `was`: by key, as people type it. A key without a `was` is changed whatever it is; one
+    that has become what is wanted has nothing to lose.
+    """
+    moved = [
+        (key, _changed_to(shown_value(key, now_is[key])))
+        for key, value in wanted.items()
+        if key in was and now_is[key] not in (was[key], typed(key, value))
+    ]
+    if moved:
+        raise ChangedMeanwhile(moved)
+
+
+def _changed_to(value: Both) -> Both:
+    if not value.en:
+        return Both(
+            f"この画面を開いたあとに、空欄に変わっています。{_ONCE_MORE.ja}",
+            f"It was emptied after you opened this page. {_ONCE_MORE.en}",
+        )
+    return Both(
+        f"この画面を開いたあとに、「{shown(value.ja)}」に変わっています。{_ONCE_MORE.ja}",
+        f'It became "{shown(value.en)}" after you opened this page. {_ONCE_MORE.en}',
+    )
+
+
+_ONCE_MORE = Both(
+    "入力した値でよければ、もう一度保存してください。",
+    "Save once more if what you entered is still right.",
+)
 
 
 def _one_of(*choices: str) -> Reader:

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.members import own_data
-from app.members.own_data import LastAdmin
+from app.members.admins import LastAdmin
 from app.members.table import export_cell
 from app.services import Services
 from app.web import access

@@ -1,7 +1,8 @@
 """`/`: what this is and where to go; for whoever is signed in, their tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,6 +16,7 @@ from app.my_tasks import FIELDS, MyTasks, NoSuchTask
 from app.reminders.explain import next_reminder
 from app.services import Services
 from app.web.access import me, myself, signed_in
+from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, show_when
 from app.words import Both
 
@@ -56,34 +58,41 @@ def pages(services: Services) -> Blueprint:
     @blueprint.route("/tasks/<int:task_id>", methods=["GET", "POST"])
     @signed_in
     def task(task_id: int) -> ResponseReturnValue:
-        faults: dict[str, Both] = {}
-        now = clock.now()
+        if request.method == "GET":
+            return _one(services, task_id)
+        edited, now = Edited.of(FIELDS, request.form.__getitem__), clock.now()
         try:
-            if request.method == "POST":
-                if request.form.get("action") == "cancel":
-                    my_tasks.cancel_task(services, myself().id, task_id, now)
-                else:
-                    my_tasks.edit_task(services, myself().id, task_id, _typed(), now)
-                return redirect(url_for("home.index"), 303)
+            if request.form.get("action") == "cancel":
+                my_tasks.cancel_task(services, myself().id, task_id, now)
+            else:
+                my_tasks.edit_task(services, myself().id, task_id, edited.typed, now, edited.was)
         except ValuesRefused as error:
-            faults = dict(error.faults)
+            return _one(services, task_id, partial(edited.again, error=error))
         except NoSuchTask:
             abort(404)
-        return _one(services, task_id, faults)
+        return redirect(url_for("home.index"), 303)
 
     return blueprint
 
 
-def _one(services: Services, task_id: int, faults: Mapping[str, Both]) -> ResponseReturnValue:
+def _one(
+    services: Services, task_id: int, form_of: Callable[[Mapping[str, str]], Again] = fresh
+) -> ResponseReturnValue:
     try:
         found = my_tasks.one_task(services, myself().id, task_id, clock.now())
     except NoSuchTask:
         abort(404)
-    typed = _typed() if faults else my_tasks.typed_of(found.task)
+    form = form_of(my_tasks.typed_of(found.task))
     shown = render_template(
-        "task.html", found=found, typed=typed, faults=faults, **_words(found.today)
+        "task.html",
+        found=found,
+        typed=form.typed,
+        was=form.was,
+        fields=FIELDS,
+        faults=form.faults,
+        **_words(found.today),
     )
-    return shown, 422 if faults else 200
+    return shown, form.status
 
 
 def _typed() -> dict[str, str]:

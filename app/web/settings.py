@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, timedelta
+from typing import Any
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -20,6 +21,7 @@ from app.reminders.preview import Preview, preview
 from app.reminders.simulate import Forecast
 from app.services import Services
 from app.web.access import myself, signed_in
+from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, forget_choice, show_when, t
 from app.words import Both
 from app.workdays import Span
@@ -42,13 +44,13 @@ def pages(services: Services) -> Blueprint:
     def index() -> ResponseReturnValue:
         if request.method == "GET":
             return _page(services)
-        typed = _typed()
+        edited, email = Edited.of(values.MEMBER_SETTINGS, _narrow), myself().email
         if request.form.get("action") == "check":
-            return _page(services, typed)
+            return _page(services, edited.again(_stored(services), ValuesRefused([])))
         try:
-            changes.set_member(services, myself().email, typed, myself().email, clock.now())
-        except ValuesRefused:
-            return _page(services, typed)
+            changes.set_member(services, email, edited.typed, email, clock.now(), edited.was)
+        except ValuesRefused as error:
+            return _page(services, edited.again(_stored(services), error))
         response = make_response(redirect(url_for("settings.index", saved=1), 303))
         forget_choice(response)
         return response
@@ -56,7 +58,8 @@ def pages(services: Services) -> Blueprint:
     @blueprint.post("/settings/preview")
     @signed_in
     def look_ahead() -> ResponseReturnValue:
-        return render_template("_preview.html", **_preview(services, _typed()))
+        typed = {key: _narrow(key) for key in values.MEMBER_SETTINGS if key in request.form}
+        return render_template("_preview.html", **_preview(services, typed))
 
     @blueprint.route("/settings/leave", methods=["GET", "POST"])
     @signed_in
@@ -81,32 +84,38 @@ def pages(services: Services) -> Blueprint:
 # --- when mails come ------------------------------------------------------------------------------
 
 
-def _typed() -> dict[str, str]:
-    """The form, with full-width digits made narrow; quiet hours without a tick are none."""
-    keys = (key for key in values.MEMBER_SETTINGS if key in request.form)
-    return {key: unicodedata.normalize("NFKC", request.form[key]).strip() for key in keys}
+def _narrow(name: str) -> str:
+    """A field of the form, with full-width digits made narrow."""
+    return unicodedata.normalize("NFKC", request.form[name]).strip()
 
 
-def _page(services: Services, typed: Mapping[str, str] | None = None) -> Response:
+def _stored(services: Services) -> dict[str, str]:
+    own = changes.show_member(services, myself().email)["own"]
+    return {key: own[key] or "" for key in values.MEMBER_SETTINGS}
+
+
+def _page(services: Services, form: Again | None = None) -> Response:
     """The form as it was typed, or as it is stored."""
-    stored = changes.show_member(services, myself().email)
-    if typed is None:
-        typed = {key: stored["own"][key] or "" for key in values.MEMBER_SETTINGS}
-    seen = _preview(services, typed)
+    form = form or fresh(_stored(services))
+    seen = _preview(services, form.typed)
+    faults = {**seen.pop("faults"), **form.faults}
     shown = render_template(
         "settings.html",
-        typed={**dict.fromkeys(values.MEMBER_SETTINGS, ""), **typed},
+        typed=form.typed,
+        was=form.was,
+        fields=[*values.MEMBER_SETTINGS],
+        faults=faults,
         everybody={one["key"]: one["value"] for one in defaults.show_settings(services)},
         saved="saved" in request.args,
         browsers=sessions.number(services, myself(), clock.now()),
         **seen,
     )
-    response = make_response(shown, 422 if seen["faults"] else 200)
+    response = make_response(shown, (form.status if form.faults else 422) if faults else 200)
     response.headers["Content-Security-Policy"] = _POLICY
     return response
 
 
-def _preview(services: Services, typed: Mapping[str, str]) -> dict[str, object]:
+def _preview(services: Services, typed: Mapping[str, str]) -> dict[str, Any]:
     """What the values of the form would bring, saved or not; or what is wrong with them."""
     try:
         found = preview(services, myself().email, typed, clock.now())

@@ -1,7 +1,6 @@
 """`/u/<token>`: change or stop the mails that carry this link, or go on with them."""
 
 import unicodedata
-from collections.abc import Mapping
 from datetime import date
 
 from flask import Blueprint, abort, g, render_template, request
@@ -21,9 +20,9 @@ from app.members.values import ValuesRefused
 from app.models import Kind
 from app.reminders.explain import next_reminder
 from app.services import Services
+from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, show_when
 from app.web.mail_link import no_link
-from app.words import Both
 
 _MAX_FIELD = 40  # characters; what browsers send for an hour or a date is shorter
 
@@ -116,17 +115,22 @@ def _act(services: Services, member_id: int, wish: str) -> Reminders:
 
 
 def _typed() -> dict[str, str]:
-    typed = {key: request.form[key][:_MAX_FIELD] for key in KEYS if key in request.form}
-    return {key: unicodedata.normalize("NFKC", text).strip() for key, text in typed.items()}
+    return {key: _narrow(request.form[key]) for key in KEYS if key in request.form}
+
+
+def _narrow(text: str) -> str:
+    return unicodedata.normalize("NFKC", text[:_MAX_FIELD]).strip()
 
 
 def _change(services: Services, member_id: int, reminders: Reminders) -> ResponseReturnValue:
-    typed = _typed()
+    edited = Edited.of(KEYS, lambda name: _narrow(request.form[name]))
     try:
-        done = choices.change_rhythm(services, member_id, typed, now=clock.now())
+        done = choices.change_rhythm(
+            services, member_id, edited.typed, now=clock.now(), was=edited.was
+        )
     except ValuesRefused as error:
-        faults = dict(error.faults)
-        return _form(services, member_id, reminders, typed=typed, faults=faults, wish="change"), 422
+        again = edited.again(choices.rhythm_of(services, member_id, clock.now()), error)
+        return _form(services, member_id, reminders, form=again, wish="change"), again.status
     return _form(services, member_id, reminders, done=done, wish="change")
 
 
@@ -136,12 +140,12 @@ def _form(
     reminders: Reminders,
     *,
     wish: str,
-    typed: Mapping[str, str] | None = None,
-    faults: Mapping[str, Both] | None = None,
+    form: Again | None = None,
     done: list[Change] | None = None,
 ) -> str:
     now = clock.now()
     holds = choices.rhythm_of(services, member_id, now)
+    form = form or fresh(holds)
 
     def coming(**changes: str) -> str:
         """When the next mail can come, were it so; "" when none is in sight."""
@@ -153,8 +157,9 @@ def _form(
         reminders,
         wish=wish,
         holds=holds,
-        typed={**holds, **(typed or {})},
-        faults=faults or {},
+        typed=form.typed,
+        was=form.was,
+        faults=form.faults,
         done=done,
         coming=coming,
     )

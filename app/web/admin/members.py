@@ -13,11 +13,13 @@ from app.members.values import ValuesRefused
 from app.services import Services
 from app.web import asked
 from app.web.access import admin, myself
+from app.web.edited import Again, Edited, fresh
 from app.words import Both
 
 _PER_PAGE = 50
 MEMBER = "<int(min=1, max=999999999999):member_id>"
 _PERSON = ("name", "role", "team", "manager")
+_FIELDS = (*_PERSON, *values.MEMBER_SETTINGS)
 
 
 def add(blueprint: Blueprint, services: Services) -> None:
@@ -64,16 +66,14 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def member(member_id: int) -> ResponseReturnValue:
         if request.method == "GET":
             return member_page(services, member_id)
-        typed = {
-            key: asked.form(key)
-            for key in (*_PERSON, *values.MEMBER_SETTINGS, "active", "suppressed")
-            if key in request.form
-        }
+        edited = Edited.of((*_FIELDS, "active", "suppressed"), asked.form)
         try:
             email = address(services, member_id)
-            changes.set_member(services, email, typed, myself().email, clock.now())
+            changes.set_member(
+                services, email, edited.typed, myself().email, clock.now(), edited.was
+            )
         except ValuesRefused as error:
-            return member_page(services, member_id, typed, dict(error.faults)), 422
+            return _refused(services, member_id, edited, error)
         return redirect(url_for(".member", member_id=member_id, done="saved"), 303)
 
 
@@ -85,23 +85,36 @@ def address(services: Services, member_id: int) -> str:
         abort(404)
 
 
+def _refused(
+    services: Services, member_id: int, edited: Edited, error: ValuesRefused
+) -> ResponseReturnValue:
+    stored = _stored(changes.show_member(services, address(services, member_id)))
+    again = edited.again(stored, error)
+    return member_page(services, member_id, again, again.faults), again.status
+
+
+def _stored(found: Mapping[str, Any]) -> dict[str, str]:
+    own = {key: value or "" for key, value in found["own"].items()}
+    return {key: found[key] or "" for key in _PERSON} | own
+
+
 def member_page(
     services: Services,
     member_id: int,
-    typed: Mapping[str, str] | None = None,
+    form: Again | None = None,
     faults: Mapping[str, Both] | None = None,
     task: Mapping[str, str] | None = None,
 ) -> str:
     """The page of one member, with what was typed and what is wrong with it."""
     found = changes.show_member(services, address(services, member_id))
-    stored = {key: found[key] or "" for key in _PERSON} | {
-        key: value or "" for key, value in found["own"].items()
-    }
+    form = form or fresh(_stored(found))
     return render_template(
         "admin/member.html",
         member_id=member_id,
         member=found,
-        typed={**stored, **(typed or {})},
+        typed=form.typed,
+        was=form.was,
+        fields=_FIELDS,
         settings=[key for key in values.MEMBER_SETTINGS],
         faults=faults or {},
         tasks=assign.tasks_of(services, member_id),

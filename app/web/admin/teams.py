@@ -8,10 +8,11 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.members import teams as road
 from app.members.teams import NoSuchTeam
-from app.members.values import ValuesRefused
+from app.members.values import ChangedMeanwhile, ValuesRefused
 from app.services import Services
 from app.web import asked
 from app.web.access import admin, myself
+from app.web.edited import Edited
 from app.words import Both
 
 _PER_PAGE = 50
@@ -36,16 +37,21 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post(f"/teams/{_TEAM}")
     @admin
     def team(team_id: int) -> ResponseReturnValue:
+        remove = request.form.get("action") == "remove"
         try:
-            if request.form.get("action") == "remove":
+            if remove:
                 road.remove_team(services, team_id, myself().email, clock.now())
             else:
-                name = asked.form("name")
-                road.rename_team(services, team_id, name, myself().email, clock.now())
+                edited = Edited.of(("name",), asked.form)
+                for name in edited.typed.values():
+                    who, now = myself().email, clock.now()
+                    road.rename_team(services, team_id, name, who, now, edited.was.get("name"))
         except NoSuchTeam:
-            abort(404)
+            if not remove:
+                abort(404)  # else another click was quicker: it is as it should be
         except ValuesRefused as error:
-            return _page(services, {str(team_id): _only(error)}), 422
+            status = 409 if isinstance(error, ChangedMeanwhile) else 422
+            return _page(services, {str(team_id): _only(error)}), status
         return redirect(url_for(".teams"), 303)
 
 

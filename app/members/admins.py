@@ -1,0 +1,48 @@
+"""ROAD: the last admin cannot be lost, by whatever way a role or a member changes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.db import one_after_the_other
+from app.models import Member, Role
+from app.words import Both
+
+_LOCK = 7_305_516_003  # any fixed number
+_ADMINS = select(Member.id).where(Member.role == Role.ADMIN, Member.active.is_(True))
+
+LAST_ADMIN = Both(
+    "ただ一人の管理者です。先に別の人を管理者にしてください。",
+    "There is no other admin. Make somebody else an admin first.",
+)
+
+
+class LastAdmin(Exception):
+    """Nobody would be left who can run the place."""
+
+
+@contextmanager
+def an_admin_stays(session: Session) -> Iterator[None]:
+    """What is done within must leave an active admin, where there was one. Raises LastAdmin.
+
+    Enter it before any member is locked: two admins who demote each other at the same time are
+    taken one after the other, and the second one finds that they are the last.
+    """
+    lock_admins(session)
+    there_was_one = has_admin(session)
+    yield
+    session.flush()
+    if there_was_one and not has_admin(session):
+        raise LastAdmin
+
+
+def has_admin(session: Session) -> bool:
+    """Whether anybody can run the place."""
+    return session.scalar(_ADMINS.limit(1)) is not None
+
+
+def lock_admins(session: Session) -> None:
+    """Nobody else takes a role or a member away until this transaction ends."""
+    one_after_the_other(session, _LOCK)
