@@ -1,5 +1,6 @@
 """What the road works with: settings, database, guard, links, and the way to the mail queue."""
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ class Services:
     limits: Limits
     rate: Rate
     kept: KeptSessions  # to the mail server, between two deliveries
+    host: str  # this machine's name
     publish: Publish  # outbox ids -> queue `mail`; never raises, losing ids costs latency only
 
 
@@ -49,6 +51,7 @@ def make(config: Config, publish: Publish = publish_nothing) -> Services:
         limits=limits,
         rate=Rate(config.smtp_rate_per_minute, limits),
         kept=KeptSessions(),
+        host=socket.gethostname(),
         publish=publish,
     )
 

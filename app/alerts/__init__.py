@@ -22,10 +22,12 @@ __all__ = [
     "acknowledge",
     "close_alert",
     "close_alerts",
+    "keep_alert",
     "name_of",
     "open_alerts",
     "raise_alert",
     "recent",
+    "update_alert",
 ]
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,24 @@ def raise_alert(
         row |= {"mailed_at": now, "over_mailed_at": now}
     if insert_new(session, Alert, [row], returning=(Alert.id,)):
         log.error("alert opened: %s", name)
+
+
+def keep_alert(
+    session: Session, alarm: Alarm, about: object = None, *, now: datetime, **facts: Any
+) -> None:
+    """Opens the alert, or lets the open one say what is the matter now."""
+    raise_alert(session, alarm, about, now=now, **facts)
+    update_alert(session, alarm, about, **facts)
+
+
+def update_alert(session: Session, alarm: Alarm, about: object = None, **facts: Any) -> None:
+    """Lets the alert say what is the matter now, if it is open."""
+    session.execute(
+        update(Alert)
+        .where(Alert.name == name_of(alarm, about), Alert.closed_at.is_(None))
+        .values(data=facts)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def close_alert(session: Session, alarm: Alarm, about: object = None, *, now: datetime) -> None:

@@ -8,13 +8,13 @@ minute of another look leaves it at that.
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.alerts import close_alert, name_of, open_alerts, raise_alert
+from app.alerts import close_alert, keep_alert, name_of, open_alerts
 from app.alerts.words import Alarm
 from app.db import put
-from app.models import OPEN, Alert, OutboxMail, Service, Setting, State
+from app.models import OPEN, OutboxMail, Service, Setting, State
 from app.outbox import breaker
 from app.outbox.lease import PAUSE
 from app.services import Services
@@ -49,8 +49,7 @@ def look(services: Services, now: datetime) -> None:
         put(session, Service, {"name": LOOKED}, {"at": now, "data": {"first": first}})
         breaker.watch(session, now, scale)
         for (alarm, about), facts in found.items():
-            raise_alert(session, alarm, about, now=now, **facts)
-            _bring_up_to_date(session, name_of(alarm, about), facts)
+            keep_alert(session, alarm, about, now=now, **facts)
         for name in over:
             closed, _, which = name.partition(":")
             close_alert(session, Alarm(closed), which or None, now=now)
@@ -125,12 +124,3 @@ def _no_tick(session: Session, now: datetime) -> bool:
         return now - tick.at > STALE
     # There has been none yet: since the first look there should have been.
     return looked is not None and now - datetime.fromisoformat(looked.data["first"]) > STALE
-
-
-def _bring_up_to_date(session: Session, name: str, facts: dict[str, Any]) -> None:
-    session.execute(
-        update(Alert)
-        .where(Alert.name == name, Alert.closed_at.is_(None))
-        .values(data=facts)
-        .execution_options(synchronize_session=False)
-    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.util.fault import REMEDIES, Fault, judge_again
 from app.words import Both
 
 Facts = Mapping[str, Any]
@@ -65,15 +66,27 @@ def words_of(name: str, facts: Facts | None, detail: str = "") -> Words:
     return _WORDS[Alarm(alarm)](about, facts)
 
 
-def _mail_server(_about: str, facts: Facts) -> Words:
+def _mail_server(about: str, facts: Facts) -> Words:
     why = Both.of(str(facts.get("why", "")))
+    here = Both(f"マシン {about} で", f" from the machine {about}") if about else Both("", "")
     return Words(
         Both(
-            f"メールサーバーを使えません({why.ja})。",
-            f"The mail server cannot be used ({why.en}).",
+            f"{here.ja}メールサーバーを使えません({why.ja})。",
+            f"The mail server cannot be used{here.en} ({why.en}).",
         ),
-        _doctor("メールは失われません。直ると自動で送ります。", "No mail is lost."),
+        _remedy(
+            facts, Both("メールは失われません。直ると5分以内に自動で送ります。", "No mail is lost.")
+        ),
     )
+
+
+def _remedy(facts: Facts, calm: Both) -> Both:
+    """What to mend and where; where the answer does not tell, `doctor` does."""
+    mend = REMEDIES.get(Fault(facts["fault"])) if facts.get("fault") in set(Fault) else None
+    if mend is None:
+        return _doctor(calm.ja, calm.en)
+    after = Both("", " Once it is mended all go out within 5 minutes.")
+    return Both(f"{calm.ja}{mend.ja}{after.ja}", f"{calm.en} {mend.en}{after.en}")
 
 
 def _not_attempted(_about: str, facts: Facts) -> Words:
@@ -170,14 +183,22 @@ def _restored(_about: str, facts: Facts) -> Words:
 
 
 def _mail(ja: str, en: str) -> "Callable[[str, Facts], Words]":
-    def words(about: str, _facts: Facts) -> Words:
+    def words(about: str, facts: Facts) -> Words:
         show = f"task-progress outbox show {about}"
+        to, why = facts.get("to"), Both.of(str(facts.get("why") or ""))
+        whose = Both(f"({to})", f" to {to}") if to else Both("", "")
+        because = Both(f"応答・理由: {why.ja}", f" ({why.en})") if why.en else Both("", "")
+        mend = REMEDIES.get(judge_again(why.en), Both("", ""))
         return Words(
-            Both(f"メール {about} {ja}", f"Mail {about} {en}"),
             Both(
-                f"`{show}` で経緯を確かめ、必要なら `task-progress outbox resend {about}` で"
+                f"メール {about}{whose.ja} {ja}{because.ja}",
+                f"Mail {about}{whose.en} {en.removesuffix('.')}{because.en}.",
+            ),
+            Both(
+                f"{mend.ja}`{show}` で経緯を確かめ、必要なら `task-progress outbox resend {about}` で"
                 "送り直してください。",
-                f"Look at `{show}`; send it again with `task-progress outbox resend {about}`.",
+                f"{mend.en} Look at `{show}`; send it again with "
+                f"`task-progress outbox resend {about}`.".lstrip(),
             ),
         )
 
@@ -223,10 +244,11 @@ def _team(about: str, facts: Facts) -> Words:
 
 def _address(about: str, facts: Facts) -> Words:
     to = facts.get("to", "EMAIL")
+    why = f": {facts['why']}" if facts.get("why") else ""
     return Words(
         Both(
-            f"メンバー {about} のアドレス {to} への送信を止めました(3日続けて宛先不明)。",
-            f"Mail to member {about} ({to}) is stopped: refused on three days for its address.",
+            f"メンバー {about} のアドレス {to} への送信を止めました(3つの日に宛先不明{why})。",
+            f"Mail to member {about} ({to}) is stopped: refused on three days for its address{why}.",
         ),
         Both(
             f"アドレスを確かめてから `task-progress member set {to} suppressed=no` で再開できます。",

@@ -9,6 +9,7 @@ from app.config import readers
 from app.config.sources import relative
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
 from app.outbox.letters import in_pilot
+from app.util.fault import REMEDIES, Fault
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings, send_email
 from app.util.message import UnusableMessage
 from app.util.tls import authorities_in, is_unknown_authority
@@ -79,6 +80,8 @@ def _fix(error: MailSendError) -> Both:
             "サーバーの STARTTLS を有効にしてもらうか、SSL のポートなら SMTP_PORT=465 にしてください。",
             "Have STARTTLS switched on there, or use SMTP_PORT=465 where that speaks SSL.",
         )
+    if error.fault in {Fault.SENDER, Fault.QUOTA, Fault.ACCOUNT}:
+        return REMEDIES[error.fault]
     if error.blame == "mail":
         return Both(
             "宛先のアドレスと、.env の MAIL_FROM を確かめてください。",

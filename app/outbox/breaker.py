@@ -1,25 +1,33 @@
 """The breaker: while the mail server cannot be worked with, nobody tries but one mail.
 
-It stands in the database, so that all senders see it. Each failure doubles the pause, from 30 s
-to 4 min; then one sender probes with one mail. Open for 2 minutes, or a refused login at once,
-raises an alert.
+It stands in the database, so that all senders see it; a second one for each machine holds what is
+this machine's own trouble (no name, no way to the server), which others need not share. Each
+failure doubles the pause, from 30 s to 4 min; then one sender probes with one mail, never with
+one that met the trouble while others are ready. Open for 2 minutes, or at once where an operator
+has to mend something, raises an alert.
 """
 
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts import Alarm, close_alert, raise_alert
+from app.alerts import Alarm, close_alert, keep_alert, update_alert
 from app.db import put
 from app.models import Service
+from app.outbox.lease import accepted_since
+from app.util.fault import Fault
 from app.util.mailer import MailSendError
 
 NAME = "breaker"
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=4)
 ALERT_AFTER = timedelta(minutes=2)
+FORGOTTEN = timedelta(hours=1)  # a machine's own breaker, when it has not tried since
+KEPT = 50  # mails that met the trouble and do not probe
 
 
 class Gate(Enum):
@@ -30,49 +38,140 @@ class Gate(Enum):
     HALF_OPEN = "half open"  # one mail, by one sender
 
 
-def gate(session: Session, now: datetime) -> Gate:
-    """How the breaker stands at `now`."""
-    row = session.get(Service, NAME)
-    if row is None:
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What stops all sending, whose fault it is, and the mails it met."""
+
+    error: MailSendError
+    fault: Fault
+    mails: tuple[int, ...] = ()
+
+    @property
+    def at_once(self) -> bool:
+        """Whether an operator is told now and not in two minutes: waiting does not help."""
+        for_good = self.fault is Fault.EVERYONE and self.error.permanent
+        return self.fault.needs_a_hand or for_good
+
+
+def own(host: str) -> str:
+    """The name of a machine's own breaker; only it looks at it."""
+    return f"{NAME}@{host}"[:120]
+
+
+def gate(session: Session, now: datetime, host: str | None = None) -> Gate:
+    """How the breaker stands at `now`, with that of this machine where one is named."""
+    rows = _rows(session, host)
+    if not rows:
         return Gate.CLOSED
-    return Gate.OPEN if now < row.at else Gate.HALF_OPEN
+    return Gate.OPEN if any(now < row.at for row in rows) else Gate.HALF_OPEN
 
 
-def take_probe(session: Session, now: datetime, scale: float) -> bool:
+def mails(session: Session, host: str) -> list[int]:
+    """The mails that met the trouble."""
+    return [mail for row in _rows(session, host) for mail in row.data.get("mails", [])]
+
+
+def take_probe(session: Session, now: datetime, scale: float, host: str) -> bool:
     """True for the one sender who may probe now with the mail it has claimed."""
-    won = session.execute(
+    won = session.scalars(
         update(Service)
-        .where(Service.name == NAME, Service.at <= now)
+        .where(Service.name.in_([NAME, own(host)]), Service.at <= now)
         .values(at=now + FIRST_PAUSE * scale)
         .returning(Service.name)
         .execution_options(synchronize_session=False)
-    )
-    return won.one_or_none() is not None
+    ).all()
+    return len(won) == len(_rows(session, host))
 
 
-def trip(session: Session, error: MailSendError, now: datetime, scale: float) -> None:
-    """The server is at fault: pause, longer each time. `service.at` is when to probe."""
-    row = session.get(Service, NAME)
-    times = row.data["times"] + 1 if row else 1
-    opened = datetime.fromisoformat(row.data["opened_at"]) if row else now
-    pause = min(FIRST_PAUSE * 2 ** min(times - 1, 10), LONGEST_PAUSE) * scale
-    data = {"times": times, "opened_at": opened.isoformat(), "why": str(error.words)}
-    data["login_refused"] = error.login_refused
-    put(session, Service, {"name": NAME}, {"at": now + pause, "data": data})
-    if error.login_refused or now - opened >= ALERT_AFTER * scale:
-        raise_alert(session, Alarm.MAIL_SERVER, now=now, why=str(error.words))
+def trip(
+    session: Session,
+    trouble: Trouble | MailSendError,
+    now: datetime,
+    scale: float,
+    host: str | None = None,
+) -> None:
+    """Pause, longer each time. `service.at` is when to probe."""
+    if isinstance(trouble, MailSendError):
+        trouble = Trouble(trouble, trouble.fault)
+    if trouble.fault is Fault.LOCAL and host is not None:
+        _trip_own(session, trouble, now, scale, host)
+        return
+    why, fault = str(trouble.error.words), trouble.fault
+    opened = _open(session, NAME, trouble, now, scale)
+    if trouble.at_once or now - opened >= ALERT_AFTER * scale:
+        keep_alert(session, Alarm.MAIL_SERVER, now=now, why=why, fault=fault)
+    else:  # it may be open already, for another reason
+        update_alert(session, Alarm.MAIL_SERVER, why=why, fault=fault)
 
 
-def reset(session: Session, now: datetime) -> None:
-    """The server took a mail: all is well again."""
-    session.execute(delete(Service).where(Service.name == NAME))
+def reset(session: Session, now: datetime, host: str | None = None) -> None:
+    """The server took a mail from this machine: all is well again."""
+    session.execute(delete(Service).where(Service.name.in_(_names(host))))
     close_alert(session, Alarm.MAIL_SERVER, now=now)
+    if host is not None:
+        close_alert(session, Alarm.MAIL_SERVER, host, now=now)
 
 
 def watch(session: Session, now: datetime, scale: float) -> None:
-    """Raises the alert when the breaker has been open for too long without a probe failing."""
-    row = session.get(Service, NAME)
-    if row is None:
-        return
-    if now - datetime.fromisoformat(row.data["opened_at"]) >= ALERT_AFTER * scale:
-        raise_alert(session, Alarm.MAIL_SERVER, now=now, why=str(row.data["why"]))
+    """Raises the alert when a breaker has been open for too long without a probe failing."""
+    shared = session.get(Service, NAME)
+    if shared is not None and _too_long(shared, now, scale):
+        _tell(session, shared, None, now)
+    for row in session.scalars(select(Service).where(Service.name.startswith(f"{NAME}@"))).all():
+        host = row.name.removeprefix(f"{NAME}@")
+        if now - row.at > FORGOTTEN:
+            session.execute(delete(Service).where(Service.name == row.name))
+            close_alert(session, Alarm.MAIL_SERVER, host, now=now)
+        elif shared is None and _too_long(row, now, scale):
+            _tell(session, row, host, now)
+
+
+def _names(host: str | None) -> list[str]:
+    return [NAME] if host is None else [NAME, own(host)]
+
+
+def _rows(session: Session, host: str | None) -> list[Service]:
+    found = select(Service).where(Service.name.in_(_names(host)))
+    return list(session.scalars(found.execution_options(populate_existing=True)))
+
+
+def _trip_own(session: Session, trouble: Trouble, now: datetime, scale: float, host: str) -> None:
+    """This machine pauses; all do, once it failed again and nobody else had a mail accepted."""
+    opened = _open(session, own(host), trouble, now, scale)
+    again = session.get_one(Service, own(host)).data["times"] > 1
+    shared = session.get(Service, NAME)
+    if shared is not None:  # others may have a way: they need not wait for this machine
+        put(session, Service, {"name": NAME}, {"at": min(shared.at, now), "data": shared.data})
+    elif again and not accepted_since(session, opened):
+        _open(session, NAME, replace(trouble, mails=()), now, scale)
+    if now - opened >= ALERT_AFTER * scale:
+        alone = session.get(Service, NAME) is None
+        _tell(session, session.get_one(Service, own(host)), host if alone else None, now)
+
+
+def _open(session: Session, name: str, trouble: Trouble, now: datetime, scale: float) -> datetime:
+    """Opens this breaker, or keeps it open for longer; returns since when it is."""
+    row = session.get(Service, name)
+    times = row.data["times"] + 1 if row else 1
+    opened = datetime.fromisoformat(row.data["opened_at"]) if row else now
+    pause = min(FIRST_PAUSE * 2 ** min(times - 1, 10), LONGEST_PAUSE) * scale
+    met = [*(row.data.get("mails", []) if row else []), *trouble.mails]
+    data: dict[str, Any] = {
+        "times": times,
+        "opened_at": opened.isoformat(),
+        "why": str(trouble.error.words),
+        "fault": trouble.fault,
+        "login_refused": trouble.fault is Fault.LOGIN,
+        "mails": list(dict.fromkeys(met))[-KEPT:],
+    }
+    put(session, Service, {"name": name}, {"at": now + pause, "data": data})
+    return opened
+
+
+def _too_long(row: Service, now: datetime, scale: float) -> bool:
+    return now - datetime.fromisoformat(row.data["opened_at"]) >= ALERT_AFTER * scale
+
+
+def _tell(session: Session, row: Service, host: str | None, now: datetime) -> None:
+    facts = {"why": row.data["why"], "fault": row.data.get("fault")}
+    keep_alert(session, Alarm.MAIL_SERVER, host, now=now, **facts)

@@ -22,6 +22,7 @@ from app.outbox.lease import (
     Claimed,
     LeaseLost,
     claim,
+    claim_probe,
     end,
     end_with_alert,
     give_all_back,
@@ -109,15 +110,20 @@ class _Sender:
         return mails
 
     def _claimed(self, session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
-        gate = breaker.gate(session, now)
+        host = self.services.host
+        gate = breaker.gate(session, now, host)
         if gate is breaker.Gate.OPEN:
             return []
-        probing = gate is breaker.Gate.HALF_OPEN
-        at_most = 1 if probing else max(AT_MOST, ROUNDS * len(self.lines.sessions))
-        mails = claim(session, ids, now=now, scale=self.scale, at_most=at_most)
-        if mails and probing and not breaker.take_probe(session, now, self.scale):
-            give_all_back(session, mails, now=now)
-            return []
+        if gate is breaker.Gate.HALF_OPEN:
+            mails = claim_probe(
+                session, ids, breaker.mails(session, host), now=now, scale=self.scale
+            )
+            if mails and not breaker.take_probe(session, now, self.scale, host):
+                give_all_back(session, mails, now=now)
+                return []
+        else:
+            at_most = max(AT_MOST, ROUNDS * len(self.lines.sessions))
+            mails = claim(session, ids, now=now, scale=self.scale, at_most=at_most)
         for mail in mails:
             if mail.claims > CLAIMS_AT_MOST:
                 end_with_alert(session, mail, State.DEAD, now=now, reason="claimed_too_often")

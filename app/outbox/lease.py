@@ -7,7 +7,7 @@ any more: the row count says so.
 import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import (
@@ -25,13 +25,14 @@ from app.alerts import raise_alert
 from app.alerts.words import OF_MAILS
 from app.db import among, database_now
 from app.due import Verdict
-from app.models import Base, DecisionRow, Kind, MailEvent, OutboxMail, Setting, State
+from app.models import OPEN, Base, DecisionRow, Kind, MailEvent, OutboxMail, Setting, State
 from app.util.once import Guard
 
 SENDING_SECONDS = 100.0  # all before the dot takes at most 90 s
 CLAIMS_AT_MOST = 5
 A_FEW = 8  # mails claimed together that lost their sender once: 128 of them are 16 claims
 DOUBTS_AT_MOST = 2  # the first copy and one more
+MADE_LATELY = timedelta(days=2)  # no automatic mail is sent longer after it was made
 PAUSE = "pause"  # settings key; while it stands nothing is claimed
 
 # Ends after which the decision itself says that no reminder went out, and why.
@@ -119,6 +120,30 @@ def claim(
     return []
 
 
+def claim_probe(
+    session: Session, ids: Sequence[int], met: Sequence[int], *, now: datetime, scale: float
+) -> list[Claimed]:
+    """Leases one of these mails: none that met the trouble (`met`) while others are ready.
+
+    Where these have all met it, others that are ready are looked for; after them, these themselves.
+    """
+    others = [one for one in ids if one not in set(met)]
+    if mails := claim(session, others, now=now, scale=scale, at_most=1):
+        return mails
+    theirs = [one for one in met if one in set(ids)]
+    due = select(OutboxMail.id).where(among(OutboxMail.id, theirs), claimable(now))
+    if not theirs or session.scalar(due.limit(1)) is None:
+        return []
+    ready = (OPEN, claimable(now), OutboxMail.id.not_in(met))
+    other = session.scalars(select(OutboxMail.id).where(*ready).order_by(OutboxMail.id).limit(1))
+    if mails := claim(session, other.all(), now=now, scale=scale, at_most=1):
+        return mails
+    for one in theirs:  # the one that met it first, first
+        if mails := claim(session, [one], now=now, scale=scale, at_most=1):
+            return mails
+    return []
+
+
 def _claim(
     session: Session, which: ColumnElement[bool], at_most: int, *, now: datetime, scale: float
 ) -> list[Claimed]:
@@ -149,13 +174,31 @@ def _claim(
 
 
 def give_back(
-    session: Session, mail: Claimed, *, now: datetime, not_before: datetime | None = None
+    session: Session,
+    mail: Claimed,
+    *,
+    now: datetime,
+    not_before: datetime | None = None,
+    response: str | None = None,
 ) -> None:
-    """The mail is as it was before the claim; with `not_before` it waits until then."""
+    """The mail is as it was before the claim; with `not_before` it waits until then.
+
+    `response`: what the server said, where it is at fault.
+    """
     values = {"claims": OutboxMail.claims - 1, **_ready(mail), "updated_at": now}
     if not_before is not None:
         values["not_before"] = not_before
+    if response is not None:
+        values["response"] = response
     _change(session, mail, values)
+
+
+def accepted_since(session: Session, moment: datetime) -> bool:
+    """Whether any sender had a mail accepted after `moment`; of mails made lately."""
+    accepted = select(OutboxMail.id).where(
+        OutboxMail.created_at > moment - MADE_LATELY, OutboxMail.accepted_at > moment
+    )
+    return session.scalar(accepted.limit(1)) is not None
 
 
 def give_all_back(session: Session, mails: Sequence[Claimed], *, now: datetime) -> None:
@@ -241,7 +284,9 @@ def end_with_alert(
     """An end that an operator must hear of."""
     end(session, mail, state, now=now, reason=reason, response=response)
     # What became of an alert's own mail is told on the pages only, or there would be no end.
-    raise_alert(session, OF_MAILS[state], mail.id, now=now, by_mail=mail.kind != Kind.ALERT)
+    by_mail = mail.kind != Kind.ALERT
+    facts = {"to": mail.to_addr, "why": reason}
+    raise_alert(session, OF_MAILS[state], mail.id, now=now, by_mail=by_mail, **facts)
 
 
 class Decided(Protocol):

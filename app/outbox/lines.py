@@ -5,47 +5,32 @@ A round writes and reads on all connections in turn, so that their waits overlap
 one mail per connection has a dot whose answer is not recorded.
 """
 
-import logging
-import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
 from app import loglines
-from app.alerts import Alarm, raise_alert
 from app.db import DatabaseDown
-from app.models import Member, OutboxMail, Setting, State
-from app.outbox import breaker
-from app.outbox.lease import (
-    PAUSE,
-    Claimed,
-    LeaseLost,
-    Sent,
-    defer,
-    end_with_alert,
-    give_all_back,
-    give_back,
-)
+from app.models import Setting, State
+from app.outbox import streak
+from app.outbox.lease import PAUSE, Claimed, Sent, give_all_back
+from app.outbox.refusals import Refused, Sender, Standing, record_refusals, state_after
 from app.outbox.settle import record_accepted, settle
 from app.services import Services
 from app.util import crash
+from app.util.fault import Fault
 from app.util.mail_error import printable
-from app.util.mailer import MailSendError, Phase, SmtpSession, SmtpSettings
+from app.util.mailer import MailSendError, SmtpSession, SmtpSettings
 from app.util.message import Envelope
 
-log = logging.getLogger(__name__)
-
-RETRY_MINUTES = (1, 5, 10, 30)  # after a temporary refusal; the last one again and again
 SETTLE_FOR = 60.0  # seconds to try to record an answer while the database is away
 SLOWEST = 30.0  # seconds between rounds, at most, for a server that asks to slow down
-SUPPRESS_AFTER = 3  # days on which the address was refused for good
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +62,12 @@ class Lines:
         self.paused = False  # somebody said so since the mails were claimed
         self.accepted = 0
         self._answers: list[tuple[Claimed, str]] = []
-        self._refusals: list[tuple[Claimed, MailSendError]] = []
+        self._refusals: list[Refused] = []
+        self._in_a_row = 0  # mails refused since the last one was accepted
         self._pause = 0.0  # seconds before the next round
-        self._proved = False  # the server took a mail in this delivery, and the breaker knows
-        self._tripped = False  # the breaker knows of the fault
+        self._standing = Standing()  # what the breaker has been told
+        self._judged: Standing | None = None  # and will have been, after this commit
+        self._heard: datetime | None = None  # when the answers of the last round were there
         self._began = 0.0  # the round, by time.monotonic()
 
     def __enter__(self) -> Self:
@@ -116,7 +103,10 @@ class Lines:
         pairs = self._each(pairs, lambda line, _: line.write_dot(_envelope(ahead.get(line))))
         crash.point("dot")
         self._each(pairs, self._hear)
+        self._heard = self.clock()
         crash.point("reply")
+        if self._in_a_row >= streak.IN_A_ROW:  # it may be nobody's own: to be judged now
+            self.record()
 
     def record(self) -> None:
         """Records all answers; tries for a minute, because only this process knows them."""
@@ -135,23 +125,19 @@ class Lines:
     def record_in(self, session: Session) -> None:
         """Records all answers in the caller's transaction; once it is committed, say `recorded`."""
         now = self.clock()
-        record_accepted(session, self._answers, now=now)
-        if self._answers and not self._proved:
-            breaker.reset(session, now)
-        for mail, error in self._refusals:
-            try:
-                self._record_refusal(session, mail, error, now)
-            except LeaseLost:
-                log.warning("mail %s: another sender has it", mail.id)
-        if self.fault is not None and not self._tripped:
-            breaker.trip(session, self.fault, now, self.scale)
+        record_accepted(session, self._answers, now=self._heard or now)
+        sender = Sender(self.services.host, now, self.scale)
+        self._judged = record_refusals(
+            session, self._refusals, self.accepted, self._standing, sender
+        )
 
     def recorded(self) -> None:
         """The answers are in the database: they need not be kept any longer."""
-        if self._answers:
-            self._proved = True
-        self._tripped = self.fault is not None
-        certain = [mail for mail, error in self._refusals if not error.in_doubt]
+        if self._judged is not None:
+            self._standing, self._judged = self._judged, None
+        if self._refusals:  # by now it is known whether the fault was one mail's own
+            self.fault = self._refusals[-1].error if self._standing.tripped else None
+        certain = [one.mail for one in self._refusals if not one.error.in_doubt]
         self._release(certain)
         self._answers, self._refusals = [], []
 
@@ -201,6 +187,7 @@ class Lines:
         # Printable: PostgreSQL takes no zero byte, and this answer must be recorded.
         self._answers.append((job.mail, f"{answer.code} {printable(answer.text)}".rstrip()))
         self.accepted += 1
+        self._in_a_row = 0
         loglines.attempt(job.mail, State.ACCEPTED, code=answer.code, began=self._began)
         self._pause = self._pause / 2 if self._pause > 1 else 0.0
 
@@ -214,7 +201,7 @@ class Lines:
                 with self.services.db.write() as session:
                     self.record_in(session)
                 self.recorded()
-            now = self.clock()
+            now = self._heard or self.clock()
             marked = settle(
                 self.services.db, self._each_round, sent, self._answers, now=now, scale=self.scale
             )
@@ -235,7 +222,7 @@ class Lines:
 
     def _rare(self) -> bool:
         """Whether there is more to record than plain acceptance."""
-        first = bool(self._answers) and not self._proved  # the breaker is told of it
+        first = bool(self._answers) and not self._standing.proved  # the breaker is told of it
         resent = any(mail.n for mail, _ in self._answers)
         return first or resent or bool(self._refusals)
 
@@ -256,53 +243,22 @@ class Lines:
     def _refused(self, mail: Claimed, error: MailSendError) -> None:
         # Not the server's words: they mostly quote the address.
         reason = f"{error.phase} {error.status}" if error.status else error.phase
-        state = _left(mail, error)
+        state = state_after(mail, error)
         loglines.attempt(mail, state, reason=reason, code=error.code, began=self._began)
-        if error.blame == "server" and not error.in_doubt:
-            self.fault = error
-        elif (error.status or "").startswith("4.7."):
-            self._pause = min(max(1.0, self._pause * 2), SLOWEST)
-        self._refusals.append((mail, error))
-
-    # --- the database ---------------------------------------------------------------------
-
-    def _record_refusal(
-        self, session: Session, mail: Claimed, error: MailSendError, now: datetime
-    ) -> None:
+        tried = error is not self.fault
+        self._refusals.append(Refused(mail, error, self.clock(), self.accepted, tried))
         if error.in_doubt:
-            return  # the lease runs out, then it is sent once more with the same bytes
-        words, state = said(error), _left(mail, error)
-        if error.blame == "server":
-            give_back(session, mail, now=now)
-        elif error.permanent:
-            end_with_alert(session, mail, state, now=now, reason=words, response=words)
-            if (
-                state is State.FAILED
-                and error.phase is Phase.RCPT
-                and (error.status or "").startswith("5.1.")
-            ):
-                _suppress_address(session, mail, words, now)
+            return
+        if error.fault.stops_all:
+            self.fault = error
+        elif error.fault is Fault.THROTTLE:
+            self._pause = min(max(1.0, self._pause * 2), SLOWEST)
         else:
-            self._defer(session, mail, words, now)
-
-    def _defer(self, session: Session, mail: Claimed, words: str, now: datetime) -> None:
-        minutes = RETRY_MINUTES[min(mail.retries, len(RETRY_MINUTES) - 1)]
-        # Jitter only shortens: nobody waits longer than the table says.
-        wait = timedelta(minutes=minutes) * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
-        defer(session, mail, now=now, not_before=now + wait * self.scale, response=words)
+            self._in_a_row += 1
 
 
 def _envelope(job: Job | None) -> Envelope | None:
     return None if job is None else job.envelope
-
-
-def _left(mail: Claimed, error: MailSendError) -> State:
-    """The state in which a refusal leaves the mail."""
-    if error.in_doubt:
-        return State.IN_DOUBT
-    if error.blame == "server" or not error.permanent:
-        return State.READY
-    return State.UNKNOWN if mail.doubts else State.FAILED  # the copy before may be out
 
 
 def _open(line: SmtpSession) -> MailSendError | None:
@@ -311,40 +267,3 @@ def _open(line: SmtpSession) -> MailSendError | None:
     except MailSendError as error:
         return error
     return None
-
-
-def said(error: MailSendError) -> str:
-    """The server's answer, or our own words, after the step: `rcpt: 550 5.1.1 no such user`."""
-    code = f"{error.code} " if error.code else ""
-    return f"{error.phase}: {code}{error.text}"
-
-
-def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime) -> None:
-    """Stops mail to an address that was refused for good on three different days.
-
-    A mail that was accepted, or a suppression lifted by hand, lets the count begin anew.
-    """
-    session.flush()
-    of_address = and_(OutboxMail.user_id == mail.user_id, OutboxMail.to_addr == mail.to_addr)
-    accepted = select(func.max(OutboxMail.id)).where(of_address, OutboxMail.state == State.ACCEPTED)
-    lifted = select(Member.refusals_after).where(Member.id == mail.user_id)
-    days = session.scalars(
-        select(OutboxMail.local_date)
-        .where(
-            of_address,
-            OutboxMail.id > func.coalesce(accepted.scalar_subquery(), 0),
-            OutboxMail.id > func.coalesce(lifted.scalar_subquery(), 0),
-            OutboxMail.state == State.FAILED,
-            OutboxMail.reason.like(f"{Phase.RCPT}: 5__ 5.1.%"),
-        )
-        .distinct()
-        .limit(SUPPRESS_AFTER)
-    ).all()
-    if len(days) < SUPPRESS_AFTER:
-        return
-    session.execute(
-        update(Member)
-        .where(Member.id == mail.user_id, Member.email == mail.to_addr)
-        .values(suppressed_reason=words)
-    )
-    raise_alert(session, Alarm.ADDRESS, mail.user_id, now=now, to=mail.to_addr)

@@ -1,34 +1,25 @@
 """Why a mail was not accepted: at which step, whose fault it is, and whether waiting helps."""
 
+import errno
 import re
 import socket
 import ssl
-from enum import StrEnum
 from typing import Literal
 
+from app.util.fault import MOST_TEXT, Fault, Phase, judge, status_of
 from app.util.wire import Answer, BadReplyError
 from app.words import Both
 
-MOST_TEXT = 500
-
-
-class Phase(StrEnum):
-    """The steps of a mail's way to the server, in their order."""
-
-    CONNECT = "connect"
-    BANNER = "banner"
-    EHLO = "ehlo"
-    TLS = "tls"
-    AUTH = "auth"
-    MAIL = "mail"
-    SIZE = "size"  # the server said how much it takes, and this mail is more
-    RCPT = "rcpt"
-    DATA = "data"
-    BODY = "body"
-    DOT = "dot"
-
-
-Blame = Literal["server", "mail"]
+__all__ = [
+    "MOST_TEXT",
+    "MailSendError",
+    "Phase",
+    "explained",
+    "failure",
+    "no_tls",
+    "printable",
+    "refusal",
+]
 
 _STEPS = {
     Phase.CONNECT: Both("メールサーバーへの接続", "connecting to the mail server"),
@@ -44,25 +35,14 @@ _STEPS = {
     Phase.DOT: Both("本文の終わり(最後のドット)", "end of the body (final dot)"),
 }
 
-# What fails up to here would fail for every mail. From the recipient on it may be this mail's
-# own doing, also a hang or a close: blaming the server then would let one mail stop all others.
-_SERVER_PHASES = {
-    Phase.CONNECT,
-    Phase.BANNER,
-    Phase.EHLO,
-    Phase.TLS,
-    Phase.AUTH,
-    Phase.MAIL,
-}
-
 
 class MailSendError(Exception):
     """A mail, or the whole session, that the mail server did not take.
 
     permanent: trying the same again cannot help. phase: where it happened. code, status, text:
     the server's answer ("550", "5.1.1", its words), without one None, None and our own words.
-    blame: "server" when the next mail would fare the same, else "mail". in_doubt: the final dot
-    was sent and no answer came, so the mail may have been accepted. words: all of it for people.
+    fault: whose it is (see `app.util.fault`). in_doubt: the final dot was sent and no answer came,
+    so the mail may have been accepted. words: all of it for people.
     """
 
     def __init__(
@@ -73,22 +53,28 @@ class MailSendError(Exception):
         answer: Answer | None = None,
         permanent: bool = False,
         in_doubt: bool = False,
+        fault: Fault | None = None,
     ) -> None:
         step = _STEPS[phase]
         self.words = Both(f"{step.ja}: {why.ja}", f"{step.en}: {why.en}")
         super().__init__(str(self.words))
         self.phase = phase
         self.code = answer.code if answer else None
-        self.status = answer.status if answer else None
+        self.status = status_of(answer.text) if answer else None
         self.text = printable(answer.text) if answer else str(why)
         self.permanent = permanent
         self.in_doubt = in_doubt
-        self.blame = _blame(phase, answer)
+        self.fault = fault or judge(phase, self.code, self.text)
+
+    @property
+    def blame(self) -> Literal["server", "mail"]:
+        """Whether the next mail would fare the same."""
+        return "server" if self.fault.stops_all else "mail"
 
     @property
     def login_refused(self) -> bool:
         """Whether the login is what is wrong: nobody's mail goes until an operator acts."""
-        return self.phase is Phase.AUTH or self.code == 530
+        return self.fault is Fault.LOGIN
 
 
 def refusal(phase: Phase, answer: Answer) -> MailSendError:
@@ -100,13 +86,14 @@ def refusal(phase: Phase, answer: Answer) -> MailSendError:
 
 def failure(phase: Phase, error: Exception, *, in_doubt: bool = False) -> MailSendError:
     """The error for whatever socket, ssl or a time limit raised; never permanent."""
+    fault = Fault.LOCAL if phase is Phase.CONNECT and _is_local(error) else None
     why = explained(error)
     if in_doubt:
         why = Both(
             f"{why.ja}受け付けられたかどうかは分かりません。",
             f"{why.en} Whether the mail was accepted is not known.",
         )
-    return MailSendError(phase, why, in_doubt=in_doubt)
+    return MailSendError(phase, why, in_doubt=in_doubt, fault=fault)
 
 
 def printable(text: str) -> str:
@@ -115,16 +102,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)[:MOST_TEXT]
 
 
-def _blame(phase: Phase, answer: Answer | None) -> Blame:
-    if phase in _SERVER_PHASES:
-        return "server"
-    if answer is None:
-        return "mail"
-    # 421: it is going away. 530: it wants a login. 4.3.1, 4.3.2, 452: it is full (RFC 3463, 5321).
-    full = answer.status in {"4.3.1", "4.3.2"} or (
-        answer.code == 452 and (answer.status or "4.3.").startswith("4.3.")
-    )
-    return "server" if answer.code in {421, 530} or full else "mail"
+# No way to the server, no more sockets, or a rule of this machine's own: others may well get there.
+_OF_THIS_MACHINE = {
+    errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL,
+    errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EACCES, errno.EPERM,
+}  # fmt: skip
+
+
+def _is_local(error: Exception) -> bool:
+    if isinstance(error, socket.gaierror):
+        return True
+    return isinstance(error, OSError) and error.errno in _OF_THIS_MACHINE
 
 
 # --- local trouble in plain words ---------------------------------------------------------

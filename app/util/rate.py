@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from limits import RateLimitItem, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 KEY = "smtp"
 ANSWER_WITHIN = 0.5  # seconds
 SKIP_AFTER_FAILURE = 30.0  # seconds
+WAIT_AT_MOST = 3.0  # seconds, for a share of one of the next seconds
 
 
 @dataclass
@@ -62,17 +63,31 @@ class Limits:
 
 @dataclass
 class Rate:
-    """SMTP_RATE_PER_MINUTE: how many mails a minute may go out, all senders together."""
+    """SMTP_RATE_PER_MINUTE: how many mails a minute may go out, all senders together.
+
+    They spread: providers count by the second, so a second has its share, at least one mail.
+    """
 
     per_minute: int | None
     limits: Limits
 
+    @property
+    def per_second(self) -> int | None:
+        """A second's share, in whole mails."""
+        return None if self.per_minute is None else max(1, self.per_minute // 60)
+
     def most_at_once(self, wanted: int) -> int:
-        """How many mails to ask for at once: never more than a minute allows."""
-        return wanted if self.per_minute is None else min(wanted, self.per_minute)
+        """How many mails to ask for at once: never more than a second allows."""
+        return wanted if self.per_second is None else min(wanted, self.per_second)
 
     def take(self, mails: int) -> bool:
-        """True when `mails` may go now; else the minute's number is used up."""
-        if self.per_minute is None:
+        """True when `mails` may go now, waited for a little; else the minute's number is used up."""
+        if self.per_minute is None or self.per_second is None:
             return True
+        second = RateLimitItemPerSecond(self.per_second)
+        give_up = time.monotonic() + WAIT_AT_MOST
+        while not self.limits.take(second, KEY, mails):
+            if time.monotonic() > give_up:
+                return False  # other senders take all there is
+            time.sleep(0.05)
         return self.limits.take(RateLimitItemPerMinute(self.per_minute), KEY, mails)

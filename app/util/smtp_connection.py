@@ -9,6 +9,7 @@ from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
 
+from app.util.fault import status_of
 from app.util.mail_error import MailSendError, Phase, failure, no_tls, refusal
 from app.util.smtp_dialect import Dialect, features_of
 from app.util.smtp_settings import SmtpSettings
@@ -193,7 +194,7 @@ def _check(phase: Phase, answer: Answer, wanted: int) -> Answer:
 
 def _is_about_mechanism(answer: Answer) -> bool:
     """Whether another mechanism may do where this one was refused (RFC 4954 6)."""
-    return answer.code in {504, 534} or answer.status in {"5.5.4", "5.7.9"}
+    return answer.code in {504, 534} or status_of(answer.text) in {"5.5.4", "5.7.9"}
 
 
 def _base64(text: str) -> str:

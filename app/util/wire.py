@@ -22,7 +22,6 @@ MAX_REPLY = 65536
 
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])([ -]?)(.*)", re.DOTALL)
-_STATUS = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 
 
 class Answer(NamedTuple):
@@ -30,12 +29,6 @@ class Answer(NamedTuple):
 
     code: int
     text: str
-
-    @property
-    def status(self) -> str | None:
-        """The enhanced status code (RFC 3463) that the text begins with, such as "5.1.1"."""
-        found = _STATUS.match(self.text)
-        return found[1] if found else None
 
 
 class BadReplyError(OSError):

@@ -27,6 +27,10 @@ MARKS = {
 EVENTS = {
     "created": Both("送ることが決まりました", "it was decided to send it"),
     "deferred": Both("あとでもう一度試します", "will be tried again"),
+    "returned": Both(
+        "差出人かサーバーの問題のため戻しました",
+        "was put back: the sender or the server is at fault",
+    ),
     "resent": Both("送り直しました", "was sent again"),
     "resend": Both("送り直すために作られました", "was made to send another again"),
 }
