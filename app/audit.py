@@ -32,6 +32,8 @@ WHAT: dict[str, Both] = {
     "leave.remove": Both("休暇の取り消し", "leave removed"),
     "closure.add": Both("休業日の追加", "closure added"),
     "closure.remove": Both("休業日の取り消し", "closure removed"),
+    "workday.add": Both("出勤日の追加", "workday added"),
+    "workday.remove": Both("出勤日の取り消し", "workday removed"),
     "snooze": Both("あとで知らせる", "snoozed"),
     "settings.set": Both("組織の設定の変更", "organisation's default changed"),
     "pause": Both("送信の一時停止", "sending paused"),
@@ -50,8 +52,12 @@ WHAT: dict[str, Both] = {
     "import.tasks.change": Both("取り込み: タスクの変更", "import: task changed"),
     "import.reports.add": Both("取り込み: 報告の追加", "import: report added"),
     "import.reports.change": Both("取り込み: 報告の変更", "import: report changed"),
-    "import.days-off.add": Both("取り込み: 休みの追加", "import: days off added"),
-    "import.days-off.change": Both("取り込み: 休みの変更", "import: days off changed"),
+    "import.days-off.add": Both(
+        "取り込み: 休み・出勤日の追加", "import: days off or workdays added"
+    ),
+    "import.days-off.change": Both(
+        "取り込み: 休み・出勤日の変更", "import: days off or workdays changed"
+    ),
 }
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from app.workdays import DAY, Calendar, DayOff
+from app.workdays import DAY, Calendar, DayOff, week_of
 
 REPORT_EVERY = {"daily": 1, "weekly": 5}  # workdays a report may be old
 ASKED_AT_MOST = 3  # asked_reminder mails per member and day
@@ -81,6 +81,7 @@ class Rhythm:
     frequency: Frequency = Frequency.DAILY
     notify_at: time = time(9)
     weekly_day: int = 0  # date.weekday(): Monday 0
+    week_begins: int = 0  # the weekday of workdays.week_begins
     quiet: QuietHours | None = None
     paused_until: date | None = None  # the first date with mail again
     suppressed: bool = False  # the address was refused for good on three days
@@ -109,12 +110,13 @@ class Unreported:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """An earlier decision of the same ISO week."""
+    """Another decision, not more than 6 days away; and on which weekday the week began then."""
 
     local_date: date
     verdict: Verdict
     reason: Reason | None
     frequency: Frequency
+    week_begins: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,20 +268,42 @@ def dates_due(rhythm: Rhythm, decided_through: date, now: datetime) -> list[date
 # --- the decision -----------------------------------------------------------------------
 
 
-def weekly_target(calendar: Calendar, weekday: int, day: date) -> date | None:
-    """The date of the weekly reminder in the ISO week of `day`, or None in a week off."""
-    monday = day - timedelta(days=day.weekday())
-    week = [monday + timedelta(days=n) for n in range(7)]
-    after = [one for one in week[weekday:] if calendar.is_workday(one)]
-    before = [one for one in week[:weekday] if calendar.is_workday(one)]
+def weekly_target(rhythm: Rhythm, calendar: Calendar, day: date) -> date | None:
+    """The date of the weekly reminder in the working week of `day`, or None in a week off."""
+    first = week_of(day, rhythm.week_begins).first
+    week = [first + timedelta(days=n) for n in range(7)]
+    chosen = (rhythm.weekly_day - rhythm.week_begins) % 7
+    after = [one for one in week[chosen:] if calendar.is_workday(one)]
+    before = [one for one in week[:chosen] if calendar.is_workday(one)]
     return after[0] if after else before[-1] if before else None
+
+
+def same_week(rhythm: Rhythm, day: date, past: Iterable[Past]) -> list[Past]:
+    """Those of `past` that are of the week of `day`, so that one of them may be its reminder.
+
+    The week is the member's working week: as it is now, and as it was when the other one was
+    decided. Where another weekend moved its beginning meanwhile, the ISO week counts as well.
+    """
+    some = [one for one in past if one.local_date != day]
+    iso = week_of(day)
+    moved = any(
+        one.week_begins != rhythm.week_begins and iso.covers(one.local_date) for one in some
+    )
+    now = week_of(day, rhythm.week_begins)
+    return [
+        one
+        for one in some
+        if now.covers(one.local_date)
+        or week_of(one.local_date, one.week_begins).covers(day)
+        or (moved and iso.covers(one.local_date))
+    ]
 
 
 _ENDS_THE_WEEK = {Reason.NOTHING_UNREPORTED, Reason.REPORTED_MEANWHILE, Reason.CANCELLED}
 
 
 def week_is_done(past: Iterable[Past], target: date | None) -> bool:
-    """True when this ISO week had its reminder, or its weekly day ended without one for good.
+    """True when this week had its reminder, or its weekly day ended without one for good.
 
     It found nothing unreported, or somebody cancelled the mail (a snooze does: it brings another).
     """
@@ -324,11 +348,14 @@ def day_reason(
 def _weekly_reason(
     rhythm: Rhythm, calendar: Calendar, day: date, past: Collection[Past]
 ) -> Reason | None:
-    target = weekly_target(calendar, rhythm.weekly_day, day)
+    target = weekly_target(rhythm, calendar, day)
+    week = same_week(rhythm, day, past)
     if day == target:
-        return Reason.ALREADY_SENT if week_is_done(past, target) else None
+        return Reason.ALREADY_SENT if week_is_done(week, target) else None
     late = target is not None and day > target
-    if late and week_was_missed(past, target) and not week_is_done(past, target):
+    now = week_of(day, rhythm.week_begins)
+    missed = week_was_missed((one for one in week if now.covers(one.local_date)), target)
+    if late and missed and not week_is_done(week, target):
         return None
     return Reason.NOT_THIS_WEEKDAY
 
@@ -344,9 +371,9 @@ def decide(
 ) -> Decision:
     """The one rule: does this member get a reminder on the local date `day`, and if not, why?
 
-    `tasks` are the member's open tasks as of `day`, `past` the decisions of the same ISO week
-    before `day`, `now` the instant of deciding: what would have been sent is `expired` when it
-    is too late for `day`.
+    `tasks` are the member's open tasks as of `day`, `past` the decisions of the 6 days before
+    `day`, `now` the instant of deciding: what would have been sent is `expired` when it is too
+    late for `day`.
     """
     at = hour(rhythm, day)
     expires_at = _too_late(rhythm, day, at)

@@ -96,8 +96,9 @@ def may_be_told(
 ) -> bool:
     """True when somebody may be told on their local date `day`: calendar and frequency rule.
 
-    `wanted` is their own switch, `this_week` the dates of this ISO week on which they were told
-    something. A weekly lead is told on the weekly day, or later that week if that one was missed.
+    `wanted` is their own switch, `this_week` the dates of their working week on which they were
+    told something. A weekly lead is told on the weekly day, or later that week if that one was
+    missed.
     """
     if not wanted:
         return False
@@ -111,7 +112,7 @@ def may_be_told(
         return False
     if rhythm.frequency is not Frequency.WEEKLY:
         return True
-    target = weekly_target(calendar, rhythm.weekly_day, day)
+    target = weekly_target(rhythm, calendar, day)
     return target is not None and day >= target and not any(target <= one for one in this_week)
 
 

@@ -4,7 +4,7 @@ Facts in, numbers out; the lead's digest and board are made of them; nothing her
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from typing import Literal
@@ -300,7 +300,7 @@ def _note_leave(week: Week, one: MemberFacts) -> None:
     sunday = week.last + 7 * DAY
     for span in one.calendar.leave:
         first, last = max(span.first, week.first), min(span.last or sunday, sunday)
-        if one.calendar.company.workdays(first - DAY, last):
+        if replace(one.calendar, leave=()).workdays(first - DAY, last):
             week.away.append(Away(one.id, one.name, first, last))
 
 

@@ -1,4 +1,4 @@
-"""Which days are workdays: weekends, public holidays, company closures, leave; and counting them.
+"""Which days are workdays: weekends, public holidays, closures, leave, extra workdays; counting them.
 
 A quiet room: everything it needs comes as an argument, nothing here asks for today's date.
 """
@@ -37,43 +37,78 @@ class Span:
         return self.first <= day and (self.last is None or day <= self.last)
 
 
-@lru_cache(maxsize=256)
-def public_holidays(country: str, year: int) -> Mapping[date, str]:
-    """The public holidays of `country` (ISO 3166-1 alpha-2; "" = none) in `year`, with names.
+@lru_cache(maxsize=1024)
+def public_holidays(region: str, year: int) -> Mapping[date, str]:
+    """The public holidays of `region` (see `regions`; "" = none) in `year`, with names.
 
     Source for Japan: 国民の祝日に関する法律, Article 3 (substitute holidays and the day between
     two holidays included), as kept by the `holidays` library.
     """
-    if not country:
-        return {}
-    # Without a language the library names the days in that of the shell.
-    language = "ja" if country == "JP" else None
-    return dict(holidays_library.country_holidays(country, years=year, language=language))
+    return dict(_of_law(region, year)) if region else {}
+
+
+@lru_cache(maxsize=1024)
+def lawful_workdays(region: str, year: int) -> frozenset[date]:
+    """The weekend days of `year` that the law of `region` makes workdays, for a bridge day's sake.
+
+    China, Hungary, Latvia, Taiwan and others publish them with their holidays.
+    """
+    if not region:
+        return frozenset()
+    # The library's set also holds some days of other years.
+    return frozenset(day for day in _of_law(region, year).weekend_workdays if day.year == year)
+
+
+def _of_law(region: str, year: int) -> holidays_library.HolidayBase:
+    country, _, part = region.partition("-")
+    return holidays_library.country_holidays(
+        country, subdiv=part or None, years=year, language=_language(country)
+    )
 
 
 @cache
-def countries() -> tuple[str, ...]:
-    """The countries (ISO 3166-1 alpha-2) whose public holidays are known, in order."""
+def _language(country: str) -> str | None:
+    """The language of a country's holiday names: without one the library takes the shell's."""
+    plain = holidays_library.country_holidays(country)
+    if country == "JP" or "en_US" not in plain.supported_languages:
+        return plain.default_language
+    return "en_US"
+
+
+@cache
+def regions() -> frozenset[str]:
+    """All whose public holidays are known: countries (ISO 3166-1 alpha-2, "GB"), and their parts.
+
+    A part is the country, a hyphen and the part's code: ISO 3166-2 where it has one ("GB-ENG",
+    "DE-BY", "US-CA"), else the library's name ("DE-Augsburg").
+    """
     known = holidays_library.list_supported_countries(include_aliases=False)
-    return tuple(sorted(code for code in known if len(code) == 2))
+    parts = (f"{country}-{part}" for country, some in known.items() for part in some)
+    return frozenset([*known, *parts])
 
 
 @dataclass(frozen=True, eq=False)
 class Company:
-    """The days that are the same for everybody with one weekend: weekend, holidays, closures."""
+    """The days that are the same for everybody with one weekend and the holidays of one region.
+
+    `extra` are workdays whatever the weekday or holiday (土曜出勤日); a closure stands above them.
+    """
 
     weekend: frozenset[int]  # date.weekday(): Monday 0 to Sunday 6
-    country: str = "JP"
+    region: str = "JP"
     closures: tuple[Span, ...] = ()
+    extra: tuple[Span, ...] = ()
     _years: dict[int, list[int]] = field(default_factory=dict, repr=False)
 
     def day_off(self, day: date) -> DayOff | None:
         """Why the company does not work on `day`, or None on a workday."""
         if any(span.covers(day) for span in self.closures):
             return DayOff.COMPANY_CLOSED
-        if day in public_holidays(self.country, day.year):
+        if any(span.covers(day) for span in self.extra):
+            return None
+        if day in public_holidays(self.region, day.year):
             return DayOff.HOLIDAY
-        if day.weekday() in self.weekend:
+        if day.weekday() in self.weekend and day not in lawful_workdays(self.region, day.year):
             return DayOff.WEEKEND
         return None
 
@@ -82,7 +117,7 @@ class Company:
         for span in self.closures:
             if span.covers(day):
                 return span.name
-        return public_holidays(self.country, day.year).get(day, "")
+        return public_holidays(self.region, day.year).get(day, "")
 
     def workdays(self, after: date, through: date) -> int:
         """How many workdays lie after `after`, up to and including `through`."""
@@ -109,15 +144,21 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """One member's days: the company's, and the member's own leave (merged, see `merge`)."""
+    """One member's days: the company's, and the member's own leave and extra workdays.
+
+    Both are merged (see `merge`). Leave stands above an extra workday, that above all else.
+    """
 
     company: Company
     leave: tuple[Span, ...] = ()
+    extra: tuple[Span, ...] = ()
 
     def day_off(self, day: date) -> DayOff | None:
         """Why `day` is no workday of this member, or None on a workday."""
         if any(span.covers(day) for span in self.leave):
             return DayOff.ON_LEAVE
+        if any(span.covers(day) for span in self.extra):
+            return None
         return self.company.day_off(day)
 
     def is_workday(self, day: date) -> bool:
@@ -126,12 +167,33 @@ class Calendar:
 
     def workdays(self, after: date, through: date) -> int:
         """How many of the member's workdays lie after `after`, up to and including `through`."""
+        asked = Span(after + DAY, through)
         total = self.company.workdays(after, through)
-        for span in self.leave:
-            first = max(span.first - DAY, after)
-            last = through if span.last is None else min(span.last, through)
-            total -= self.company.workdays(first, last)
+        for away in self.leave:
+            total -= self._company_works(_overlap(asked, away))
+        for extra in self.extra:
+            within = _overlap(asked, extra)
+            total += self._company_rests(within)
+            total -= sum(self._company_rests(_overlap(within, away)) for away in self.leave)
         return total
+
+    def _company_works(self, days: Span | None) -> int:
+        return self.company.workdays(days.first - DAY, days.last) if days and days.last else 0
+
+    def _company_rests(self, days: Span | None) -> int:
+        if days is None or days.last is None:
+            return 0
+        return (days.last - days.first).days + 1 - self._company_works(days)
+
+
+def _overlap(one: Span | None, other: Span) -> Span | None:
+    """The days that are in both spans, or None."""
+    if one is None:
+        return None
+    first = max(one.first, other.first)
+    ends = [span.last for span in (one, other) if span.last is not None]
+    last = min(ends) if ends else None
+    return None if last is not None and last < first else Span(first, last)
 
 
 def merge(spans: Iterable[Span]) -> tuple[Span, ...]:
@@ -182,3 +244,42 @@ def workday_on_or_after(company: Company, day: date) -> date:
     while company.day_off(day) is not None:
         day += DAY
     return day
+
+
+def without(span: Span, days: Span) -> list[Span]:
+    """What is left of `span` before and after `days`."""
+    left = []
+    if span.first < days.first:
+        last = days.first - DAY if span.last is None else min(span.last, days.first - DAY)
+        left.append(Span(span.first, last, span.name))
+    if days.last is not None and (span.last is None or span.last > days.last):
+        left.append(Span(max(span.first, days.last + DAY), span.last, span.name))
+    return left
+
+
+# --- the week ---------------------------------------------------------------------------
+
+
+@cache
+def week_begins(weekend: frozenset[int]) -> int:
+    """The weekday on which the working week begins: the first workday after the weekend.
+
+    Monday for Saturday and Sunday, for Sunday alone and for no weekend; Sunday for Friday and
+    Saturday. Of a weekend in several pieces the longest ends the week; of equal ones that which
+    keeps the week nearest to Monday.
+    """
+    runs = {day: _days_off_before(day, weekend) for day in range(7) if day not in weekend}
+    return min(runs, key=lambda day: (-runs[day], day))
+
+
+def _days_off_before(day: int, weekend: frozenset[int]) -> int:
+    length = 0
+    while (day - 1 - length) % 7 in weekend:
+        length += 1
+    return length
+
+
+def week_of(day: date, begins: int = 0) -> Span:
+    """The seven days around `day` that begin on the weekday `begins`: with Monday, the ISO week."""
+    first = day - (day.weekday() - begins) % 7 * DAY
+    return Span(first, first + 6 * DAY)

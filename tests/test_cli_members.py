@@ -69,6 +69,9 @@ def test_a_member_is_changed_and_shown(tp: Terminal, team: People, services: Ser
         (["leave", "add", SUZUKI, "2026-12-02", "2026-12-01"], ["2026-12-01"]),
         (["leave", "add", SUZUKI, "2026-12-02", "forever"], ["forever"]),
         (["leave", "add", SUZUKI, "2026-12-02", "--name", "x" * 201], ["200"]),
+        (["workday", "add", "2026-12-05", UNTIL_FURTHER_NOTICE], ["最後の日", "last day"]),
+        (["workday", "add", "2026-12-05", "--name", "x" * 201], ["200"]),
+        (["member", "set", SUZUKI, "holidays=GB-LON"], ["holidays", "GB-"]),
         (["snooze", SUZUKI, "--until", "tomorrow"], ["15:00", "next-workday"]),
         (["snooze", SUZUKI], ["--until"]),
         (["simulate", "--from", "2026-01-01", "--to", "2027-03-01"], ["400"]),
@@ -81,6 +84,33 @@ def test_wrong_values_are_refused_by_name_in_both_languages(
     ran = tp.run(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert [word for word in words if word not in ran.err] == []
+
+
+def test_extra_workdays_are_added_listed_and_removed(tp: Terminal, team: People) -> None:
+    added = tp.run("workday", "add", "2026-12-05", "--name", "土曜出勤日")
+    assert "2026-12-05" in added.out
+    assert "土曜出勤日" in added.out
+    assert tp.run("workday", "add", "2026-12-12", "2026-12-13", "--user", SUZUKI).code == 0
+    everybodys = tp.run("workday", "list", "--json").json
+    assert everybodys == [
+        {"first_day": "2026-12-05", "last_day": "2026-12-05", "name": "土曜出勤日"}
+    ]
+    assert "2026-12-12" in tp.run("workday", "list", "--user", SUZUKI).out
+    assert "2026-12-12" in tp.run("member", "show", SUZUKI).out
+    left = tp.run("workday", "remove", "2026-12-13", "--user", SUZUKI)
+    assert "2026-12-13" not in left.out
+    assert "出勤日はありません" in tp.run("workday", "remove", "2026-12-05").out
+    nothing = tp.run("workday", "remove", "2026-12-05")
+    assert (nothing.code, "出勤日はありません" in nothing.err) == (1, True)
+    assert tp.run("workday", "list", "--user", "nobody@example.jp").code == 1
+
+
+def test_a_members_own_holidays_win_over_everybodys(tp: Terminal, team: People) -> None:
+    changed = tp.run("member", "set", SUZUKI, "holidays=gb-eng")
+    assert changed.out == "holidays: 既定 → GB-ENG\n"
+    assert tp.run("member", "show", SUZUKI, "--json").json["holds"]["holidays"] == "GB-ENG"
+    span = ("simulate", "--from", "2026-11-23", "--user", SUZUKI, "--set", "holidays=JP", "--json")
+    assert tp.run(*span).json[0]["reason"] == "holiday"
 
 
 def test_a_change_of_team_or_manager_is_told_in_words(tp: Terminal, team: People) -> None:

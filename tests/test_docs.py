@@ -122,6 +122,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]
         type_in(folder, "sample", "load", TEST_CLOCK_OFFSET=offset_to(EVENING_BEFORE))
         type_in(folder, "tick")
         type_in(folder, "leave", "add", "suzuki.ichiro@example.jp", "2026-12-24", "2026-12-25")
+        type_in(folder, "workday", "add", "2026-12-05")
         type_in(folder, "snooze", "tanaka.misaki@example.jp", "--until", "15:00")
         listed = type_in(folder, "outbox", "export").splitlines()
         failed = next(line for line in listed if ",failed," in line).partition(",")[0]

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import due
@@ -23,7 +23,7 @@ from app.due import (
     decide,
     unreported,
 )
-from app.workdays import DAY, Calendar, Company, Span
+from app.workdays import DAY, Calendar, Company, Span, week_begins, week_of
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -380,7 +380,7 @@ def test_weekly_mail_comes_before_its_weekday_when_the_rest_of_the_week_is_off()
 
 def test_a_week_without_any_workday_has_no_weekly_mail() -> None:
     off = Calendar(COMPANY, (Span(date(2026, 11, 23), date(2026, 11, 29)),))
-    assert due.weekly_target(off, 0, TUESDAY) is None
+    assert due.weekly_target(WEEKLY, off, TUESDAY) is None
     assert decided(WEEKLY, TUESDAY, calendar=off).reason is Reason.ON_LEAVE
 
 
@@ -461,11 +461,118 @@ def test_a_day_off_that_was_not_the_weekday_moves_nothing() -> None:
     assert decided(WEEKLY, monday + 2 * DAY, past=history).reason is Reason.NOT_THIS_WEEKDAY
 
 
-weeks = st.lists(st.sampled_from(["runs", "down", "closed"]), min_size=7, max_size=7)
+# --- weeks that begin on another day ----------------------------------------------------------
+
+# Weekend on Friday and Saturday: the week begins on Sunday.
+FRIDAYS_OFF = Calendar(Company(frozenset({4, 5}), ""))
+SUNDAYS = replace(WEEKLY, weekly_day=6, week_begins=6)
+SUNDAY = date(2026, 11, 29)
+
+
+def sundays(day: date, rhythm: Rhythm = SUNDAYS, past: Sequence[Past] = ()) -> Decision:
+    return decided(rhythm, day, calendar=FRIDAYS_OFF, past=past)
+
+
+def from_sunday(day: date, reason: Reason | None = None) -> Past:
+    return replace(past(day, reason), week_begins=6)
+
+
+def test_each_sunday_is_of_a_new_week_where_the_week_begins_on_sunday() -> None:
+    late = [from_sunday(SUNDAY - 7 * DAY, Reason.EXPIRED), from_sunday(SUNDAY - 6 * DAY)]
+    assert sundays(SUNDAY, past=late).verdict is Verdict.SEND  # Monday's was of the week before
+    mondays = replace(WEEKLY, week_begins=6)
+    assert sundays(SUNDAY, mondays).reason is Reason.NOT_THIS_WEEKDAY
+    assert sundays(SUNDAY + DAY, mondays).verdict is Verdict.SEND
+
+
+def test_a_weekday_in_the_weekend_becomes_the_last_workday_of_that_week() -> None:
+    fridays = replace(WEEKLY, weekly_day=4, week_begins=6)
+    thursday = SUNDAY + 4 * DAY
+    assert sundays(thursday, fridays).verdict is Verdict.SEND
+    assert sundays(thursday + DAY, fridays).reason is Reason.WEEKEND
+
+
+def test_what_was_missed_at_the_end_of_a_week_does_not_come_on_sunday() -> None:
+    thursdays = replace(WEEKLY, weekly_day=3, week_begins=6)
+    missed = [from_sunday(SUNDAY - 3 * DAY, Reason.EXPIRED)]
+    assert sundays(SUNDAY, thursdays, missed).reason is Reason.NOT_THIS_WEEKDAY
+
+
+def test_another_weekend_in_the_middle_of_a_week_brings_no_second_mail_in_either_week() -> None:
+    monday = SUNDAY + DAY
+    # Sent on Sunday, the first day of its week; then the weekend becomes Saturday and Sunday.
+    assert decided(WEEKLY, monday, past=[from_sunday(SUNDAY)]).reason is Reason.ALREADY_SENT
+    # Sent on Monday; then the weekend becomes Friday and Saturday: Sunday is of the same ISO week.
+    sent = [past(monday, None), *(past(monday + n * DAY, Reason.HOLIDAY) for n in range(1, 6))]
+    assert sundays(SUNDAY + 7 * DAY, past=sent).reason is Reason.ALREADY_SENT
+
+
+def test_another_weekend_in_an_iso_week_brings_no_second_mail_in_it_though_both_weeks_are_new() -> (
+    None
+):
+    monday, next_sunday = SUNDAY + DAY, SUNDAY + 7 * DAY
+    from_thursday = replace(WEEKLY, weekly_day=6, week_begins=3)  # weekend: Tuesday, Wednesday
+    off = Calendar(Company(frozenset({1, 2}), ""))
+    sent = from_sunday(monday)  # of the week that ends on Saturday
+    between = [replace(past(next_sunday - n * DAY, Reason.PAUSED), week_begins=3) for n in (1, 2)]
+    assert decided(from_thursday, next_sunday, calendar=off, past=[sent, *between]).reason is (
+        Reason.ALREADY_SENT
+    )
+    assert decided(from_thursday, next_sunday, calendar=off, past=between).verdict is Verdict.SEND
+
+
+weeks = st.lists(st.sampled_from(["runs", "down", "closed"]), min_size=21, max_size=21)
+weekends = st.sampled_from([{5, 6}, {4, 5}, {4, 5}, {6}, {1, 2}, set()]).map(frozenset)
+
+
+@settings(max_examples=400)
+@given(
+    weeks,
+    st.lists(weekends, min_size=3, max_size=3),
+    st.lists(st.integers(0, 20), max_size=2).map(sorted),
+    st.lists(st.integers(0, 6), min_size=21, max_size=21),
+    st.lists(st.booleans(), min_size=21, max_size=21),
+)
+def test_a_weekly_member_never_gets_two_mails_in_their_own_week_whatever_the_weekend_becomes(
+    ran: list[str],
+    some: list[frozenset[int]],
+    changed_on: list[int],
+    weekdays: list[int],
+    extra: list[bool],
+) -> None:
+    """Nor in an ISO week in which the weekend changed."""
+    first = date(2026, 11, 30)
+    history: list[Past] = []
+    sent: list[tuple[date, int]] = []
+    for n in range(21):
+        day = first + n * DAY
+        weekend = some[sum(n >= change for change in changed_on)]
+        begins = week_begins(weekend)
+        rhythm = replace(WEEKLY, weekly_day=weekdays[n], week_begins=begins)
+        closed = (Span(day, day),) if ran[n] == "closed" else ()
+        works = (Span(day, day),) if extra[n] else ()
+        calendar = Calendar(Company(weekend, "", closed), extra=works)
+        now = due.too_late(rhythm, day) if ran[n] == "down" else due.hour(rhythm, day)
+        week = [one for one in history if one.local_date >= day - 6 * DAY]
+        decision = decide(rhythm, calendar, day, [task()], now=now, past=week)
+        if decision.verdict is Verdict.SEND:
+            for other, then in sent:
+                assert not week_of(day, begins).covers(other)
+                assert not week_of(other, then).covers(day)
+                iso = [one.week_begins for one in history if week_of(day).covers(one.local_date)]
+                if {*iso, begins} != {begins}:
+                    assert not week_of(day).covers(other)
+            sent.append((day, begins))
+        history.append(
+            Past(day, decision.verdict, decision.reason, rhythm.frequency, rhythm.week_begins)
+        )
+
+
+one_week = st.lists(st.sampled_from(["runs", "down", "closed"]), min_size=7, max_size=7)
 
 
 @given(
-    weeks,
+    one_week,
     st.integers(0, 6),
     st.lists(st.integers(0, 6), min_size=7, max_size=7),
     st.lists(st.sampled_from([Frequency.DAILY, Frequency.WEEKLY]), min_size=7, max_size=7),

@@ -18,7 +18,7 @@ from app.config import load
 from app.members.imports import ImportResult, import_file
 from app.members.lines import HEADERS
 from app.members.table import ImportRefused, LineFault, Row, export_cell, read_table
-from app.models import Audit, DaysOff, Member, Report, Setting, Task
+from app.models import Audit, DaysOff, ExtraWorkday, Member, Report, Setting, Task
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People
 
@@ -512,6 +512,69 @@ def test_a_new_name_for_the_same_days_is_a_change(services: Services) -> None:
     bring(services, "days-off", "company,,2027-08-12,2027-08-16,夏季")
     assert counts(bring(services, "days-off", "company,,2027-08-12,2027-08-16,お盆")) == (0, 1, 0)
     assert spans(services)[0][3] == "お盆"
+
+
+def working(services: Services) -> list[tuple[int | None, date, date | None, str]]:
+    with services.db.read() as session:
+        rows = session.scalars(select(ExtraWorkday).order_by(ExtraWorkday.first_day))
+        return [(one.user_id, one.first_day, one.last_day, one.name) for one in rows]
+
+
+def test_extra_workdays_come_in_the_same_file_and_take_no_day_off_away(
+    services: Services, team: People
+) -> None:
+    who = team.suzuki.email
+    lines = (
+        "company,,2026-12-05,2026-12-05,棚卸し休業",
+        "company_workday,,2026-12-12,2026-12-12,土曜出勤日",
+        f"member,{who},2026-12-19,2026-12-19,",
+        f"member_workday,{who},2026-12-12,2026-12-13,当番",
+    )
+    assert counts(bring(services, "days-off", *lines)) == (4, 0, 0)
+    assert working(services) == [
+        (None, date(2026, 12, 12), date(2026, 12, 12), "土曜出勤日"),
+        (team.suzuki.id, date(2026, 12, 12), date(2026, 12, 13), "当番"),
+    ]
+    assert len(spans(services)) == 2
+    assert counts(bring(services, "days-off", *lines)) == (0, 0, 4)
+    assert len(working(services)) == 2
+
+
+def test_a_workday_on_a_day_off_is_a_warning_and_its_scope_says_whose_it_is(
+    services: Services, team: People
+) -> None:
+    bring(services, "days-off", "company,,2026-12-29,2027-01-03,年末年始")
+    result = bring(services, "days-off", "company_workday,,2026-12-30,2026-12-30,")
+    assert [(one.line, one.column) for one in result.warnings] == [(2, "first_day")]
+    lines = (
+        "company_workday,a@example.jp,2026-12-05,2026-12-05,",
+        "member_workday,,2026-12-05,2026-12-05,",
+    )
+    assert faults(services, "days-off", *lines) == [
+        (2, "email"),
+        (2, "email"),
+        (3, "email"),
+    ]
+
+
+def test_a_file_of_members_may_have_their_weekend_and_holidays(
+    services: Services, team: People
+) -> None:
+    header = f"{','.join(HEADERS['members'])},holidays,weekend"
+    line = 'new@example.jp,新人 太郎,member,,,,,,,,,,yes,gb-eng,"fri,sat"'
+    import_file(services, "members", f"{header}\n{line}\n".encode(), now=NOW)
+    with services.db.read() as session:
+        new = session.scalars(select(Member).where(Member.email == "new@example.jp")).one()
+        assert (new.holidays, new.weekend) == ("GB-ENG", "fri,sat")
+    # A file without these columns leaves them as they are, whatever is overwritten.
+    plain = ",".join(HEADERS["members"]) + "\nnew@example.jp,新人 太郎,member,,,,,,08:00,,,,yes\n"
+    import_file(services, "members", plain.encode(), now=NOW, overwrite_settings=True)
+    with services.db.read() as session:
+        new = session.scalars(select(Member).where(Member.email == "new@example.jp")).one()
+        assert (new.holidays, new.weekend, new.notify_at) == ("GB-ENG", "fri,sat", time(8))
+    wrong = f"{header}\n{line.replace('gb-eng', 'GB-LON')}\n"
+    with pytest.raises(ImportRefused, match="holidays"):
+        import_file(services, "members", wrong.encode(), now=NOW)
 
 
 def test_faulty_days_off_are_refused_by_line(services: Services, team: People) -> None:

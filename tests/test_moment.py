@@ -10,7 +10,7 @@ from sqlalchemy import event, select, update
 from app import outbox, reminders
 from app.members.settings import NoSuchMember
 from app.members.values import ValuesRefused
-from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, Task
+from app.models import DaysOff, DecisionRow, ExtraWorkday, Member, OutboxMail, Report, Task
 from app.services import Services
 from app.workdays import DAY
 from tests.conftest import NOW, TODAY, People, suzuki, task
@@ -122,6 +122,94 @@ def test_a_week_that_is_all_holiday_has_no_weekly_mail(services: Services, alone
         session.add(DaysOff(user_id=alone.id, first_day=week[0], last_day=week[1]))
     found = live_through(services, date(2026, 5, 4), date(2026, 5, 11), notify_frequency="weekly")
     assert found == "HHHllwwM"
+
+
+# --- regions, extra workdays, other weeks -----------------------------------------------------------
+
+
+def works(services: Services, owner: int | None, first: date, last: date | None = None) -> None:
+    with services.db.write() as session:
+        session.add(ExtraWorkday(user_id=owner, first_day=first, last_day=last or first))
+
+
+def happens(services: Services, first: date, last: date, **values: Any) -> str:
+    """`live_through`, and what `simulate` had said of it is what came."""
+    start(services, first, **values)
+    ahead = list(reminders.simulate(services, first, last))
+    found = live_through(services, first, last)
+    assert days(services) == {one.local_date: one.reason for one in ahead}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("holidays", "first", "expected"),
+    [
+        ("GB-ENG", date(2026, 4, 3), "HwwHM"),  # Good Friday to Easter Monday, in London
+        ("GB-SCT", date(2026, 4, 3), "HwwMM"),  # in Edinburgh Monday is none
+        ("DE-BY", date(2026, 6, 3), "MHMww"),  # Fronleichnam, in Munich
+        ("DE-BE", date(2026, 6, 3), "MMMww"),  # not in Berlin
+        ("CN", date(2026, 2, 13), "MMwHH"),  # a Saturday that the law makes a workday
+        ("", date(2026, 11, 20), "MwwMM"),
+    ],
+)
+def test_a_members_own_holidays_are_those_that_count(
+    services: Services, alone: Member, holidays: str, first: date, expected: str
+) -> None:
+    assert happens(services, first, first + 4 * DAY, holidays=holidays) == expected
+
+
+def test_obon_in_osaka_is_a_closure_whose_holidays_are_japans(
+    services: Services, alone: Member
+) -> None:
+    with services.db.write() as session:
+        days = {"first_day": date(2026, 8, 13), "last_day": date(2026, 8, 14)}
+        session.add(DaysOff(user_id=None, name="お盆休み", **days))
+    found = happens(services, date(2026, 8, 10), date(2026, 8, 17))
+    assert found == "MHMccwwM"  # 山の日 is the 11th
+
+
+def test_on_a_working_saturday_everybody_is_reminded(services: Services, alone: Member) -> None:
+    works(services, None, date(2026, 12, 5))
+    assert happens(services, date(2026, 12, 4), date(2026, 12, 7)) == "MMwM"
+    with services.db.read() as session:
+        facts = session.scalars(select(DecisionRow).order_by(DecisionRow.local_date)).all()[1].facts
+        before = session.scalars(select(DecisionRow).order_by(DecisionRow.local_date)).first()
+    assert before is not None
+    silent = before.facts["tasks"][0][1]
+    assert facts["tasks"] == [["T-1", silent + 1]]  # it counts as a workday, too
+
+
+def test_who_works_on_a_holiday_of_the_others_is_reminded_alone(
+    services: Services, team: People
+) -> None:
+    with services.db.write() as session:
+        session.add_all(task(f"T-{one.id}", one) for one in (team.sato, team.suzuki))
+    works(services, team.suzuki.id, date(2026, 11, 23))
+    found = reminders.simulate(services, date(2026, 11, 23), date(2026, 11, 23))
+    assert {one.email: one.reason for one in found if one.email != team.tanaka.email} == {
+        team.sato.email: "holiday",
+        SUZUKI: None,
+    }
+
+
+def test_weeks_that_begin_on_sunday_have_their_weekly_mail_on_sunday(
+    services: Services, alone: Member
+) -> None:
+    """Two weeks from Sunday to Saturday, each with one mail, though one ISO week has two."""
+    cairo = {"weekend": "fri,sat", "holidays": "", "notify_frequency": "weekly", "weekly_day": 6}
+    with services.db.write() as session:
+        session.add(
+            DaysOff(user_id=None, first_day=date(2026, 11, 22), last_day=date(2026, 11, 22))
+        )
+    found = happens(services, date(2026, 11, 22), date(2026, 12, 5), **cairo)
+    assert found == "cM---ww" + "M----ww"
+
+
+def test_a_weekday_in_the_weekend_is_the_last_workday_of_that_week(
+    services: Services, alone: Member
+) -> None:
+    fridays = {"weekend": "fri,sat", "holidays": "", "notify_frequency": "weekly", "weekly_day": 4}
+    assert happens(services, date(2026, 11, 22), date(2026, 11, 28), **fridays) == "----Mww"
 
 
 # --- clock changes ----------------------------------------------------------------------------------

@@ -16,12 +16,13 @@ from sqlalchemy import event, select
 from app import due, reminders
 from app.config import load
 from app.due import Rhythm, Verdict
-from app.members import changes, defaults, leave
+from app.members import changes, defaults, extra_workdays, leave
 from app.members.settings import Person, organisation, people
+from app.members.values import ValuesRefused
 from app.models import DecisionRow, Member, OutboxMail, Report, Task
 from app.reminders.snooze import NotNow, snooze_today
 from app.services import Services, make
-from app.workdays import DAY, Span
+from app.workdays import DAY, Span, week_of
 from tests.conftest import sato, sqlite_copy, suzuki, task
 
 START = datetime(2026, 4, 20, tzinfo=UTC)  # a Monday, 09:00 in Tokyo; Golden Week is near
@@ -110,7 +111,7 @@ class World:
                     assert [row.id] == [
                         other.id
                         for other in rows
-                        if other.verdict == Verdict.SEND and same_week(other, row)
+                        if other.verdict == Verdict.SEND and same_week(other, row, rows)
                     ]
             self.seen |= {row.id for row in rows}
 
@@ -123,6 +124,7 @@ class World:
             if due.hour(rhythm, row.local_date) <= until:
                 assert row.facts["frequency"] == rhythm.frequency
                 assert row.facts["timezone"] == rhythm.zone.key
+                assert begins(row) == rhythm.week_begins
                 assert row.at == due.hour(rhythm, row.local_date)
                 break
         else:
@@ -173,6 +175,21 @@ class World:
             day = self.now.date()
             leave.remove_leave(self.services, email, Span(day, None), "test", self.now)
 
+    def do_workday(self, email: str, value: tuple[str, int, int]) -> None:
+        what, first, length = value
+        day = self.now.date() + first * DAY
+        owner = email if what == "own" else None
+        with contextlib.suppress(ValuesRefused):  # on leave of theirs
+            extra_workdays.add_workdays(
+                self.services, owner, Span(day, day + length * DAY), "test", self.now
+            )
+
+    def do_no_workday(self, email: str, value: str) -> None:
+        owner = email if value == "own" else None
+        days = Span(self.now.date(), self.now.date() + 9 * DAY)
+        with contextlib.suppress(extra_workdays.NoExtraWorkday):
+            extra_workdays.remove_workdays(self.services, owner, days, "test", self.now)
+
     def do_report(self, email: str, _value: Any) -> None:
         with self.services.db.write() as session:
             member = session.scalars(select(Member).where(Member.email == email)).one()
@@ -204,8 +221,19 @@ class World:
         reminders.remind(self.services, now=self.now, email=email)
 
 
-def same_week(one: DecisionRow, other: DecisionRow) -> bool:
-    return one.local_date.isocalendar()[:2] == other.local_date.isocalendar()[:2]
+def same_week(one: DecisionRow, other: DecisionRow, rows: list[DecisionRow]) -> bool:
+    """The working week of either, or an ISO week in which the weekend became another."""
+    iso = week_of(one.local_date)
+    changed = len({begins(row) for row in rows if iso.covers(row.local_date)}) > 1
+    return (
+        week_of(one.local_date, begins(one)).covers(other.local_date)
+        or week_of(other.local_date, begins(other)).covers(one.local_date)
+        or (changed and iso.covers(other.local_date))
+    )
+
+
+def begins(row: DecisionRow) -> int:
+    return int(row.facts.get("week_begins", 0))
 
 
 @contextlib.contextmanager
@@ -259,7 +287,8 @@ own = st.fixed_dictionaries(
         "timezone": zones | st.just(""),
         "notify_frequency": st.sampled_from(["daily", "weekly", "weekly", "none", ""]),
         "weekly_day": st.sampled_from(["mon", "wed", "fri", "sun", ""]),
-        "weekend": st.sampled_from(["none", "sun", "fri,sat", ""]),
+        "weekend": st.sampled_from(["none", "sun", "fri,sat", "tue,wed", ""]),
+        "holidays": st.sampled_from(["JP", "DE-BY", "GB-ENG", "CN", "none", ""]),
         "paused_until": st.sampled_from(["2026-04-24", "2026-05-08", ""]),
     },
 )
@@ -273,11 +302,12 @@ shared = st.fixed_dictionaries(
         "notify_at": clocks,
         "timezone": zones,
         "notify_frequency": st.sampled_from(["daily", "weekly"]),
-        "holidays": st.sampled_from(["JP", "US", "none"]),
+        "holidays": st.sampled_from(["JP", "US-CA", "HU", "none"]),
         "catch_up_until": clocks,
         "catch_up_hours": st.sampled_from(["1", "3", "24"]),
     },
 )
+extra = st.tuples(st.sampled_from(["own", "company"]), st.integers(0, 8), st.integers(0, 2))
 happenings: st.SearchStrategy[Do] = st.one_of(
     st.just(("nothing", None)),
     st.tuples(st.just("set"), own),
@@ -286,6 +316,8 @@ happenings: st.SearchStrategy[Do] = st.one_of(
     st.tuples(st.just("active"), st.sampled_from(["yes", "no"])),
     st.tuples(st.just("leave"), st.tuples(st.integers(-2, 3), st.none() | st.integers(0, 9))),
     st.just(("back", None)),
+    st.tuples(st.just("workday"), extra),
+    st.tuples(st.just("no_workday"), st.sampled_from(["own", "company"])),
     st.just(("report", None)),
     st.tuples(st.just("snooze"), clocks.map(time.fromisoformat)),
     st.just(("remind", None)),
@@ -332,9 +364,12 @@ def test_whatever_happens_each_date_gets_its_one_decision_and_no_mail_comes_at_a
 weekly = st.fixed_dictionaries(
     {
         "notify_frequency": st.sampled_from(["weekly", "weekly", "weekly", "daily"]),
-        "weekly_day": st.sampled_from(["mon", "tue", "wed", "thu", "fri"]),
+        "weekly_day": st.sampled_from(["mon", "tue", "wed", "thu", "fri", "sun"]),
     },
-    optional={"timezone": zones},
+    optional={
+        "timezone": zones,
+        "weekend": st.sampled_from(["sat,sun", "fri,sat", "fri,sat", "sun", "tue,wed"]),
+    },
 )
 
 
@@ -343,7 +378,7 @@ weekly = st.fixed_dictionaries(
 def test_whichever_weekday_is_chosen_in_the_middle_of_a_week_it_brings_no_second_weekly_mail(
     story: list[tuple[dict[str, str], int, bool]],
 ) -> None:
-    """`check_new` looks at the whole ISO week of each weekly mail."""
+    """`check_new` looks at the whole week of each weekly mail."""
     with world() as now:
         now.now = START + HOUR  # ten in Tokyo, each day: in time for a mail
         for values, days, ticking in story:
@@ -359,7 +394,10 @@ def test_whichever_weekday_is_chosen_in_the_middle_of_a_week_it_brings_no_second
 
 # What a member may have; `simulate` looks at each date as of its own hour, so no catch-up matters.
 teams = st.tuples(
-    own, quiet | no_quiet, st.none() | st.tuples(st.integers(0, 9), st.integers(0, 5))
+    own,
+    quiet | no_quiet,
+    st.none() | st.tuples(st.integers(0, 9), st.integers(0, 5)),
+    st.lists(extra, max_size=2),
 )
 changing_clocks = st.sampled_from(
     [START, datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 10, 29, tzinfo=UTC)]
@@ -373,12 +411,14 @@ def test_what_is_simulated_is_what_happens_when_nobody_reports(
 ) -> None:
     """Two weeks of a random team: Golden Week, or a clock change in New York or Berlin."""
     with world(start) as now:
-        for email, (values, hours, away) in zip(EMAILS, both, strict=True):
+        for email, (values, hours, away, works) in zip(EMAILS, both, strict=True):
             changes.set_member(now.services, email, values | hours, "test", now.now)
             if away is not None:
                 first = start.date() + away[0] * DAY
                 span = Span(first, first + away[1] * DAY)
                 leave.add_leave(now.services, email, span, "test", now.now)
+            for one in works:
+                now.do_workday(email, one)
         reminders.plan(now.services, now.now)  # what the first day brought already is known
         first, last = start.date() + DAY, start.date() + 14 * DAY
         ahead = list(reminders.simulate(now.services, first, last))

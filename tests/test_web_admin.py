@@ -18,7 +18,7 @@ from app import clock, create_app
 from app.audit import WHAT
 from app.config import Config
 from app.db import Database
-from app.members import changes, defaults, leave, teams, uploads, values, words
+from app.members import changes, defaults, extra_workdays, leave, teams, uploads, values, words
 from app.members.admins import an_admin_stays
 from app.members.imports import import_file
 from app.members.settings import find, organisation
@@ -424,9 +424,42 @@ def test_closures_and_leave_are_added_shown_and_removed(
     assert noted(db) == ["closure.add", "leave.add", "closure.remove"]
 
 
+def test_extra_workdays_are_added_shown_and_removed(
+    admin: FlaskClient, services: Services, db: Database
+) -> None:
+    saturday = {"kind": "workday", "first": "2026-12-05"}
+    post(admin, "/admin/days-off", action="add", name="土曜出勤日", **saturday)
+    post(admin, "/admin/days-off", action="add", email=SUZUKI, kind="workday", first="2026-12-12",
+         last="2026-12-13")  # fmt: skip
+    page = admin.get("/admin/days-off").text
+    assert "2026年12月5日(土)" in page
+    assert "土曜出勤日</span>" in page
+    assert "2026年12月12日(土)〜12月13日(日)" in page
+    seen = admin.get(f"/admin/members/{member(db, SUZUKI).id}").text
+    assert "12月12日(土)" in seen
+    assert leave.closures(services, TODAY) == []
+    post(admin, "/admin/days-off", action="remove", **saturday)
+    again = post(admin, "/admin/days-off", action="remove", **saturday)
+    assert again.status_code == 303  # it is as it should be
+    assert extra_workdays.list_workdays(services, None) == []
+    assert noted(db) == ["workday.add", "workday.add", "workday.remove"]
+
+
+def test_a_workday_on_a_closed_day_is_refused_with_what_to_do(
+    admin: FlaskClient, db: Database
+) -> None:
+    post(admin, "/admin/days-off", action="add", first="2026-12-29", last="2027-01-04")
+    page = post(admin, "/admin/days-off", action="add", kind="workday", first="2026-12-30")
+    assert page.status_code == 422
+    assert "先に休業日を取り消してください" in page.text
+    assert 'value="workday" checked' in page.text
+    assert noted(db) == ["closure.add"]
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
-    [({"first": "明日"}, "日付として読めません"), ({"first": "2026-11-24", "last": "2026-11-20"}, "より前"),
+    [({"kind": "workday", "first": "2026-12-05", "last": "until-further-notice"}, "最後の日が必要"),
+     ({"first": "明日"}, "日付として読めません"), ({"first": "2026-11-24", "last": "2026-11-20"}, "より前"),
      ({"first": "2026-11-24", "email": "nobody@example.jp"}, "というメンバーはいません"),
      ({"first": "2026-11-24", "name": "x" * 201}, "200文字")],
 )  # fmt: skip

@@ -17,7 +17,17 @@ from app import create_app
 from app.access import sign_in
 from app.config import Config
 from app.db import Database
-from app.models import Audit, DaysOff, Member, OutboxMail, Report, SignInLink, Task, WebSession
+from app.models import (
+    Audit,
+    DaysOff,
+    ExtraWorkday,
+    Member,
+    OutboxMail,
+    Report,
+    SignInLink,
+    Task,
+    WebSession,
+)
 from app.reminders import simulate
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, task
@@ -308,6 +318,35 @@ def test_leave_that_cannot_be_is_refused_by_its_field(
     answer = suzuki.post("/settings/leave", data=days, headers=OURS)
     assert answer.status_code == 422
     assert f'id="f-{field}-error"' in answer.text
+
+
+def test_my_own_workdays_are_added_seen_and_removed(suzuki: FlaskClient, db: Database) -> None:
+    days = {"kind": "workday", "first": "2026-11-28", "name": "当番"}
+    assert suzuki.post("/settings/leave", data=days, headers=OURS).status_code == 303
+    page = suzuki.get("/settings/leave").text
+    assert "11月28日(土)" in page
+    assert "11月28日(土): 09:00 にメール" in suzuki.get("/settings").text
+    found = json.loads(suzuki.get("/settings/data.json").text)["settings"]["extra_workdays"]
+    assert [(one["first_day"], one["name"]) for one in found] == [("2026-11-28", "当番")]
+    gone = {"kind": "workday", "action": "remove", "first": "2026-11-28"}
+    for _ in range(2):  # a second click does no harm
+        assert suzuki.post("/settings/leave", data=gone, headers=OURS).status_code == 303
+    with db.read() as session:
+        assert session.scalars(select(ExtraWorkday)).all() == []
+
+
+def test_my_holidays_are_those_of_where_i_am(suzuki: FlaskClient, db: Database) -> None:
+    page = suzuki.get("/settings").text
+    assert "空欄なら組織の既定(JP)です" in page
+    there = suzuki.post("/settings", data={"holidays": "us-ca", "action": "save"}, headers=OURS)
+    assert there.status_code == 303
+    assert "11月26日(木): 休みの日" in suzuki.get("/settings").text  # Thanksgiving
+    with db.read() as session:
+        known = select(Member.holidays).where(Member.email == "suzuki.ichiro@example.jp")
+        assert session.scalar(known) == "US-CA"
+    wrong = suzuki.post("/settings", data={"holidays": "UK-ENG", "action": "save"}, headers=OURS)
+    assert wrong.status_code == 422
+    assert "GB-ENG のような" in wrong.text
 
 
 # --- data ---------------------------------------------------------------------------------------

@@ -57,7 +57,9 @@ def member_page(services: Services, me: Me, member_id: int, page: int, now: date
         good, broken = people(session, defaults, [member])
         shown = None
         if good:
-            days = days_shown(defaults.company(), now.astimezone(me.zone).date())
+            days = days_shown(
+                defaults.company(), now.astimezone(me.zone).date(), [good[0].calendar]
+            )
             facts = read(session, good, days[0], now)[member_id]
             (shown,) = show(session, [row(facts, member.email, good[0].rhythm)], days, now)
         history = _history(session, member_id, page)

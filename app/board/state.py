@@ -3,14 +3,14 @@
 Days, silence and "blocked" are counted by app/week.py, like those of the weekly digest.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
 from app.due import Frequency, Rhythm, unreported
 from app.week import Mark, MemberFacts, Said, TaskFacts, mark, silence, worked_on
-from app.workdays import DAY, Company, DayOff
+from app.workdays import DAY, Calendar, Company, DayOff
 
 DAYS = 10  # workdays that the picture shows
 
@@ -148,17 +148,23 @@ def _urgent(line: TaskLine) -> tuple[bool, int, bool, date, str]:
     return not blocked, -line.silent, not at_risk, line.due_on or date.max, line.ref
 
 
-def days_shown(company: Company, today: date) -> list[date]:
+def days_shown(company: Company, today: date, calendars: Collection[Calendar] = ()) -> list[date]:
     """The last 10 workdays of the company up to `today`, with the days off among them.
 
-    Weekends are left out: everybody knows them.
+    Weekend days are left out, everybody knows them, unless the company or one of the members with
+    these calendars works on them.
     """
     found: list[date] = []
     workdays, day = 0, today
     while workdays < DAYS and (today - day).days < 3 * 31:  # a long closure ends the search
-        if day.weekday() not in company.weekend:
+        works = company.day_off(day) is None
+        if (
+            works
+            or day.weekday() not in company.weekend
+            or any(one.is_workday(day) for one in calendars)
+        ):
             found.append(day)
-            workdays += company.day_off(day) is None
+            workdays += works
         day -= DAY
     return found[::-1]
 

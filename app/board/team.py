@@ -104,20 +104,21 @@ def board(services: Services, me: Me, wanted: Wanted, now: datetime) -> Board:
         pages = max(1, -(-total // PAGE))
         wanted = replace(wanted, page=min(max(1, wanted.page), pages))
         start = (wanted.page - 1) * PAGE
-        days = days_shown(defaults.company(), now.astimezone(me.zone).date())
+        company, today = defaults.company(), now.astimezone(me.zone).date()
+        first = days_shown(company, today)[0]
         query = select(Member).where(whom).order_by(Member.team_id, Member.id)
         countable = total <= SORTED
         if not countable:
             query = query.limit(PAGE).offset(start)
-        found = _rows(session, defaults, session.scalars(query).all(), days[0], now)
+        found = _rows(session, defaults, session.scalars(query).all(), first, now)
         teams = _teams(session, me)
+        rows = found.rows[start : start + PAGE] if countable else found.rows
+        days = days_shown(company, today, [one.facts.calendar for one in rows])
         return Board(
             wanted=wanted,
             taken_at=now,
             days=days,
-            shown=show(
-                session, found.rows[start : start + PAGE] if countable else found.rows, days, now
-            ),
+            shown=show(session, rows, days, now),
             broken=found.broken,
             total=total,
             pages=pages,

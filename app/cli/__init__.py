@@ -18,10 +18,11 @@ from app.cli.admin import admin
 from app.cli.alerts import alerts_group
 from app.cli.care import backup, purge, restore
 from app.cli.data import database, import_, sample
+from app.cli.days import leave_group, workday_group
 from app.cli.doctor import doctor
 from app.cli.explain import simulate, why
 from app.cli.mails import outbox_group
-from app.cli.members import leave_group, member, off_today, settings, snooze
+from app.cli.members import member, off_today, settings, snooze
 from app.cli.remind import remind
 from app.cli.resend import resend
 from app.cli.shell import Group, Shell
@@ -55,6 +56,7 @@ cli = Group(
         settings,
         member,
         leave_group,
+        workday_group,
         snooze,
         off_today,
         admin,

@@ -1,11 +1,15 @@
 """What the commands about mails share: words for decisions, for nobody, for Ctrl-C."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
 from app.cli.shell import Day, Instant
-from app.cli.words import LOCALE, Failed, t
+from app.cli.words import LOCALE, Failed, Refused, t
 from app.members.lookup import has_mail_or_member, nearest
 from app.members.settings import NoSuchMember
+from app.members.values import ValuesRefused
 from app.parse import shown
 from app.reminders.words import REASONS
 from app.services import Services
@@ -54,6 +58,21 @@ class member_named:  # noqa: N801 - reads as a sentence
                     + (f" Did you mean {near}?" if near else ""),
                 )
             ) from None
+
+
+@contextmanager
+def faults_named() -> Iterator[None]:
+    """Turns values that cannot be used into words: all of them, each with its key."""
+    try:
+        yield
+    except ValuesRefused as error:
+        raise Refused(
+            Both(
+                "\n".join(f"{key}: {sentence.ja}" for key, sentence in error.faults),
+                "\n".join(f"{key}: {sentence.en}" for key, sentence in error.faults),
+            ),
+            click.get_current_context(),
+        ) from None
 
 
 def known_member(services: Services, email: str | None) -> None:

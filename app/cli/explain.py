@@ -7,8 +7,14 @@ from zoneinfo import ZoneInfo
 import click
 
 from app import clock, digest, reminders
-from app.cli.common import date_option, member_named, reason_words, user_option, verdict_words
-from app.cli.members import faults_named
+from app.cli.common import (
+    date_option,
+    faults_named,
+    member_named,
+    reason_words,
+    user_option,
+    verdict_words,
+)
 from app.cli.picture import Picture
 from app.cli.shell import Command, Day, OneOf, Shell, as_json
 from app.cli.show import show_json, show_json_list, show_table

@@ -1,7 +1,6 @@
-"""`settings`, `member`, `leave`, `snooze`, `off-today`: defaults and one member's own values."""
+"""`settings`, `member`, `snooze`, `off-today`: defaults and one member's own values."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,14 +8,14 @@ from zoneinfo import ZoneInfo
 import click
 
 from app import clock
-from app.cli.common import member_named
-from app.cli.shell import Command, Day, Group, Shell, as_json, who
+from app.cli.common import faults_named, member_named
+from app.cli.days import show_spans
+from app.cli.shell import Command, Group, Shell, as_json, who
 from app.cli.show import show_json, show_table
 from app.cli.words import Failed, Refused, say, t
 from app.members import changes, defaults, leave, values
 from app.members.changes import Change
 from app.members.lines import read_date
-from app.members.values import ValuesRefused
 from app.parse import parse_time, shown
 from app.reminders.snooze import NotNow, snooze_today, snooze_until
 from app.services import Services
@@ -27,27 +26,9 @@ NEXT_WORKDAY = "next-workday"
 
 settings = Group("settings", help=t("組織の既定の設定", "the organisation's defaults"))
 member = Group("member", help=t("メンバー1人の設定", "one member's settings"))
-leave_group = Group("leave", help=t("メンバーの休暇", "a member's leave"))
 
 _keys = click.argument("words", nargs=-1, required=True, metavar="KEY=VALUE…")
 _email = click.argument("email", metavar="EMAIL")
-_first = click.argument("first", type=Day(), metavar="FIRST")
-_last = click.argument("last", required=False, metavar=f"[LAST|{values.UNTIL_FURTHER_NOTICE}]")
-
-
-@contextmanager
-def faults_named() -> Iterator[None]:
-    """Turns values that cannot be used into words: all of them, each with its key."""
-    try:
-        yield
-    except ValuesRefused as error:
-        raise Refused(
-            Both(
-                "\n".join(f"{key}: {sentence.ja}" for key, sentence in error.faults),
-                "\n".join(f"{key}: {sentence.en}" for key, sentence in error.faults),
-            ),
-            click.get_current_context(),
-        ) from None
 
 
 # --- the organisation -----------------------------------------------------------------------------
@@ -111,7 +92,7 @@ def show_member(shell: Shell, email: str, json_wanted: bool) -> None:
         show_json(found)
         return
     own, holds = found.pop("own"), found.pop("holds")
-    days = found.pop("leave")
+    days, works = found.pop("leave"), found.pop("extra_workdays")
     show_table(
         (t("項目", "key"), t("値", "value")),
         ((key, _word(value)) for key, value in found.items()),
@@ -123,7 +104,11 @@ def show_member(shell: Shell, email: str, json_wanted: bool) -> None:
     )
     if days:
         click.echo()
-        _show_leave([_span(one) for one in days])
+        show_spans([_span(one) for one in days])
+    if works:
+        click.echo()
+        say("出勤日:", "Extra workdays:")
+        show_spans([_span(one) for one in works])
 
 
 @member.command(
@@ -144,6 +129,12 @@ def set_member(shell: Shell, email: str, words: Sequence[str]) -> None:
     _show_changes(done)
 
 
+def _span(one: dict[str, str | None]) -> Span:
+    last = one["last_day"]
+    first = date.fromisoformat(one["first_day"] or "")
+    return Span(first, date.fromisoformat(last) if last else None, one["name"] or "")
+
+
 _NO_DEFAULT = {"team", "manager", "paused_until"}
 
 
@@ -157,81 +148,6 @@ def _show_changes(done: Sequence[Change]) -> None:
 
 def _word(value: Any) -> Any:
     return values.typed("", value) if isinstance(value, bool) else value
-
-
-# --- leave ----------------------------------------------------------------------------------------
-
-
-@leave_group.command("add", help=t("休暇を加える", "add days of leave"))
-@_email
-@_first
-@_last
-@click.option("--name", default="", metavar="TEXT", help=t("休暇の名前", "what it is called"))
-@click.pass_obj
-def add(shell: Shell, email: str, first: date, last: str | None, name: str) -> None:
-    """Without LAST one day."""
-    if len(name) > 200 or not name.isprintable():
-        raise Refused(
-            Both("--name は1行200文字までです。", "--name takes one line of at most 200 letters."),
-            click.get_current_context(),
-        )
-    services = shell.services()
-    with member_named(services), faults_named():
-        span = Span(first, values.read_last(last, first), name)
-        _show_leave(leave.add_leave(services, email, span, who(), clock.now()))
-
-
-@leave_group.command("list", help=t("休暇の一覧", "list the leave"))
-@_email
-@as_json
-@click.pass_obj
-def list_(shell: Shell, email: str, json_wanted: bool) -> None:
-    """The earliest first."""
-    services = shell.services()
-    with member_named(services):
-        spans = leave.list_leave(services, email)
-    if json_wanted:
-        show_json(
-            [{"first_day": one.first, "last_day": one.last, "name": one.name} for one in spans]
-        )
-    else:
-        _show_leave(spans)
-
-
-@leave_group.command(
-    "remove", help=t("休暇から日を除く", "take days out of the leave; the rest stays")
-)
-@_email
-@_first
-@_last
-@click.pass_obj
-def remove(shell: Shell, email: str, first: date, last: str | None) -> None:
-    """Without LAST one day."""
-    services = shell.services()
-    try:
-        with member_named(services), faults_named():
-            days = Span(first, values.read_last(last, first))
-            _show_leave(leave.remove_leave(services, email, days, who(), clock.now()))
-    except leave.NoLeave:
-        raise Failed(
-            Both("その間に休暇はありません。", "There is no leave on these days.")
-        ) from None
-
-
-def _show_leave(spans: Sequence[Span]) -> None:
-    if not spans:
-        say("休暇はありません。", "There is no leave.")
-        return
-    show_table(
-        (t("最初の日", "first"), t("最後の日", "last"), t("名前", "name")),
-        ((one.first, one.last or t("当面の間", "until further notice"), one.name) for one in spans),
-    )
-
-
-def _span(one: dict[str, str | None]) -> Span:
-    last = one["last_day"]
-    first = date.fromisoformat(one["first_day"] or "")
-    return Span(first, date.fromisoformat(last) if last else None, one["name"] or "")
 
 
 # --- not now --------------------------------------------------------------------------------------

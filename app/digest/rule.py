@@ -11,12 +11,17 @@ from app.workdays import DAY
 
 
 def rhythm_of_digest(one: Person, defaults: Organisation) -> Rhythm:
-    """The lead's own rhythm, once a week from Monday on; a switch of its own for the frequency."""
+    """The lead's own rhythm, once an ISO week from Monday on, whatever their weekend.
+
+    A digest tells of the ISO week before, so that all leads read of the same seven days. Its
+    switch of its own stands for the frequency.
+    """
     at = one.rhythm.notify_at
     return replace(
         one.rhythm,
         frequency=Frequency.WEEKLY if one.weekly_digest else Frequency.NONE,
         weekly_day=0,
+        week_begins=0,
         notify_at=max(at, defaults.digest_at) if defaults.digest_at else at,
     )
 

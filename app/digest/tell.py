@@ -17,7 +17,7 @@ from app.models import DecisionRow, Kind
 from app.outbox import restored
 from app.outbox.rows import NewMail, enqueue
 from app.services import Services
-from app.workdays import DAY
+from app.workdays import DAY, week_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Desk:
     def held(self, lead: Person, day: date) -> str | None:
         """What `held` says of a mail to this lead: after a restore it may have gone out already."""
         restore = restored.last_restore(self.session)
-        return restore.hold(lead.rhythm.zone, day, weekly=True) if restore else None
+        return restore.hold(lead.rhythm.zone, day, week_begins=0) if restore else None
 
 
 def tell(desk: Desk, lead: Person) -> list[int]:
@@ -96,11 +96,11 @@ def tellable(session: Session, lead: Person, today: date, also: Sequence[date] =
 
     `also` are dates on which they would have been told, when looking ahead.
     """
-    monday = today - today.weekday() * DAY
+    first = week_of(today, lead.rhythm.week_begins).first
     this_week = session.scalars(
         select(DecisionRow.told_on).where(
             DecisionRow.told_id == lead.member.id,
-            DecisionRow.told_on.between(monday, today - DAY),
+            DecisionRow.told_on.between(first, today - DAY),
             DecisionRow.verdict == "send",
         )
     )
@@ -109,7 +109,7 @@ def tellable(session: Session, lead: Person, today: date, also: Sequence[date] =
         lead.calendar,
         today,
         wanted=lead.member.escalations is not False,
-        this_week=[day for day in (*this_week, *also) if day is not None and monday <= day < today],
+        this_week=[day for day in (*this_week, *also) if day is not None and first <= day < today],
     )
 
 

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from app import due
 from app.access.sessions import end_all
 from app.alerts import Alarm, close_alert
-from app.members import values
+from app.members import spans, values
 from app.members.admins import LAST_ADMIN, LastAdmin, an_admin_stays
+from app.members.calendar_values import NONE
 from app.members.desk import OWN_MANAGER, no_such_member
 from app.members.settings import (
     NoSuchMember,
@@ -222,14 +223,8 @@ def show_member(services: Services, email: str) -> dict[str, Any]:
             "own": {key: typed_of(member, key) or None for key in values.MEMBER_SETTINGS},
             "holds": _holding(one),
             "suppressed": member.suppressed_reason,
-            "leave": [
-                {
-                    "first_day": span.first.isoformat(),
-                    "last_day": span.last.isoformat() if span.last else None,
-                    "name": span.name,
-                }
-                for span in one.calendar.leave
-            ],
+            "leave": [spans.noted(span) for span in one.calendar.leave],
+            "extra_workdays": [spans.noted(span) for span in one.calendar.extra],
             "decided_through": member.decided_through.isoformat(),
             "next_due_at": (
                 member.next_due_at.astimezone(one.rhythm.zone).isoformat()
@@ -257,7 +252,8 @@ def _holding(one: Person) -> dict[str, str | None]:
         "notify_at": values.typed("notify_at", rhythm.notify_at),
         "notify_frequency": rhythm.frequency,
         "weekly_day": values.typed("weekly_day", rhythm.weekly_day),
-        "weekend": ",".join(values.typed("weekly_day", day) for day in weekend) or values.NONE,
+        "weekend": ",".join(values.typed("weekly_day", day) for day in weekend) or NONE,
+        "holidays": values.typed("holidays", one.calendar.company.region),
         "timezone": rhythm.zone.key,
         "locale": one.locale,
         "quiet_hours_start": values.typed("", quiet.start) if quiet else None,

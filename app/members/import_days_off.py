@@ -1,53 +1,55 @@
-"""Importing company closures and leave. Spans that overlap become one."""
+"""Importing closures, leave and extra workdays. Spans that overlap become one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from sqlalchemy import select
 
+from app.members import spans
 from app.members.desk import Desk
 from app.members.lines import DaysOffLine
-from app.models import DaysOff
+from app.models import DaysOff, ExtraWorkday, Spans
 from app.words import Both
 from app.workdays import Span, unite
 
 _LONG = timedelta(days=366)
+_Owner = tuple[spans.Table, int | None]  # whose: a member's id, or None for the company
 
 
 def run(desk: Desk, found: Sequence[DaysOffLine]) -> None:
     """Writes the spans; raises ImportRefused before that if anything is wrong."""
     members = desk.members()
-    seen: dict[tuple[str, date, date], int] = {}
-    owned: dict[int | None, list[DaysOffLine]] = {}
+    seen: dict[tuple[bool, str, date, date], int] = {}
+    owned: dict[_Owner, list[DaysOffLine]] = {}
     faulty = {fault.line for fault in desk.faults}
     for line in found:
         desk.known(members, line.email, line.line, "email")
-        key = ((line.email or "").lower(), line.first_day, line.last_day)
+        key = (line.workday, (line.email or "").lower(), line.first_day, line.last_day)
         if line.line not in faulty:  # its key would not be the one that was meant
             desk.once(seen, key, line.line, "first_day")
         if line.last_day - line.first_day > _LONG:
             desk.warn(line.line, "last_day", _VERY_LONG)
     for line in desk.sound(found):
         member = members[line.email.lower()] if line.email else None
-        owned.setdefault(member.id if member else None, []).append(line)
-    rows = _rows(desk, owned)
+        table: spans.Table = ExtraWorkday if line.workday else DaysOff
+        owned.setdefault((table, member.id if member else None), []).append(line)
+    rows = _rows(desk)
     for owner, lines in owned.items():
         _write(desk, owner, lines, rows.get(owner, []))
+    _warn_of_no_effect(desk, owned, rows)
     desk.session.flush()
 
 
-def _rows(desk: Desk, owners: Iterable[int | None]) -> dict[int | None, list[DaysOff]]:
-    wanted = set(owners)
-    rows: dict[int | None, list[DaysOff]] = {}
-    for row in desk.session.scalars(select(DaysOff)):
-        if row.user_id in wanted:
-            rows.setdefault(row.user_id, []).append(row)
+def _rows(desk: Desk) -> dict[_Owner, list[Spans]]:
+    rows: dict[_Owner, list[Spans]] = {}
+    table: spans.Table
+    for table in (DaysOff, ExtraWorkday):
+        for row in desk.session.scalars(select(table)):
+            rows.setdefault((table, row.user_id), []).append(row)
     return rows
 
 
-def _write(
-    desk: Desk, owner: int | None, lines: Sequence[DaysOffLine], rows: list[DaysOff]
-) -> None:
+def _write(desk: Desk, owner: _Owner, lines: Sequence[DaysOffLine], rows: list[Spans]) -> None:
     """Brings one owner's rows to the union of what was there and what the file says."""
     before = {(row.first_day, row.last_day): row.name for row in rows}
     for line in lines:
@@ -55,18 +57,22 @@ def _write(
     said: dict[tuple[date, date | None], str] = {
         (line.first_day, line.last_day): line.name for line in lines
     }
-    wanted = {
-        (span.first, span.last): span.name
-        for span in unite(Span(*days, name) for days, name in (before | said).items())
-    }
-    for row in rows:
-        days = (row.first_day, row.last_day)
-        if days in wanted:
-            row.name = wanted.pop(days)
-        else:
-            desk.session.delete(row)
-    for (first, last), name in wanted.items():
-        desk.session.add(DaysOff(user_id=owner, first_day=first, last_day=last, name=name))
+    wanted = unite(Span(*days, name) for days, name in (before | said).items())
+    spans.replace(desk.session, *owner, rows, wanted)
+
+
+def _warn_of_no_effect(
+    desk: Desk, owned: dict[_Owner, list[DaysOffLine]], rows: dict[_Owner, list[Spans]]
+) -> None:
+    """A workday on a day off of the same owner: the day off stands."""
+    for (table, owner), lines in owned.items():
+        if table is DaysOff:
+            continue
+        off = [Span(row.first_day, row.last_day) for row in rows.get((DaysOff, owner), ())]
+        off += [Span(one.first_day, one.last_day) for one in owned.get((DaysOff, owner), ())]
+        for line in lines:
+            if any(_overlap(span, Span(line.first_day, line.last_day)) for span in off):
+                desk.warn(line.line, "first_day", _NO_EFFECT)
 
 
 def _count(desk: Desk, line: DaysOffLine, before: dict[tuple[date, date | None], str]) -> None:
@@ -83,6 +89,8 @@ def _count(desk: Desk, line: DaysOffLine, before: dict[tuple[date, date | None],
         "name": line.name,
     }
     about = f"{line.email or line.name}, {span_words(span)}"
+    if line.workday:
+        note["workday"] = "yes"
     if not touched:
         desk.add(line, about, **note)
         return
@@ -108,4 +116,8 @@ def _overlap(one: Span, other: Span) -> bool:
 _VERY_LONG = Both(
     "1年より長い期間です。年を確かめてください。このまま取り込みます。",
     "It is longer than a year: check the year. It is taken as it is.",
+)
+_NO_EFFECT = Both(
+    "同じ日が休みとして登録されています。休みが優先されます。このまま取り込みます。",
+    "There is a day off on the same day, which stands above it. It is taken as it is.",
 )

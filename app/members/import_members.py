@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import select
 
 from app.members.admins import LAST_ADMIN, lock_admins
+from app.members.calendar_values import NONE, WEEKDAYS
 from app.members.changes import begin
 from app.members.desk import OWN_MANAGER, Desk, assign, differing, had
-from app.members.lines import WEEKDAYS, MemberLine
+from app.members.lines import MemberLine
 from app.models import Member, Role, Team
 from app.words import Both
 
@@ -104,6 +105,9 @@ def _shown(values: dict[str, Any], teams: dict[int, str]) -> dict[str, Any]:
         found["team"] = teams.get(values["team_id"])
     if values.get("weekly_day") is not None:
         found["weekly_day"] = WEEKDAYS[values["weekly_day"]]
+    for key in ("weekend", "holidays"):
+        if found.get(key) == "":
+            found[key] = NONE
     return found
 
 

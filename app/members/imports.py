@@ -150,7 +150,7 @@ def import_into(
     With `preview` a faulty line is left out and told in the result.
     """
     one_after_the_other(session, _IMPORT_LOCK)
-    table = read_table(data, lines.HEADERS[what])
+    table = read_table(data, lines.HEADERS[what], lines.OPTIONAL.get(what, ()))
     desk = Desk(
         session=session,
         organisation=organisation(session, config),

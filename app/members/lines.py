@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from app import parse
 from app.due import Frequency
+from app.members.calendar_values import parse_region, parse_weekday, parse_weekend
 from app.members.table import LineFault, Row, Table
 from app.util.address import UNPRINTABLE, UnusableMessage, masked, read_mailbox
 from app.words import Both
@@ -31,9 +32,12 @@ HEADERS = {
     "reports": ("task_ref", "reporter_email", "reported_on", "percent", "status", "text"),
     "days-off": ("scope", "email", "first_day", "last_day", "name"),
 }
+# Columns that a file may have besides: what it does not have stays as it is.
+OPTIONAL = {"members": ("weekend", "holidays")}
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")  # Monday 0, as date.weekday()
 ROLES = ("member", "lead", "admin")
+# Days off, and extra workdays (土曜出勤日), of everybody or of one member.
+SCOPES = ("company", "member", "company_workday", "member_workday")
 TASK_STATES = ("open", "done", "cancelled")
 REPORT_STATES = ("on_track", "at_risk", "blocked", "done")
 MAX_REPORT = 10_000  # characters
@@ -86,9 +90,10 @@ class ReportLine:
 
 @dataclass(frozen=True, slots=True)
 class DaysOffLine:
-    """One closure (no email) or leave."""
+    """Days off, or with `workday` extra workdays: the company's, or a member's (email)."""
 
     line: int
+    workday: bool
     email: str | None
     first_day: date
     last_day: date
@@ -149,15 +154,18 @@ def _member(cells: Cells, allow_localhost: bool) -> MemberLine:
     end = cells.given("quiet_hours_end", parse.parse_time, None)
     if bool(cells.row.cells["quiet_hours_start"]) != bool(cells.row.cells["quiet_hours_end"]):
         cells.fault("quiet_hours_start", _PAIR)
-    settings = {
+    settings: dict[str, str | int | time | None] = {
         "locale": cells.given("locale", _one_of("ja", "en"), None),
         "timezone": cells.given("timezone", parse.parse_timezone, None),
         "notify_frequency": cells.given("notify_frequency", _one_of(*map(str, Frequency)), None),
         "notify_at": cells.given("notify_at", parse.parse_time, None),
-        "weekly_day": cells.given("weekly_day", _weekday, None),
+        "weekly_day": cells.given("weekly_day", parse_weekday, None),
         "quiet_hours_start": start,
         "quiet_hours_end": end,
     }
+    for column, read in (("weekend", parse_weekend), ("holidays", parse_region)):
+        if column in cells.row.cells:
+            settings[column] = cells.given(column, read, None)
     name = cells.text("name", 500)
     if not cells.row.cells["name"]:
         cells.fault("name", Both("名前を書いてください。", "Write a name."))
@@ -214,22 +222,24 @@ def _report(cells: Cells) -> ReportLine:
 
 
 def days_off(table: Table) -> list[DaysOffLine]:
-    """The closures and leaves of the file; its faults are added to `table.faults`."""
+    """Closures, leave and extra workdays of the file; its faults are added to `table.faults`."""
     return [_days_off(Cells(row, table.faults)) for row in table.rows]
 
 
 def _days_off(cells: Cells) -> DaysOffLine:
-    scope = cells.needed("scope", _one_of("company", "member"), "company")
+    scope = cells.needed("scope", _one_of(*SCOPES), SCOPES[0])
+    is_known = cells.row.cells["scope"] in SCOPES
     email = cells.row.cells["email"] or None
-    if scope == "member" and email is None:
-        cells.fault("email", _WHOSE_LEAVE)
-    if scope == "company" and cells.row.cells["scope"] == "company" and email is not None:
-        cells.fault("email", _COMPANY_HAS_NONE)
+    if scope.startswith("member") and email is None:
+        cells.fault("email", _whose(scope))
+    if scope.startswith("company") and is_known and email is not None:
+        cells.fault("email", _company_has_none(scope))
     first = cells.needed("first_day", read_date, date.min)
     last = cells.needed("last_day", read_date, date.max)
     if last < first:
         cells.fault("last_day", _out_of_order(first, last))
-    return DaysOffLine(cells.row.line, email, first, last, cells.text("name", 200))
+    name = cells.text("name", 200)
+    return DaysOffLine(cells.row.line, scope.endswith("_workday"), email, first, last, name)
 
 
 # --- one reader per kind of cell: text -> value, or ValueError(Both) ------------------------------
@@ -265,10 +275,6 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return lambda text: parse.parse_choice(text, choices)
 
 
-def _weekday(text: str) -> int:
-    return WEEKDAYS.index(parse.parse_choice(text, WEEKDAYS))
-
-
 def read_address(column: str, *, allow_localhost: bool) -> Callable[[str], str]:
     """Reads an address as it is stored: the local part as written, the domain as on the wire."""
 
@@ -294,13 +300,20 @@ _PAIR = Both(
     "quiet_hours_start と quiet_hours_end は、両方書くか両方空にしてください。",
     "Write both quiet_hours_start and quiet_hours_end, or neither.",
 )
-_WHOSE_LEAVE = Both(
-    "scope が member のときは、だれの休みかをメールアドレスで書いてください。",
-    "With scope member, write whose leave it is.",
-)
-_COMPANY_HAS_NONE = Both(
-    "scope が company のときは空にしてください。", "With scope company, leave it empty."
-)
+
+
+def _whose(scope: str) -> Both:
+    ja, en = ("出勤日", "workday") if scope.endswith("_workday") else ("休み", "leave")
+    return Both(
+        f"scope が {scope} のときは、だれの{ja}かをメールアドレスで書いてください。",
+        f"With scope {scope}, write whose {en} it is.",
+    )
+
+
+def _company_has_none(scope: str) -> Both:
+    return Both(
+        f"scope が {scope} のときは空にしてください。", f"With scope {scope}, leave it empty."
+    )
 
 
 def _too_long(length: int, limit: int) -> Both:

@@ -17,6 +17,7 @@ from app.models import (
     Audit,
     DaysOff,
     DecisionRow,
+    ExtraWorkday,
     Member,
     OutboxMail,
     Report,
@@ -64,7 +65,7 @@ def reports(services: Services, member_id: int) -> list[dict[str, Any]]:
 
 
 def forget(services: Services, member_id: int, now: datetime) -> None:
-    """Takes the member's name, address, settings and leave out, for good.
+    """Takes the member's name, address, settings, leave and extra workdays out, for good.
 
     What belongs to the team stays without a name: tasks (assigned to nobody), reports, and the
     counts of mails. What an AI was told of them goes, too. The audit stays as it was written: it says who did what, this included. Mails
@@ -74,7 +75,7 @@ def forget(services: Services, member_id: int, now: datetime) -> None:
         member = locked(session, session.get_one(Member, member_id).email)
         was = member.email
         end_all(session, member, was, now)
-        for table in (DaysOff, SignInLink):
+        for table in (DaysOff, ExtraWorkday, SignInLink):
             session.execute(delete(table).where(table.user_id == member_id))
         session.execute(update(Task).where(Task.assignee_id == member_id).values(assignee_id=None))
         session.execute(
@@ -90,8 +91,8 @@ def _clear(member: Member) -> None:
     member.email, member.name = f"deleted-{member.id}@{GONE}", f"#{member.id}"
     member.active, member.role = False, Role.MEMBER
     for name in (
-        "team_id", "manager_id", "locale", "timezone", "weekend", "notify_frequency", "notify_at",
-        "weekly_day", "quiet_hours_start", "quiet_hours_end", "paused_until", "suppressed_reason",
+        "team_id", "manager_id", "locale", "timezone", "weekend", "holidays", "notify_frequency",
+        "notify_at", "weekly_day", "quiet_hours_start", "quiet_hours_end", "paused_until", "suppressed_reason",
     ):  # fmt: skip
         setattr(member, name, None)
 

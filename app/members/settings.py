@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import time, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,11 +13,10 @@ from sqlalchemy.orm import Session
 from app.config import Config
 from app.db import among
 from app.due import Frequency, QuietHours, Rhythm
+from app.members.calendar_values import WEEKDAYS
 from app.members.values import check_quiet_hours, check_steps
-from app.models import DaysOff, Member, Setting
-from app.workdays import Calendar, Company, Span, merge
-
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+from app.models import DaysOff, ExtraWorkday, Member, Setting, Spans
+from app.workdays import Calendar, Company, Span, merge, regions, week_begins
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,24 @@ class Organisation:
     ai_calls_per_day: int = 200
     ai_tokens_per_day: int = 1_000_000
     closures: tuple[Span, ...] = ()
-    _companies: dict[str, Company] = field(default_factory=dict, repr=False, compare=False)
+    extra_workdays: tuple[Span, ...] = ()
+    _companies: dict[tuple[str, str], Company] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
-    def company(self, weekend: str | None = None) -> Company:
-        """The days off of everybody with this weekend ("sat,sun"; None: the default)."""
+    def company(self, weekend: str | None = None, holidays: str | None = None) -> Company:
+        """The days off of everybody with this weekend ("sat,sun") and the holidays of this region;
+        None: the default. Raises ValueError when a value makes no sense.
+        """
         days = self.weekend if weekend is None else weekend
-        company = self._companies.get(days)
+        region = self.holidays if holidays is None else holidays
+        company = self._companies.get((days, region))
         if company is None:
-            company = Company(weekdays(days), self.holidays, self.closures)
-            self._companies[days] = company
+            if region and region not in regions():
+                msg = f"holidays: {region!r}"
+                raise ValueError(msg)
+            company = Company(weekdays(days), region, self.closures, self.extra_workdays)
+            self._companies[days, region] = company
         return company
 
 
@@ -71,19 +80,19 @@ class Person:
     weekly_digest: bool = True
 
 
+@cache
 def weekdays(text: str) -> frozenset[int]:
     """The numbers of "sat,sun"; ValueError on a word that is no weekday."""
     return frozenset(WEEKDAYS.index(word.strip()) for word in text.split(",") if word.strip())
 
 
 def organisation(session: Session, config: Config) -> Organisation:
-    """The defaults as they stand now, with the company's closures."""
+    """The defaults as they stand now, with the company's closures and extra workdays."""
     stored: dict[str, Any] = {row.key: row.value for row in session.scalars(select(Setting))}
     values = {key: _read(key, stored[key]) for key in _EDITABLE if key in stored}
-    closed = session.execute(
-        select(DaysOff.first_day, DaysOff.last_day, DaysOff.name).where(DaysOff.user_id.is_(None))
-    )
-    values["closures"] = merge(Span(*row) for row in closed)
+    for name, table in (("closures", DaysOff), ("extra_workdays", ExtraWorkday)):
+        spans = select(table.first_day, table.last_day, table.name).where(table.user_id.is_(None))
+        values[name] = merge(Span(*row) for row in session.execute(spans))
     return replace(original(config), **values)
 
 
@@ -150,6 +159,9 @@ def rhythm(member: Member, defaults: Organisation) -> Rhythm:
         frequency=Frequency(member.notify_frequency or defaults.notify_frequency),
         notify_at=member.notify_at or defaults.notify_at,
         weekly_day=defaults.weekly_day if member.weekly_day is None else member.weekly_day,
+        week_begins=week_begins(
+            weekdays(defaults.weekend if member.weekend is None else member.weekend)
+        ),
         quiet=quiet,
         paused_until=member.paused_until,
         suppressed=member.suppressed_reason is not None,
@@ -173,7 +185,8 @@ def people(
 
     One member's bad data never stops the others.
     """
-    leave = _leave(session, [member.id for member in members])
+    ids = [member.id for member in members]
+    leave, extra = _spans(session, DaysOff, ids), _spans(session, ExtraWorkday, ids)
     good: list[Person] = []
     broken: dict[int, str] = {}
     for member in members:
@@ -181,7 +194,11 @@ def people(
             person = Person(
                 member=member,
                 rhythm=rhythm(member, defaults),
-                calendar=Calendar(defaults.company(member.weekend), leave.get(member.id, ())),
+                calendar=Calendar(
+                    defaults.company(member.weekend, member.holidays),
+                    leave.get(member.id, ()),
+                    extra.get(member.id, ()),
+                ),
                 locale=member.locale or defaults.locale,
                 weekly_digest=(
                     defaults.weekly_digest if member.weekly_digest is None else member.weekly_digest
@@ -202,11 +219,11 @@ def person(session: Session, defaults: Organisation, member: Member) -> Person:
     return good[0]
 
 
-def _leave(session: Session, ids: Sequence[int]) -> dict[int, tuple[Span, ...]]:
+def _spans(session: Session, table: type[Spans], ids: Sequence[int]) -> dict[int, tuple[Span, ...]]:
     spans: dict[int, list[Span]] = {}
     rows = session.execute(
-        select(DaysOff.user_id, DaysOff.first_day, DaysOff.last_day, DaysOff.name).where(
-            among(DaysOff.user_id, ids)
+        select(table.user_id, table.first_day, table.last_day, table.name).where(
+            among(table.user_id, ids)
         )
     )
     for user_id, first, last, name in rows:

@@ -60,8 +60,10 @@ class Table:
     faults: list[LineFault] = field(default_factory=list)
 
 
-def read_table(data: bytes, header: Sequence[str]) -> Table:
+def read_table(data: bytes, header: Sequence[str], optional: Sequence[str] = ()) -> Table:
     """The rows of a comma-separated file whose columns are `header`, in any order.
+
+    It may have the `optional` columns besides; a row has cells for those that there are.
 
     Lines of the wrong length end up in `faults`. Raises ImportRefused for a file that cannot
     be read at all: its encoding, its delimiter, its header.
@@ -74,7 +76,7 @@ def read_table(data: bytes, header: Sequence[str]) -> Table:
     try:
         for record in reader:
             if columns is None:
-                columns = _columns(record, header)
+                columns = _columns(record, header, optional)
             elif any(record):
                 _add(table, line, columns, record)
             line = reader.line_num + 1
@@ -108,12 +110,13 @@ def _add(table: Table, line: int, columns: list[str], record: list[str]) -> None
     table.faults.append(LineFault(line, "", sentence))
 
 
-def _columns(record: list[str], header: Sequence[str]) -> list[str]:
+def _columns(record: list[str], header: Sequence[str], optional: Sequence[str]) -> list[str]:
     found = [name.strip().lower() for name in record]
-    if sorted(found) == sorted(header):
+    also = [name for name in optional if name in found]
+    if sorted(found) == sorted([*header, *also]):
         return found
-    why = _header_fault(found, header)
-    expected = ",".join(header)
+    why = _header_fault(found, [*header, *also])
+    expected = ",".join(header) + "".join(f",[{name}]" for name in optional)
     raise ImportRefused(
         [
             LineFault(

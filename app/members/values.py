@@ -6,14 +6,19 @@ from difflib import get_close_matches
 from typing import Any
 
 from app.due import Frequency
-from app.members.lines import ROLES, WEEKDAYS, read_address, read_date
+from app.members.calendar_values import (
+    NONE,
+    WEEKDAYS,
+    parse_region,
+    parse_weekday,
+    parse_weekend,
+)
+from app.members.lines import ROLES, read_address, read_date
 from app.members.words import shown_value
 from app.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown
 from app.util.address import UnusableMessage
 from app.words import Both
-from app.workdays import countries
 
-NONE = "none"  # no weekend at all, no public holidays
 UNTIL_FURTHER_NOTICE = "until-further-notice"
 
 Reader = Callable[[str], Any]
@@ -70,41 +75,6 @@ def _one_of(*choices: str) -> Reader:
     return lambda text: parse_choice(text, choices)
 
 
-def _weekday(text: str) -> int:
-    return WEEKDAYS.index(parse_choice(text, WEEKDAYS))
-
-
-def _weekend(text: str) -> str:
-    """ "sat,sun" in the order of the week; "" for none. A week needs a workday."""
-    if text == NONE:
-        return ""
-    days = {parse_choice(word, WEEKDAYS) for word in text.split(",")}
-    if len(days) == len(WEEKDAYS):
-        raise ValueError(
-            Both(
-                "すべての曜日を休みにはできません。sat,sun のように書いてください。",
-                "A week needs a workday. Write it like sat,sun.",
-            )
-        )
-    return ",".join(day for day in WEEKDAYS if day in days)
-
-
-def _country(text: str) -> str:
-    if text == NONE:
-        return ""
-    if text in countries():
-        return text
-    close = get_close_matches(text.upper(), countries(), n=1) or ["JP"]
-    raise ValueError(
-        Both(
-            f"「{shown(text)}」の祝日は分かりません。{close[0]} のような国の2文字か、"
-            f"{NONE}(祝日も働く)を書いてください。",
-            f'There are no holidays known for "{shown(text)}". Write a country\'s two letters '
-            f"like {close[0]}, or {NONE} (holidays are workdays).",
-        )
-    )
-
-
 def _name(text: str) -> str:
     if text.isprintable() and 0 < len(text) <= 500:
         return text
@@ -141,8 +111,9 @@ def _workdays(text: str) -> int:
 _COMMON: dict[str, Reader] = {
     "notify_at": parse_time,
     "notify_frequency": _one_of(*map(str, Frequency)),
-    "weekly_day": _weekday,
-    "weekend": _weekend,
+    "weekly_day": parse_weekday,
+    "weekend": parse_weekend,
+    "holidays": parse_region,
     "timezone": parse_timezone,
     "locale": _one_of("ja", "en"),
     "quiet_hours_start": parse_time,
@@ -151,7 +122,6 @@ _COMMON: dict[str, Reader] = {
 }
 ORGANISATION: dict[str, Reader] = {
     **_COMMON,
-    "holidays": _country,
     "catch_up_until": parse_time,
     "catch_up_hours": lambda text: parse_whole(text, 1, 24),
     "digest_at": parse_time,

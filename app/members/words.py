@@ -3,7 +3,7 @@
 A setting that has no words here is shown by its key: a new one appears by itself.
 """
 
-from app.members.lines import WEEKDAYS
+from app.members.calendar_values import WEEKDAYS
 from app.words import Both
 
 NAMES: dict[str, Both] = {
@@ -40,7 +40,7 @@ NAMES: dict[str, Both] = {
     "ai_at_once": Both("AIに同時に尋ねる数", "Questions to the AI at once"),
     "ai_calls_per_day": Both("AIに尋ねる回数(1日)", "Questions to the AI a day"),
     "ai_tokens_per_day": Both("AIのトークン数(1日)", "Tokens of the AI a day"),
-    "holidays": Both("祝日の国", "Public holidays of"),
+    "holidays": Both("祝日の国・地域", "Public holidays of"),
     "catch_up_until": Both("遅れて送る限度の時刻", "Late mails go until"),
     "catch_up_hours": Both("遅れて送る時間(時間)", "Or this many hours after the hour"),
 }
@@ -58,6 +58,7 @@ _COLUMNS: dict[str, Both] = {
     "ref": Both("番号", "Ref"),
     "before": Both("変更前", "Before"),
     "after": Both("変更後", "After"),
+    "workday": Both("出勤日", "Extra workday"),
     "first_day": Both("最初の日", "First day"),
     "last_day": Both("最後の日", "Last day"),
     "key": Both("項目", "Setting"),
@@ -69,6 +70,10 @@ _STEP = Both(
     "0 なら知らせません。上の段より大きくします。", "0: never. Larger than the step above."
 )
 HINTS: dict[str, Both] = {
+    "weekly_digest": Both(
+        "週の休みがいつの人にも、月曜から日曜までの1週間についてまとめます。",
+        "It tells of Monday to Sunday, whatever a lead's weekend.",
+    ),
     "digest_at": Both(
         "この時刻より前には送りません。空欄なら本人の時刻です。",
         "Not before this hour; empty: the lead's own hour.",
@@ -86,13 +91,15 @@ HINTS: dict[str, Both] = {
     "escalate_manager_after": _STEP,
     "notify_at": Both("09:00 のように入力します。", "Like 09:00."),
     "weekend": Both(
-        "sat,sun のように入力します。休みがなければ none です。",
-        "Like sat,sun; none for no weekend.",
+        "sat,sun のように入力します。休みがなければ none です。1週間は、週の休みの次の日に始まります。",
+        "Like sat,sun; none for no weekend. The week begins on the day after it.",
     ),
     "timezone": Both("Asia/Tokyo のような名前です。", "A name like Asia/Tokyo."),
     "holidays": Both(
-        "JP のような国の2文字です。祝日も送るなら none です。",
-        "A country's two letters, like JP; none if holidays are workdays.",
+        "JP のような国の2文字です。地域で違う国は GB-ENG や DE-BY のように書きます。"
+        "祝日も働くなら none です。",
+        "A country's two letters, like JP; with a region where they differ, like GB-ENG or DE-BY; "
+        "none if holidays are workdays.",
     ),
     "quiet_hours_start": Both("22:00 のように入力します。", "Like 22:00."),
     "quiet_hours_end": Both("07:00 のように入力します。", "Like 07:00."),

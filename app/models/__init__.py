@@ -33,6 +33,9 @@ from app.models.ai import Recap as Recap
 from app.models.ai import RecapState as RecapState
 from app.models.base import Base as Base
 from app.models.base import Id, one_of
+from app.models.days import DaysOff as DaysOff
+from app.models.days import ExtraWorkday as ExtraWorkday
+from app.models.days import Spans as Spans
 from app.models.operation import Alert as Alert
 from app.models.operation import Audit as Audit
 from app.models.operation import Service as Service
@@ -118,6 +121,7 @@ class Member(Base):
     locale: Mapped[str | None] = mapped_column(String(5))
     timezone: Mapped[str | None] = mapped_column(String(64))
     weekend: Mapped[str | None] = mapped_column(String(30))  # "sat,sun"; "" = none
+    holidays: Mapped[str | None] = mapped_column(String(60))  # "GB-ENG"; "" = none
     notify_frequency: Mapped[str | None] = mapped_column(String(10))
     notify_at: Mapped[time | None] = mapped_column(Time)
     weekly_day: Mapped[int | None]  # Monday 0
@@ -231,24 +235,6 @@ class Report(Base):
         one_of("status", list(STATUSES)),
         Index("ix_reports_task_id_counts_for", "task_id", "counts_for"),
         Index("ix_reports_reporter_id_counts_for", "reporter_id", "counts_for"),
-        {"sqlite_autoincrement": True},
-    )
-
-
-class DaysOff(Base):
-    """A company closure (no member) or a member's leave; `last_day` NULL is open-ended."""
-
-    __tablename__ = "days_off"
-
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    first_day: Mapped[date] = mapped_column(Date)
-    last_day: Mapped[date | None] = mapped_column(Date)
-    name: Mapped[str] = mapped_column(String(200), default="")
-
-    __table_args__ = (
-        CheckConstraint("last_day IS NULL OR last_day >= first_day", name="in_order"),
-        Index("ix_days_off_user_id_last_day", "user_id", "last_day"),
         {"sqlite_autoincrement": True},
     )
 

@@ -219,7 +219,7 @@ def _resend(
     held = None
     last = restored.last_restore(session)
     if last is not None:
-        held = last.hold(ZoneInfo(services.config.app_timezone), which.on, weekly=False)
+        held = last.hold(ZoneInfo(services.config.app_timezone), which.on, week_begins=None)
     copies = [replace(_copy_of(session, mail, mail.n, now), held=held) for mail in mails]
     ids = enqueue(session, services, copies, now=now)
     pairs = session.execute(

@@ -24,10 +24,11 @@ from app.outbox.lease import DOUBTS_AT_MOST
 from app.services import Services
 from app.util.once import Guard
 from app.words import Both
+from app.workdays import DAY, week_of
 
 RESTORED = "restored"  # settings key; also the reason of mails that end without anybody's word
 HELD = "restore"
-HOLDS_AT_MOST = timedelta(days=8)  # to the end of an ISO week, in whatever time zone
+HOLDS_AT_MOST = timedelta(days=8)  # to the end of a week, in whatever time zone
 _COUNTED_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 _EASTERNMOST = timezone(timedelta(hours=14))  # where a local date begins first
 _HELD: ColumnElement[bool] = and_(OPEN, OutboxMail.held == HELD)
@@ -43,15 +44,15 @@ class Restored:
     as_of: datetime | None
     waits: bool
 
-    def hold(self, zone: ZoneInfo, day: date, *, weekly: bool) -> str | None:
+    def hold(self, zone: ZoneInfo, day: date, *, week_begins: int | None) -> str | None:
         """What `held` says of an automatic mail for the local date `day` in `zone`.
 
         The dates that had begun by then, whatever the hour: somebody may have been reminded by
-        hand. What comes once a week waits to the end of that ISO week.
+        hand. What comes once a week (which begins on that weekday) waits to the end of the week.
         """
         last = self.at.astimezone(zone).date()
-        if weekly:
-            last += timedelta(days=6 - last.weekday())
+        if week_begins is not None:
+            last = week_of(last, week_begins).first + 6 * DAY
         return HELD if self.waits and day <= last else None
 
 

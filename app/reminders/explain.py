@@ -16,7 +16,7 @@ from app.members import values
 from app.members.settings import Person, find, organisation, person, put
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
 from app.outbox import restored
-from app.reminders.facts import monday_of
+from app.reminders.facts import A_WEEK
 from app.reminders.simulate import ahead
 from app.reminders.words import REASONS, STATES
 from app.services import Services
@@ -251,8 +251,8 @@ def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Bot
         )
     if at <= now:
         return _no_record(one, day, now)
-    # The whole week: what it brings before `day` decides about a weekly reminder.
-    first = max(monday_of(day), min(one.member.decided_through + DAY, day))
+    # The week before: what it brings decides about a weekly reminder.
+    first = max(day - A_WEEK, min(one.member.decided_through + DAY, day))
     *_, (_, decision) = ahead(session, [one], first, day)
     clock = _clock(at, one)
     if decision.reason is None:

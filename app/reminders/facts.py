@@ -1,7 +1,7 @@
 """What `due.decide` needs, read for many members at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,18 +13,16 @@ from app.models import DecisionRow
 from app.reports import open_tasks
 from app.workdays import DAY
 
-
-def monday_of(day: date) -> date:
-    """The first day of the ISO week of `day`."""
-    return day - timedelta(days=day.weekday())
+WEEK_BEGINS = "week_begins"  # in a decision's facts, where the week did not begin on Monday
+A_WEEK = 6 * DAY  # so far another decision may be of the same week as one
 
 
 def past_of_week(
     session: Session, member_ids: Sequence[int], day: date, *, later: bool = False
 ) -> dict[int, list[Past]]:
-    """Each member's reminder decisions of the ISO week of `day`, before `day`.
+    """Each member's reminder decisions of the 6 days before `day`: those of its week among them.
 
-    With `later` also those after it: west over the date line a date may come again.
+    With `later` also of the 6 days after it: west over the date line a date may come again.
     """
     rows = session.execute(
         select(
@@ -36,8 +34,8 @@ def past_of_week(
         ).where(
             DecisionRow.user_id.in_(member_ids),
             DecisionRow.slot == "reminder",
-            DecisionRow.local_date >= monday_of(day),
-            DecisionRow.local_date < (monday_of(day) + 7 * DAY if later else day),
+            DecisionRow.local_date >= day - A_WEEK,
+            DecisionRow.local_date <= (day + A_WEEK if later else day),
             DecisionRow.local_date != day,
         )
     )
@@ -49,6 +47,7 @@ def past_of_week(
                 Verdict(verdict),
                 Reason(reason) if reason else None,
                 Frequency(facts["frequency"]),
+                facts.get(WEEK_BEGINS, 0),
             )
         )
     return past

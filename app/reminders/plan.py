@@ -19,7 +19,7 @@ from app.models import DecisionRow, Member
 from app.outbox import restored
 from app.outbox.rows import NewMail, enqueue_decided
 from app.reminders import brake
-from app.reminders.facts import decide_all
+from app.reminders.facts import WEEK_BEGINS, decide_all
 from app.services import Publish, Services, publish_nothing
 from app.workdays import DAY
 
@@ -194,9 +194,9 @@ def store(
     for decision_id, user_id, local_date in new:
         person, decision = found[user_id, local_date]
         if decision.verdict is Verdict.SEND:
-            weekly = person.rhythm.frequency is Frequency.WEEKLY
-            zone = person.rhythm.zone
-            waits = restore.hold(zone, local_date, weekly=weekly) if restore else None
+            rhythm = person.rhythm
+            begins = rhythm.week_begins if rhythm.frequency is Frequency.WEEKLY else None
+            waits = restore and restore.hold(rhythm.zone, local_date, week_begins=begins)
             mails.append(
                 NewMail(
                     kind="reminder",
@@ -234,6 +234,7 @@ def _row(person: Person, decision: Decision, now: datetime) -> dict[str, Any]:
             "timezone": rhythm.zone.key,
             "notify_at": rhythm.notify_at.isoformat("minutes"),
             "tasks": [[one.ref, one.silent] for one in decision.tasks],
+            **({WEEK_BEGINS: rhythm.week_begins} if rhythm.week_begins else {}),
             **({"day": name} if (name := _day_name(person, decision)) else {}),
         },
         "at": decision.at,

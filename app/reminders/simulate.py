@@ -13,7 +13,7 @@ from app.members import values
 from app.members.settings import Person, find, organisation, people, put, with_values
 from app.members.values import ValuesRefused
 from app.models import Member
-from app.reminders.facts import decide_all, monday_of, past_of_week
+from app.reminders.facts import A_WEEK, decide_all, past_of_week
 from app.reports import open_tasks_ahead
 from app.services import Services
 from app.words import Both
@@ -144,19 +144,22 @@ def ahead(
 ) -> Iterator[tuple[Person, Decision]]:
     """The decisions from `first` to `last`, each as of its own hour, if nobody reported any more.
 
-    Of the first week the recorded decisions before `first` count; after that those of this list.
+    Of the days before `first` the recorded decisions count; after that those of this list.
     """
     ids = [one.member.id for one in some]
     past, tasks_on = past_of_week(session, ids, first), open_tasks_ahead(session, ids, first, last)
     day = first
     while day <= last:
-        if day == monday_of(day):
-            past = {}
         for person, decision in decide_all(session, some, day, None, past, tasks=tasks_on(day)):
             yield person, decision
-            past.setdefault(person.member.id, []).append(
-                Past(day, decision.verdict, decision.reason, person.rhythm.frequency)
-            )
+            rhythm = person.rhythm
+            of_week = [
+                one for one in past.get(person.member.id, ()) if one.local_date > day - A_WEEK
+            ]
+            past[person.member.id] = [
+                *of_week,
+                Past(day, decision.verdict, decision.reason, rhythm.frequency, rhythm.week_begins),
+            ]
         day += DAY
 
 

@@ -13,7 +13,8 @@ from app import clock
 from app.access import sessions
 from app.compose import show_date
 from app.due import DAY_OFF, Reason
-from app.members import changes, defaults, leave, values
+from app.members import changes, defaults, extra_workdays, leave, values
+from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
 from app.members.lines import read_date
 from app.members.values import ValuesRefused
@@ -67,15 +68,9 @@ def pages(services: Services) -> Blueprint:
         if request.method == "GET":
             return _leave_page(services)
         try:
-            span = _span()
+            _change_days(services, _span())
         except ValuesRefused as error:
             return _leave_page(services, dict(error.faults)), 422
-        email, now = myself().email, clock.now()
-        if request.form.get("action") == "remove":
-            with suppress(NoLeave):  # another tab was quicker: it is as it should be
-                leave.remove_leave(services, email, span, email, now)
-        else:
-            leave.add_leave(services, email, span, email, now)
         return redirect(url_for("settings.days_off"), 303)
 
     return blueprint
@@ -162,13 +157,28 @@ def _look(day: Forecast) -> tuple[str, str, str]:
 # --- leave ----------------------------------------------------------------------------------------
 
 
+def _change_days(services: Services, span: Span) -> None:
+    """Adds or removes leave or extra workdays. Raises ValuesRefused."""
+    email, now = myself().email, clock.now()
+    add, remove = (
+        (extra_workdays.add_workdays, extra_workdays.remove_workdays)
+        if request.form.get("kind") == "workday"
+        else (leave.add_leave, leave.remove_leave)
+    )
+    if request.form.get("action") == "remove":
+        with suppress(NoLeave, NoExtraWorkday):  # another tab was quicker: it is as it should be
+            remove(services, email, span, email, now)
+    else:
+        add(services, email, span, email, now)
+
+
 def _leave_page(services: Services, faults: Mapping[str, Both] | None = None) -> str:
     today = clock.now().astimezone(myself().zone).date()
     spans = leave.list_leave(services, myself().email)
-    coming = [one for one in spans if one.last is None or one.last >= today]
     return render_template(
         "leave.html",
-        spans=coming,
+        spans=[one for one in spans if one.last is None or one.last >= today],
+        workdays=extra_workdays.list_workdays(services, myself().email, today),
         faults=faults or {},
         typed=request.form,
         show_date=lambda day: show_date(day, current(), with_year=day.year != today.year),

@@ -1,4 +1,4 @@
-"""`/admin/days-off`: company closures, and whose leave is running or to come."""
+"""`/admin/days-off`: closures, leave and extra workdays that are running or to come."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,7 +8,8 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.compose import show_date
-from app.members import leave, values
+from app.members import extra_workdays, leave, values
+from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
 from app.members.lines import read_date
 from app.members.settings import NoSuchMember
@@ -19,8 +20,8 @@ from app.web.access import admin, myself
 from app.words import Both
 from app.workdays import Span
 
-_SHOWN = 200  # spans of leave
-_BACK = timedelta(days=31)  # closures that have passed
+_SHOWN = 200  # spans of members
+_BACK = timedelta(days=31)  # what the company has that has passed
 
 
 def add(blueprint: Blueprint, services: Services) -> None:
@@ -32,7 +33,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         if request.method == "GET":
             return _page(services)
         try:
-            _write(services, asked.form("email"), _span(), request.form.get("action") == "remove")
+            _write(services, asked.form("email"), _span())
         except ValuesRefused as error:
             return _page(services, dict(error.faults)), 422
         except NoSuchMember as error:
@@ -41,10 +42,14 @@ def add(blueprint: Blueprint, services: Services) -> None:
         return redirect(url_for(".days_off", done="saved"), 303)
 
 
-def _write(services: Services, email: str, days: Span, remove: bool) -> None:
+def _write(services: Services, email: str, days: Span) -> None:
     who, now = myself().email, clock.now()
+    remove = request.form.get("action") == "remove"
     try:
-        if email and remove:
+        if asked.form("kind") == "workday":
+            change = extra_workdays.remove_workdays if remove else extra_workdays.add_workdays
+            change(services, email or None, days, who, now)
+        elif email and remove:
             leave.remove_leave(services, email, days, who, now)
         elif email:
             leave.add_leave(services, email, days, who, now)
@@ -52,7 +57,7 @@ def _write(services: Services, email: str, days: Span, remove: bool) -> None:
             leave.remove_closure(services, days, who, now)
         else:
             leave.add_closure(services, days, who, now)
-    except NoLeave:
+    except (NoLeave, NoExtraWorkday):
         pass  # another tab was quicker: it is as it should be
 
 
@@ -78,13 +83,14 @@ def _span() -> Span:
 def _page(services: Services, faults: Mapping[str, Both] | None = None) -> str:
     now = clock.now()
     today = now.astimezone(myself().zone).date()
-    found = leave.leave_from(services, today, _SHOWN + 1)
-    typed = {key: asked.form(key) for key in ("email", "first", "last", "name")}
+    away = leave.leave_from(services, today, _SHOWN + 1)
+    working = extra_workdays.workdays_from(services, today, _SHOWN + 1)
+    typed = {key: asked.form(key) for key in ("kind", "email", "first", "last", "name")}
     return render_template(
         "admin/days_off.html",
         closures=leave.closures(services, today - _BACK),
-        leave=found[:_SHOWN],
-        more=len(found) > _SHOWN,
+        workdays=extra_workdays.list_workdays(services, None, today - _BACK),
+        of_members=((away[:_SHOWN], len(away) > _SHOWN), (working[:_SHOWN], len(working) > _SHOWN)),
         typed=typed if faults else dict.fromkeys(typed, ""),
         faults=faults or {},
         saved=asked.choice("done", ("saved",)),

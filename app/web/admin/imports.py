@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.members import uploads, words
 from app.members.imports import ImportMoved
-from app.members.lines import HEADERS
+from app.members.lines import HEADERS, OPTIONAL, SCOPES
 from app.members.table import ImportRefused, LineFault
 from app.members.uploads import NoSuchUpload, Preview
 from app.services import Services
@@ -23,7 +23,7 @@ WHAT = {
     "members": Both("メンバー", "Members"),
     "tasks": Both("タスク", "Tasks"),
     "reports": Both("報告", "Reports"),
-    "days-off": Both("休みの日", "Days off"),
+    "days-off": Both("休みと出勤日", "Days off"),
 }
 _VERDICTS = ("faulty", "new", "changed", "unchanged")
 
@@ -85,7 +85,11 @@ def _form(faults: Sequence[LineFault] = (), *, missing: bool = False) -> str:
         what=request.form.get("what", "members"),
         overwrite="overwrite_settings" in request.form,
         kinds=WHAT,
-        headers=HEADERS,
+        headers={
+            what: (*columns, *(f"[{one}]" for one in OPTIONAL.get(what, ())))
+            for what, columns in HEADERS.items()
+        },
+        scopes=SCOPES,
         faults=faults,
         missing=missing,
         done=asked.choice("done", ("imported", "gone")),
