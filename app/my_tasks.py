@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import due
+from app import due, sent_forms
 from app.compose.text import inert
 from app.members.lines import read_date
 from app.members.settings import Person, organisation, person
@@ -97,9 +97,17 @@ def one_task(services: Services, member_id: int, task_id: int, now: datetime) ->
         return OneTask(task, today, [(report, name) for report, name in rows])
 
 
-def add_task(services: Services, member_id: int, typed: Mapping[str, str], now: datetime) -> int:
+def add_task(
+    services: Services,
+    member_id: int,
+    typed: Mapping[str, str],
+    now: datetime,
+    form_key: str | None = None,
+) -> int:
     """A new task of the member's own; returns its id. Raises ValuesRefused with all faults."""
     with services.db.write() as session:
+        if (known := sent_forms.made_before(session, form_key, now)) is not None:
+            return known
         member = session.get_one(Member, member_id)
         _, today = _person(session, services, member_id, now)
         values = _read(typed, today)
@@ -107,6 +115,7 @@ def add_task(services: Services, member_id: int, typed: Mapping[str, str], now: 
         session.add(task)
         session.flush()
         task.ref = f"own-{task.id}"
+        sent_forms.made(session, form_key, task.id)
         _note(session, member, "task.add", task, now)
         return task.id
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from app import clock, status
+from app import clock, schema, status
 from app.db import Database
 from app.models import OutboxMail, Task
 from app.services import Services
@@ -170,7 +170,8 @@ def test_restore_refuses_a_newer_schema_as_wrong_configuration(
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     assert tp.run("backup", "newer").code == 0
     with db.write() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = '0009'"))
+        head = {"head": schema.HEAD}
+        session.execute(text("UPDATE alembic_version SET version_num = :head"), head)
     ran = tp.run("restore", "newer", "--replace", "--yes")
     assert ran.code == 2
     assert "9999" in ran.err

@@ -7,6 +7,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -160,6 +161,38 @@ def test_twenty_requests_for_one_address_are_one_mail_a_minute(
     travel.shift(61)
     sign_in.ask(services, SUZUKI.upper(), "/", clock.now())
     assert len(asked_mails(db)) == 2
+
+
+def test_a_person_gets_5_sign_in_mails_an_hour_and_10_a_day(
+    services: Services, db: Database, team: People, travel: time_machine.Traveller
+) -> None:
+    sent = []
+    for _ in range(25 * 60):  # somebody asks each minute, under whatever spelling
+        sign_in.ask(services, SUZUKI.upper(), "/", clock.now())
+        sent.append(len(asked_mails(db)))
+        travel.shift(60)
+    assert (sent[58], sent[59], sent[65], sent[23 * 60]) == (5, 5, 10, 10)
+    assert sent[-1] > 10  # and the next day again
+    sign_in.ask(services, "tanaka.misaki@example.jp", "/", clock.now())
+    assert asked_mails(db)[-1].to_addr == "tanaka.misaki@example.jp"  # others are not concerned
+
+
+def test_eight_who_ask_at_once_are_one_mail(services: Services, db: Database, team: People) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: sign_in.ask(services, SUZUKI, "/", NOW), range(8)))
+    assert len(asked_mails(db)) == 1
+
+
+def test_an_ipv6_network_is_one_place_whatever_the_address_in_it(services: Services) -> None:
+    def asked(address: str) -> bool:
+        return sign_in.may_ask(services, address)
+
+    assert all(asked(f"2001:db8:1:2:{n:x}::1") for n in range(60))
+    assert not asked("2001:db8:1:2:ffff:ffff:ffff:ffff")
+    assert asked("2001:db8:1:3::1")
+    assert all(asked(f"::ffff:192.0.2.{n}") for n in range(70))  # IPv4 in another coat
+    assert all(asked("192.0.2.1") for _ in range(59))
+    assert not asked("::ffff:192.0.2.1")
 
 
 def test_a_thousand_requests_from_one_place_are_slowed_down(
@@ -341,6 +374,24 @@ def test_signing_out_everywhere_ends_all_browsers(
     assert not is_inside(inside)
     assert not is_inside(other)
     assert "session.end_all" in events(db)
+
+
+def test_signing_in_again_ends_the_session_that_this_browser_had(
+    inside: FlaskClient, services: Services, db: Database, travel: time_machine.Traveller
+) -> None:
+    before = inside.get_cookie("session")
+    assert before is not None
+    travel.shift(61)
+    enter(inside, link_for(services, "tanaka.misaki@example.jp"))
+    after = inside.get_cookie("session")
+    assert after is not None
+    assert after.value != before.value
+    with db.read() as session:
+        assert len(session.scalars(select(WebSession.id)).all()) == 1
+    inside.set_cookie("session", before.value)
+    assert not is_inside(inside)  # a copy of the old cookie is worth nothing
+    inside.set_cookie("session", after.value)
+    assert is_inside(inside)
 
 
 def test_a_session_ends_after_30_days(inside: FlaskClient, travel: time_machine.Traveller) -> None:

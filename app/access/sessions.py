@@ -34,8 +34,14 @@ class Me:
         return self.role == Role.ADMIN
 
 
-def begin(session: Session, member: Member, now: datetime) -> str:
-    """Signs the member in; returns the key for the browser's cookie. Old sessions are swept."""
+def begin(session: Session, member: Member, now: datetime, replaces: str | None = None) -> str:
+    """Signs the member in; returns the key for the browser's cookie. Old sessions are swept.
+
+    `replaces`: the key that the browser had until now, whosever session that was; it ends, so a
+    copy of the old cookie is worth nothing.
+    """
+    if replaces is not None:
+        session.execute(delete(WebSession).where(WebSession.key_hash == _hash(replaces)))
     session.execute(
         delete(WebSession).where(WebSession.user_id == member.id, WebSession.expires_at <= now)
     )

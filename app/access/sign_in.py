@@ -1,6 +1,6 @@
 """Sign-in by mailed link: asked for, opened, used once within 15 minutes."""
 
-import hashlib
+import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -13,12 +13,15 @@ from app.access import sessions
 from app.auth import SIGN_IN_MINUTES, BadToken
 from app.members.changes import begin as begin_member
 from app.members.settings import NoSuchMember, find, organisation
-from app.models import Audit, Kind, Member, Role, SignInLink
+from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink
 from app.outbox.rows import NewMail, enqueue
 from app.services import Services
 
-ONE_MAIL = RateLimitItemPerMinute(1)  # by address
-ASKS = RateLimitItemPerMinute(60)  # by network address: an office asks from one
+# How many sign-in mails a member gets within these times, whoever asks for them. They are counted
+# in the outbox: Redis may be emptied, and one person has several spellings of an address.
+MAILS = ((timedelta(minutes=1), 1), (timedelta(hours=1), 5), (timedelta(days=1), 10))
+ASKS = RateLimitItemPerMinute(60)  # by network: an office asks from one
+_HOME_BITS = 64  # of IPv6: what one customer is given (RFC 6177)
 
 
 class LinkGone(Exception):
@@ -39,22 +42,26 @@ class Opened:
 
 
 def may_ask(services: Services, address: str) -> bool:
-    """False when too many sign-in mails were asked for from this network address."""
-    return services.limits.take(ASKS, f"sign-in-from:{address}")
+    """False when too many sign-in mails were asked for from the network of this address."""
+    return services.limits.take(ASKS, f"sign-in-from:{_network(address)}")
 
 
 def ask(services: Services, email: str, next_path: str, now: datetime) -> None:
-    """Mails a link to the active member with this address, at most one a minute.
+    """Mails a link to the active member with this address, unless there were MAILS already.
 
     Does nothing for others. Nobody who asks may learn which it was: call it where nobody waits
     for its end, and say the same in every case.
     """
-    key = hashlib.sha256(email.strip().lower().encode()).hexdigest()
-    if not services.limits.take(ONE_MAIL, f"sign-in:{key}"):
-        return
+    with services.db.read() as session:  # no writer waits for what comes to nothing
+        member = _active(session, email)
+        if member is None or not _may_have_one(session, member, now):
+            return
     with services.db.write() as session:
         member = _active(session, email)
         if member is None:
+            return
+        session.refresh(member, with_for_update=True)  # two who ask at once: one mail
+        if not _may_have_one(session, member, now):
             return
         link = _new_link(session, member, next_path, now)
         ids = enqueue(session, services, [_mail(services, session, member, link)], now=now)
@@ -70,8 +77,13 @@ def opened(services: Services, token: str, now: datetime) -> Opened:
         return Opened(link.user_id, member.name, member.locale or defaults.locale)
 
 
-def use(services: Services, token: str, now: datetime) -> tuple[str, str]:
-    """Signs in; returns the session's key and the page that was asked for. Raises LinkGone."""
+def use(
+    services: Services, token: str, now: datetime, replaces: str | None = None
+) -> tuple[str, str]:
+    """Signs in; returns the session's key and the page that was asked for. Raises LinkGone.
+
+    `replaces`: the key that the browser had until now; that session ends.
+    """
     with services.db.write() as session:
         link, member = _good(services, session, token, now)
         mine = session.scalars(
@@ -83,7 +95,7 @@ def use(services: Services, token: str, now: datetime) -> tuple[str, str]:
         ).one_or_none()
         if mine is None:  # a second browser was quicker
             raise LinkGone("used")
-        return sessions.begin(session, member, now), link.next_path
+        return sessions.begin(session, member, now, replaces), link.next_path
 
 
 def make_admin(services: Services, email: str, who: str, now: datetime) -> str:
@@ -118,6 +130,30 @@ def _active(session: Session, email: str) -> Member | None:
             func.lower(Member.email) == email.strip().lower(), Member.active.is_(True)
         )
     ).one_or_none()
+
+
+def _may_have_one(session: Session, member: Member, now: datetime) -> bool:
+    longest = MAILS[-1][0]
+    mails = select(OutboxMail.created_at).where(
+        OutboxMail.user_id == member.id,
+        OutboxMail.local_date >= (now - longest - timedelta(days=1)).date(),  # for the index
+        OutboxMail.kind == Kind.SIGN_IN,
+        OutboxMail.created_at > now - longest,
+    )
+    made = session.scalars(mails).all()
+    return all(sum(at > now - time for at in made) < most for time, most in MAILS)
+
+
+def _network(address: str) -> str:
+    """The network that one customer has: an IPv4 address, or the first half of an IPv6 one."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 4:
+        return str(found)
+    mapped = found.ipv4_mapped
+    return str(mapped or ipaddress.ip_network((found, _HOME_BITS), strict=False))
 
 
 def _new_link(session: Session, member: Member, next_path: str, now: datetime) -> SignInLink:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
+from app import sent_forms
 from app.members import lines
 from app.members.changes import decide_before
 from app.members.desk import no_such_member
@@ -45,8 +46,13 @@ def tasks_of(services: Services, member_id: int) -> Sequence[TaskRow]:
         return [TaskRow(*row) for row in session.execute(query)]
 
 
-def add_task(
-    services: Services, member_id: int, typed: Mapping[str, str], who: str, now: datetime
+def add_task(  # noqa: PLR0917 - whose, what, by whom, when
+    services: Services,
+    member_id: int,
+    typed: Mapping[str, str],
+    who: str,
+    now: datetime,
+    form_key: str | None = None,
 ) -> None:
     """A new open task of the member: ref, title, start_on, due_on, report_every as typed.
 
@@ -59,6 +65,8 @@ def add_task(
     if line.due_on and not faults and line.due_on < line.start_on:
         faults.append(("due_on", _DUE_BEFORE_START))
     with services.db.write() as session:
+        if sent_forms.made_before(session, form_key, now) is not None:
+            return
         member = member_with(session, member_id)
         if line.ref and session.scalar(select(Task.id).where(Task.ref == line.ref)) is not None:
             faults.append(("ref", _TWICE))
@@ -80,7 +88,14 @@ def add_task(
 
 
 def pass_on(
-    services: Services, member_id: int, ref: str, *, email: str, who: str, now: datetime
+    services: Services,
+    member_id: int,
+    ref: str,
+    *,
+    email: str,
+    who: str,
+    now: datetime,
+    form_key: str | None = None,
 ) -> str:
     """Gives the member's open task to somebody else; returns whose it is now, by name.
 
@@ -98,10 +113,12 @@ def pass_on(
         decide_before(services, one, now)
     with services.db.write() as session:
         mine = (Task.ref == ref, Task.assignee_id == member_id, Task.status == "open")
+        after: Member = find(session, email)
+        if sent_forms.made_before(session, form_key, now) is not None:
+            return after.name
         task = session.scalars(select(Task).where(*mine).with_for_update()).one_or_none()
         if task is None:
             raise NoSuchTask(ref)
-        after: Member = find(session, email)
         if after.id != member_id:
             task.assignee_id = after.id
             task.assigned_on = _today(organisation(session, services.config).timezone, now)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import due
+from app import due, sent_forms
 from app.access.sessions import end_all
 from app.alerts import Alarm, close_alert
 from app.members import spans, values
@@ -96,7 +96,13 @@ def _an_admin_stays(session: Session, wanted: Mapping[str, Any]) -> Iterator[Non
         raise ValuesRefused([(key, LAST_ADMIN) for key in taken]) from None
 
 
-def add_member(services: Services, typed: Mapping[str, str], who: str, now: datetime) -> int:
+def add_member(
+    services: Services,
+    typed: Mapping[str, str],
+    who: str,
+    now: datetime,
+    form_key: str | None = None,
+) -> int:
     """A new member: `email`, `name` and whatever `set_member` takes; returns the id.
 
     Raises ValuesRefused with all faults.
@@ -108,6 +114,8 @@ def add_member(services: Services, typed: Mapping[str, str], who: str, now: date
     except ValuesRefused as error:
         faults = error.faults
     with services.db.write() as session:
+        if (known := sent_forms.made_before(session, form_key, now)) is not None:
+            return known
         email = wanted.get("email", "")
         if email and _has(session, email):
             faults.append(("email", _KNOWN))
@@ -122,6 +130,7 @@ def add_member(services: Services, typed: Mapping[str, str], who: str, now: date
         session.add(member)
         session.flush()
         audit(session, member, "member.add", who, now, name=member.name)
+        sent_forms.made(session, form_key, member.id)
         return member.id
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app import sent_forms
 from app.members import values
 from app.members.values import ValuesRefused
 from app.models import Audit, Member, Team
@@ -43,13 +44,18 @@ def teams(services: Services, *, after: str = "", limit: int | None = None) -> S
         return [TeamRow(*row) for row in session.execute(query)]
 
 
-def add_team(services: Services, name: str, who: str, now: datetime) -> int:
+def add_team(
+    services: Services, name: str, who: str, now: datetime, form_key: str | None = None
+) -> int:
     """A new team; returns its id. Raises ValuesRefused."""
     with services.db.write() as session:
+        if (known := sent_forms.made_before(session, form_key, now)) is not None:
+            return known
         team = Team(name=_checked(session, name))
         session.add(team)
         session.flush()
         _audit(session, who, "team.add", now, team=team.name)
+        sent_forms.made(session, form_key, team.id)
         return team.id
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from app import sent_forms
 from app.members.desk import Outcome
 from app.members.imports import ImportMoved, ImportResult, import_previewed, preview_file
 from app.members.table import ImportRefused
@@ -43,6 +44,7 @@ def keep(
     *,
     overwrite_settings: bool,
     now: datetime,
+    form_key: str | None = None,
 ) -> int:
     """Looks at the file and keeps it for a day; returns the id of its preview.
 
@@ -50,6 +52,8 @@ def keep(
     """
     found = preview_file(services, what, data, now=now, overwrite_settings=overwrite_settings)
     with services.db.write() as session:
+        if (known := sent_forms.made_before(session, form_key, now)) is not None:
+            return known
         session.execute(delete(Upload).where(Upload.created_at < now - KEPT_FOR))
         upload = Upload(
             user_id=user_id,
@@ -62,6 +66,7 @@ def keep(
         )
         session.add(upload)
         session.flush()
+        sent_forms.made(session, form_key, upload.id)
         return upload.id
 
 

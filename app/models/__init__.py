@@ -39,6 +39,7 @@ from app.models.days import Spans as Spans
 from app.models.operation import Alert as Alert
 from app.models.operation import Audit as Audit
 from app.models.operation import Service as Service
+from app.models.sent_forms import SentForm as SentForm
 from app.models.uploads import Upload as Upload
 
 

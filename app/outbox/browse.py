@@ -129,6 +129,7 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
             .execution_options(synchronize_session=False)
         ).one_or_none()
         if changed is None:
+            session.refresh(mail)
             raise NotPossible(mail.state)
         record(session, mail_id, State.CANCELLED, who, now=now)
         loglines.ended(session, mail, State.CANCELLED, Reason.CANCELLED)

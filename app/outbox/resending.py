@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
+from app import sent_forms
 from app.alerts import close_alerts
 from app.alerts.words import OF_MAILS, Alarm
 from app.db import among, insert_new
@@ -58,9 +59,13 @@ def copies_out(services: Services, mail_id: int) -> list[int]:
     return [one for one, _, state in rows if first[one] == chain and state in COPIES]
 
 
-def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
+def resend(
+    services: Services, mail_id: int, *, who: str, now: datetime, form_key: str | None = None
+) -> int:
     """A new mail in place of one that has ended; returns its id. Raises NoSuchMail, NotPossible."""
     with services.db.write() as session:
+        if (known := sent_forms.made_before(session, form_key, now)) is not None:
+            return known
         mail = find(session, mail_id)
         if not may_resend(mail.state, mail.user_id, mail.kind):
             raise NotPossible(mail.state)
@@ -80,6 +85,7 @@ def resend(services: Services, mail_id: int, *, who: str, now: datetime) -> int:
         record(session, ids[0], f"resend of {mail_id}", who, now=now)
         _close_alerts_of(session, [mail], now)
         session.add(Audit(at=now, who=who, what="outbox.resend", data={"mail": mail_id}))
+        sent_forms.made(session, form_key, ids[0])
     services.publish(ids)
     return ids[0]
 

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import due
+from app import due, sent_forms
 from app.members.changes import audit, decide_before, locked
 from app.members.settings import Person, organisation, person
 from app.models import Kind, Member, OutboxMail, State
@@ -19,7 +19,9 @@ from app.workdays import DAY
 COOL_DOWN = timedelta(minutes=45)  # between two reminders of a member, whoever asked for them
 
 
-def nudge(services: Services, member_id: int, who: str, now: datetime) -> int:
+def nudge(
+    services: Services, member_id: int, who: str, now: datetime, form_key: str | None = None
+) -> int:
     """One asked_reminder for the member now; returns the mail's id.
 
     Raises NotNow with the reason: a day off or without reminders, quiet hours, nothing unreported,
@@ -29,6 +31,8 @@ def nudge(services: Services, member_id: int, who: str, now: datetime) -> int:
         email = session.get_one(Member, member_id).email
     decide_before(services, email, now)
     with services.db.write() as session:
+        if (known := sent_forms.made_before(session, form_key, now)) is not None:
+            return known
         member = locked(session, email)
         one = _person(session, services, member)
         day = now.astimezone(one.rhythm.zone).date()
@@ -38,6 +42,7 @@ def nudge(services: Services, member_id: int, who: str, now: datetime) -> int:
         _check_mails(session, one, day, now)
         ids = enqueue(session, services, [asked_mail(session, one, day, now)], now=now)
         audit(session, member, "nudge", who, now, mail=ids[0])
+        sent_forms.made(session, form_key, ids[0])
     services.publish(ids)
     return ids[0]
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app import due, loglines
+from app import due, loglines, sent_forms
 from app.due import ASKED_AT_MOST, Reason, Verdict
 from app.members.changes import audit, decide_before, locked
 from app.members.settings import Person, organisation, person
@@ -42,7 +42,14 @@ class Snoozed:
     until: date | None = None
 
 
-def snooze_today(services: Services, email: str, until: time, who: str, now: datetime) -> Snoozed:
+def snooze_today(  # noqa: PLR0917 - whose, until when, by whom, when
+    services: Services,
+    email: str,
+    until: time,
+    who: str,
+    now: datetime,
+    form_key: str | None = None,
+) -> Snoozed:
     """One reminder at `until` o'clock today, at most 3 a day; it takes the place of today's other
     ones.
 
@@ -56,12 +63,15 @@ def snooze_today(services: Services, email: str, until: time, who: str, now: dat
         one = person(session, organisation(session, services.config), member)
         day = now.astimezone(one.rhythm.zone).date()
         at = due.instant(one.rhythm.zone, day, until)
+        if (known := sent_forms.made_before(session, form_key, now)) is not None:
+            return Snoozed(at=at.astimezone(one.rhythm.zone), mail_id=known)
         check_day(one, day)
         _check(one, until, at, now)
         _decide_today(session, services, one, day, now)
         _cancel(session, member.id, day, until, now)
         ids = enqueue(session, services, [asked_mail(session, one, day, at)], now=now)
         audit(session, member, "snooze", who, now, until=at.isoformat())
+        sent_forms.made(session, form_key, ids[0])
     return Snoozed(at=at.astimezone(one.rhythm.zone), mail_id=ids[0])
 
 

@@ -13,6 +13,7 @@ from app.web import (
     again,
     banner,
     data,
+    form_key,
     health,
     home,
     locale,
@@ -55,6 +56,7 @@ def register(app: Flask, services: Services) -> None:
     access.register(app, services.config)
     locale.register(app)
     again.register(app)
+    form_key.register(app)
     nav.register(app)
     banner.register(app, services)
     app.register_blueprint(health.pages(services))

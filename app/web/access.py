@@ -78,6 +78,12 @@ def myself() -> Me:
     return found
 
 
+def cookie_key() -> str | None:
+    """The key of the session that this browser carries, good or not."""
+    key: str | None = session.get(KEY)
+    return key
+
+
 def sign_in(key: str) -> None:
     """This browser carries this session from now on; nothing of an earlier one is left."""
     session.clear()

@@ -127,6 +127,7 @@ DOES: dict[str, Both] = {
     "login.out": Both("サインアウトする", "Sign out"),
     "login.out_everywhere": Both("すべてのブラウザーでサインアウトする", "Sign out everywhere"),
     "outbox.resend": Both("メールをもう一度送る", "Send the mail again"),
+    "outbox.resend_all": Both("選んだメールをすべて送り直す", "Send all these mails again"),
     "outbox.cancel": Both("メールを送らずに取り消す", "Cancel the mail"),
     "team.ask": Both("メンバーにいま知らせる", "Remind the member now"),
     "admin.pause": Both("すべての送信を止める", "Stop all sending"),

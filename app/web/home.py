@@ -15,6 +15,7 @@ from app.members.values import ValuesRefused
 from app.my_tasks import FIELDS, MyTasks, NoSuchTask
 from app.reminders.explain import next_reminder
 from app.services import Services
+from app.web import form_key
 from app.web.access import me, myself, signed_in
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, show_when
@@ -50,7 +51,7 @@ def pages(services: Services) -> Blueprint:
             return _form(_NEW)
         typed = _typed()
         try:
-            my_tasks.add_task(services, myself().id, typed, clock.now())
+            my_tasks.add_task(services, myself().id, typed, clock.now(), form_key.sent())
         except ValuesRefused as error:
             return _form(typed, dict(error.faults)), 422
         return redirect(url_for("home.index"), 303)

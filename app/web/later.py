@@ -17,6 +17,7 @@ from app.reminders import mail_wishes
 from app.reminders.mail_wishes import Later
 from app.reminders.snooze import NotNow, Snoozed, snooze_today, snooze_until
 from app.services import Services
+from app.web import form_key
 from app.web.locale import current
 from app.web.mail_link import guarded, no_link
 from app.words import Both
@@ -85,11 +86,11 @@ def _snooze(services: Services, wish: Later, now: datetime) -> Snoozed:
     if until == "at":
         at = _typed("at")
         try:
-            return snooze_today(services, email, parse_time(at), email, now)
+            return snooze_today(services, email, parse_time(at), email, now, form_key.sent())
         except ValueError as error:
             raise NotNow(error.args[0]) from None
     if until == "hour" and wish.in_an_hour:
-        return snooze_today(services, email, wish.in_an_hour, email, now)
+        return snooze_today(services, email, wish.in_an_hour, email, now, form_key.sent())
     raise NotNow(_CHOOSE)
 
 

@@ -56,7 +56,8 @@ def pages(services: Services) -> Blueprint:
     def enter(token: str) -> ResponseReturnValue:
         try:
             if request.method == "POST":
-                key, next_path = sign_in.use(services, token, clock.now())
+                before = access.cookie_key()
+                key, next_path = sign_in.use(services, token, clock.now(), before)
                 access.sign_in(key)
                 return redirect(next_path)
             found = sign_in.opened(services, token, clock.now())

@@ -20,7 +20,7 @@ from app.reminders.words import REASONS, STATES
 from app.services import Services
 from app.status import who_words
 from app.util.mail_parts import html_of, text_of
-from app.web import asked, frame
+from app.web import asked, form_key, frame
 from app.web.access import admin, myself
 from app.web.locale import current, show_when
 from app.web.outbox_words import DETAILS, EVENTS, KINDS, MARKS
@@ -113,7 +113,8 @@ def pages(services: Services) -> Blueprint:
                 "outbox_resend.html", mail=mail, copies=copies, **_words(services)
             )
         try:
-            new = outbox.resend(services, mail_id, who=myself().email, now=clock.now())
+            who, now = myself().email, clock.now()
+            new = outbox.resend(services, mail_id, who=who, now=now, form_key=form_key.sent())
         except NoSuchMail:
             abort(404)
         except NotPossible as error:
@@ -128,7 +129,8 @@ def pages(services: Services) -> Blueprint:
         except NoSuchMail:
             abort(404)
         except NotPossible as error:
-            return _page(services, mail_id, _no_longer(str(error))), 409
+            if str(error) != State.CANCELLED:  # else another click was quicker
+                return _page(services, mail_id, _no_longer(str(error))), 409
         return redirect(url_for(".show", mail_id=mail_id, done="cancelled"), 303)
 
     return blueprint

@@ -12,7 +12,7 @@ from app.compose.text import inert
 from app.reminders.explain import next_reminder
 from app.report_page import ReportPage, Written
 from app.services import Services
-from app.web import later, report_form
+from app.web import form_key, later, report_form
 from app.web.locale import current, show_when, t
 from app.web.mail_link import guarded, no_link
 from app.web.report_form import MAX_TEXT, Typed, Wish
@@ -35,14 +35,14 @@ def pages(services: Services) -> Blueprint:
         page = report_page.page(services, link, now, task_id=wish.task_id, refs=refs)
         g.locale = "en" if page.person.locale.startswith("en") else "ja"
         if not sent:
-            key = report_form.new_key(now)
+            key = form_key.new(now)
             return _form(services, link, page, wish, report_form.filled(wish, page.tasks), key)
         typed = {one.detail.task.ref: report_form.read(one) for one in page.tasks}
         entries = [one.entry for one in typed.values() if one.entry is not None]
         form = report_form.sent_form(now)
         if not entries or any(one.errors for one in typed.values()):
             takes_reports = any(one.state != "cancelled" for one in page.tasks)
-            key = form.key or report_form.new_key(now)
+            key = form.key or form_key.new(now)
             return _form(services, link, page, wish, typed, key), 422 if takes_reports else 409
         written = report_page.write(services, link, entries, form, now)
         return _done(services, link, page, written)

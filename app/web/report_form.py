@@ -1,11 +1,10 @@
 """What a report form holds: what it is filled with, what was typed, and what is wrong with it."""
 
 import re
-import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import cast
 
 from flask import request
@@ -16,11 +15,11 @@ from app.models import STATUSES, StatusWord
 from app.parse import shown
 from app.report_page import SHOWN, Entry, Form, PageTask
 from app.reports import ShownReport
+from app.web import form_key
 from app.words import Both
 
 MAX_TEXT = 2_000  # characters of one report
 _REF_LENGTH = 60
-_FORM_KEY = re.compile(r"[0-9]{13}-[\w-]{16}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +60,10 @@ class Typed:
     entry: Entry | None = None
 
 
-def new_key(now: datetime) -> str:
-    """Names one filled-in form, and says when it was opened: sent twice, it is one report."""
-    return f"{round(now.timestamp() * 1000):013}-{secrets.token_urlsafe(12)}"
-
-
 def sent_form(now: datetime) -> Form:
     """The form that was sent; one without a key counts as opened now."""
-    key = request.form.get("form", "")
-    if not _FORM_KEY.fullmatch(key):
-        return Form(None, now)
-    return Form(key, min(now, datetime.fromtimestamp(int(key.partition("-")[0]) / 1000, UTC)))
+    key = form_key.sent()
+    return Form(key, form_key.opened(key, now) if key else now)
 
 
 def refs() -> list[str]:

@@ -12,6 +12,7 @@ from app.compose.text import inert
 from app.reminders.nudge import nudge
 from app.reminders.snooze import NotNow
 from app.services import Services
+from app.web import form_key
 from app.web.access import lead, lead_of_member, myself
 from app.web.locale import current, show_when
 from app.web.report_form import is_id
@@ -60,7 +61,7 @@ def pages(services: Services) -> Blueprint:
     @lead_of_member
     def ask(member_id: int) -> ResponseReturnValue:
         try:
-            nudge(services, member_id, myself().email, clock.now())
+            nudge(services, member_id, myself().email, clock.now(), form_key.sent())
         except NotNow as error:
             return _member_page(services, member_id, refused=error.sentence), 422
         if request.form.get("back") != "board":

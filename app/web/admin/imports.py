@@ -13,7 +13,7 @@ from app.members.lines import HEADERS, OPTIONAL, SCOPES
 from app.members.table import ImportRefused, LineFault
 from app.members.uploads import NoSuchUpload, Preview
 from app.services import Services
-from app.web import asked
+from app.web import asked, form_key
 from app.web.access import admin, myself
 from app.words import Both
 
@@ -48,6 +48,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
                 file.read(),
                 overwrite_settings="overwrite_settings" in request.form,
                 now=clock.now(),
+                form_key=form_key.sent(),
             )
         except ImportRefused as error:
             return _form(error.faults), 422

@@ -11,7 +11,7 @@ from app.members import assign, changes, roster, teams, values, words
 from app.members.settings import NoSuchMember
 from app.members.values import ValuesRefused
 from app.services import Services
-from app.web import asked
+from app.web import asked, form_key
 from app.web.access import admin, myself
 from app.web.edited import Again, Edited, fresh
 from app.words import Both
@@ -56,7 +56,8 @@ def add(blueprint: Blueprint, services: Services) -> None:
             return _new(services, {})
         typed = {key: asked.form(key) for key in ("email", *_PERSON)}
         try:
-            member_id = changes.add_member(services, typed, myself().email, clock.now())
+            who, now = myself().email, clock.now()
+            member_id = changes.add_member(services, typed, who, now, form_key.sent())
         except ValuesRefused as error:
             return _new(services, typed, dict(error.faults)), 422
         return redirect(url_for(".member", member_id=member_id, done="added"), 303)

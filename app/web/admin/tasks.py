@@ -9,7 +9,7 @@ from app.members.assign import NoSuchTask
 from app.members.settings import NoSuchMember
 from app.members.values import ValuesRefused
 from app.services import Services
-from app.web import asked
+from app.web import asked, form_key
 from app.web.access import admin, myself
 from app.web.admin.members import MEMBER, address, member_page
 
@@ -25,7 +25,8 @@ def add(blueprint: Blueprint, services: Services) -> None:
         typed = {key: asked.form(key) for key in _FIELDS}
         address(services, member_id)
         try:
-            assign.add_task(services, member_id, typed, myself().email, clock.now())
+            who, now = myself().email, clock.now()
+            assign.add_task(services, member_id, typed, who, now, form_key.sent())
         except ValuesRefused as error:
             faults = {f"task.{key}": sentence for key, sentence in error.faults}
             return member_page(services, member_id, faults=faults, task=typed), 422
@@ -37,7 +38,13 @@ def add(blueprint: Blueprint, services: Services) -> None:
         ref, email = request.form.get("ref", ""), asked.form("email")
         try:
             assign.pass_on(
-                services, member_id, ref, email=email, who=myself().email, now=clock.now()
+                services,
+                member_id,
+                ref,
+                email=email,
+                who=myself().email,
+                now=clock.now(),
+                form_key=form_key.sent(),
             )
         except (NoSuchMember, NoSuchTask):
             abort(404)

@@ -10,7 +10,7 @@ from app.members import teams as road
 from app.members.teams import NoSuchTeam
 from app.members.values import ChangedMeanwhile, ValuesRefused
 from app.services import Services
-from app.web import asked
+from app.web import asked, form_key
 from app.web.access import admin, myself
 from app.web.edited import Edited
 from app.words import Both
@@ -29,7 +29,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             return _page(services)
         name = asked.form("name")
         try:
-            road.add_team(services, name, myself().email, clock.now())
+            road.add_team(services, name, myself().email, clock.now(), form_key.sent())
         except ValuesRefused as error:
             return _page(services, {"new": _only(error)}, name), 422
         return redirect(url_for(".teams"), 303)
