@@ -10,7 +10,10 @@ from typing import Any
 
 from celery import Celery, current_app, signals
 from celery.apps import worker
+from celery.beat import SchedulingError
 from celery.utils.log import get_logger
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from app.config import load_or_exit
 from app.util import logs
@@ -21,6 +24,7 @@ def connect(celery: Celery, log_format: str) -> None:
     logs.install(log_format, level=logging.WARNING)  # for what is wrong before they ask
     signals.setup_logging.connect(_our_lines)
     signals.celeryd_init.connect(_no_banner)
+    logging.getLogger("celery.beat").addFilter(_in_one_line)
     loud: Callable[..., Any] = celery.Beat
     quiet = {"quiet": True}
     setattr(celery, "Beat", lambda **options: loud(**options | quiet))  # noqa: B010 - its type says it is read only
@@ -33,6 +37,21 @@ def _our_lines(loglevel: int = logging.INFO, logfile: str | None = None, **_: ob
     printed = get_logger("celery.redirected")
     current_app.log.redirect_stdouts_to_logger(printed, logging.WARNING)
     setattr(worker, "safe_say", _said_in_a_signal)  # noqa: B010 - its types do not name it
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Beat says of each job that it cannot queue two tracebacks of its own insides.
+
+    That Redis is away is one line a minute; whatever else breaks there keeps its traceback.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    away = error.__context__ if isinstance(error, SchedulingError) else None
+    if isinstance(away, OperationalError | RedisError | OSError):
+        why = type(away.__cause__ or away).__name__
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args = "Redis is away, a job is not queued: %s", (why,)
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def _no_banner(instance: Any = None, **_: object) -> None:

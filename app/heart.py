@@ -1,11 +1,11 @@
-"""A program's sign of life, twice a minute from a thread of its own, and its look for alarms."""
+"""A program's start and its sign of life, twice a minute from a thread of its own, and its look for alarms."""
 
 import logging
 import threading
 from collections.abc import Callable
 
 from app import clock, status
-from app.alerts import tell, watch
+from app.alerts import starts, tell, watch
 from app.db import DatabaseDown
 from app.services import Services
 
@@ -28,7 +28,9 @@ class Heart:
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
 
     def start(self) -> None:
-        """Begins at once."""
+        """Begins at once. The start itself is noted first: the program may not live for long."""
+        if self._name is not None:
+            self._note_start(self._name)
         self._thread.start()
 
     def stop(self) -> None:
@@ -48,6 +50,13 @@ class Heart:
             log.warning("no sign of life can be stored: %s", error.sentence.en)
         except Exception:
             log.exception("the look for alarms broke")
+
+    def _note_start(self, name: str) -> None:
+        try:
+            with self._services().db.write() as session:
+                starts.note(session, name, clock.now())
+        except DatabaseDown as error:
+            log.warning("the start cannot be stored: %s", error.sentence.en)
 
     def _run(self) -> None:
         while True:

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.alerts import open_alerts
-from app.alerts.words import STOPS_MAIL, words_of
+from app.alerts import local, open_alerts
+from app.alerts.words import STOPS_MAIL, Alarm, words_of
 from app.compose import show_date
 from app.db import put
 from app.models import FIRST_DUE, OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
@@ -112,6 +112,7 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
     paused = session.get(Setting, PAUSE)
     tick, stuck = session.get(Service, TICK), session.get(Service, breaker.NAME)
     oldest = _oldest_unsent(session, now)
+    free = local.room(services.config.data_dir)
     return {
         "paused": paused is not None,
         "paused_by": paused.changed_by if paused else None,
@@ -127,6 +128,8 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
         "log_written": tick is None or tick.data.get("log_written", True),
         "tick_is_late": tick is not None and now - tick.at > STALE,
         "redis_answers": services.once.answers(),
+        "disk_free_mb": None if free is None else free // 2**20,
+        "disk_is_short": bool(local.disk_here(services)),
         "dead_links": services.config.dead_links,
         "app_base_url": services.config.app_base_url,
         "timezone": services.config.app_timezone,
@@ -147,28 +150,26 @@ _TYPED = Both("`task-progress resume`", "`task-progress resume`")
 _ON_PAGE = Both("ページ「送信の状態」", 'the page "Sending status"')
 
 
+def _bad(ja: str, en: str) -> Line:
+    return Line("bad", Both(ja, en))
+
+
 def _stopped(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
     """Why nothing goes out, as far as no alert says it."""
     found: list[Line] = []
     if facts["paused"]:
         hand = who_words(facts["paused_by"])
         found.append(
-            Line(
-                "bad",
-                Both(
-                    f"送信を一時停止しています(操作: {hand.ja})。{how.ja} で再開します。",
-                    f"Sending is paused (by {hand.en}). To start it again: {how.en}.",
-                ),
+            _bad(
+                f"送信を一時停止しています(操作: {hand.ja})。{how.ja} で再開します。",
+                f"Sending is paused (by {hand.en}). To start it again: {how.en}.",
             )
         )
     if facts["smtp_host"] is None:
         found.append(
-            Line(
-                "bad",
-                Both(
-                    "SMTP_HOST が設定されていないため、メールは1通も送られません。",
-                    "SMTP_HOST is not set: no mail is sent.",
-                ),
+            _bad(
+                "SMTP_HOST が設定されていないため、メールは1通も送られません。",
+                "SMTP_HOST is not set: no mail is sent.",
             )
         )
     elif facts["mail_server_trouble"] is not None and not _sending_alarms(facts):
@@ -196,12 +197,9 @@ def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
     found: list[Line] = []
     if facts["held"]:
         found.append(
-            Line(
-                "bad",
-                Both(
-                    f"{facts['held']}通が確認待ちです。{how.ja} で送信します。",
-                    f"{_held_words(facts['held'])} To send: {how.en}.",
-                ),
+            _bad(
+                f"{facts['held']}通が確認待ちです。{how.ja} で送信します。",
+                f"{_held_words(facts['held'])} To send: {how.en}.",
             )
         )
     if facts["mail_only_to"]:
@@ -231,33 +229,32 @@ def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
     if facts["oldest_unsent_is_late"]:
         since = _local(facts, "oldest_unsent")
         found.append(
-            Line(
-                "bad",
-                Both(
-                    f"10分以上、送られていないメールがあります(最も古いもの: {since.ja})。",
-                    f"A mail has waited for more than 10 minutes (since {since.en}).",
-                ),
+            _bad(
+                f"10分以上、送られていないメールがあります(最も古いもの: {since.ja})。",
+                f"A mail has waited for more than 10 minutes (since {since.en}).",
             )
         )
     if not facts["log_written"]:
         found.append(
-            Line(
-                "bad",
-                Both(
-                    "ログを書き込めません(ディスクの空きがないなど)。メールの送信は続いています。",
-                    "The log cannot be written (a full disk?). Mail goes on.",
-                ),
+            _bad(
+                "ログを書き込めません(ディスクの空きがないなど)。メールの送信は続いています。",
+                "The log cannot be written (a full disk?). Mail goes on.",
             )
         )
     found.append(_tick(facts))
     if facts["redis_answers"] is False:
         found.append(
-            Line(
-                "bad",
-                Both(
-                    "Redis が応答しません。メールは5分ごとの安全タイマーで送られます。",
-                    "Redis does not answer: mails wait for the safety timer, every 5 minutes.",
-                ),
+            _bad(
+                "Redis が応答しません。メールは5分ごとの安全タイマーで送られます。",
+                "Redis does not answer: mails wait for the safety timer, every 5 minutes.",
+            )
+        )
+    if facts["disk_is_short"] and Alarm.DISK not in [one["name"] for one in facts["alerts"]]:
+        free = facts["disk_free_mb"]
+        found.append(
+            _bad(
+                f"ディスクの空きが {free} MB しかありません。なくなるとメールを送れません。",
+                f"The disk has only {free} MB left. Without room no mail is sent.",
             )
         )
     for one in facts["alerts"]:
@@ -277,12 +274,9 @@ def _tick(facts: dict[str, Any]) -> Line:
         )
     last = _local(facts, "last_tick")
     if facts["tick_is_late"]:
-        return Line(
-            "bad",
-            Both(
-                f"5分以上、定期処理が動いていません(最後: {last.ja})。",
-                f"No tick for more than 5 minutes (last: {last.en}).",
-            ),
+        return _bad(
+            f"5分以上、定期処理が動いていません(最後: {last.ja})。",
+            f"No tick for more than 5 minutes (last: {last.en}).",
         )
     return Line("ok", Both(f"最後の定期処理: {last.ja}", f"Last tick: {last.en}"))
 

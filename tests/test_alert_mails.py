@@ -10,14 +10,16 @@ from sqlalchemy import select, update
 from app import outbox, status
 from app.alerts import Alarm, close_alert, open_alerts, raise_alert
 from app.alerts.tell import GRACE, SPACING, tell
+from app.alerts.words import words_of
 from app.compose import AlertFacts, AlertLine, alert
 from app.compose.text import Locale
 from app.db import Database
 from app.models import Alert, Member, OutboxMail, Role, State
 from app.outbox.lease import claim, end_with_alert
+from app.reminders import plan
 from app.services import Services
 from app.words import Both
-from tests.conftest import NOW, People
+from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 
 MINUTE = timedelta(minutes=1)
@@ -184,3 +186,44 @@ def test_the_letter_says_what_since_when_and_what_to_do(locale: Locale) -> None:
     assert {"ja": "ほか24件", "en": "and 24 more"}[locale] in letter.subject
     assert {"ja": "ほか5件", "en": "and 5 more"}[locale] in letter.text
     assert len(letter.html.encode()) < 90_000
+
+
+def test_an_alert_mail_names_the_member_and_the_servers_words(
+    services: Services, db: Database, admin: Member, team: People, smtp: SmtpServer
+) -> None:
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki))
+        session.execute(
+            update(Member).where(Member.id == team.suzuki.id).values(email="ichiro+rcpt550@x.jp")
+        )
+    outbox.deliver(services, plan(services, NOW).ids, at(NOW))
+    tell(services, LATER)
+    sent(services, LATER)
+    letter = message_from_bytes(smtp.mails[-1].data, policy=policy.default)
+    body = letter.get_body(("plain",))
+    assert body is not None
+    said = "".join(body.get_content().split())
+    assert "(鈴木一郎さん<ichiro+rcpt550@x.jp>宛て)は届けられませんでした(rcpt:550" in said
+
+
+def test_mails_that_expired_are_counted_and_named_with_the_servers_words(
+    services: Services, db: Database, team: People
+) -> None:
+    with db.write() as session:
+        for n, one in enumerate((team.sato, team.suzuki, team.tanaka)):
+            session.add(task(f"T-{n}", one))
+    plan(services, NOW)
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(response="rcpt: 452 4.2.2 Mailbox full"))
+    outbox.sweep(services, NOW + timedelta(days=1))
+    with db.read() as session:
+        found = {alert.name: alert.data for alert in open_alerts(session)}
+    said = words_of("mails_expired:2026-11-24", found["mails_expired:2026-11-24"]).what.en
+    assert said.startswith("3 mails of 2026-11-24 (sato.hanako@example.jp, suzuki")
+    assert said.endswith("could not be sent in time: rcpt: 452 4.2.2 Mailbox full.")
+
+
+@pytest.mark.parametrize(("alarm", "about"), [(Alarm.MEMBER, "17"), (Alarm.TEAM, "17")])
+def test_who_cannot_be_planned_is_named_by_address(alarm: Alarm, about: str) -> None:
+    said = words_of(f"{alarm}:{about}", {"to": "suzuki@example.jp", "fault": "x"}).what
+    assert all("suzuki@example.jp" in one for one in said)

@@ -22,12 +22,15 @@ from aiosmtpd.controller import Controller
 from sqlalchemy import select, update
 
 from app import clock
-from app.alerts import Alarm, raise_alert
+from app.alerts import Alarm, close_alert, raise_alert
 from app.cli import cli, main
 from app.cli.examples import EXAMPLES
 from app.db import Database
 from app.members.lines import HEADERS
 from app.models import Audit, DecisionRow, Member, OutboxMail, Service
+from app.outbox import breaker
+from app.util.mail_error import MailSendError, Phase
+from app.words import Both
 from tests import servers
 from tests.conftest import NOW, People, suzuki, task
 
@@ -722,6 +725,40 @@ def test_status_warns_of_links_that_open_only_here(tp: Terminal, team: People) -
 @on_sqlite
 def test_status_says_for_how_many_nothing_is_decided_yet(tp: Terminal, team: People) -> None:
     assert "次の定期処理で決まる 3人" in tp.run("status").out
+
+
+@on_sqlite
+def test_status_never_says_can_beside_cannot(tp: Terminal, team: People, db: Database) -> None:
+    can = "● 送信できる状態です。"
+
+    def alarm(alarm: Alarm) -> None:
+        with db.write() as session:
+            raise_alert(session, alarm, now=clock.now(), why="断られました / refused")
+
+    assert can in tp.run("status").out
+    alarm(Alarm.MAIL_FAILED)  # one mail is no reason
+    assert can in tp.run("status").out
+    with db.write() as session:
+        error = MailSendError(Phase.CONNECT, Both("不通", "away"))
+        breaker.trip(session, error, clock.now(), 1.0)
+    assert can not in tp.run("status").out
+    assert "▲ メールサーバーを使えないため、いまは送っていません" in tp.run("status").out
+    alarm(Alarm.MAIL_SERVER)
+    out = tp.run("status").out
+    assert "警告: メールサーバーを使えません" in out
+    assert "メールサーバーを使えないため" not in out  # once is enough
+    with db.write() as session:
+        breaker.reset(session, clock.now())
+    assert can in tp.run("status").out
+    for lasting in (Alarm.NOT_ATTEMPTED, Alarm.NOT_ENDED, Alarm.NO_TICK):
+        alarm(lasting)
+        assert can not in tp.run("status").out
+        with db.write() as session:
+            close_alert(session, lasting, now=clock.now())
+    tp.run("pause")
+    assert can not in tp.run("status").out
+    tp.run("resume")
+    assert can not in tp.run("status", SMTP_HOST="").out
 
 
 @on_sqlite

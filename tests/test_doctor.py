@@ -525,6 +525,8 @@ def test_a_small_size_is_red_and_no_pipelining_yellow(a_case: Make) -> None:
     with SmtpServer(Plan(pipelining=False)) as server:
         found = mail.mail_server(a_case(**to(server)))
         assert level(found, "smtp-pipelining") is Level.YELLOW
+        found = mail.mail_server(a_case(**to(server), TASK_PROGRESS_MAILBOX="1"))
+        assert level(found, "smtp-pipelining") is Level.GREEN
 
 
 def test_the_local_mailbox_needs_no_pipelining_and_off_is_off(a_case: Make) -> None:

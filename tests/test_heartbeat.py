@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -335,7 +336,11 @@ def examined(services: Services, tmp_path: Path) -> tuple[Level, str]:
 def test_doctor_says_whether_the_listener_can_be_reached_and_tells_it_nothing(
     installed: Installed, services: Services, listener_: Listener, tmp_path: Path
 ) -> None:
-    assert examined(services, tmp_path)[0] is Level.GREEN  # not in use
+    level, said = examined(services, tmp_path)  # nobody listens
+    assert level is Level.YELLOW
+    assert "HEARTBEAT_URL=https://" in said
+    run = services.config.model_copy(update={"local_mailbox": True})
+    assert examined(replace(services, config=run), tmp_path)[0] is Level.GREEN  # `make run`
     assert examined(installed(listener_.url), tmp_path)[0] is Level.GREEN
     away = installed(f"http://127.0.0.1:{servers.free_port()}/ping/himitsu")
     level, said = examined(away, tmp_path)

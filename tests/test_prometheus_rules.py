@@ -13,10 +13,11 @@ from prometheus_client.samples import Sample
 from sqlalchemy import update
 
 from app import reminders, status
-from app.db import Database
+from app.alerts import Alarm, raise_alert
+from app.db import Database, put
 from app.metrics import page
 from app.metrics.read import facts
-from app.models import OutboxMail
+from app.models import OutboxMail, Service
 from app.outbox import breaker
 from app.services import Services
 from app.util.mail_error import MailSendError, Phase
@@ -171,6 +172,32 @@ def test_the_mail_server_speaks_after_2_minutes_and_a_refused_login_at_once(
         alive(services, NOW + 119 * SECOND)
         assert firing(services, NOW + 119 * SECOND) == at_once
         assert firing(services, NOW + 120 * SECOND) == ["MailServerUnusable", *at_once]
+
+
+def test_a_machine_without_redis_speaks_after_5_minutes_and_one_without_disk_at_once(
+    services: Services, db: Database
+) -> None:
+    def tell(what: str, now: datetime) -> None:
+        alive(services, now)
+        with db.write() as session:
+            put(session, Service, {"name": f"{what}@web"}, {
+                "at": now, "data": {"since": NOW.isoformat(), "free_mb": 12},
+            })  # fmt: skip
+
+    for minutes, expected in ((4, []), (5, ["RedisAway"])):
+        tell("redis_away", NOW + minutes * MINUTE)
+        assert firing(services, NOW + minutes * MINUTE) == expected
+    alive(services, NOW + 11 * MINUTE)  # it has said nothing since
+    assert firing(services, NOW + 11 * MINUTE) == []
+    tell("disk_short", NOW + 11 * MINUTE)
+    assert firing(services, NOW + 11 * MINUTE) == ["DiskShort"]
+
+
+def test_a_part_that_starts_again_and_again_speaks(services: Services, db: Database) -> None:
+    alive(services, NOW)
+    with db.write() as session:
+        raise_alert(session, Alarm.RESTARTS, "worker-mail@a", now=NOW)
+    assert firing(services, NOW) == ["PartRestarts:part_restarts"]
 
 
 @pytest.mark.parametrize(

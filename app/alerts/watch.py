@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.alerts import close_alert, keep_alert, name_of, open_alerts
+from app.alerts import close_alert, keep_alert, local, name_of, open_alerts, starts
 from app.alerts.words import Alarm
 from app.db import put
 from app.models import OPEN, OutboxMail, Service, Setting, State
@@ -29,7 +29,15 @@ FORGOTTEN = timedelta(days=7)  # a part that was taken down for good is no part 
 PARTS = ("beat", "worker-mail", "worker-ai")
 
 Found = dict[tuple[Alarm, str | None], dict[str, Any]]
-_OURS = (Alarm.NOT_ATTEMPTED, Alarm.NOT_ENDED, Alarm.NO_TICK, Alarm.SILENT)
+_OURS = (
+    Alarm.NOT_ATTEMPTED,
+    Alarm.NOT_ENDED,
+    Alarm.NO_TICK,
+    Alarm.SILENT,
+    Alarm.RESTARTS,
+    Alarm.REDIS,
+    Alarm.DISK,
+)
 # With one of these open mail is late, or would be: the pages call themselves unwell.
 _UNWELL = (Alarm.MAIL_SERVER, *_OURS)
 
@@ -37,6 +45,7 @@ _UNWELL = (Alarm.MAIL_SERVER, *_OURS)
 def look(services: Services, now: datetime) -> None:
     """Opens and closes the alerts about what lasts. Raises DatabaseDown."""
     scale = services.config.test_time_scale
+    local.note(services, now)
     with services.db.read() as session:
         last = session.get(Service, LOOKED)
         if last is not None and timedelta() <= now - last.at < LOOK_EVERY * scale:
@@ -60,7 +69,8 @@ def unwell(services: Services, now: datetime) -> list[str]:
     with services.db.read() as session:
         found = {name_of(*key) for key in causes(session, now, services.config.test_time_scale)}
         lasting = {one.name for one in open_alerts(session) if one.name == Alarm.MAIL_SERVER}
-    return sorted(found | lasting)
+    # A full disk may not take what is said of it.
+    return sorted(found | lasting | set(local.disk_here(services)))
 
 
 def causes(session: Session, now: datetime, scale: float) -> Found:
@@ -84,6 +94,19 @@ def causes(session: Session, now: datetime, scale: float) -> Found:
     for part, age in heartbeats(session, now).items():
         if part in PARTS and STALE < age < FORGOTTEN:
             found[Alarm.SILENT, part] = {}
+    for part, minutes in starts.restless(session, now).items():
+        found[Alarm.RESTARTS, part] = {"minutes": minutes}
+    return found | _of_machines(session, now)
+
+
+def _of_machines(session: Session, now: datetime) -> Found:
+    """One alert for all machines that find the same with themselves."""
+    found: Found = {}
+    for one in local.troubles(session, now):
+        if one.what == local.DISK or now - one.since >= local.AWAY_FOR:
+            facts = found.setdefault((Alarm(one.what), None), {"machines": []})
+            facts["machines"].append(one.machine)
+            facts |= {key: value for key, value in one.facts.items() if key != "since"}
     return found
 
 

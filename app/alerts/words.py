@@ -19,6 +19,9 @@ class Alarm(StrEnum):
     NOT_ENDED = "mails_not_ended"
     NO_TICK = "no_tick"
     SILENT = "part_silent"
+    RESTARTS = "part_restarts"
+    REDIS = "redis_away"
+    DISK = "disk_short"
     UNUSUAL_NUMBER = "unusual_number"
     RESTORED = "restored"
     MAIL_FAILED = "mail_failed"
@@ -149,6 +152,54 @@ def _silent(about: str, _facts: Facts) -> Words:
     )
 
 
+def _restarts(about: str, facts: Facts) -> Words:
+    minutes = facts.get("minutes", 10)
+    unit = about.partition("@")[0]
+    unit = "celery-beat" if unit == "beat" else f"celery-{unit}"
+    return Words(
+        Both(
+            f"{about} が{minutes}分のあいだに5回起動しました。起動のたびに終わっています。",
+            f"{about} started 5 times in {minutes} minutes: something ends it each time.",
+        ),
+        Both(
+            f"`journalctl -u {unit} -n 100` で、終わる前の行を確かめてください。",
+            f"Look at what it says before it ends: `journalctl -u {unit} -n 100`.",
+        ),
+    )
+
+
+def _redis(_about: str, facts: Facts) -> Words:
+    where = _machines(facts)
+    return Words(
+        Both(
+            f"Redis が5分以上応答していません{where.ja}。メールは安全タイマー(5分ごと)だけで"
+            "送られます。",
+            f"Redis has not answered for 5 minutes{where.en}. Mails only leave by the safety timer, "
+            "every 5 minutes.",
+        ),
+        _doctor("", ""),
+    )
+
+
+def _disk(_about: str, facts: Facts) -> Words:
+    where, free = _machines(facts), facts.get("free_mb", 0)
+    return Words(
+        Both(
+            f"ディスクの空きが {free} MB しかありません{where.ja}。なくなるとメールを送れません。",
+            f"The disk has only {free} MB left{where.en}. Without room no mail is sent.",
+        ),
+        Both(
+            "`df -h` で確かめ、空きを作ってください。",
+            "Look at `df -h` and make room.",
+        ),
+    )
+
+
+def _machines(facts: Facts) -> Both:
+    names = ", ".join(facts.get("machines", ()))
+    return Both(f"({names})", f" ({names})") if names else Both("", "")
+
+
 def _unusual_number(_about: str, facts: Facts) -> Words:
     day, number, limit = facts.get("day"), facts.get("number"), facts.get("limit")
     return Words(
@@ -185,14 +236,12 @@ def _restored(_about: str, facts: Facts) -> Words:
 def _mail(ja: str, en: str) -> "Callable[[str, Facts], Words]":
     def words(about: str, facts: Facts) -> Words:
         show = f"task-progress outbox show {about}"
-        to, why = facts.get("to"), Both.of(str(facts.get("why") or ""))
-        whose = Both(f"({to})", f" to {to}") if to else Both("", "")
-        because = Both(f"応答・理由: {why.ja}", f" ({why.en})") if why.en else Both("", "")
+        to, why = _to(facts), _why_it_ended(facts)
         mend = REMEDIES.get(judge_again(why.en), Both("", ""))
         return Words(
             Both(
-                f"メール {about}{whose.ja} {ja}{because.ja}",
-                f"Mail {about}{whose.en} {en.removesuffix('.')}{because.en}.",
+                f"メール {about}{to.ja}{ja}{why.ja and f'({why.ja})'}。",
+                f"Mail {about}{to.en} {en}{why.en and f': {why.en}'}".rstrip(".") + ".",
             ),
             Both(
                 f"{mend.ja}`{show}` で経緯を確かめ、必要なら `task-progress outbox resend {about}` で"
@@ -205,24 +254,47 @@ def _mail(ja: str, en: str) -> "Callable[[str, Facts], Words]":
     return words
 
 
-def _expired(about: str, _facts: Facts) -> Words:
+def _why_it_ended(facts: Facts) -> Both:
+    """The server's words; a code of ours, such as claimed_too_often, is in the sentence anyway."""
+    why = str(facts.get("why") or "")
+    return Both("", "") if why.isidentifier() else Both.of(why)
+
+
+def _to(facts: Facts) -> Both:
+    """To whom a mail goes, as far as that was noted."""
+    name, address = facts.get("member"), facts.get("to")
+    if not address:
+        return Both(" ", "")
+    if not name:
+        return Both(f"({address} 宛て)", f" to {address}")
+    return Both(f"({name}さん <{address}> 宛て)", f" to {name} <{address}>")
+
+
+def _expired(about: str, facts: Facts) -> Words:
     listing = f"task-progress outbox list --state expired --date {about}"
+    number, who = facts.get("number"), ", ".join(facts.get("members", ()))
+    said = Both.of(str(facts.get("why") or ""))
+    ja = f"{about} のメール{number}通" if number else f"{about} のメール"
+    en = f"{number} mails of {about}" if number else f"Mails of {about}"
+    if number and len(facts.get("members", ())) < number:
+        who += who and ", …"
     return Words(
         Both(
-            f"{about} のメールが、期限までに送れませんでした。",
-            f"Mails of {about} could not be sent in time.",
+            f"{ja}{who and f'({who})'}が、期限までに送れませんでした{said.ja and f'({said.ja})'}。",
+            f"{en}{who and f' ({who})'} could not be sent in time"
+            f"{said.en and f': {said.en}'}".rstrip(".")
+            + ".",
         ),
         Both(f"`{listing}` で確かめてください。", f"Look at `{listing}`."),
     )
 
 
 def _member(about: str, facts: Facts) -> Words:
-    fault = Both.of(str(facts.get("fault", "")))
+    fault, who = Both.of(str(facts.get("fault", ""))), facts.get("to") or about
     return Words(
         Both(
-            f"メンバー {about} の設定が正しくないため、リマインダーを決められません({fault.ja})。",
-            f"Nothing can be decided for member {about}, whose settings make no sense "
-            f"({fault.en}).",
+            f"メンバー {who} の設定が正しくないため、リマインダーを決められません({fault.ja})。",
+            f"Nothing can be decided for member {who}, whose settings make no sense ({fault.en}).",
         ),
         Both(
             "`task-progress member set` で設定を直してください。",
@@ -232,23 +304,25 @@ def _member(about: str, facts: Facts) -> Words:
 
 
 def _team(about: str, facts: Facts) -> Words:
-    fault = Both.of(str(facts.get("fault", "")))
+    fault, who = Both.of(str(facts.get("fault", ""))), facts.get("to") or about
     return Words(
         Both(
-            f"メンバー {about} へのチームのメールを決められません({fault.ja})。",
-            f"The mails about the team of member {about} cannot be planned ({fault.en}).",
+            f"メンバー {who} へのチームのメールを決められません({fault.ja})。",
+            f"The mails about the team of member {who} cannot be planned ({fault.en}).",
         ),
         _status_of("celery-worker-mail"),
     )
 
 
 def _address(about: str, facts: Facts) -> Words:
-    to = facts.get("to", "EMAIL")
-    why = f": {facts['why']}" if facts.get("why") else ""
+    to, why = facts.get("to", "EMAIL"), _why_it_ended(facts)
     return Words(
         Both(
-            f"メンバー {about} のアドレス {to} への送信を止めました(3つの日に宛先不明{why})。",
-            f"Mail to member {about} ({to}) is stopped: refused on three days for its address{why}.",
+            f"メンバー {about} のアドレス {to} への送信を止めました(3つの日に宛先不明"
+            f"{why.ja and f'、最後の応答: {why.ja}'})。",
+            f"Mail to member {about} ({to}) is stopped, refused on three days for its address"
+            f"{why.en and f': {why.en}'}".rstrip(".")
+            + ".",
         ),
         Both(
             f"アドレスを確かめてから `task-progress member set {to} suppressed=no` で再開できます。",
@@ -278,15 +352,18 @@ _WORDS: dict[Alarm, Callable[[str, Facts], Words]] = {
     Alarm.NOT_ENDED: _not_ended,
     Alarm.NO_TICK: _no_tick,
     Alarm.SILENT: _silent,
+    Alarm.RESTARTS: _restarts,
+    Alarm.REDIS: _redis,
+    Alarm.DISK: _disk,
     Alarm.UNUSUAL_NUMBER: _unusual_number,
     Alarm.RESTORED: _restored,
-    Alarm.MAIL_FAILED: _mail("は届けられませんでした。", "was refused for good."),
+    Alarm.MAIL_FAILED: _mail("は届けられませんでした", "was refused for good"),
     Alarm.MAIL_DEAD: _mail(
-        "は5回試みても結果がなく、あきらめました。", "was given up after 5 tries without a result."
+        "は5回試みても結果がなく、あきらめました", "was given up after 5 tries without a result"
     ),
     Alarm.MAIL_UNKNOWN: _mail(
-        "は、サーバーが受け付けたかどうか分かりません。",
-        "may or may not have been accepted: no answer was recorded.",
+        "は、サーバーが受け付けたかどうか分かりません",
+        "may or may not have been accepted, as no answer was recorded",
     ),
     Alarm.MAILS_EXPIRED: _expired,
     Alarm.MEMBER: _member,

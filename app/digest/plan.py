@@ -122,7 +122,9 @@ def look_for_leads(services: Services, now: datetime) -> None:
 
 def _complain(services: Services, lead_id: int, fault: str, now: datetime) -> None:
     with services.db.write() as session:
-        raise_alert(session, Alarm.TEAM, lead_id, now=now, fault=fault)
+        lead = session.get(Member, lead_id)
+        to = lead.email if lead is not None else None
+        raise_alert(session, Alarm.TEAM, lead_id, now=now, fault=fault, to=to)
 
 
 def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, led: Led) -> None:

@@ -11,13 +11,7 @@ def listener(case: Case) -> list[Finding]:
     """Connects and asks for nothing: a question would pass for a tick. The address is not shown."""
     url = case.config.heartbeat_url
     if url is None:
-        return [
-            green(
-                "heartbeat",
-                "HEARTBEAT_URL: 設定されていません(外からの見守りはありません)。",
-                "HEARTBEAT_URL: not set (nobody outside would notice a silence).",
-            )
-        ]
+        return [_nobody(case)]
     server = heartbeat.connection(url, ANSWER_WITHIN)
     try:
         server.connect()
@@ -32,6 +26,24 @@ def listener(case: Case) -> list[Finding]:
             "HEARTBEAT_URL: its server can be reached.",
         )
     ]
+
+
+def _nobody(case: Case) -> Finding:
+    ja = "HEARTBEAT_URL: 設定されていません。このマシンが止まっても、外からは気づかれません。"
+    en = "HEARTBEAT_URL: not set. Nobody outside would notice that this machine is off."
+    if case.config.local_mailbox:  # `make run`: nobody waits for its mails
+        return green("heartbeat", ja, en)
+    return yellow(
+        "heartbeat",
+        ja,
+        en,
+        Both(
+            "毎分の知らせを待つサービスのアドレスを .env に書いてください: "
+            "HEARTBEAT_URL=https://...(docs/monitoring.ja.md)",
+            "Write the address of a service that waits for a word each minute into .env: "
+            "HEARTBEAT_URL=https://... (docs/monitoring.md)",
+        ),
+    )
 
 
 def _unreachable(why: str) -> Finding:

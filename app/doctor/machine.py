@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from app.alerts.local import ROOM
 from app.config.sources import relative
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
 from app.words import Both, of_the_system
 
 MEGABYTE = 1024 * 1024
-DISK_RED, DISK_YELLOW = 200 * MEGABYTE, 1024 * MEGABYTE
+DISK_YELLOW = 1024 * MEGABYTE
 _SYSTEM_ZONES = Path("/usr/share/zoneinfo/tzdata.zi")
 
 
@@ -110,7 +111,7 @@ def _version_of_zones() -> str | None:
         return None
 
 
-def disk(case: Case, *, least: int = DISK_RED, better: int = DISK_YELLOW) -> list[Finding]:
+def disk(case: Case, *, least: int = ROOM, better: int = DISK_YELLOW) -> list[Finding]:
     """DATA_DIR has room. `least` and `better`: bytes below which it is red or yellow."""
     folder = case.config.data_dir
     name = relative(folder)

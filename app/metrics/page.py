@@ -48,6 +48,8 @@ class Facts:
     heartbeats: Values  # part
     alerts: Values  # alarm
     redis_up: bool | None  # None where the broker is no Redis
+    redis_away: float | None
+    disks_short: int
     queues: Values  # queue; none while Redis does not answer
 
 
@@ -149,11 +151,19 @@ def _life(facts: Facts) -> Iterable[Metric]:
             {(): facts.redis_up},
         )
         yield _gauge(
+            "redis_away_seconds",
+            "Since when a machine has had no answer from Redis; 0 while all have.",
+            {(): facts.redis_away or 0.0},
+        )
+        yield _gauge(
             "queue_length",
             "Messages that wait on a queue; absent while Redis does not answer.",
             facts.queues,
             "queue",
         )
+    yield _gauge(
+        "disks_short", "Machines with too little room on the disk.", {(): facts.disks_short}
+    )
     yield _gauge(
         "build_info",
         "Always 1: the program's version, and that of the database's schema.",

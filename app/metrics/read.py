@@ -11,7 +11,7 @@ from sqlalchemy import Row, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from app import schema
-from app.alerts import Alarm, watch
+from app.alerts import Alarm, local, watch
 from app.db import seconds_between
 from app.metrics.page import BUCKETS, Facts, Values, Waits
 from app.models import FIRST_DUE, OPEN, Alert, Kind, OutboxMail, Service, Setting, State
@@ -55,6 +55,8 @@ def facts(services: Services, now: datetime) -> Facts:
             heartbeats=_heartbeats(session, now),
             alerts=_alerts(session),
             redis_up=queues is not None if _broker_is_redis(services) else None,
+            redis_away=_redis_away(session, now) if _broker_is_redis(services) else None,
+            disks_short=_disks_short(session, now),
             queues={(name,): number for name, number in (queues or {}).items()},
         )
 
@@ -102,6 +104,16 @@ def _heartbeats(session: Session, now: datetime) -> Values:
     """A part that was taken down for good is no part any more."""
     ages = watch.heartbeats(session, now).items()
     return {(part,): max(0.0, a.total_seconds()) for part, a in ages if a < watch.FORGOTTEN}
+
+
+def _redis_away(session: Session, now: datetime) -> float:
+    """Of the machine that has been without it for the longest time; 0 where none is."""
+    troubles = local.troubles(session, now)
+    return max((_age(one.since, now) for one in troubles if one.what == local.REDIS), default=0.0)
+
+
+def _disks_short(session: Session, now: datetime) -> int:
+    return sum(one.what == local.DISK for one in local.troubles(session, now))
 
 
 def _alerts(session: Session) -> Values:

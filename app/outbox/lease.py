@@ -25,7 +25,17 @@ from app.alerts import raise_alert
 from app.alerts.words import OF_MAILS
 from app.db import among, database_now
 from app.due import Verdict
-from app.models import OPEN, Base, DecisionRow, Kind, MailEvent, OutboxMail, Setting, State
+from app.models import (
+    OPEN,
+    Base,
+    DecisionRow,
+    Kind,
+    MailEvent,
+    Member,
+    OutboxMail,
+    Setting,
+    State,
+)
 from app.util.once import Guard
 
 SENDING_SECONDS = 100.0  # all before the dot takes at most 90 s
@@ -283,10 +293,22 @@ def end_with_alert(
 ) -> None:
     """An end that an operator must hear of."""
     end(session, mail, state, now=now, reason=reason, response=response)
+    alert_of(session, mail.id, state, now=now, why=reason)
+
+
+def alert_of(
+    session: Session, mail_id: int, state: State, *, now: datetime, why: str | None = None
+) -> None:
+    """The alert about a mail that ended so: to whom it was, and what the server said."""
+    kind, to, name = session.execute(
+        select(OutboxMail.kind, OutboxMail.to_addr, Member.name)
+        .join(Member, Member.id == OutboxMail.user_id, isouter=True)
+        .where(OutboxMail.id == mail_id)
+    ).one()
+    facts = {"to": to, "member": name, "why": why}
     # What became of an alert's own mail is told on the pages only, or there would be no end.
-    by_mail = mail.kind != Kind.ALERT
-    facts = {"to": mail.to_addr, "why": reason}
-    raise_alert(session, OF_MAILS[state], mail.id, now=now, by_mail=by_mail, **facts)
+    by_mail = kind != Kind.ALERT
+    raise_alert(session, OF_MAILS[state], mail_id, now=now, by_mail=by_mail, **facts)
 
 
 class Decided(Protocol):

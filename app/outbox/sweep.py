@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
@@ -12,12 +13,20 @@ from app.db import database_now
 from app.due import Reason
 from app.models import OPEN, OutboxMail, State
 from app.outbox import breaker, restored
-from app.outbox.lease import DOUBTS_AT_MOST, claimable, record, take_back, take_back_decision
+from app.outbox.lease import (
+    DOUBTS_AT_MOST,
+    alert_of,
+    claimable,
+    record,
+    take_back,
+    take_back_decision,
+)
 from app.services import Services
 
 log = logging.getLogger(__name__)
 
 AT_MOST = 5_000  # ids per sweep; the next one goes on
+NAMED = 3  # addresses in an alert about many mails
 
 
 def sweep(services: Services, now: datetime, *, fresh: timedelta = timedelta()) -> list[int]:
@@ -54,6 +63,7 @@ def _expire(session: Session, now: datetime) -> None:
         .values(state=State.EXPIRED, reason=Reason.EXPIRED, held=None, updated_at=now)
         .returning(
             OutboxMail.id, OutboxMail.decision_id, OutboxMail.n, OutboxMail.local_date,
+            OutboxMail.to_addr,
             OutboxMail.response, OutboxMail.kind, OutboxMail.user_id, OutboxMail.claims,
             OutboxMail.retries,
         )
@@ -61,7 +71,12 @@ def _expire(session: Session, now: datetime) -> None:
     for one in expired:
         record(session, one.id, State.EXPIRED, one.response, now=now)
         loglines.ended(session, one, State.EXPIRED, Reason.EXPIRED)
-        raise_alert(session, Alarm.MAILS_EXPIRED, one.local_date, now=now)
+    for day in {one.local_date for one in expired}:
+        late = [one for one in expired if one.local_date == day]
+        facts: dict[str, Any] = {"number": len(late)}
+        facts["members"] = [one.to_addr for one in late[:NAMED]]
+        facts["why"] = next((one.response for one in late if one.response), None)
+        raise_alert(session, Alarm.MAILS_EXPIRED, day, now=now, **facts)
     first = [one.decision_id for one in expired if one.n == 0 and one.decision_id is not None]
     if first:
         take_back_decision(session, first, Reason.EXPIRED)
@@ -98,4 +113,4 @@ def _give_up(session: Session, which: ColumnElement[bool], now: datetime) -> Non
     for one in given_up:
         record(session, one.id, State.UNKNOWN, "no_answer_recorded", now=now)
         loglines.ended(session, one, State.UNKNOWN, "no_answer_recorded")
-        raise_alert(session, Alarm.MAIL_UNKNOWN, one.id, now=now)
+        alert_of(session, one.id, State.UNKNOWN, now=now)

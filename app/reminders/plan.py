@@ -155,7 +155,9 @@ def complain(session: Session, broken: dict[int, str], now: datetime) -> None:
     """One alert per member whose settings make no sense; the others go on."""
     for member_id, fault in broken.items():
         log.error("member %s cannot be decided: %s", member_id, fault)
-        raise_alert(session, Alarm.MEMBER, member_id, now=now, fault=fault)
+        member = session.get(Member, member_id)
+        to = member.email if member is not None else None
+        raise_alert(session, Alarm.MEMBER, member_id, now=now, fault=fault, to=to)
 
 
 def _calm(session: Session, good: Iterable[Person], now: datetime) -> None:

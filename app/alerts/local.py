@@ -1,0 +1,104 @@
+"""What a machine finds wrong with itself: its Redis is away, its disk has no room.
+
+No other machine can see it, so each program that lives looks, and what it finds stands in
+`service` under the machine's name; `watch` and `/metrics` read it there. A disk may be too full
+for that row: `/healthz` and `status` look at their own disk as well.
+"""
+
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.orm import Session
+
+from app.alerts.words import Alarm
+from app.db import put
+from app.models import Service
+from app.services import Services
+
+REDIS, DISK = str(Alarm.REDIS), str(Alarm.DISK)  # rows `redis_away@host`, `disk_short@host`
+ROOM = 200 * 1024 * 1024  # bytes; with less the database and the log may soon not be written
+AWAY_FOR = timedelta(minutes=5)
+SAID_EVERY = timedelta(minutes=1)
+FRESH = timedelta(minutes=5)  # a machine that says nothing any more is not asked about its disk
+
+_HOST = socket.gethostname()[:60]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One machine's."""
+
+    what: str  # REDIS or DISK
+    machine: str
+    since: datetime
+    facts: Mapping[str, Any]
+
+
+def here(services: Services) -> dict[str, dict[str, Any]]:
+    """What is wrong with this machine now, with its facts. Waits half a second for Redis."""
+    found: dict[str, dict[str, Any]] = disk_here(services)
+    if services.once.answers() is False:
+        found[REDIS] = {}
+    return found
+
+
+def disk_here(services: Services) -> dict[str, dict[str, Any]]:
+    """{} while the disk of DATA_DIR has room."""
+    free = room(services.config.data_dir)
+    return {DISK: {"free_mb": free // 2**20}} if free is not None and free < ROOM else {}
+
+
+def room(folder: Path) -> int | None:
+    """Free bytes of the folder's disk; None where the folder cannot be looked at."""
+    with suppress(OSError):
+        return shutil.disk_usage(folder).free
+    return None
+
+
+def note(services: Services, now: datetime) -> None:
+    """Writes down what is wrong here, once a minute, and takes back what is mended.
+
+    Raises DatabaseDown.
+    """
+    found = here(services)
+    with services.db.read() as session:
+        rows = {what: session.get(Service, _name(what)) for what in (REDIS, DISK)}
+    over = [_name(what) for what, row in rows.items() if row is not None and what not in found]
+    new = {what: _new(rows[what], facts, now) for what, facts in found.items()}
+    new = {what: data for what, data in new.items() if data is not None}
+    if not (over or new):
+        return
+    with services.db.write() as session:
+        session.execute(delete(Service).where(Service.name.in_(over)))
+        for what, data in new.items():
+            put(session, Service, {"name": _name(what)}, {"at": now, "data": data})
+
+
+def troubles(session: Session, now: datetime) -> Iterator[Trouble]:
+    """What machines have said of themselves lately."""
+    ours = or_(*(Service.name.startswith(f"{what}@") for what in (REDIS, DISK)))
+    for row in session.scalars(select(Service).where(ours).order_by(Service.name)):
+        what, _, machine = row.name.partition("@")
+        if now - row.at < FRESH:
+            since = datetime.fromisoformat(row.data["since"])
+            yield Trouble(what, machine, since, row.data)
+
+
+def _new(row: Service | None, facts: Mapping[str, Any], now: datetime) -> dict[str, Any] | None:
+    """What to write; None where the row says it already."""
+    if row is None or now - row.at >= FRESH:
+        return {**facts, "since": now.isoformat()}
+    if now - row.at < SAID_EVERY:
+        return None
+    return {**facts, "since": row.data["since"]}
+
+
+def _name(what: str) -> str:
+    return f"{what}@{_HOST}"
