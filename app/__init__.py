@@ -22,6 +22,7 @@ def create_app(config: "Config | None" = None, services: "Services | None" = Non
 
     from app import clock, web  # noqa: PLC0415 - see above
     from app.config import load_or_exit  # noqa: PLC0415 - see above
+    from app.db import PAGES  # noqa: PLC0415 - see above
     from app.services import make  # noqa: PLC0415 - see above
 
     config = config or load_or_exit()
@@ -30,7 +31,7 @@ def create_app(config: "Config | None" = None, services: "Services | None" = Non
     app.secret_key = config.secret_key.get_secret_value()
     # What no answer may wait for is done beside it.
     app.extensions["beside"] = beside = ThreadPoolExecutor(2, thread_name_prefix="beside")
-    services = services or make(config, _queue(config, beside))
+    services = services or make(config, _queue(config, beside), PAGES)
     app.extensions["task_progress"] = services
     web.register(app, services)
     return app

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from app import clock, schema
 from app.config import Config, load_or_exit
-from app.db import DatabaseDown
+from app.db import SENDERS, DatabaseDown
 from app.heart import Heart
 from app.services import Publish, Services, guard_url, make
 from app.watchdog import Watchdog
@@ -171,5 +171,5 @@ def services() -> Services:
         for inherited in _services.values():
             inherited.db.dispose()
         _services.clear()
-        found = _services[os.getpid()] = make(load_or_exit(), publisher(current_app))
+        found = _services[os.getpid()] = make(load_or_exit(), publisher(current_app), SENDERS)
     return found

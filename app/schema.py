@@ -54,6 +54,8 @@ def upgrade_on(connection: Connection) -> str:
     from alembic import command  # noqa: PLC0415 - see above
 
     if connection.dialect.name == "postgresql":
+        refuse_encoding(connection)
+        connection.execute(text("SET LOCAL lock_timeout = 0"))  # for another upgrade, however long
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
     current = version_in(connection)
     if current is not None and not _is_known(current):
@@ -80,6 +82,8 @@ def check(database: Database) -> str:
     own or a newer one that this code may work with.
     """
     with database.connect() as connection:
+        if not database.is_sqlite:
+            refuse_encoding(connection)
         current = version_in(connection)
         if current == HEAD:
             return HEAD
@@ -100,6 +104,26 @@ def version_in(connection: Connection) -> str | None:
         return None
     version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return version
+
+
+def refuse_encoding(connection: Connection) -> None:
+    """Raises SchemaError on a PostgreSQL database that is not in UTF-8.
+
+    In SQL_ASCII the server takes any bytes and counts them as letters; in others it refuses names.
+    """
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding == "UTF8":
+        return
+    name = connection.engine.url.database
+    command = f"createdb --encoding=UTF8 --template=template0 --locale=C.UTF-8 {name}_utf8"
+    raise SchemaError(
+        Both(
+            f"データベース {name} の文字コードが {encoding} です。UTF8 で作り直してください: "
+            f"`{command}`(そのあと DATABASE_URL をこのデータベースに変えます)。",
+            f"The database {name} is encoded in {encoding}. Make one in UTF8: `{command}`, and let "
+            "DATABASE_URL name it.",
+        )
+    )
 
 
 def refuse_unknown(connection: Connection) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.auth import Links
 from app.config import Config
-from app.db import Database
+from app.db import Database, Patience
 from app.installation import Installation
 from app.util import crash
 from app.util.kept import KeptSessions
@@ -36,11 +36,13 @@ def publish_nothing(_ids: Sequence[int]) -> None:
     """Without Celery the next tick delivers."""
 
 
-def make(config: Config, publish: Publish = publish_nothing) -> Services:
-    """The services for these settings."""
+def make(
+    config: Config, publish: Publish = publish_nothing, patience: Patience | None = None
+) -> Services:
+    """The services for these settings; `patience`: with PostgreSQL."""
     crash.arm(config.crash_at)
     redis_url, scale = guard_url(config), config.test_time_scale
-    db = Database(config.database_url)
+    db = Database(config.database_url, patience, scale)
     limits = Limits(redis_url, scale)
     return Services(
         config=config,

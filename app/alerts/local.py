@@ -6,7 +6,6 @@ for that row: `/healthz` and `status` look at their own disk as well.
 """
 
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ ROOM = 200 * 1024 * 1024  # bytes; with less the database and the log may soon n
 AWAY_FOR = timedelta(minutes=5)
 SAID_EVERY = timedelta(minutes=1)
 FRESH = timedelta(minutes=5)  # a machine that says nothing any more is not asked about its disk
-
-_HOST = socket.gethostname()[:60]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +66,9 @@ def note(services: Services, now: datetime) -> None:
     """
     found = here(services)
     with services.db.read() as session:
-        rows = {what: session.get(Service, _name(what)) for what in (REDIS, DISK)}
-    over = [_name(what) for what, row in rows.items() if row is not None and what not in found]
+        names = {what: f"{what}@{services.host[:60]}" for what in (REDIS, DISK)}
+        rows = {what: session.get(Service, name) for what, name in names.items()}
+    over = [names[what] for what, row in rows.items() if row is not None and what not in found]
     new = {what: _new(rows[what], facts, now) for what, facts in found.items()}
     new = {what: data for what, data in new.items() if data is not None}
     if not (over or new):
@@ -78,7 +76,7 @@ def note(services: Services, now: datetime) -> None:
     with services.db.write() as session:
         session.execute(delete(Service).where(Service.name.in_(over)))
         for what, data in new.items():
-            put(session, Service, {"name": _name(what)}, {"at": now, "data": data})
+            put(session, Service, {"name": names[what]}, {"at": now, "data": data})
 
 
 def troubles(session: Session, now: datetime) -> Iterator[Trouble]:
@@ -98,7 +96,3 @@ def _new(row: Service | None, facts: Mapping[str, Any], now: datetime) -> dict[s
     if now - row.at < SAID_EVERY:
         return None
     return {**facts, "since": row.data["since"]}
-
-
-def _name(what: str) -> str:
-    return f"{what}@{_HOST}"

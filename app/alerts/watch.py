@@ -24,6 +24,7 @@ LOOKED = "watch"
 LOOK_EVERY = timedelta(seconds=30)
 ATTEMPT_WITHIN = timedelta(minutes=10)
 END_WITHIN = timedelta(minutes=30)
+HEALTH_LOCK_SECONDS = 2.0  # whoever asks /healthz does not wait long
 FORGOTTEN = timedelta(days=7)  # a part that was taken down for good is no part any more
 
 PARTS = ("beat", "worker-mail", "worker-ai")
@@ -66,8 +67,10 @@ def look(services: Services, now: datetime) -> None:
 
 def unwell(services: Services, now: datetime) -> list[str]:
     """The alarms that hold at this moment, whether somebody has looked or not. Changes nothing."""
+    scale = services.config.test_time_scale
     with services.db.read() as session:
-        found = {name_of(*key) for key in causes(session, now, services.config.test_time_scale)}
+        services.db.wait_at_most(session, HEALTH_LOCK_SECONDS * scale)
+        found = {name_of(*key) for key in causes(session, now, scale)}
         lasting = {one.name for one in open_alerts(session) if one.name == Alarm.MAIL_SERVER}
     # A full disk may not take what is said of it.
     return sorted(found | lasting | set(local.disk_here(services)))

@@ -6,6 +6,7 @@ of failing half-way; readers begin plainly. PostgreSQL needs none of that.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from select import POLLIN, poll
 from time import monotonic
 from typing import Any
@@ -27,9 +28,12 @@ from app.db.many import insert_new, update_each
 from app.words import Both
 
 __all__ = [
+    "PAGES",
+    "SENDERS",
     "Database",
     "DatabaseDown",
     "EachByItself",
+    "Patience",
     "UTCDateTime",
     "after_commit",
     "among",
@@ -64,15 +68,41 @@ def one_after_the_other(session: Session, lock: int) -> None:
 
 
 class DatabaseDown(Exception):
-    """The database does not answer, refuses the connection, or cannot write."""
+    """The database does not answer in time, refuses the connection, or cannot write."""
 
-    def __init__(self, error: DBAPIError) -> None:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
-        self.sentence = Both(
-            f"データベースを使えません({reason})。",
-            f"The database cannot be used ({reason}).",
-        )
-        super().__init__(str(self.sentence))
+    def __init__(self, sentence: Both) -> None:
+        # An error that a worker's child hands to its parent is made anew from its arguments.
+        super().__init__(sentence)
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        """Both languages, as errors show them."""
+        return str(self.sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many seconds PostgreSQL may let a program wait; 0: for ever.
+
+    `lock`: for a lock that another session holds (VACUUM FULL, ALTER TABLE). `statement`: for the
+    end of one statement. SQLite has one lock and BUSY_TIMEOUT_MS.
+    """
+
+    lock: float = 30.0
+    statement: float = 0.0
+
+    def options(self, scale: float) -> str:
+        """As libpq hands them to a new session; `scale` is TEST_TIME_SCALE."""
+        waits = (("lock_timeout", self.lock), ("statement_timeout", self.statement))
+        return " ".join(f"-c {name}={round(seconds * 1000 * scale)}" for name, seconds in waits)
+
+
+# A page that hangs takes a thread from all others; a sender's claims run out after 100 s.
+PAGES = Patience(lock=5.0, statement=20.0)
+SENDERS = Patience(lock=15.0, statement=300.0)
+# A server that vanished without a word is noticed after a minute (libpq, "Connection Parameters").
+_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+_ALIVE |= {"tcp_user_timeout": 60_000}  # milliseconds
 
 
 @contextmanager
@@ -81,15 +111,27 @@ def _in_words() -> Iterator[None]:
         yield
     # InternalError: what PostgreSQL says when a file cannot grow.
     except (OperationalError, InterfaceError, InternalError) as error:
-        raise DatabaseDown(error) from error
+        raise _down(error) from error
+
+
+def _down(error: DBAPIError) -> DatabaseDown:
+    reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+    return DatabaseDown(
+        Both(
+            f"データベースを使えません({reason})。",
+            f"The database cannot be used ({reason}).",
+        )
+    )
 
 
 class Database:
     """One engine and its transactions. Opens no connection before it is used."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: Patience | None = None, scale: float = 1.0) -> None:
+        """`scale`: TEST_TIME_SCALE, of the patience."""
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        self.engine = _sqlite(url) if self.is_sqlite else _postgresql(url)
+        waits = (patience or Patience()).options(scale)
+        self.engine = _sqlite(url) if self.is_sqlite else _postgresql(url, waits)
         # Made once: one with options costs a sender 20 us each time.
         self._writer = self.engine.execution_options(writes=True)
         self._each_by_itself = self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -111,6 +153,11 @@ class Database:
             yield session
         for call in session.info.get(_AFTER, ()):
             call()
+
+    def wait_at_most(self, session: Session, seconds: float) -> None:
+        """For the rest of this transaction no lock is waited for any longer."""
+        if not self.is_sqlite:
+            session.execute(text(f"SET LOCAL lock_timeout = {round(seconds * 1000)}"))
 
     def each_by_itself(self) -> "EachByItself":
         """A connection for statements that are transactions of their own; close it."""
@@ -177,15 +224,17 @@ class EachByItself:
         return self._connection
 
 
-def _postgresql(url: str) -> Engine:
+def _postgresql(url: str, waits: str) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,  # they hold what people wrote; no error may show them
         connect_args={
             "connect_timeout": 10,
             "application_name": "task-progress",
+            "client_encoding": "utf8",  # in SQL_ASCII the driver would give bytes
+            **_ALIVE,
             # A sender stopped inside a transaction must not keep its rows from the others.
-            "options": "-c idle_in_transaction_session_timeout=60000",
+            "options": f"-c idle_in_transaction_session_timeout=60000 {waits}",
         },
     )
 
