@@ -52,6 +52,7 @@ class Field(NamedTuple):
     name: str
     label: Both
     value: str
+    words: Both  # the value as people read it
 
 
 def page() -> ResponseReturnValue:
@@ -73,15 +74,24 @@ def page() -> ResponseReturnValue:
 
 
 def _fields() -> list[Field]:
-    """What the form would change: a field that stands as it was opened changes nothing."""
-    was = {name: value for name, value in request.form.items() if name.startswith(_WAS)}
-    return [
-        Field(name, _label(name), value)
-        for name, value in request.form.items(multi=True)
-        if name not in _UNSEEN
-        and was.get(f"{_WAS}{name}") != value
-        and not (name in was and request.form.get(name.removeprefix(_WAS)) == value)
-    ]
+    """What the form would change, each field followed by what it was.
+
+    A field that stands as it was when the form was opened changes nothing, and is left out.
+    """
+    form = request.form
+    found = []
+    for name, value in form.items(multi=True):
+        was = f"{_WAS}{name}"
+        alone = name.startswith(_WAS) and name.removeprefix(_WAS) not in form
+        if alone or not (name in _UNSEEN or name.startswith(_WAS) or form.get(was) == value):
+            found.append(_field(name, value))
+            found += [_field(was, form[was])] if was in form else []
+    return found
+
+
+def _field(name: str, value: str) -> Field:
+    key = name.removeprefix(_WAS)
+    return Field(name, _label(name), value, words.shown_value(key, value))
 
 
 def _label(name: str) -> Both:
