@@ -16,7 +16,7 @@ from app.db import Database
 from app.members.changes import set_member
 from app.members.defaults import set_settings
 from app.members.values import ValuesRefused
-from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, State, Task
+from app.models import DaysOff, DecisionRow, ExtraWorkday, Member, OutboxMail, Report, State, Task
 from app.services import Services
 from app.workdays import DAY
 from tests.conftest import NOW, TODAY, People, task
@@ -563,6 +563,35 @@ def test_without_a_lead_the_mail_threatens_nothing(
     assert "お知らせします" not in plain(letter)
 
 
+def test_a_lead_whose_week_begins_on_sunday_reads_of_the_iso_week_on_monday(
+    services: Services, db: Database, team: People
+) -> None:
+    """On Sunday the week of Monday to Sunday, of which a digest tells, is not over."""
+    change(db, team.sato, weekend="fri,sat", holidays="")
+    with db.write() as session:
+        session.add(task("T-1", team.suzuki))
+    sunday = TODAY + 5 * DAY
+    ahead = digest.ahead(services, "weekly_digest", sunday, sunday + 7 * DAY)
+    assert [one.local_date for one in ahead if one.verdict == "send"] == [sunday + DAY]
+
+
+def test_a_working_saturday_counts_as_a_day_of_silence(
+    services: Services, db: Database, silent: People
+) -> None:
+    """8 workdays of silence are over a day sooner."""
+
+    def told_on() -> set[date]:
+        steps = digest.ahead(services, "escalation", TODAY, TODAY + 13 * DAY)
+        return {one.local_date for one in steps if one.step == "manager"}
+
+    promoted(db, silent)
+    assert told_on() == {date(2026, 11, 27)}
+    saturday = date(2026, 11, 21)
+    with db.write() as session:
+        session.add(ExtraWorkday(user_id=None, first_day=saturday, last_day=saturday))
+    assert told_on() == {date(2026, 11, 26)}
+
+
 # --- looking back and ahead -------------------------------------------------------------------
 
 
@@ -583,14 +612,26 @@ def test_why_tells_of_the_digest_of_each_step_and_of_a_report_that_came_first(
     assert (step["step"], step["told"], step["reason"]) == ("lead", SATO, "reported_meanwhile")
 
 
-@pytest.mark.parametrize("weekly", [False, True])
+@pytest.mark.parametrize(
+    "own",
+    [
+        {},
+        {"notify_frequency": "weekly", "weekly_day": 2},
+        {"notify_frequency": "weekly", "weekly_day": 6, "weekend": "fri,sat", "holidays": "GB-ENG"},
+    ],
+)
+@pytest.mark.parametrize("extra", [False, True])
 def test_simulating_two_weeks_and_living_them_give_the_same(
-    services: Services, db: Database, silent: People, weekly: bool
+    services: Services, db: Database, silent: People, own: dict[str, object], extra: bool
 ) -> None:
     promoted(db, silent)
-    if weekly:
-        change(db, silent.sato, notify_frequency="weekly", weekly_day=2)
+    if own:
+        change(db, silent.sato, **own)
     with db.write() as session:
+        if extra:  # a Saturday of everybody, a Sunday of one
+            for owner, day in ((None, 28), (silent.suzuki.id, 29)):
+                when = date(2026, 11, day)
+                session.add(ExtraWorkday(user_id=owner, first_day=when, last_day=when))
         session.add(DaysOff(user_id=silent.tanaka.id, first_day=date(2026, 11, 25), last_day=None))
     tick(services, NOW - HOUR)
     last = TODAY + 13 * DAY

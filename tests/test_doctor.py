@@ -191,11 +191,18 @@ def test_files_of_another_user_are_yellow(a_case: Make, tmp_path: Path) -> None:
 # --- the people ---------------------------------------------------------------------------------
 
 
-def with_member(case: Case, email: str, *, active: bool = True) -> None:
+def with_member(case: Case, email: str, *, active: bool = True, **values: Any) -> None:
     with case.services.db.write() as session:
         day = NOW.date()
         session.add(
-            Member(email=email, name="A", active=active, decided_through=day, created_at=NOW)
+            Member(
+                email=email,
+                name="A",
+                active=active,
+                decided_through=day,
+                created_at=NOW,
+                **values,
+            )
         )
 
 
@@ -732,6 +739,18 @@ def test_no_holidays_for_the_next_year_is_yellow_and_for_this_year_red(a_case: M
     assert in_year(2026) is Level.GREEN
     assert in_year(2099) is Level.YELLOW
     assert in_year(2100) is Level.RED
+
+
+def test_the_holidays_of_each_region_that_members_keep_are_looked_at(a_case: Make) -> None:
+    case = a_case()
+    for n, region in enumerate(("GB-ENG", "", None, "GB-ENG", "XX")):
+        with_member(case, f"m{n}@example.jp", holidays=region)
+    found = letters.holidays(case)
+    assert [(one.says.en.split()[1], one.level) for one in found] == [
+        ("GB-ENG", Level.GREEN),
+        ("JP", Level.GREEN),
+        ('"XX"', Level.RED),
+    ]
 
 
 def test_a_disk_without_room_is_red(a_case: Make) -> None:

@@ -21,11 +21,13 @@ from app.board.state import Standing
 from app.config import Config
 from app.db import Database
 from app.members.changes import set_member
+from app.members.extra_workdays import add_workdays
 from app.members.leave import off_today
 from app.members.settings import find
 from app.models import Audit, Kind, Member, OutboxMail, Report, Role, State, Task, Team
 from app.services import Services
 from app.week import Mark
+from app.workdays import Span
 from tests.conftest import NOW, TODAY, People, task
 from tests.test_sign_in import enter, link_for
 
@@ -109,6 +111,20 @@ def test_ten_workdays_are_shown_with_the_holiday_between_them(loaded: Services) 
     assert days[-1] == TODAY
     assert date(2026, 11, 23) in days  # 勤労感謝の日
     assert len(days) == 11
+
+
+def test_a_weekend_day_is_shown_where_somebody_works_on_it(loaded: Services) -> None:
+    saturday, sunday = date(2026, 11, 21), date(2026, 11, 22)
+    add_workdays(loaded, TANAKA, Span(sunday, sunday), "test", NOW)
+    assert [day for day in seen(loaded, SATO).days if day.weekday() >= 5] == [sunday]
+    add_workdays(loaded, None, Span(saturday, saturday), "test", NOW)
+    found = seen(loaded, SATO)
+    assert found.days[0] == date(2026, 11, 11)  # ten workdays of the company begin a day later
+    marks = {one.row.email: {each.day: each.mark for each in one.days} for one in found.shown}
+    assert (marks[SUZUKI][saturday], marks[SUZUKI][sunday]) == (Mark.SILENT, Mark.OFF)
+    assert marks[TANAKA][sunday] is Mark.SILENT
+    (tanaka,) = (one for one in found.shown if one.row.email == TANAKA)
+    assert tanaka.row.silent == 3  # 1, and two more days
 
 
 def test_the_days_show_what_was_reported_for_them(loaded: Services) -> None:

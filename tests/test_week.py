@@ -7,9 +7,11 @@ from sqlalchemy.orm import Session
 
 from app import sample
 from app.digest.facts import week_of
+from app.members.extra_workdays import add_workdays
 from app.members.settings import find, organisation, person
 from app.services import Services
 from app.week import Mark, Week
+from app.workdays import Span
 from tests.conftest import NOW, TODAY
 
 EIGHT = datetime(2026, 11, 23, 23, tzinfo=UTC)  # 08:00 on 2026-11-24 in Tokyo
@@ -108,6 +110,20 @@ def test_how_far_each_task_came(loaded: Services) -> None:
         "T-011": (None, 100),
         "T-015": (45, 85),
         "T-017": (55, 70),
+    }
+
+
+def test_a_working_saturday_is_in_the_picture_and_in_the_numbers(loaded: Services) -> None:
+    saturday, before = date(2026, 11, 21), week(loaded, SATO)
+    add_workdays(loaded, "tanaka.misaki@example.jp", Span(saturday, saturday), "test", NOW)
+    found = week(loaded, SATO)
+    assert [day.day for day in found.days] == [16, 17, 18, 19, 20, 21]
+    marks = {one.name: _SIGNS[one.marks[-1]] for one in found.members}
+    assert (marks["田中 美咲"], marks["鈴木 一郎"]) == (".", "-")
+    assert found.workdays == before.workdays + 1
+    silent = {one.name: one.silent for one in before.silent}
+    assert {one.name: one.silent for one in found.silent} == silent | {
+        "田中 美咲": silent["田中 美咲"] + 1
     }
 
 

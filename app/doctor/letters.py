@@ -5,13 +5,17 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Literal
 
+from sqlalchemy import select
+
 from app.compose import ReminderFacts, TaskLine, reminder
 from app.compose.text import Locale
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
 from app.members.settings import Organisation, organisation
+from app.models import Member
 from app.util.message import MailMessage, build
 from app.words import Both
 from app.workdays import public_holidays
+from app.workdays import regions as known_regions
 
 _URL = "https://progress.example.jp/r/token"
 _NASTY = "<b>{{ 7*7 }}</b> ${x} 髙①"
@@ -95,31 +99,44 @@ def _facts(locale: Locale, name: str, tasks: list[TaskLine]) -> ReminderFacts:
 
 
 def holidays(case: Case) -> list[Finding]:
-    """The public holidays of this year and the next are known."""
-    country = _country(case)
-    year = case.clock().year
-    if not country:
+    """The public holidays of this year and the next are known, for each region that is in use."""
+    regions = _regions(case)
+    if not regions:
         return [green("holidays", "祝日: 休みにしない設定です。", "Holidays: none are days off.")]
-    missing = [one for one in (year, year + 1) if not public_holidays(country, one)]
+    return [_holidays_of(region, case.clock().year) for region in sorted(regions)]
+
+
+def _holidays_of(region: str, year: int) -> Finding:
+    years = (year, year + 1)
+    if region not in known_regions():
+        return red(
+            "holidays",
+            f"祝日: 「{region}」は分からない国・地域です。使っているメンバーには何も決められません。",
+            f'Holidays: "{region}" is not known; nothing can be decided for who keeps them.',
+            "task-progress settings set holidays=JP",
+        )
+    missing = [one for one in years if not public_holidays(region, one)]
     if missing:
-        years = ", ".join(map(str, missing))
+        listed = ", ".join(map(str, missing))
         say = red if year in missing else yellow
-        return [
-            say(
-                "holidays",
-                f"祝日: {country} の {years} 年のデータがなく、祝日にもメールが送られます。",
-                f"Holidays: none known for {country} in {years}; mails would go on holidays.",
-                "git pull && make setup",
-            )
-        ]
-    numbers = f"{year}: {len(public_holidays(country, year))}"
-    numbers += f", {year + 1}: {len(public_holidays(country, year + 1))}"
-    return [green("holidays", f"祝日: {country}({numbers})", f"Holidays: {country} ({numbers})")]
+        return say(
+            "holidays",
+            f"祝日: {region} の {listed} 年のデータがなく、祝日にもメールが送られます。",
+            f"Holidays: none known for {region} in {listed}; mails would go on holidays.",
+            "git pull && make setup",
+        )
+    numbers = ", ".join(f"{one}: {len(public_holidays(region, one))}" for one in years)
+    return green("holidays", f"祝日: {region}({numbers})", f"Holidays: {region} ({numbers})")
 
 
-def _country(case: Case) -> str:
-    """Whose holidays the organisation keeps; while the database is away, the default."""
+def _regions(case: Case) -> set[str]:
+    """Whose holidays the organisation and active members keep; with no database, the default."""
     if case.has_database:
         with suppress(Exception), case.services.db.read() as session:
-            return organisation(session, case.config).holidays
-    return Organisation.holidays
+            own = session.scalars(
+                select(Member.holidays)
+                .where(Member.active.is_(True), Member.holidays.is_not(None))
+                .distinct()
+            )
+            return {organisation(session, case.config).holidays, *map(str, own)} - {""}
+    return {Organisation.holidays}
