@@ -213,6 +213,24 @@ def test_a_server_that_does_not_know_whom_it_knew_yesterday_is_not_believed(
     assert outbox.deliver(services, ids, at(tomorrow + 31 * SECOND)) == 5
 
 
+def test_a_group_that_is_refused_in_unheard_of_words_does_not_keep_the_others_waiting(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """Seven of ten, at a company that takes no mail from here: the others go, the seven fail."""
+    members = crowd(db, team, 10)
+    with db.write() as session:
+        for n, member in enumerate(members[:7]):
+            address = f"m{n}+554-5-0-0@company.example"
+            session.execute(update(Member).where(Member.id == member).values(email=address))
+    ids = planned(services)
+    moment = NOW
+    for _ in range(20):
+        outbox.deliver(services, ids, at(moment))
+        moment += 31 * SECOND
+    assert states(db) == [State.FAILED] * 7 + [State.ACCEPTED] * 3
+    assert service(db, breaker.NAME) is None
+
+
 # --- one recipient's ----------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from app.models import Alert, Member, OutboxMail, Service, State
 from app.outbox import breaker
 from app.outbox.lease import CLAIMS_AT_MOST, claim
 from app.services import Services, make
+from app.util.rate import Limits, Rate
 from tests.conftest import NOW, Hooked, People, task
 from tests.smtp_server import SmtpServer
 from tests.test_mailer_ahead import impatient
@@ -327,6 +328,21 @@ def test_the_rate_is_kept_by_all_senders_together(  # noqa: PLR0917 - all fixtur
     assert outbox.deliver(second, ids, at(NOW)) == 8
     for one in (first, second):
         one.db.close()
+
+
+@pytest.mark.parametrize(("per_minute", "in_a_second"), [(30, 1), (119, 1), (240, 4)])
+def test_the_rate_spreads_over_its_seconds(
+    per_minute: int, in_a_second: int, redis_url: str
+) -> None:
+    """Two senders share what may go in a second; the minute's number is far from used up."""
+    limits = [Limits(redis_url), Limits(redis_url)]
+    senders = [Rate(per_minute, one) for one in limits]
+    went: list[float] = []
+    for n in range(3 * in_a_second + 1):
+        assert senders[n % 2].take(1)
+        went.append(time.monotonic())
+    for n in range(len(went) - in_a_second):
+        assert went[n + in_a_second] - went[n] > 0.9
 
 
 def test_without_redis_each_process_keeps_the_rate_by_itself(

@@ -25,6 +25,7 @@ from app.util.mailer import MailSendError
 NAME = "breaker"
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=4)
+SUSPECTED_PAUSE = timedelta(minutes=1)  # the longest, while it may be the recipients' after all
 ALERT_AFTER = timedelta(minutes=2)
 FORGOTTEN = timedelta(hours=1)  # a machine's own breaker, when it has not tried since
 KEPT = 50  # mails that met the trouble and do not probe
@@ -154,7 +155,8 @@ def _open(session: Session, name: str, trouble: Trouble, now: datetime, scale: f
     row = session.get(Service, name)
     times = row.data["times"] + 1 if row else 1
     opened = datetime.fromisoformat(row.data["opened_at"]) if row else now
-    pause = min(FIRST_PAUSE * 2 ** min(times - 1, 10), LONGEST_PAUSE) * scale
+    longest = SUSPECTED_PAUSE if trouble.fault is Fault.EVERYONE else LONGEST_PAUSE
+    pause = min(FIRST_PAUSE * 2 ** min(times - 1, 10), longest) * scale
     met = [*(row.data.get("mails", []) if row else []), *trouble.mails]
     data: dict[str, Any] = {
         "times": times,

@@ -22,7 +22,6 @@ from app.outbox.lease import (
     Claimed,
     LeaseLost,
     claim,
-    claim_probe,
     end,
     end_with_alert,
     give_all_back,
@@ -32,6 +31,7 @@ from app.outbox.lease import (
 from app.outbox.letters import read_again
 from app.outbox.lines import Job, Lines
 from app.outbox.packing import pack, unpack
+from app.outbox.probe import claim_probe
 from app.services import Services
 from app.util import crash
 from app.util.message import UnusableMessage, build
@@ -123,6 +123,7 @@ class _Sender:
                 return []
         else:
             at_most = max(AT_MOST, ROUNDS * len(self.lines.sessions))
+            at_most = self.services.rate.most_in(round(FRESH_SECONDS), at_most)
             mails = claim(session, ids, now=now, scale=self.scale, at_most=at_most)
         for mail in mails:
             if mail.claims > CLAIMS_AT_MOST:
@@ -133,7 +134,7 @@ class _Sender:
     def work(self, mails: Sequence[Claimed]) -> bool:
         """Sends the mails in rounds of one per line; False when sending must stop for now."""
         jobs = self._guarded(self._composed([m for m in mails if m.claims <= CLAIMS_AT_MOST]))
-        width = self.services.rate.most_at_once(len(self.lines.sessions))
+        width = self.services.rate.most_in(1, len(self.lines.sessions))
         stop_at = time.monotonic() + FRESH_SECONDS * self.scale
         took = 0.0  # seconds, of the last round
         while jobs:

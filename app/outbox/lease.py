@@ -26,7 +26,6 @@ from app.alerts.words import OF_MAILS
 from app.db import among, database_now
 from app.due import Verdict
 from app.models import (
-    OPEN,
     Base,
     DecisionRow,
     Kind,
@@ -126,30 +125,6 @@ def claim(
     claims = OutboxMail.claims
     for which, most in ((claims == 0, at_most), (claims == 1, A_FEW), (claims > 1, 1)):
         if mails := _claim(session, and_(due, which), min(most, at_most), now=now, scale=scale):
-            return mails
-    return []
-
-
-def claim_probe(
-    session: Session, ids: Sequence[int], met: Sequence[int], *, now: datetime, scale: float
-) -> list[Claimed]:
-    """Leases one of these mails: none that met the trouble (`met`) while others are ready.
-
-    Where these have all met it, others that are ready are looked for; after them, these themselves.
-    """
-    others = [one for one in ids if one not in set(met)]
-    if mails := claim(session, others, now=now, scale=scale, at_most=1):
-        return mails
-    theirs = [one for one in met if one in set(ids)]
-    due = select(OutboxMail.id).where(among(OutboxMail.id, theirs), claimable(now))
-    if not theirs or session.scalar(due.limit(1)) is None:
-        return []
-    ready = (OPEN, claimable(now), OutboxMail.id.not_in(met))
-    other = session.scalars(select(OutboxMail.id).where(*ready).order_by(OutboxMail.id).limit(1))
-    if mails := claim(session, other.all(), now=now, scale=scale, at_most=1):
-        return mails
-    for one in theirs:  # the one that met it first, first
-        if mails := claim(session, [one], now=now, scale=scale, at_most=1):
             return mails
     return []
 

@@ -66,10 +66,12 @@ class Sender:
 class Standing:
     """How far the breaker knows what this delivery met.
 
-    proved: a mail was accepted after the last refusal, and the breaker was told. counted: how many
-    were accepted when the last refusal came. tripped: this delivery has opened the breaker.
+    told: the breaker heard that the server takes mails. proved: one was accepted after the last
+    refusal, so no streak goes on. counted: how many were accepted when the last refusal came.
+    tripped: this delivery has opened the breaker.
     """
 
+    told: bool = False
     proved: bool = False
     counted: int = 0
     tripped: bool = False
@@ -120,9 +122,10 @@ def _proven(session: Session, accepted: int, standing: Standing, by: Sender) -> 
     """A mail was accepted after the last refusal: the server is well, and no streak goes on."""
     if standing.proved or accepted <= standing.counted:
         return standing
-    breaker.reset(session, by.now, by.host)
+    if not standing.told:
+        breaker.reset(session, by.now, by.host)
     streak.forget(session)
-    return replace(standing, proved=True)
+    return replace(standing, told=True, proved=True)
 
 
 def _recorded(session: Session, one: Refused, by: Sender) -> Trouble | None:
@@ -153,10 +156,10 @@ def _trouble(session: Session, one: Refused, words: str, now: datetime) -> Troub
         if about_one and error.fault not in _NEVER_ITS_OWN and _is_the_reason(session, one, words):
             return None
         return Trouble(error, error.fault, (mail.id,))
-    if not about_one or not _counts(session, one):
+    if not about_one or not _counts(session, one) or _is_the_reason(session, one, words):
         return None
     met = streak.add(session, mail, words, one.at)
-    if not met or _is_the_reason(session, one, words):
+    if not met:
         return None
     streak.bring_back(session, met, same_refusal(words), now)
     return Trouble(error, Fault.EVERYONE, (*met, mail.id))

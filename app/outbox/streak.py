@@ -47,10 +47,13 @@ def forget(session: Session) -> None:
 
 
 def bring_back(session: Session, met: Sequence[int], same: str, now: datetime) -> None:
-    """Mails that ended, or wait, by this refusal are ready: it was not about them."""
+    """Mails that ended, or wait, by this refusal are ready: it was not about them.
+
+    Each only once: what failed after it was put back had its own fault.
+    """
     session.flush()
     ids = {*met, *_failed_lately(session, same, now)}
-    resent = aliased(OutboxMail)
+    resent, before = aliased(OutboxMail), MailEvent.event == RETURNED
     mails = session.scalars(
         select(OutboxMail)
         .options(load_only(OutboxMail.state, OutboxMail.response, OutboxMail.user_id))
@@ -59,6 +62,7 @@ def bring_back(session: Session, met: Sequence[int], same: str, now: datetime) -
             OutboxMail.state.in_([State.FAILED, State.READY]),
             OutboxMail.expires_at > now,
             ~select(resent.id).where(resent.resend_of == OutboxMail.id).exists(),
+            ~select(MailEvent.id).where(MailEvent.outbox_id == OutboxMail.id, before).exists(),
         )
         .execution_options(populate_existing=True)
     ).all()

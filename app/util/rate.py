@@ -76,9 +76,9 @@ class Rate:
         """A second's share, in whole mails."""
         return None if self.per_minute is None else max(1, self.per_minute // 60)
 
-    def most_at_once(self, wanted: int) -> int:
-        """How many mails to ask for at once: never more than a second allows."""
-        return wanted if self.per_second is None else min(wanted, self.per_second)
+    def most_in(self, seconds: int, wanted: int) -> int:
+        """How many of the mails that are wanted may go in so many seconds."""
+        return wanted if self.per_second is None else min(wanted, self.per_second * seconds)
 
     def take(self, mails: int) -> bool:
         """True when `mails` may go now, waited for a little; else the minute's number is used up."""
