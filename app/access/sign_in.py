@@ -6,16 +6,17 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from limits import RateLimitItemPerMinute
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.access import sessions
 from app.auth import SIGN_IN_MINUTES, BadToken
 from app.members.changes import begin as begin_member
-from app.members.settings import NoSuchMember, find, organisation
+from app.members.settings import NoSuchMember, find, organisation, with_address
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink
 from app.outbox.rows import NewMail, enqueue
 from app.services import Services
+from app.util.address import bare
 
 # How many sign-in mails a member gets within these times, whoever asks for them. They are counted
 # in the outbox: Redis may be emptied, and one person has several spellings of an address.
@@ -112,6 +113,7 @@ def make_admin(services: Services, email: str, who: str, now: datetime) -> str:
             before = member.role
         except NoSuchMember:
             before = None
+            email = bare(email)
             name = email.partition("@")[0]
             member = Member(email=email, name=name, created_at=now, active=False)
             session.add(member)
@@ -125,11 +127,7 @@ def make_admin(services: Services, email: str, who: str, now: datetime) -> str:
 
 
 def _active(session: Session, email: str) -> Member | None:
-    return session.scalars(
-        select(Member).where(
-            func.lower(Member.email) == email.strip().lower(), Member.active.is_(True)
-        )
-    ).one_or_none()
+    return session.scalars(with_address(email).where(Member.active.is_(True))).first()
 
 
 def _may_have_one(session: Session, member: Member, now: datetime) -> bool:

@@ -22,6 +22,7 @@ from app.cli.words import LOCALE, Failed, Refused, complain, say, t
 from app.members.values import pairs
 from app.reminders import Compared, Forecast
 from app.services import Services
+from app.util.address import address_key
 from app.words import Both
 
 
@@ -143,13 +144,13 @@ def _about_teams(
             click.get_current_context(),
         )
     with member_named(services), faults_named():
-        wanted = email.strip().lower() if email is not None else None
+        wanted = address_key(email) if email is not None else None
         if email is not None:
             reminders.left_out(services, email)  # refuses an address nobody has
         found = (
             one
             for one in digest.ahead(services, kind, first, last)
-            if wanted in {None, one.email.lower(), (one.told or "").lower()}
+            if wanted in {None, address_key(one.email), address_key(one.told or "")}
         )
         if json_wanted:
             show_json_list(one.as_json() for one in found)

@@ -23,7 +23,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from app.db.columns import UTCDateTime, among, database_now, seconds_between
+from app.db.columns import UTCDateTime, among, database_now, same_address, seconds_between
 from app.db.many import insert_new, update_each
 from app.words import Both
 
@@ -42,6 +42,7 @@ __all__ = [
     "insert_new",
     "one_after_the_other",
     "put",
+    "same_address",
     "seconds_between",
     "update_each",
 ]

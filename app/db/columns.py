@@ -15,11 +15,14 @@ from sqlalchemy import (
     Text,
     bindparam,
     cast,
+    func,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
+
+from app.util.address import spellings
 
 
 def as_utc(value: datetime) -> datetime:
@@ -111,6 +114,11 @@ class among(FunctionElement[Any]):  # noqa: N801 - reads as an SQL function
     def __init__(self, column: Any, values: Iterable[int] | Iterable[str]) -> None:
         item = Text() if isinstance(column.type, String) else BigInteger()
         super().__init__(column, bindparam(None, list(values), type_=_Several(item)))
+
+
+def same_address(column: Any, address: str) -> ColumnElement[bool]:
+    """`column` holds this mail address, however either of them is written."""
+    return func.lower(column).in_(spellings(address))
 
 
 class _Several(TypeDecorator[list[Any]]):

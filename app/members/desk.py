@@ -13,6 +13,7 @@ from app.members.settings import Organisation
 from app.members.table import ImportRefused, LineFault
 from app.models import Audit, Member
 from app.parse import shown
+from app.util.address import address_key
 from app.words import Both
 
 
@@ -102,8 +103,9 @@ class Desk:
             )
 
     def members(self) -> dict[str, Member]:
-        """Everybody, by lower-case address."""
-        return {one.email.lower(): one for one in self.session.scalars(select(Member))}
+        """Everybody, by the normal form of their address."""
+        oldest_last = self.session.scalars(select(Member).order_by(Member.id.desc()))
+        return {address_key(one.email): one for one in oldest_last}
 
     def known(
         self, members: dict[str, Member], email: str | None, line: int, column: str
@@ -111,7 +113,7 @@ class Desk:
         """The member with this address; an address nobody has is a fault."""
         if not email:
             return None
-        member = members.get(email.lower())
+        member = members.get(address_key(email))
         if member is None:
             self.fault(line, column, no_such_member(email))
         return member

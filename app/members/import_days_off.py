@@ -9,6 +9,7 @@ from app.members import spans
 from app.members.desk import Desk
 from app.members.lines import DaysOffLine
 from app.models import DaysOff, ExtraWorkday, Spans
+from app.util.address import address_key
 from app.words import Both
 from app.workdays import Span, unite
 
@@ -24,13 +25,13 @@ def run(desk: Desk, found: Sequence[DaysOffLine]) -> None:
     faulty = {fault.line for fault in desk.faults}
     for line in found:
         desk.known(members, line.email, line.line, "email")
-        key = (line.workday, (line.email or "").lower(), line.first_day, line.last_day)
+        key = (line.workday, address_key(line.email or ""), line.first_day, line.last_day)
         if line.line not in faulty:  # its key would not be the one that was meant
             desk.once(seen, key, line.line, "first_day")
         if line.last_day - line.first_day > _LONG:
             desk.warn(line.line, "last_day", _VERY_LONG)
     for line in desk.sound(found):
-        member = members[line.email.lower()] if line.email else None
+        member = members[address_key(line.email)] if line.email else None
         table: spans.Table = ExtraWorkday if line.workday else DaysOff
         owned.setdefault((table, member.id if member else None), []).append(line)
     rows = _rows(desk)

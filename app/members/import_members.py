@@ -11,6 +11,7 @@ from app.members.changes import begin
 from app.members.desk import OWN_MANAGER, Desk, assign, differing, had
 from app.members.lines import MemberLine
 from app.models import Member, Role, Team
+from app.util.address import address_key
 from app.words import Both
 
 _Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, and after
@@ -30,7 +31,7 @@ def run(desk: Desk, found: Sequence[MemberLine]) -> None:
     for line, changed in zip(found, changes, strict=True):
         _finish(desk, line, members, emails, changed)
     desk.session.flush()
-    in_file = {line.email.lower() for line in found}
+    in_file = {address_key(line.email) for line in found}
     desk.missing = sorted(
         one.email for key, one in members.items() if one.active and key not in in_file
     )
@@ -41,22 +42,22 @@ def _check(desk: Desk, found: Sequence[MemberLine], members: dict[str, Member]) 
     seen: dict[str, int] = {}
     for line in found:
         if line.email:
-            desk.once(seen, line.email.lower(), line.line, "email")
+            desk.once(seen, address_key(line.email), line.line, "email")
     for line in found:
-        manager = (line.manager_email or "").lower()
+        manager = address_key(line.manager_email or "")
         if manager and manager not in seen and manager not in members:
             desk.fault(line.line, "manager_email", _no_manager(line.manager_email or ""))
-        if manager and manager == line.email.lower():
+        if manager and manager == address_key(line.email):
             desk.fault(line.line, "manager_email", OWN_MANAGER)
 
 
 def _keep_an_admin(desk: Desk, found: Sequence[MemberLine], members: dict[str, Member]) -> None:
     """A file that would leave nobody to run the place is refused at each line that takes one away."""
     admins = {key for key, one in members.items() if one.active and one.role == Role.ADMIN}
-    after = {line.email.lower(): line.active and line.role == Role.ADMIN for line in found}
+    after = {address_key(line.email): line.active and line.role == Role.ADMIN for line in found}
     stays = (admins - after.keys()) | {key for key, is_admin in after.items() if is_admin}
     for line in found:
-        if admins and not stays and line.email.lower() in admins:
+        if admins and not stays and address_key(line.email) in admins:
             desk.fault(line.line, "active" if line.role == Role.ADMIN else "role", LAST_ADMIN)
 
 
@@ -79,11 +80,11 @@ def _upsert(
         "team_id": teams[line.team].id if line.team else None,
         "active": line.active,
     }
-    member = members.get(line.email.lower())
+    member = members.get(address_key(line.email))
     if member is None:
         member = Member(email=line.email, created_at=desk.now, **values, **line.settings)
         begin(member, desk.organisation, desk.now)
-        members[line.email.lower()] = member
+        members[address_key(line.email)] = member
         desk.session.add(member)
         return None
     settings = differing(member, line.settings) if desk.overwrite_settings else {}
@@ -119,16 +120,16 @@ def _finish(
     changed: _Changed | None,
 ) -> None:
     """The manager, who may be new himself; then the counts."""
-    member = members[line.email.lower()]
+    member = members[address_key(line.email)]
     # In a preview the manager's own line may be a faulty one.
-    manager = members.get(line.manager_email.lower()) if line.manager_email else None
+    manager = members.get(address_key(line.manager_email)) if line.manager_email else None
     was, member.manager_id = member.manager_id, manager.id if manager else None
     if changed is None:
         desk.add(line, line.email, email=member.email)
         return
     before, after = changed
     known = emails.get(was) if was is not None else None
-    if (known or "").lower() != (line.manager_email or "").lower():
+    if address_key(known or "") != address_key(line.manager_email or ""):
         before, after = (
             before | {"manager_email": known},
             after | {"manager_email": manager.email if manager else line.manager_email},

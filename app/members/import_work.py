@@ -11,6 +11,7 @@ from app.members.desk import Desk, assign, differing, had
 from app.members.lines import ReportLine, TaskLine
 from app.models import Member, Report, Task
 from app.parse import shown
+from app.util.address import address_key, spellings
 from app.words import Both
 
 _KEYS_PER_QUERY = 500
@@ -29,7 +30,7 @@ def run_tasks(desk: Desk, found: Sequence[TaskLine]) -> None:
     tasks = {task.ref: task for task in desk.session.scalars(select(Task))}
     emails = {member.id: member.email for member in members.values()}
     for line in desk.sound(found):
-        assignee = members[line.assignee_email.lower()] if line.assignee_email else None
+        assignee = members[address_key(line.assignee_email)] if line.assignee_email else None
         _upsert_task(desk, line, assignee, tasks.get(line.ref), emails)
     desk.session.flush()
 
@@ -85,24 +86,30 @@ def run_reports(desk: Desk, found: Sequence[ReportLine]) -> None:
     seen: dict[str, int] = {}
     for line in found:
         if line.task_ref and line.reporter_email:
-            desk.once(seen, import_key(line), line.line, "text")
+            desk.once(seen, import_keys(line)[0], line.line, "text")
         if line.task_ref and line.task_ref not in tasks:
             desk.fault(line.line, "task_ref", _no_task(line.task_ref))
         desk.known(members, line.reporter_email, line.line, "reporter_email")
         if line.reported_on > desk.today:
             desk.warn(line.line, "reported_on", _IN_FUTURE)
     found = desk.sound(found)
-    known = _known_reports(desk, [import_key(line) for line in found])
+    known = _known_reports(desk, [key for line in found for key in import_keys(line)])
     for line in found:
-        reporter = members[line.reporter_email.lower()]
+        reporter = members[address_key(line.reporter_email)]
         _upsert_report(desk, line, tasks[line.task_ref], reporter, known)
     desk.session.flush()
 
 
-def import_key(line: ReportLine) -> str:
-    """What makes a report the same one when a file is imported again."""
-    parts = [line.task_ref, line.reporter_email.lower(), line.reported_on.isoformat(), line.text]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def import_keys(line: ReportLine) -> list[str]:
+    """What makes a report the same one when a file is imported again: how it is stored, and how
+    older versions stored it where the address was written otherwise.
+    """
+    return [
+        hashlib.sha256(
+            json.dumps([line.task_ref, email, line.reported_on.isoformat(), line.text]).encode()
+        ).hexdigest()
+        for email in spellings(line.reporter_email)
+    ]
 
 
 def _known_reports(desk: Desk, keys: Sequence[str]) -> dict[str, Report]:
@@ -117,10 +124,10 @@ def _known_reports(desk: Desk, keys: Sequence[str]) -> dict[str, Report]:
 def _upsert_report(
     desk: Desk, line: ReportLine, task_id: int, reporter: Member, known: dict[str, Report]
 ) -> None:
-    key = import_key(line)
+    keys = import_keys(line)
     values = {"percent": line.percent, "status": line.status}
     about = f"{line.task_ref}, {reporter.email}, {line.reported_on}"
-    report = known.get(key)
+    report = next((known[key] for key in keys if key in known), None)
     if report is None:
         desk.session.add(
             Report(
@@ -128,7 +135,7 @@ def _upsert_report(
                 reporter_id=reporter.id,
                 counts_for=line.reported_on,
                 text=line.text,
-                import_key=key,
+                import_key=keys[0],
                 created_at=desk.now,
                 **values,
             )

@@ -9,7 +9,7 @@ from app import parse
 from app.due import Frequency
 from app.members.calendar_values import parse_region, parse_weekday, parse_weekend
 from app.members.table import LineFault, Row, Table
-from app.util.address import UNPRINTABLE, UnusableMessage, masked, read_mailbox
+from app.util.address import UNPRINTABLE, UnusableMessage, bare, masked, read_mailbox
 from app.words import Both
 
 HEADERS = {
@@ -276,7 +276,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def read_address(column: str, *, allow_localhost: bool) -> Callable[[str], str]:
-    """Reads an address as it is stored: the local part as written, the domain as on the wire."""
+    """Reads an address as it is stored: without quotes, the domain as on the wire."""
 
     def read(text: str) -> str:
         mailbox = read_mailbox(column, text, allow_localhost=allow_localhost)
@@ -287,7 +287,7 @@ def read_address(column: str, *, allow_localhost: bool) -> Callable[[str], str]:
                     f'"{masked(text)}": write the bare address, without a name or < >.',
                 )
             )
-        return f"{text.strip().rpartition('@')[0]}@{mailbox.address.rpartition('@')[2]}"
+        return bare(mailbox.address)
 
     return read
 

@@ -2,18 +2,19 @@
 
 from difflib import get_close_matches
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from app.db import same_address
 from app.models import Member, OutboxMail
 from app.services import Services
+from app.util.address import address_key
 
 
 def has_mail_or_member(services: Services, email: str) -> bool:
     """True for a member's address, and for one that the outbox holds a mail to."""
-    address = email.strip().lower()
     with services.db.read() as session:
         return any(
-            session.scalar(select(column).where(func.lower(column) == address).limit(1))
+            session.scalar(select(column).where(same_address(column, email)).limit(1))
             for column in (Member.email, OutboxMail.to_addr)
         )
 
@@ -24,8 +25,8 @@ def nearest(services: Services, email: str) -> str | None:
     The part before the @ has to look alike, too: that of the company does in any case.
     """
     with services.db.read() as session:
-        addresses = {one.lower(): one for one in session.scalars(select(Member.email))}
-    wanted = email.strip().lower()
+        addresses = {address_key(one): one for one in session.scalars(select(Member.email))}
+    wanted = address_key(email)
     name = wanted.partition("@")[0]
     for close in get_close_matches(wanted, addresses, n=5):
         if get_close_matches(name, [close.partition("@")[0]]):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app import loglines
@@ -13,6 +13,7 @@ from app.ai.rows import forget_member
 from app.due import Reason
 from app.members.admins import an_admin_stays
 from app.members.changes import locked, show_member
+from app.members.settings import find
 from app.models import (
     Audit,
     DaysOff,
@@ -35,9 +36,7 @@ def export(services: Services, email: str) -> dict[str, Any]:
     """Everything stored about the member, for a JSON file. Raises NoSuchMember."""
     settings = show_member(services, email)
     with services.db.read() as session:
-        member_id = session.scalar(
-            select(Member.id).where(func.lower(Member.email) == email.strip().lower())
-        )
+        member_id = find(session, email).id
         tasks = session.scalars(select(Task).where(Task.assignee_id == member_id))
         days = select(DecisionRow).where(DecisionRow.user_id == member_id)
         mails = select(OutboxMail).where(OutboxMail.user_id == member_id).order_by(OutboxMail.id)

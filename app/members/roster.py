@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from app.members.settings import NoSuchMember
+from app.members.settings import NoSuchMember, with_address
 from app.models import Member, Team
 from app.services import Services
+from app.util.address import address_key
 
 STATES = ("active", "inactive", "suppressed")
 
@@ -61,9 +62,10 @@ def roster(
     if wanted:
         # Japanese names are written with a blank, with a wide one, or without.
         bare = "".join(wanted.split())
+        part = address_key(wanted) if "@" in wanted else wanted
         name = func.replace(func.replace(func.lower(Member.name), " ", ""), "\u3000", "")
         query = query.where(
-            or_(address.contains(wanted, autoescape=True), name.contains(bare, autoescape=True))
+            or_(address.contains(part, autoescape=True), name.contains(bare, autoescape=True))
         )
     with services.db.read() as session:
         return [RosterRow(*row) for row in session.execute(query.order_by(address).limit(limit))]
@@ -77,9 +79,8 @@ def address_of(services: Services, member_id: int) -> str:
 
 def id_of(services: Services, email: str) -> int | None:
     """The id of the member with this address; None where nobody has it."""
-    query = select(Member.id).where(func.lower(Member.email) == email.strip().lower())
     with services.db.read() as session:
-        return session.scalar(query)
+        return session.scalar(with_address(email).with_only_columns(Member.id))
 
 
 def member_with(session: Session, member_id: int) -> Member:

@@ -7,11 +7,11 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from app.config import Config
-from app.db import among
+from app.db import among, same_address
 from app.due import Frequency, QuietHours, Rhythm
 from app.members.calendar_values import WEEKDAYS
 from app.members.values import check_quiet_hours, check_steps
@@ -237,10 +237,14 @@ class NoSuchMember(LookupError):
 
 
 def find(session: Session, email: str) -> Member:
-    """The member with this address, whatever its case. Raises NoSuchMember."""
-    member = session.scalars(
-        select(Member).where(func.lower(Member.email) == email.strip().lower())
-    ).one_or_none()
+    """The member with this address, however it is written. Raises NoSuchMember."""
+    member = session.scalars(with_address(email)).first()
     if member is None:
         raise NoSuchMember(email)
     return member
+
+
+def with_address(email: str) -> Select[Member]:
+    """The member with this address. Of two that older versions let in, the one written like that."""
+    otherwise = func.lower(Member.email) != email.strip().lower()
+    return select(Member).where(same_address(Member.email, email)).order_by(otherwise, Member.id)

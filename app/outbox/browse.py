@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from app import loglines
+from app.db import same_address
 from app.due import Reason
+from app.members.settings import with_address
 from app.models import ENDS, OPEN, UNSENT, Audit, Kind, MailEvent, Member, OutboxMail, State
 from app.outbox.lease import record, take_back
 from app.outbox.packing import unpack
@@ -33,7 +35,7 @@ def listing(
     """The mails as the contract's JSON rows, the oldest first."""
     query = wanted(state, on).order_by(OutboxMail.id)
     if email is not None:
-        query = query.where(func.lower(OutboxMail.to_addr) == email.strip().lower())
+        query = query.where(same_address(OutboxMail.to_addr, email))
     with services.db.read() as session:
         for mail in session.scalars(query.execution_options(yield_per=500)):
             yield _row(mail)
@@ -64,7 +66,7 @@ def newest(
     query = query.order_by((OutboxMail.id if on is None else OutboxMail.id + 0).desc())
     with services.db.read() as session:
         if email is not None:
-            query = query.where(whose(session, email.strip().lower()))
+            query = query.where(whose(session, email))
         mails = session.scalars(query.limit(limit))
         return [_row(mail) | {"subject": mail.subject, "held": mail.held} for mail in mails]
 
@@ -83,11 +85,11 @@ def wanted(state: str | None, on: date | None) -> Select[OutboxMail]:
     return query if state == State.ACCEPTED else query.where(UNSENT)
 
 
-def whose(session: Session, address: str) -> ColumnElement[bool]:
+def whose(session: Session, email: str) -> ColumnElement[bool]:
     """The mails of the member with this address; without such a member, those to the address."""
-    member_id = session.scalar(select(Member.id).where(func.lower(Member.email) == address))
+    member_id: int | None = session.scalar(with_address(email).with_only_columns(Member.id))
     if member_id is None:
-        return func.lower(OutboxMail.to_addr) == address
+        return same_address(OutboxMail.to_addr, email)
     return OutboxMail.user_id == member_id
 
 

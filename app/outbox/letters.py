@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,6 +21,7 @@ from app.outbox.lease import Claimed
 from app.outbox.rows import from_us, origin
 from app.reports import TaskDetail, open_details
 from app.services import Services
+from app.util.address import address_key
 from app.util.message import MailMessage
 
 NEVER = date.max
@@ -98,11 +100,15 @@ def _one(
 _ABOUT_A_TEAM = {Kind.WEEKLY_DIGEST: week_letter, Kind.ESCALATION: told_letter}
 
 
-def in_pilot(only_to: Iterable[str], address: str) -> bool:
+def in_pilot(only_to: tuple[str, ...], address: str) -> bool:
     """True when MAIL_ONLY_TO (addresses or domains) is empty or names the address."""
-    allowed = [entry.lower().lstrip("@") for entry in only_to]
-    lower = address.lower()
-    return not allowed or lower in allowed or lower.rpartition("@")[2] in allowed
+    allowed, key = _allowed(only_to), address_key(address)
+    return not allowed or key in allowed or key.rpartition("@")[2] in allowed
+
+
+@lru_cache(maxsize=4)
+def _allowed(only_to: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(address_key(entry.lstrip("@")) for entry in only_to)
 
 
 def _reminder(

@@ -15,6 +15,7 @@ from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, raise_alert
+from app.db import same_address
 from app.models import MailEvent, Member, OutboxMail, State
 from app.outbox import breaker, streak
 from app.outbox.breaker import Trouble
@@ -175,7 +176,7 @@ def _counts(session: Session, one: Refused) -> bool:
         return one.error.fault is not Fault.THROTTLE
     took_mail = (
         OutboxMail.user_id == one.mail.user_id,
-        OutboxMail.to_addr == one.mail.to_addr,
+        same_address(OutboxMail.to_addr, one.mail.to_addr),
         OutboxMail.state == State.ACCEPTED,
     )
     return session.scalar(select(OutboxMail.id).where(*took_mail).limit(1)) is not None
@@ -214,7 +215,9 @@ def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime
     A mail that was accepted, or a suppression lifted by hand, lets the count begin anew.
     """
     session.flush()
-    of_address = and_(OutboxMail.user_id == mail.user_id, OutboxMail.to_addr == mail.to_addr)
+    of_address = and_(
+        OutboxMail.user_id == mail.user_id, same_address(OutboxMail.to_addr, mail.to_addr)
+    )
     accepted = select(func.max(OutboxMail.id)).where(of_address, OutboxMail.state == State.ACCEPTED)
     lifted = select(Member.refusals_after).where(Member.id == mail.user_id)
     failed = session.execute(
@@ -230,7 +233,7 @@ def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime
         return
     session.execute(
         update(Member)
-        .where(Member.id == mail.user_id, Member.email == mail.to_addr)
+        .where(Member.id == mail.user_id, same_address(Member.email, mail.to_addr))
         .values(suppressed_reason=words)
     )
     raise_alert(session, Alarm.ADDRESS, mail.user_id, now=now, to=mail.to_addr, why=words)

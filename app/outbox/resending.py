@@ -206,7 +206,7 @@ def _matching(session: Session, which: Which) -> Any:
     if which.up_to is not None:
         query = query.where(OutboxMail.id <= which.up_to)
     if which.email is not None:
-        query = query.where(whose(session, which.email.strip().lower()))
+        query = query.where(whose(session, which.email))
     if which.reason is not None:
         query = query.where(says(which.reason))
     return query

@@ -6,6 +6,7 @@ refusal is an `UnusableMessage` that names the field, the masked value, the reas
 
 import re
 import unicodedata
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -111,6 +112,35 @@ def write_mailbox(name: str, address: str) -> str:
     """`name` and `address` as one text that `read_mailbox` reads back, the name quoted safely."""
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}" <{address}>' if name else address
+
+
+def bare(address: str) -> str:
+    """`address` without the quotes around its local part that only the wire needs (RFC 5321 4.1.2).
+
+    So it is stored: `read_mailbox` puts back those that are needed.
+    """
+    local, at, domain = address.rpartition("@")
+    quoted = len(local) > 2 and local[0] == local[-1] == '"'
+    return f"{local[1:-1] if quoted else local}{at}{domain}"
+
+
+def address_key(text: str) -> str:
+    """The normal form in which two ways to write one address, or one domain, are the same text.
+
+    Lower case, the domain as its A-label (RFC 5890), no quotes. Of what is no address, only the
+    lower case. Whoever looks for somebody by an address compares this.
+    """
+    local, at, domain = bare(text.strip().lower()).rpartition("@")
+    with suppress(ValueError):
+        domain = _wire_domain(domain) if len(domain) <= MAX_DOMAIN else domain
+    return f"{local}{at}{domain}"
+
+
+def spellings(text: str) -> tuple[str, str]:
+    """In which lower-case forms this address may be stored: older versions kept quotes."""
+    key = address_key(text)
+    local, _, domain = key.rpartition("@")
+    return key, f'"{local}"@{domain}'
 
 
 def _unquoted(text: str) -> str:

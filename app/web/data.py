@@ -12,6 +12,7 @@ from app.members import own_data
 from app.members.admins import LastAdmin
 from app.members.table import export_cell
 from app.services import Services
+from app.util.address import address_key
 from app.web import access
 from app.web.access import myself, signed_in
 from app.words import Both
@@ -28,7 +29,7 @@ def pages(services: Services) -> Blueprint:
     def index() -> ResponseReturnValue:
         if request.method == "GET":
             return render_template("data.html", fault=None)
-        if request.form.get("email", "").strip().lower() != myself().email.lower():
+        if address_key(request.form.get("email", "")) != address_key(myself().email):
             return render_template("data.html", fault=_OTHER), 422
         try:
             own_data.forget(services, myself().id, clock.now())

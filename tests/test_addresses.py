@@ -1,0 +1,260 @@
+"""One person, however their address is written: in files, commands, pages, at sign-in, in a pilot."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app import create_app
+from app.access import sign_in
+from app.config import Config, load
+from app.db import Database
+from app.members import own_data, roster
+from app.members.changes import add_member, set_member, show_member
+from app.members.imports import import_file
+from app.members.lines import HEADERS
+from app.members.lookup import has_mail_or_member, nearest
+from app.members.settings import find
+from app.members.values import ValuesRefused
+from app.models import Kind, Member, OutboxMail, Report, State, Task
+from app.outbox import browse
+from app.outbox.letters import in_pilot
+from app.outbox.rows import NewMail, enqueue
+from app.services import Services
+from app.util.address import address_key, bare, spellings
+from tests.conftest import NOW, TODAY, suzuki
+
+# As it is stored, and the other ways to write it.
+PHONE = "a..b@docomo.ne.jp"
+DOMAIN = "hanako@xn--r8jz45g.jp"
+SPELLINGS = [
+    (PHONE, '"a..b"@docomo.ne.jp'),
+    (PHONE, ' "A..b"@DOCOMO.ne.jp'),
+    (DOMAIN, "hanako@例え.jp"),
+    (DOMAIN, "Hanako@XN--R8JZ45G.JP"),
+    (DOMAIN, '"hanako"@例え.JP'),
+]
+EVERY_SPELLING = pytest.mark.parametrize(("stored", "typed"), SPELLINGS)
+
+
+def quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'
+
+
+def bring(services: Services, what: str, *lines: dict[str, str]) -> tuple[int, int, int]:
+    rows = [",".join(quoted(line.get(name, "")) for name in HEADERS[what]) for line in lines]
+    data = "\r\n".join([",".join(HEADERS[what]), *rows, ""]).encode()
+    result = import_file(services, what, data, now=NOW)
+    return result.added, result.changed, result.unchanged
+
+
+def stored_as(db: Database, email: str, **values: object) -> int:
+    """A member whose row holds exactly this."""
+    with db.write() as session:
+        member = suzuki()
+        member.email = email
+        for name, value in values.items():
+            setattr(member, name, value)
+        session.add(member)
+        session.flush()
+        return member.id
+
+
+def addresses(db: Database) -> list[str]:
+    with db.read() as session:
+        return sorted(session.scalars(select(Member.email)))
+
+
+# --- the normal form --------------------------------------------------------------------------
+
+
+@EVERY_SPELLING
+def test_every_spelling_has_one_key(stored: str, typed: str) -> None:
+    assert address_key(typed) == address_key(stored) == stored
+    assert stored in spellings(typed)
+    assert address_key(address_key(typed)) == address_key(typed)
+
+
+@pytest.mark.parametrize("text", ["", "@", '"', '""@x', "no address", "x@" + "例" * 400, "a@b@c"])
+def test_what_is_no_address_is_compared_as_it_stands(text: str) -> None:
+    assert address_key(text) == text
+
+
+def test_two_people_stay_two() -> None:
+    different = ["a.b@example.jp", "a..b@docomo.ne.jp", "a+x@example.jp", "a@example.jp"]
+    assert len({address_key(one) for one in different}) == 4
+
+
+def test_quotes_are_for_the_wire_alone() -> None:
+    assert bare('"a..b"@docomo.ne.jp') == "a..b@docomo.ne.jp"
+    assert bare("Hanako@example.jp") == "Hanako@example.jp"
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+@EVERY_SPELLING
+def test_a_members_file_knows_who_is_there(
+    services: Services, db: Database, stored: str, typed: str
+) -> None:
+    line = {"email": stored, "name": "花子"}
+    assert bring(services, "members", line) == (1, 0, 0)
+    assert bring(services, "members", line | {"email": typed.strip()}) == (0, 0, 1)
+    assert addresses(db) == [stored]
+
+
+@EVERY_SPELLING
+def test_every_file_finds_the_member(
+    services: Services, db: Database, stored: str, typed: str
+) -> None:
+    member_id = stored_as(db, stored)
+    typed = typed.strip()
+    lead = {"email": "lead@example.jp", "name": "佐藤", "manager_email": typed}
+    assert bring(services, "members", lead) == (1, 0, 0)
+    work = {"ref": "T-1", "title": "題", "assignee_email": typed, "start_on": "2026-11-02"}
+    assert bring(services, "tasks", work) == (1, 0, 0)
+    said = {"task_ref": "T-1", "reporter_email": typed, "reported_on": "2026-11-20"}
+    said |= {"percent": "10", "status": "on_track", "text": "順調です"}
+    assert bring(services, "reports", said) == (1, 0, 0)
+    assert bring(services, "reports", said | {"reporter_email": stored}) == (0, 0, 1)
+    off = {"scope": "member", "email": typed, "first_day": "2026-12-01", "last_day": "2026-12-01"}
+    assert bring(services, "days-off", off) == (1, 0, 0)
+    assert bring(services, "days-off", off | {"email": stored}) == (0, 0, 1)
+    with db.read() as session:
+        assert session.scalars(select(Task)).one().assignee_id == member_id
+        assert session.scalars(select(Report)).one().reporter_id == member_id
+        assert find(session, lead["email"]).manager_id == member_id
+
+
+def test_a_file_that_names_one_person_in_two_ways_is_told(services: Services) -> None:
+    lines = [{"email": one, "name": "花子"} for one in ("c@例え.jp", "C@xn--r8jz45g.jp")]
+    with pytest.raises(Exception, match="2行目"):
+        bring(services, "members", *lines)
+
+
+def test_reports_that_an_older_version_imported_are_known(services: Services, db: Database) -> None:
+    """It kept the quotes in the key by which a report is known again."""
+    stored_as(db, '"a..b"@docomo.ne.jp')
+    bring(services, "tasks", {"ref": "T-1", "title": "題", "start_on": "2026-11-02"})
+    said = {"task_ref": "T-1", "reporter_email": '"a..b"@docomo.ne.jp', "text": "順調です"}
+    said |= {"reported_on": "2026-11-20", "percent": "10", "status": "on_track"}
+    bring(services, "reports", said)
+    with db.write() as session:
+        (report,) = session.scalars(select(Report))
+        parts = ["T-1", '"a..b"@docomo.ne.jp', "2026-11-20", "順調です"]
+        report.import_key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    assert bring(services, "reports", said) == (0, 0, 1)
+    assert bring(services, "reports", said | {"reporter_email": PHONE}) == (0, 0, 1)
+
+
+# --- commands and pages -----------------------------------------------------------------------
+
+
+@EVERY_SPELLING
+def test_who_is_asked_for_is_found(
+    services: Services, db: Database, stored: str, typed: str
+) -> None:
+    member_id = stored_as(db, stored)
+    assert show_member(services, typed)["email"] == stored
+    assert roster.id_of(services, typed) == member_id
+    assert has_mail_or_member(services, typed)
+    assert nearest(services, typed) == stored
+    assert own_data.export(services, typed)["settings"]["email"] == stored
+    assert [one.id for one in roster.roster(services, search=typed, limit=10)] == [member_id]
+    assert set_member(services, typed, {"notify_at": "10:00"}, "test", NOW)
+
+
+@EVERY_SPELLING
+def test_nobody_is_added_twice(services: Services, db: Database, stored: str, typed: str) -> None:
+    add_member(services, {"email": typed.strip(), "name": "花子"}, "test", NOW)
+    assert [one.lower() for one in addresses(db)] == [stored]
+    with pytest.raises(ValuesRefused):
+        add_member(services, {"email": stored, "name": "花子"}, "test", NOW)
+
+
+@EVERY_SPELLING
+def test_an_admin_is_made_of_who_is_there(
+    services: Services, db: Database, stored: str, typed: str
+) -> None:
+    stored_as(db, stored)
+    sign_in.make_admin(services, typed, "test", NOW)
+    assert addresses(db) == [stored]
+
+
+@EVERY_SPELLING
+def test_the_mails_of_a_member_are_found(
+    services: Services, db: Database, stored: str, typed: str
+) -> None:
+    member_id = stored_as(db, stored)
+    with db.write() as session:
+        mail = NewMail(
+            kind=Kind.REMINDER,
+            user_id=member_id,
+            to_addr=stored,
+            local_date=TODAY,
+            date_header=NOW,
+            not_before=NOW,
+            expires_at=NOW + timedelta(hours=9),
+        )
+        (mail_id,) = enqueue(session, services, [mail], now=NOW)
+    assert [one["id"] for one in browse.listing(services, email=typed)] == [mail_id]
+    assert [one["id"] for one in browse.newest(services, limit=9, email=typed)] == [mail_id]
+
+
+@pytest.fixture
+def app(config: Config, services: Services) -> Iterator[Flask]:
+    made = create_app(config, services)
+    yield made
+    made.extensions["beside"].shutdown()
+
+
+@EVERY_SPELLING
+def test_sign_in_mails_the_member(app: Flask, db: Database, stored: str, typed: str) -> None:
+    stored_as(db, stored)
+    browser = app.test_client()
+    assert browser.post("/login", data={"email": typed}).status_code == 200
+    assert browser.post("/login", data={"email": stored}).status_code == 200
+    app.extensions["beside"].shutdown(wait=True)
+    with db.read() as session:
+        (mail,) = session.scalars(select(OutboxMail))
+    assert (mail.to_addr, mail.state) == (stored, State.READY)
+
+
+# --- a pilot ------------------------------------------------------------------------------------
+
+
+@EVERY_SPELLING
+def test_a_pilot_names_people_and_domains_as_they_write_themselves(
+    environ: dict[str, str], tmp_path: Path, stored: str, typed: str
+) -> None:
+    domain = typed.rpartition("@")[2]
+    for named in (typed, domain, f"@{domain}"):
+        config = load({**environ, "MAIL_ONLY_TO": f"x@example.jp,{named}"}, tmp_path)
+        assert in_pilot(config.mail_only_to, stored)
+        assert in_pilot(config.mail_only_to, typed)
+        assert not in_pilot(config.mail_only_to, "other@example.jp")
+
+
+# --- rows of older versions -------------------------------------------------------------------
+
+
+def test_a_row_with_quotes_is_the_same_person(services: Services, db: Database) -> None:
+    member_id = stored_as(db, '"a..b"@docomo.ne.jp')
+    for typed in (PHONE, '"a..b"@docomo.ne.jp', "A..B@docomo.ne.jp"):
+        assert roster.id_of(services, typed) == member_id
+    assert bring(services, "members", {"email": PHONE, "name": "鈴木 一郎"}) == (0, 0, 1)
+    assert addresses(db) == ['"a..b"@docomo.ne.jp']
+
+
+def test_two_rows_of_one_person_stay_within_reach(services: Services, db: Database) -> None:
+    """An older version let both in; each is found as it is written, and the older one otherwise."""
+    older = stored_as(db, '"a..b"@docomo.ne.jp')
+    newer = stored_as(db, PHONE)
+    assert roster.id_of(services, '"a..b"@docomo.ne.jp') == older
+    assert roster.id_of(services, PHONE) == newer
+    assert bring(services, "members", {"email": PHONE, "name": "別名"}) == (0, 1, 0)
