@@ -2,6 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from app.util import zones
+
+zones.use_newest()  # every program comes by here, and before any zone is read
+
 # Every command and worker imports this package first, and few of them need the pages: what the
 # pages need is imported when they are made.
 if TYPE_CHECKING:

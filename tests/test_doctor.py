@@ -49,6 +49,7 @@ from app.doctor import (
 from app.models import Member
 from app.schema import HEAD
 from app.services import make
+from app.util import zones
 from tests.conftest import postgresql_copy, sqlite_copy
 from tests.dns_server import DnsServer, Records
 from tests.servers import RedisServer, free_port, wait_until
@@ -809,6 +810,17 @@ def test_temporary_files_that_cannot_be_written_are_red(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o700)
     code, found = doctor_in(tmp_path, BARE, temporary_files=False)
     assert (code, found_by(found, "temporary-files")) == (1, "red")
+
+
+@pytest.mark.parametrize(("later", "age"), [(0, "this year"), (1, "last year"), (2, "2 years old")])
+def test_the_time_zone_data_in_use_are_told_with_their_age(
+    tmp_path: Path, later: int, age: str
+) -> None:
+    then = datetime(int(zones.version()[:4]) + later, 6, 1, tzinfo=UTC)
+    (found,) = machine.time_zones(Machine(tmp_path, lambda: then))
+    assert zones.version() in found.says.en
+    assert age in found.says.en
+    assert found.level is (Level.YELLOW if later > 1 else Level.GREEN)
 
 
 def test_missing_time_zone_data_are_red(tmp_path: Path) -> None:

@@ -1,22 +1,19 @@
 """The machine itself: its language, temporary files, disk, and time zones."""
 
-import importlib.metadata
 import locale
-import re
 import shutil
 import tempfile
 from datetime import datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.alerts.local import ROOM
 from app.config.sources import relative
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.util import zones
 from app.words import Both, of_the_system
 
 MEGABYTE = 1024 * 1024
 DISK_YELLOW = 1024 * MEGABYTE
-_SYSTEM_ZONES = Path("/usr/share/zoneinfo/tzdata.zi")
 
 
 def language(_machine: Machine) -> list[Finding]:
@@ -80,35 +77,37 @@ def time_zones(machine: Machine) -> list[Finding]:
                 "sudo apt install tzdata  # pip install tzdata",
             )
         ]
-    version = _version_of_zones()
-    if version and int(version[:4]) < machine.clock().year - 1:
+    version = zones.version()
+    whose = Both("パッケージ tzdata", "package tzdata") if zones.is_package() else _SYSTEM
+    if not version:
+        return [
+            green(
+                "time-zones",
+                f"タイムゾーンのデータ: {whose.ja}のもの、版は不明",
+                f"Time zone data: of the {whose.en}, version unknown",
+            )
+        ]
+    years = machine.clock().year - int(version[:4])
+    if years > 1:
         return [
             yellow(
                 "time-zones",
-                f"タイムゾーンのデータが古い版({version})です。",
-                f"The time zone data are old ({version}).",
-                "sudo apt install --only-upgrade tzdata",
+                f"タイムゾーンのデータ({whose.ja}の {version})が{years}年前のものです。",
+                f"The time zone data ({version} of the {whose.en}) are {years} years old.",
+                "git pull && make setup  # sudo apt install --only-upgrade tzdata",
             )
         ]
+    age = Both("昨年の版", "of last year") if years == 1 else Both("今年の版", "of this year")
     return [
         green(
             "time-zones",
-            f"タイムゾーンのデータ: {version or '版は不明'}",
-            f"Time zone data: {version or 'version unknown'}",
+            f"タイムゾーンのデータ: {whose.ja}の {version}({age.ja})",
+            f"Time zone data: {version} of the {whose.en} ({age.en})",
         )
     ]
 
 
-def _version_of_zones() -> str | None:
-    """The system's version, such as 2026b, which goes before the package's; None: not told."""
-    if _SYSTEM_ZONES.exists():
-        with _SYSTEM_ZONES.open(encoding="ascii", errors="replace") as file:
-            found = re.match(r"# version (\d{4}\w*)", file.readline())
-            return found[1] if found else None
-    try:
-        return importlib.metadata.version("tzdata")
-    except importlib.metadata.PackageNotFoundError:
-        return None
+_SYSTEM = Both("システム", "system")
 
 
 def disk(case: Case, *, least: int = ROOM, better: int = DISK_YELLOW) -> list[Finding]:

@@ -7,25 +7,27 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnExpressionArgument, or_, select
+from sqlalchemy import ColumnExpressionArgument, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import due, loglines
 from app.alerts import Alarm, close_alert, name_of, open_alerts, raise_alert
-from app.db import among, insert_new, update_each
+from app.db import among, insert_new, put, update_each
 from app.due import Decision, Frequency, Verdict
 from app.members.settings import Person, organisation, people
-from app.models import DecisionRow, Member
+from app.models import DecisionRow, Member, Setting
 from app.outbox import restored
 from app.outbox.rows import NewMail, enqueue_decided
 from app.reminders import brake
 from app.reminders.facts import WEEK_BEGINS, decide_all
 from app.services import Publish, Services, publish_nothing
+from app.util import zones
 from app.workdays import DAY
 
 log = logging.getLogger(__name__)
 
 BATCH = 500  # members per transaction
+ZONES = "time_zone_data"  # settings key: the version with which hours were computed
 
 
 @dataclass
@@ -56,6 +58,8 @@ def plan(
     """
     shift = now - (real_now or now)
     planned = Planned()
+    if only is None:
+        _compute_hours_anew(services, now - shift)
     due_ids = _due_ids(services, now, only)
     holding = brake.must_count(services, now, len(due_ids))
     for start in range(0, len(due_ids), BATCH):
@@ -72,6 +76,31 @@ def plan(
         planned.held = settled.held
         publish(settled.released)
     return planned
+
+
+def _compute_hours_anew(services: Services, now: datetime) -> None:
+    """Looks at every member where newer time zone data than before are in use: hours may have moved.
+
+    Programs with older data, on another machine, change nothing: else the two would take turns.
+    """
+    version = zones.version()
+    with services.db.read() as session:
+        row = session.get(Setting, ZONES)
+        if row is not None and row.value >= version:
+            return
+    with services.db.write() as session:
+        session.execute(
+            update(Member)
+            .where(Member.active)
+            .values(next_due_at=None)
+            .execution_options(synchronize_session=False)
+        )
+        put(
+            session,
+            Setting,
+            {"key": ZONES},
+            {"value": version, "changed_by": "plan", "changed_at": now},
+        )
 
 
 def _due(now: datetime) -> tuple[ColumnExpressionArgument[bool], ...]:
