@@ -49,6 +49,7 @@ def make_celery(config: Config) -> Celery:
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],
+        worker_consumer="app.queue_messages:HintConsumer",
         task_default_queue="mail",
         task_acks_late=True,
         task_reject_on_worker_lost=True,
