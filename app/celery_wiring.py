@@ -36,7 +36,7 @@ def make_celery(config: Config) -> Celery:
     clock.shift(config.test_clock_offset)
     from app.tasks import ROUTES, TIMETABLE  # noqa: PLC0415 - the jobs import this module
 
-    celery = Celery("app", broker=config.celery_broker_url, backend=config.celery_result_backend)
+    celery = _Celery("app", broker=config.celery_broker_url, backend=config.celery_result_backend)
     celery.conf.update(
         timezone=config.app_timezone,
         enable_utc=True,
@@ -70,6 +70,17 @@ def make_celery(config: Config) -> Celery:
     # in any other a job would be looked for on the broker of an application nobody configured.
     celery.set_default()
     return celery
+
+
+class _Celery(Celery):
+    """Celery, whose `call` queues a job also while no result can be kept."""
+
+    def send_task(self, name: str, *args: Any, **options: Any) -> Any:
+        """By name Celery does not know that a job has no result, and asks the backend first."""
+        job = self.tasks.get(name)
+        if job is not None and job.ignore_result:
+            options["ignore_result"] = True
+        return super().send_task(name, *args, **options)
 
 
 def _transport_options(queue: str, scale: float) -> dict[str, Any]:

@@ -335,7 +335,7 @@ def test_a_redis_of_this_machine_is_green(a_case: Make, redis_url: str) -> None:
     assert {one.level for one in found} == {Level.GREEN}
     assert {one.check for one in found} == {
         "redis", "redis-tls", "redis-persistence", "redis-eviction", "redis-exposed",
-        "clock-redis", "queues",
+        "clock-redis", "queues", "redis-results",
     }  # fmt: skip
 
 
@@ -400,6 +400,42 @@ def test_a_redis_open_to_the_network_is_red(a_case: Make, tmp_path: Path) -> Non
     with redis_with(tmp_path, *bind) as server:
         found = broker.broker(a_case(CELERY_BROKER_URL=server.url))
         assert level(found, "redis-exposed") is Level.RED
+
+
+def test_a_redis_whose_config_was_renamed_away_is_yellow_and_answers(
+    a_case: Make, tmp_path: Path
+) -> None:
+    with redis_with(tmp_path, "--rename-command", "CONFIG", "") as server:
+        found = broker.broker(a_case(CELERY_BROKER_URL=server.url))
+    assert level(found, "redis") is Level.GREEN
+    assert level(found, "redis-exposed") is Level.YELLOW
+
+
+def test_a_cluster_is_refused_by_name(a_case: Make, tmp_path: Path) -> None:
+    with redis_with(tmp_path, "--cluster-enabled", "yes") as server:
+        found = broker.broker(a_case(CELERY_BROKER_URL=server.url))
+    assert level(found, "redis-cluster") is Level.RED
+    assert "Cluster" in told(found)
+
+
+@pytest.mark.parametrize(
+    "backend", ["redis://:right@127.0.0.1:{}/1", "redis://:wrong@127.0.0.1:{}/0"]
+)
+def test_a_result_backend_that_cannot_be_used_is_named_and_jobs_are_queued_all_the_same(
+    a_case: Make, tmp_path: Path, backend: str
+) -> None:
+    options = ("--databases", "1", "--requirepass", "right")
+    with redis_with(tmp_path, *options) as server, SmtpServer(Plan()) as smtp:
+        url = f"redis://:right@127.0.0.1:{server.port}/0"
+        environ = {"CELERY_BROKER_URL": url, "CELERY_RESULT_BACKEND": backend.format(server.port)}
+        found = broker.broker(a_case(**environ))
+        assert level(found, "redis-results") is Level.YELLOW
+        assert "wrong" not in told(found)
+        everything = {**environ, "SECRET_KEY": KEY, "DATA_DIR": str(tmp_path / "data")}
+        with running(tmp_path, everything, smtp) as stack:
+            stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+        with closing(redis.Redis.from_url(url)) as queue:
+            assert queue.llen("mail") == 1
 
 
 def test_a_redis_that_lets_nobody_look_is_yellow(a_case: Make, tmp_path: Path) -> None:

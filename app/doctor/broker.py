@@ -40,9 +40,9 @@ def broker(case: Case) -> list[Finding]:
         found.append(
             green("redis", f"Redis: {mask_url(url)} が応答しました。", f"Redis: {mask_url(url)} answered.")
         )  # fmt: skip
-        for check in (_persistence, _eviction, _exposed, _clock, _queues):
+        for check in (_cluster, _persistence, _eviction, _exposed, _clock, _queues):
             found += _allowed(check, case, server)
-    return found
+    return [*found, *_results(case, url)]
 
 
 _Check = Callable[[Case, "redis.Redis"], list[Finding]]
@@ -54,19 +54,71 @@ def _allowed(check: _Check, case: Case, server: "redis.Redis") -> list[Finding]:
     try:
         return check(case, server)
     except redis.exceptions.NoPermissionError as error:
-        return [
-            yellow(
-                name,
-                f"Redis: 調べる権限がありません({error})。",
-                f"Redis: not allowed to look ({error}).",
-                Both(
-                    "管理者の接続で: redis-cli INFO; redis-cli CONFIG GET '*'",
-                    "As Redis's administrator: redis-cli INFO; redis-cli CONFIG GET '*'",
-                ),
-            )
-        ]
+        return [_hidden(name, error)]
+    except redis.ResponseError as error:
+        # `rename-command CONFIG ""` in redis.conf, and many a hosted Redis.
+        if "unknown command" in str(error).lower():
+            return [_hidden(name, error)]
+        return [_unreachable(guard_url(case.config) or "", error)]
     except redis.RedisError as error:
         return [_unreachable(guard_url(case.config) or "", error)]
+
+
+def _hidden(name: str, error: redis.RedisError) -> Finding:
+    said = str(error).partition(", with args")[0]
+    return yellow(
+        name,
+        f"Redis: 調べる権限がありません({said})。",
+        f"Redis: not allowed to look ({said}).",
+        Both(
+            "管理者の接続で: redis-cli INFO; redis-cli CONFIG GET '*'",
+            "As Redis's administrator: redis-cli INFO; redis-cli CONFIG GET '*'",
+        ),
+    )
+
+
+def _results(case: Case, broker_url: str) -> list[Finding]:
+    """Whether results can be kept; no mail needs them, but `celery call` and `inspect` say more."""
+    url = case.config.celery_result_backend
+    if not url or url == broker_url or not url.startswith(("redis://", "rediss://", "unix://")):
+        return []
+    try:
+        with client(url) as server:
+            server.get("celery-task-meta-doctor")
+    except redis.RedisError as error:
+        return [
+            yellow(
+                "redis-results",
+                f"CELERY_RESULT_BACKEND: {mask_url(url)} を使えません({type(error).__name__})。"
+                "メールには影響しません。",
+                f"CELERY_RESULT_BACKEND: {mask_url(url)} cannot be used ({type(error).__name__}). "
+                "No mail depends on it.",
+                f"CELERY_RESULT_BACKEND={mask_url(broker_url)}",
+            )
+        ]
+    here = mask_url(url)
+    return [
+        green("redis-results", f"結果の置き場: {here} を使えます。", f"Results: {here} is usable.")
+    ]
+
+
+def _cluster(_case: Case, server: "redis.Redis") -> list[Finding]:
+    """Celery's queues need commands over several keys, which a cluster refuses."""
+    if not _info(server, "cluster").get("cluster_enabled"):
+        return []
+    return [
+        red(
+            "redis-cluster",
+            "Redis: Redis Cluster は使えません(キューが複数のキーを同時に扱うため)。",
+            "Redis: a Redis Cluster cannot be used: queues work on several keys at once.",
+            Both(
+                "クラスターでない Redis を CELERY_BROKER_URL に指定してください(冗長化は Sentinel か"
+                "レプリカで)。",
+                "Name a Redis without cluster mode in CELERY_BROKER_URL; a replica or Sentinel "
+                "stands in for it.",
+            ),
+        )
+    ]
 
 
 def _unreachable(url: str, error: redis.RedisError) -> Finding:
