@@ -492,7 +492,7 @@ def test_a_nudge_needs_its_forms_token(
     before = len(asked(services))
     travel.shift(timedelta(hours=1))
     answer = lead.post(f"/team/{suzuki_late}/nudge", data={"csrf_token": "made up"})
-    assert answer.status_code == 400
+    assert answer.status_code == 403
     assert len(asked(services)) == before
 
 

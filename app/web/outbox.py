@@ -129,8 +129,7 @@ def pages(services: Services) -> Blueprint:
         except NoSuchMail:
             abort(404)
         except NotPossible as error:
-            if str(error) != State.CANCELLED:  # else another click was quicker
-                return _page(services, mail_id, _no_longer(str(error))), 409
+            return _page(services, mail_id, _no_longer(str(error))), 409
         return redirect(url_for(".show", mail_id=mail_id, done="cancelled"), 303)
 
     return blueprint
