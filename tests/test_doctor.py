@@ -412,7 +412,9 @@ def test_a_redis_whose_config_was_renamed_away_is_yellow_and_answers(
 
 
 def test_a_cluster_is_refused_by_name(a_case: Make, tmp_path: Path) -> None:
-    with redis_with(tmp_path, "--cluster-enabled", "yes") as server:
+    # Its second port is the first plus 10,000 unless it is named, and there may be none such.
+    ports = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with redis_with(tmp_path, *ports) as server:
         found = broker.broker(a_case(CELERY_BROKER_URL=server.url))
     assert level(found, "redis-cluster") is Level.RED
     assert "Cluster" in told(found)
