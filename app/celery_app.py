@@ -1,11 +1,17 @@
 """Celery's entry: `celery -A app.celery_app.celery beat | worker -Q mail | worker -Q ai`."""
 
+import sys
+
 from app import celery_lines
 from app.celery_wiring import make_celery
 from app.config import load_or_exit
+from app.programs import wrong_node_name
 from app.util import log_stream
 
 log_stream.install()  # before Celery says its first word
+if wrong := wrong_node_name(sys.argv):
+    print(*wrong, sep="\n", file=sys.stderr)
+    raise SystemExit(2)
 config = load_or_exit()
 celery = make_celery(config)
 celery_lines.connect(celery, config.log_format)

@@ -1,4 +1,4 @@
-"""The two lines of the log that others count: each end of an attempt to send, each decision.
+"""The lines of the log that others count: each end of an attempt, each decision, each outage.
 
 Ids, states and reasons only: who and what they stand for is in the database.
 """
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.db import after_commit
 from app.models import State
+from app.util.mail_error import MailSendError
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,21 @@ def attempt(
         ms = None if began is None else round((time.monotonic() - began) * 1000)
         facts |= {"attempts": mail.claims + mail.retries, "ms": ms}
         log.log(level, "mail", extra={"facts": facts}, exc_info=error)
+
+
+def cannot_send(error: MailSendError) -> None:
+    """A try ended the sending for all mails, as the mail server cannot be used: once a try.
+
+    A server's words may quote an address, so of an answer only the codes are said.
+    """
+    facts = {
+        "phase": error.phase,
+        "fault": error.fault,
+        "code": error.code,
+        "status": error.status,
+        "why": error.words.en if error.code is None else None,
+    }
+    log.warning("MailSendError", extra={"facts": facts})
 
 
 def ended(

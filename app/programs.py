@@ -3,7 +3,11 @@
 `bin_folder` is the virtual environment's folder of programs.
 """
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+
+from app.words import Both
 
 CELERY_APP = "app.celery_app.celery"  # the specification's own name
 WEB_PORT = 8000
@@ -22,6 +26,21 @@ def worker(bin_folder: Path, queue: str, *, host: str, processes: int) -> list[s
         str(bin_folder / "celery"), "-A", CELERY_APP, "worker", "-Q", queue,
         "-n", f"{queue}@{host}", "-c", str(processes), "--loglevel=INFO",
     ]  # fmt: skip
+
+
+def wrong_node_name(arguments: Sequence[str]) -> Both | None:
+    """What is wrong with a worker's name as a shell hands it over: %H means something to systemd
+    alone, and Celery ends on it without a word that helps.
+    """
+    names = re.findall(r"(?:^|\0)(?:-n\0?|--hostname[=\0])([^\0]*)", "\0".join(arguments))
+    if "worker" not in arguments or not any("%H" in one.replace("%%", "") for one in names):
+        return None
+    typed = names[-1]
+    right = typed.replace("%H", "%h")
+    return Both(
+        f"-n {typed}: %H を書き換えるのは systemd だけです。シェルでは -n {right} と書いてください。",
+        f"-n {typed}: only systemd knows %H. In a shell write -n {right}.",
+    )
 
 
 def web(bin_folder: Path, port: int = WEB_PORT) -> list[str]:

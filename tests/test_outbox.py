@@ -1,5 +1,6 @@
 """The life of one mail: claimed, read again, sent, recorded; on both databases, over real SMTP."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -309,6 +310,48 @@ def test_a_server_that_is_away_costs_no_mail_its_claims(
         outbox.deliver(services, ids, at(NOW + n * 31 * SECOND))
     mail = only(db)
     assert (mail.state, mail.claims) == (State.READY, 0)
+
+
+def told_of_the_server(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [one for one in caplog.records if one.message == "MailSendError"]
+
+
+def test_a_server_that_is_away_is_in_the_log_once_a_try(
+    services: Services,
+    db: Database,
+    team: People,
+    smtp: SmtpServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By the name that the specification's runbook looks for, however many mails wait."""
+    with db.write() as session:
+        session.add_all([task("T-1", team.sato), task("T-2", team.suzuki)])
+    ids = planned(services)
+    smtp.stop()
+    for n in (0, 31, 31 + 61):
+        outbox.deliver(services, ids, at(NOW + n * SECOND))
+    outbox.deliver(services, ids, at(NOW + 93 * SECOND))  # nobody tries: the breaker is open
+    told = told_of_the_server(caplog)
+    assert [one.levelname for one in told] == ["WARNING"] * 3
+    assert vars(told[0])["facts"]["phase"] == "connect"
+    assert "refused" in vars(told[0])["facts"]["why"]
+
+
+def test_a_servers_own_words_about_its_outage_stay_out_of_the_log(
+    services: Services,
+    db: Database,
+    team: People,
+    smtp: SmtpServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They may quote whoever the mail is from or for."""
+    suzuki_only(db, team)
+    smtp._script = {"mail": iter(["451 4.3.0 <app@example.jp>: lookup failed"])}
+    outbox.deliver(services, planned(services), at(NOW))
+    (told,) = told_of_the_server(caplog)
+    facts = vars(told)["facts"]
+    assert (facts["phase"], facts["code"], facts["status"]) == ("mail", 451, "4.3.0")
+    assert "app@example.jp" not in str(facts)
 
 
 def test_a_letter_that_cannot_be_built_fails_alone(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from celery.schedules import crontab
 
+from app.programs import wrong_node_name
 from app.tasks import TIMETABLE
 from tests.conftest import sqlite_copy
 from tests.servers import RedisServer, wait_until
@@ -41,6 +42,31 @@ def test_celery_finds_the_app_from_any_folder(tmp_path: Path) -> None:
     celery = str(Path(sys.executable).parent / "celery")
     said = processes.once(celery, "-A", "app.celery_app.celery", "report").stdout
     assert "daily-progress-reminder-09" in said
+
+
+@pytest.mark.parametrize("option", [["-n", "mail@%H"], ["-nmail@%H"], ["--hostname=mail@%H"]])
+def test_a_units_name_typed_in_a_shell_gets_a_sentence(tmp_path: Path, option: list[str]) -> None:
+    """systemd makes the host's name of %H; Celery knows %h, and ends on the other one."""
+    processes = Processes(tmp_path, {"DATA_DIR": str(tmp_path)})
+    ended = processes.once(*CELERY, "worker", "-Q", "mail", *option, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[0].endswith("-n mail@%h と書いてください。")
+    assert "In a shell write -n mail@%h." in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["worker", "-n", "mail@%h"],
+        ["worker", "-n", "mail@vm-1", "-Q", "%H"],
+        ["worker", "-n", "mail@%%H"],
+        ["inspect", "ping", "-d", "mail@%H"],
+        ["worker"],
+    ],
+)
+def test_every_other_name_is_left_to_celery(arguments: list[str]) -> None:
+    assert wrong_node_name(["celery", *arguments]) is None
 
 
 @pytest.mark.parametrize("name", TIMETABLE)

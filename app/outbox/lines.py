@@ -250,6 +250,8 @@ class Lines:
         if error.in_doubt:
             return
         if error.fault.stops_all:
+            if self.fault is None:
+                loglines.cannot_send(error)
             self.fault = error
         elif error.fault is Fault.THROTTLE:
             self._pause = min(max(1.0, self._pause * 2), SLOWEST)
