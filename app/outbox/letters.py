@@ -102,8 +102,10 @@ _ABOUT_A_TEAM = {Kind.WEEKLY_DIGEST: week_letter, Kind.ESCALATION: told_letter}
 
 def in_pilot(only_to: tuple[str, ...], address: str) -> bool:
     """True when MAIL_ONLY_TO (addresses or domains) is empty or names the address."""
+    if not only_to:
+        return True
     allowed, key = _allowed(only_to), address_key(address)
-    return not allowed or key in allowed or key.rpartition("@")[2] in allowed
+    return key in allowed or key.rpartition("@")[2] in allowed
 
 
 @lru_cache(maxsize=4)
