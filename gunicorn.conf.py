@@ -2,6 +2,8 @@
 
 from typing import Any
 
+limit_request_line = 4_094  # what one address may hold; app/web/limits.py has the rest
+
 logger_class = "app.web.access_log.MaskingLogger"  # no token of a mail link in any log
 
 

@@ -1,6 +1,5 @@
 """ROAD. A member's own tasks: the list, one task with its history, adding and editing."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,6 +14,7 @@ from app.members.lines import read_date
 from app.members.settings import Person, organisation, person
 from app.members.values import ValuesRefused, refuse_changed
 from app.models import Audit, Member, Report, ReportEvery, Task
+from app.parse import narrow
 from app.report_page import PageTask
 from app.reports import details, open_tasks
 from app.services import Services
@@ -201,7 +201,7 @@ def _read(typed: Mapping[str, str], default_start: date) -> dict[str, object]:
 
 
 def _date(typed: Mapping[str, str], name: str, faults: list[tuple[str, Both]]) -> date | None:
-    text = unicodedata.normalize("NFKC", typed.get(name, "")).strip().replace("/", "-")
+    text = narrow(typed.get(name, "")).replace("/", "-")
     if not text:
         return None
     try:

@@ -7,6 +7,7 @@ reader is strict: it never guesses, it names the nearest value it would take.
 import math
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import time
 from difflib import get_close_matches
 from functools import cache
@@ -17,9 +18,15 @@ from app.words import Both
 
 REDIS_SCHEMES = ("redis", "rediss", "redis+socket")
 
+# Characters of the longest single line that means anything. What only shorter text can be (an
+# address, a date, a name in a list) is looked at no further: Unicode normalisation and the search
+# for similar words take the square of the length, and int() refuses 4,300 digits by an exception.
+MAX_LINE = 1_000
+_MAX_WORD = 320  # of what is compared with a list: an address is the longest (RFC 5321 4.5.3.1)
+
 _TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
-_DECIMAL = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _TIME_ZONE_HABITS = {"jst": "Asia/Tokyo", "gmt+9": "Asia/Tokyo", "utc+9": "Asia/Tokyo"}
 _NO_PLACES = frozenset({"localtime", "Factory"})  # files that lie among the time zones
 
@@ -28,6 +35,19 @@ def shown(text: str) -> str:
     """`text` as a message may quote it: at most 60 characters, control characters escaped."""
     short = text if len(text) <= 60 else text[:59] + "…"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
+
+
+def narrow(text: str) -> str:
+    """`text` with full-width letters and digits made narrow (NFKC), without blanks around it.
+
+    What is too long to be one line of a form stays as it is: its reader refuses it.
+    """
+    return unicodedata.normalize("NFKC", text).strip() if len(text) <= MAX_LINE else text
+
+
+def similar(text: str, known: Iterable[str], n: int = 1) -> list[str]:
+    """At most `n` of `known` that look like `text`, the most similar first."""
+    return get_close_matches(text, known, n=n) if len(text) <= _MAX_WORD else []
 
 
 def parse_time(text: str) -> time:
@@ -49,7 +69,7 @@ def parse_time(text: str) -> time:
 
 def _nearest_time(text: str) -> str:
     """The valid HH:MM nearest to what was meant; 09:00 where nothing can be made out."""
-    found = re.search(r"([0-9]{1,2})(?::([0-9]{1,2}))?", unicodedata.normalize("NFKC", text))
+    found = re.search(r"([0-9]{1,2})(?::([0-9]{1,2}))?", narrow(text[:MAX_LINE]))
     if found is None:
         return "09:00"
     return f"{min(int(found[1]), 23):02}:{min(int(found[2] or 0), 59):02}"
@@ -79,7 +99,7 @@ def parse_timezone(text: str) -> str:
 
 def _nearest_timezone(text: str) -> str:
     """The valid name that looks most like `text`; Asia/Tokyo where nothing does."""
-    wanted = unicodedata.normalize("NFKC", text).strip().casefold().replace(" ", "_")
+    wanted = narrow(text).casefold().replace(" ", "_")
     if wanted in _TIME_ZONE_HABITS:
         return _TIME_ZONE_HABITS[wanted]
     names = {name.casefold(): name for name in sorted(time_zone_names())}
@@ -87,7 +107,7 @@ def _nearest_timezone(text: str) -> str:
     for known in (names, places):
         if wanted in known:
             return known[wanted]
-    close = get_close_matches(wanted, names, n=1, cutoff=0.6)
+    close = similar(wanted, names)
     return names[close[0]] if close else "Asia/Tokyo"
 
 

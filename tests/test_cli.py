@@ -630,6 +630,11 @@ def test_the_outbox_is_listed_shown_and_exported(tp: Terminal, one_mail: str) ->
     assert "Message-ID" in tp.run("outbox", "show", one_mail).out
     assert tp.run("outbox", "show", one_mail, "--json").json["tasks"] == ["T-1"]
     assert tp.run("outbox", "show", "99999").code == 1
+    for number in (2**63, 10**30):
+        for command in ("show", "resend", "cancel"):
+            answer = tp.run("outbox", command, str(number))
+            assert answer.code == 1
+            assert f"There is no mail {number}." in answer.err
 
 
 @on_sqlite

@@ -138,7 +138,10 @@ def test_a_quote_that_never_ends_is_told() -> None:
     assert [one.line for one in read_table(b'ref,title\nT-1,A\nT-2,"B\n', HEADER).faults] == [3]
 
 
-@pytest.mark.parametrize("cell", ["=cmd()", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+@pytest.mark.parametrize(
+    "cell",
+    ["=cmd()", "+1", "-1", "@SUM(A1)", "＝cmd()", "＋1", "－1", "＠SUM(A1)", "\tx", "\rx", "\nx"],
+)
 def test_exported_cells_never_are_formulas(cell: str) -> None:
     assert export_cell(cell) == f"'{cell}"
 

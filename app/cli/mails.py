@@ -17,15 +17,15 @@ from app.cli.common import (
     user_option,
 )
 from app.cli.letter import show_mail
-from app.cli.shell import Group, Number, OneOf, Shell, as_json, who
+from app.cli.shell import Group, OneOf, RowId, Shell, as_json, who
 from app.cli.show import show_json, show_json_list, show_table
 from app.cli.words import Failed, say, t
 from app.members.table import export_cell
-from app.models import Kind, State
+from app.models import LARGEST_ID, Kind, State
 from app.reminders.words import STATES
 from app.words import Both
 
-MAIL_ID = Number("ID", 1, 10**12)
+MAIL_ID = RowId("ID")
 
 outbox_group = Group("outbox", help=t("送信箱", "the mails and their states"))
 
@@ -152,12 +152,13 @@ def export(
 
 def found(mail_id: int, do: Callable[[], Any]) -> Any:
     """`do()`, with words for a mail that is not there or whose state does not allow it."""
+    missing = Failed(Both(f"メール {mail_id} はありません。", f"There is no mail {mail_id}."))
+    if mail_id > LARGEST_ID:
+        raise missing
     try:
         return do()
     except outbox.NoSuchMail:
-        raise Failed(
-            Both(f"メール {mail_id} はありません。", f"There is no mail {mail_id}.")
-        ) from None
+        raise missing from None
     except outbox.NotPossible as error:
         state = str(error)
         words = STATES[state]

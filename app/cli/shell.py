@@ -18,7 +18,8 @@ from app.cli.words import Refused, did_you_mean, t
 from app.config import Config, load_or_exit
 from app.config.sources import relative
 from app.members.lines import read_date
-from app.parse import mask_url, parse_whole, shown
+from app.models import LARGEST_ID
+from app.parse import MAX_LINE, mask_url, parse_whole, shown
 from app.services import Services, make
 from app.util import logs
 from app.words import Both
@@ -161,6 +162,20 @@ class Number(click.ParamType[int]):
             return parse_whole(str(value), self.low, self.high)
         except ValueError as error:
             raise Refused(_named(param, error.args[0]), ctx) from None
+
+
+class RowId(click.ParamType[int]):
+    """The number of a row, which need not be there."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Raises Refused for what is no number."""
+        text = str(value)
+        if text.isascii() and text.isdigit() and len(text) <= MAX_LINE:
+            return int(text)
+        return Number(self.name, 1, LARGEST_ID).convert(value, param, ctx)
 
 
 class OneOf(click.ParamType[str]):

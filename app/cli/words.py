@@ -8,10 +8,10 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import click
 
+from app.parse import similar
 from app.util import logs
 from app.words import Both, shell_locale
 
@@ -58,7 +58,7 @@ def complain(sentence: Both) -> None:
 
 def did_you_mean(ja: str, en: str, given: str, known: Sequence[str]) -> Both:
     """A refusal with the nearest name, or with all of them where none is near."""
-    close = get_close_matches(given, known, n=1)
+    close = similar(given, known)
     if close:
         return Both(f"{ja}「{close[0]}」ではありませんか。", f"{en} Did you mean {close[0]}?")
     listed = " | ".join(known)

@@ -8,6 +8,7 @@ _KEY = re.compile(r"([^=\n]*)(=?)")
 _SINGLE = re.compile(r"'([^']*)'?")
 _DOUBLE = re.compile(r'"((?:\\.|[^"\\])*)"?', re.DOTALL)
 _BARE = re.compile(r"((?:\\.|[^\\\n])*)\\?", re.DOTALL)
+_BETWEEN = re.compile(r"[ \t\r\n]+")
 _BLANKS = re.compile(r"[ \t\r]*")
 
 
@@ -22,8 +23,8 @@ def read(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     at = 0
     while at < len(text):
-        if text[at] in " \t\r\n":
-            at += 1
+        if between := _BETWEEN.match(text, at):
+            at = between.end()
         elif comment := _COMMENT.match(text, at):
             at = comment.end()
         else:
@@ -63,7 +64,7 @@ def _in_quotes(text: str) -> str:
 
 def _bare(text: str) -> str:
     """Blanks at the end go, unless they were escaped."""
-    parts = re.findall(r"\\.|[^\\]", text, re.DOTALL)
-    while parts and parts[-1] in {" ", "\t", "\r"}:
-        parts.pop()
-    return "".join("" if part == "\\\n" else part[-1] for part in parts)
+    kept = text.rstrip(" \t\r")
+    if (len(kept) - len(kept.rstrip("\\"))) % 2:
+        kept = text[: len(kept) + 1]
+    return re.sub(r"\\(.)", lambda found: found[1].rstrip("\n"), kept, flags=re.DOTALL)

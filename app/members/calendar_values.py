@@ -1,8 +1,6 @@
 """QUIET. What people type about a week and its holidays -> a value, or ValueError(Both)."""
 
-from difflib import get_close_matches
-
-from app.parse import parse_choice, shown
+from app.parse import parse_choice, shown, similar
 from app.words import Both
 from app.workdays import regions
 
@@ -43,7 +41,7 @@ def parse_region(text: str) -> str:
     known = {region.lower(): region for region in regions()}
     if text.lower() in known:
         return known[text.lower()]
-    close = get_close_matches(text.upper()[:20], sorted(regions()), n=1) or ["JP"]
+    close = similar(text.upper()[:20], sorted(regions())) or ["JP"]
     raise ValueError(
         Both(
             f"「{shown(text)}」の祝日は分かりません。{close[0]} のような国の2文字(地域まで書くなら "

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import func, select
@@ -29,7 +28,7 @@ from app.members.settings import (
 )
 from app.members.values import ValuesRefused
 from app.models import Audit, Member, OutboxMail, Role, Team
-from app.parse import shown
+from app.parse import shown, similar
 from app.reminders.plan import plan
 from app.services import Services
 from app.words import Both
@@ -176,7 +175,7 @@ def _places(session: Session, member: Member, wanted: Mapping[str, Any]) -> dict
 
 
 def _no_team(name: str, known: Iterable[str]) -> Both:
-    close = get_close_matches(name, known, n=1)
+    close = similar(name, known)
     ja = f"「{close[0]}」ではありませんか。" if close else ""
     en = f'Did you mean "{close[0]}"? ' if close else ""
     return Both(

@@ -111,10 +111,15 @@ class Cells:
         """Notes what is wrong."""
         self.faults.append(LineFault(self.row.line, column, sentence))
 
-    def given(self, column: str, read: Callable[[str], T], empty: U) -> T | U:
+    def given(
+        self, column: str, read: Callable[[str], T], empty: U, limit: int = parse.MAX_LINE
+    ) -> T | U:
         """The cell as `read` takes it; `empty` where there is nothing, or a fault."""
         cell = self.row.cells[column]
         if not cell:
+            return empty
+        if len(cell) > limit:
+            self.fault(column, _too_long(len(cell), limit))
             return empty
         try:
             return read(cell)
@@ -137,11 +142,9 @@ class Cells:
             seen = cell.replace("\r\n", "").replace("\n", "") if lines else cell
             if UNPRINTABLE.search(seen):
                 raise ValueError(_CONTROL)
-            if len(cell) > limit:
-                raise ValueError(_too_long(len(cell), limit))
             return cell
 
-        return self.given(column, read, "")
+        return self.given(column, read, "", limit)
 
 
 def members(table: Table, *, allow_localhost: bool) -> list[MemberLine]:
@@ -196,7 +199,7 @@ def _task(cells: Cells) -> TaskLine:
         line=cells.row.line,
         ref=cells.text("ref", 60),
         title=cells.text("title", 1_000),
-        assignee_email=cells.row.cells["assignee_email"] or None,
+        assignee_email=cells.given("assignee_email", str, None),
         status=cells.given("status", _one_of(*TASK_STATES), "open"),
         start_on=cells.needed("start_on", read_date, date.min),
         due_on=cells.given("due_on", read_date, None),
@@ -229,7 +232,7 @@ def days_off(table: Table) -> list[DaysOffLine]:
 def _days_off(cells: Cells) -> DaysOffLine:
     scope = cells.needed("scope", _one_of(*SCOPES), SCOPES[0])
     is_known = cells.row.cells["scope"] in SCOPES
-    email = cells.row.cells["email"] or None
+    email = cells.given("email", str, None)
     if scope.startswith("member") and email is None:
         cells.fault("email", _whose(scope))
     if scope.startswith("company") and is_known and email is not None:

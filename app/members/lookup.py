@@ -1,11 +1,10 @@
 """Finding the member that somebody probably meant."""
 
-from difflib import get_close_matches
-
 from sqlalchemy import select
 
 from app.db import same_address
 from app.models import Member, OutboxMail
+from app.parse import similar
 from app.services import Services
 from app.util.address import address_key
 
@@ -28,7 +27,7 @@ def nearest(services: Services, email: str) -> str | None:
         addresses = {address_key(one): one for one in session.scalars(select(Member.email))}
     wanted = address_key(email)
     name = wanted.partition("@")[0]
-    for close in get_close_matches(wanted, addresses, n=5):
-        if get_close_matches(name, [close.partition("@")[0]]):
+    for close in similar(wanted, addresses, n=5):
+        if similar(name, [close.partition("@")[0]]):
             return addresses[close]
     return None

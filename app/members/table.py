@@ -8,9 +8,11 @@ refused with advice: a wrong guess would store unreadable names. Cells stay the 
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from app.parse import shown
 from app.words import Both
 
 MAX_BYTES = 100_000_000  # more is no team, and would be read into memory at once
@@ -23,7 +25,10 @@ _BOMS = (
 _HALF_WIDTH_KANA = re.compile("[\uff61-\uff9f]")
 # cp932 lets bytes through that no Japanese text holds: C1 controls, private-use letters.
 _NOT_CP932 = re.compile("[\x80-\xa0\ue000-\uf8ff]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
+# Full-width signs too: Excel in Japanese and LibreOffice take them for what they look like.
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "\0")
+_MOST_COLUMNS = 100  # of a header; more is no file of ours
+_SHOWN = 20  # columns named in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def _add(table: Table, line: int, columns: list[str], record: list[str]) -> None
 
 
 def _columns(record: list[str], header: Sequence[str], optional: Sequence[str]) -> list[str]:
-    found = [name.strip().lower() for name in record]
+    found = [name.strip().lower() for name in record[:_MOST_COLUMNS]]
     also = [name for name in optional if name in found]
     if sorted(found) == sorted([*header, *also]):
         return found
@@ -137,9 +142,10 @@ def _header_fault(found: list[str], header: Sequence[str]) -> Both:
             "区切り文字がコンマではありません(; やタブは使えません)。",
             "The cells are not separated by commas (; and TAB are not taken).",
         )
-    twice = sorted({name for name in found if name and found.count(name) > 1})
+    counted = Counter(found)
+    twice = sorted(shown(name) for name, times in counted.items() if name and times > 1)[:_SHOWN]
     missing = [name for name in header if name not in found]
-    unknown = [name or "(空)" for name in found if name not in header]
+    unknown = [shown(name) or "(空)" for name in counted if name not in header][:_SHOWN]
     parts = [
         Both(f"重複した列: {', '.join(twice)}。", f"Columns given twice: {', '.join(twice)}."),
         Both(f"足りない列: {', '.join(missing)}。", f"Missing columns: {', '.join(missing)}."),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
-from difflib import get_close_matches
 from typing import Any
 
 from app.due import Frequency
@@ -15,7 +14,7 @@ from app.members.calendar_values import (
 )
 from app.members.lines import ROLES, read_address, read_date
 from app.members.words import shown_value
-from app.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown
+from app.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown, similar
 from app.util.address import UnusableMessage
 from app.words import Both
 
@@ -247,7 +246,7 @@ def read_last(text: str | None, first: date) -> date | None:
 
 
 def _unknown(key: str, readers: Mapping[str, Reader]) -> Both:
-    close = get_close_matches(key, readers, n=1)
+    close = similar(key, readers)
     if close:
         return Both(
             f"この項目はありません。{close[0]} ではありませんか。",

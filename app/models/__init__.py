@@ -31,6 +31,7 @@ from app.models.access import WebSession as WebSession
 from app.models.ai import AiBudget as AiBudget
 from app.models.ai import Recap as Recap
 from app.models.ai import RecapState as RecapState
+from app.models.base import LARGEST_ID as LARGEST_ID
 from app.models.base import Base as Base
 from app.models.base import Id, one_of
 from app.models.days import DaysOff as DaysOff

@@ -11,6 +11,7 @@ from app.db import UTCDateTime
 
 # AUTOINCREMENT on SQLite (see __table_args__): ids must never be used twice, the Redis guard
 # carries them.
+LARGEST_ID = 2**63 - 1
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 

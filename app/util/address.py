@@ -18,6 +18,7 @@ from app.words import Both
 MAX_LOCAL_PART = 64
 MAX_DOMAIN = 253
 MAX_ADDRESS = 254
+MAX_MAILBOX = 2_000  # characters of an address with its name, each of which may be escaped
 
 # Old phone addresses with dots that RFC 5321 does not allow; their mail servers take them quoted.
 DOTTED_DOMAINS = ("docomo.ne.jp", "ezweb.ne.jp")
@@ -90,6 +91,9 @@ def read_mailbox(field: str, value: str, *, allow_localhost: bool = False) -> Ma
     A domain in other letters becomes its A-label; `a..b@docomo.ne.jp` comes back quoted.
     `user@localhost` is taken only with `allow_localhost`. Raises UnusableMessage.
     """
+    # Before anything is searched: some of what follows takes the square of the length.
+    if len(value) > MAX_MAILBOX:
+        raise _too_long(field, value, MAX_MAILBOX, Both("全体", "the whole value"))
     text = check_line(field, value).strip()
     found = _NAME_AND_ADDRESS.fullmatch(text)
     plain, address = (found["plain"] or "", found["address"]) if found else ("", text)
@@ -189,6 +193,9 @@ def _read_local(field: str, local: str, domain: str) -> str:
 def _read_domain(field: str, domain: str, *, allow_localhost: bool) -> str:
     if allow_localhost and domain.lower() == "localhost":
         return "localhost"
+    # A domain in other letters is shorter than its A-label; only what fits may enter the cache.
+    if len(domain) > MAX_DOMAIN:
+        raise _too_long(field, f"@{domain}", MAX_DOMAIN, Both("@ の後", "the part after the @"))
     try:
         wire = _wire_domain(domain)
     except ValueError:

@@ -3,9 +3,11 @@
 from flask import Flask, Response, current_app, render_template, request
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import IntegerConverter, Map
 
 from app.auth import mask_tokens
 from app.db import DatabaseDown
+from app.models import LARGEST_ID
 from app.services import Services
 from app.web import (
     access,
@@ -16,6 +18,7 @@ from app.web import (
     form_key,
     health,
     home,
+    limits,
     locale,
     login,
     mail_link,
@@ -40,9 +43,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-# Room for a text far beyond its limit: it is refused with words, and comes back as it was typed.
-_MAX_FIELDS = 2_000_000
-_MAX_UPLOAD = 20_000_000
 _TRY_AGAIN = {"Retry-After": "30"}  # seconds
 
 
@@ -50,13 +50,14 @@ def register(app: Flask, services: Services) -> None:
     """Attach every page to `app`. The mailbox only exists where the local mailbox is in use."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.config.update(MAX_FORM_MEMORY_SIZE=_MAX_FIELDS, MAX_CONTENT_LENGTH=_MAX_UPLOAD)
+    app.url_map.converters["int"] = RowId
     mail_link.register(app)
     origin.register(app)
     access.register(app, services.config)
     locale.register(app)
     again.register(app)
     form_key.register(app)
+    limits.register(app)
     nav.register(app)
     banner.register(app, services)
     app.register_blueprint(health.pages(services))
@@ -79,6 +80,15 @@ def register(app: Flask, services: Services) -> None:
     app.register_error_handler(DatabaseDown, _no_database)
     app.register_error_handler(Exception, _broken_page)
     app.after_request(_headers)
+
+
+class RowId(IntegerConverter):
+    """`<int:…>` in an address: the number of a row. What no row can have is no page, so 404."""
+
+    regex = "[0-9]{1,19}"
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, min=1, max=LARGEST_ID)
 
 
 def _headers(response: Response) -> Response:

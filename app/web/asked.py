@@ -6,11 +6,11 @@ from flask import request
 
 from app.members.lines import read_date
 from app.members.lookup import nearest
+from app.models import LARGEST_ID
 from app.parse import shown
 from app.services import Services
 from app.words import Both
 
-_LARGEST = 2**63 - 1  # of the database's numbers
 _LONGEST = 320  # characters of a filter; an address has no more
 
 
@@ -22,7 +22,7 @@ def text(name: str) -> str:
 def number(name: str) -> int | None:
     """A filter's whole number; None where there is none, or what stands there is no use."""
     found = request.args.get(name, type=int)
-    return found if found is not None and 0 < found <= _LARGEST else None
+    return found if found is not None and 0 < found <= LARGEST_ID else None
 
 
 def choice(name: str, known: tuple[str, ...]) -> str:

@@ -1,6 +1,5 @@
 """`/r/<token>/later`, `/off`, `/again`: what a mail offers when now is not the time to report."""
 
-import unicodedata
 from datetime import date, datetime
 
 from flask import Blueprint, abort, g, render_template, request
@@ -12,7 +11,7 @@ from app.compose import show_date
 from app.compose.text import inert
 from app.members.lines import read_date
 from app.models import Kind
-from app.parse import parse_time
+from app.parse import narrow, parse_time
 from app.reminders import mail_wishes
 from app.reminders.mail_wishes import Later
 from app.reminders.snooze import NotNow, Snoozed, snooze_today, snooze_until
@@ -102,7 +101,7 @@ def _typed_date() -> date:
 
 
 def _typed(name: str) -> str:
-    return unicodedata.normalize("NFKC", request.form.get(name, "")[:_MAX_FIELD]).strip()
+    return narrow(request.form.get(name, "")[:_MAX_FIELD])
 
 
 _CHOOSE = Both("いつお知らせするかを一つ選んでください。", "Choose when.")

@@ -29,7 +29,7 @@ from app.words import Both
 
 _PER_PAGE = 50
 _MOST_AT_ONCE = 10_000  # mails that a page sends again; the command takes any number
-_ID = "<int(min=1, max=999999999999):mail_id>"
+_ID = "<int:mail_id>"
 _SHOWN_CHARACTERS = 100_000
 _HAND = re.compile(r"\bcli:[^\s:]+")
 

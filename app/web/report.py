@@ -17,9 +17,6 @@ from app.web.locale import current, show_when, t
 from app.web.mail_link import guarded, no_link
 from app.web.report_form import MAX_TEXT, Typed, Wish
 
-# Room for a text far beyond the limit: it is refused with words, and comes back as it was typed.
-_MAX_FORM = 2_000_000
-
 
 def pages(services: Services) -> Blueprint:
     """The report page."""
@@ -29,7 +26,6 @@ def pages(services: Services) -> Blueprint:
     @guarded(services)
     def report(link: ReportLink) -> ResponseReturnValue:
         now = clock.now()
-        request.max_content_length = request.max_form_memory_size = _MAX_FORM
         sent, wish = request.method == "POST", Wish.of(link, request.args)
         refs = report_form.refs() if sent else ()
         page = report_page.page(services, link, now, task_id=wish.task_id, refs=refs)

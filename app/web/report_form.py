@@ -1,7 +1,6 @@
 """What a report form holds: what it is filled with, what was typed, and what is wrong with it."""
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,13 +11,14 @@ from flask import request
 from app.auth import ReportLink
 from app.compose.text import inert
 from app.models import STATUSES, StatusWord
-from app.parse import shown
+from app.parse import narrow, shown
 from app.report_page import SHOWN, Entry, Form, PageTask
 from app.reports import ShownReport
 from app.web import form_key
 from app.words import Both
 
 MAX_TEXT = 2_000  # characters of one report
+_LOOKED_AT = 10 * MAX_TEXT  # with blanks and line breaks that do not count
 _REF_LENGTH = 60
 
 
@@ -119,7 +119,7 @@ def read(task: PageTask) -> Typed:
     typed = Typed(
         form.get(f"percent:{ref}", ""), form.get(f"status:{ref}", ""), form.get(f"text:{ref}", "")
     )
-    text = "\n".join(inert(line) for line in re.split(r"\r\n?|\n", typed.text)).strip()
+    text = _text(typed)
     if task.state == "cancelled" or not (typed.status or typed.percent.strip() or text):
         return typed
     if typed.status not in STATUSES:
@@ -132,12 +132,19 @@ def read(task: PageTask) -> Typed:
     return typed
 
 
+def _text(typed: Typed) -> str:
+    """The report's text with only what can be seen; one far too long stays as it is."""
+    if len(typed.text) > _LOOKED_AT:
+        return typed.text
+    return "\n".join(inert(line) for line in re.split(r"\r\n?|\n", typed.text)).strip()
+
+
 def _percent(typed: Typed, last: ShownReport | None) -> int | None:
     """A whole number from 0 to 100; full-width digits and a % sign are fine.
 
     Left empty it is 100 for `done`, else as last reported.
     """
-    text = unicodedata.normalize("NFKC", typed.percent).strip().removesuffix("%").rstrip()
+    text = narrow(typed.percent).removesuffix("%").rstrip()
     if not text and typed.status == "done":
         return 100
     if not text and last is not None:

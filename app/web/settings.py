@@ -1,6 +1,5 @@
 """`/settings`: how and when mails come, leave, what is stored, and where one is signed in."""
 
-import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, timedelta
@@ -18,6 +17,7 @@ from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
 from app.members.lines import read_date
 from app.members.values import ValuesRefused
+from app.parse import narrow
 from app.reminders.preview import Preview, preview
 from app.reminders.simulate import Forecast
 from app.services import Services
@@ -81,7 +81,7 @@ def pages(services: Services) -> Blueprint:
 
 def _narrow(name: str) -> str:
     """A field of the form, with full-width digits made narrow."""
-    return unicodedata.normalize("NFKC", request.form[name]).strip()
+    return narrow(request.form[name])
 
 
 def _stored(services: Services) -> dict[str, str]:
@@ -203,7 +203,7 @@ def _span() -> Span:
 
 
 def _date(name: str, faults: list[tuple[str, Both]], *, needed: bool = False) -> date | None:
-    text = unicodedata.normalize("NFKC", request.form.get(name, "")).strip().replace("/", "-")
+    text = narrow(request.form.get(name, "")).replace("/", "-")
     if not text and not needed:
         return None
     try:

@@ -1,6 +1,5 @@
 """`/u/<token>`: change or stop the mails that carry this link, or go on with them."""
 
-import unicodedata
 from datetime import date
 
 from flask import Blueprint, abort, g, render_template, request
@@ -18,6 +17,7 @@ from app.members.choices import KEYS, Reminders
 from app.members.settings import NoSuchMember
 from app.members.values import ValuesRefused
 from app.models import Kind
+from app.parse import narrow
 from app.reminders.explain import next_reminder
 from app.services import Services
 from app.web.edited import Again, Edited, fresh
@@ -119,7 +119,7 @@ def _typed() -> dict[str, str]:
 
 
 def _narrow(text: str) -> str:
-    return unicodedata.normalize("NFKC", text[:_MAX_FIELD]).strip()
+    return narrow(text[:_MAX_FIELD])
 
 
 def _change(services: Services, member_id: int, reminders: Reminders) -> ResponseReturnValue:

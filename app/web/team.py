@@ -19,7 +19,7 @@ from app.web.report_form import is_id
 from app.web.team_words import Words
 from app.words import Both
 
-_MEMBER = "/team/<int(max=9223372036854775807):member_id>"  # the databases' largest id
+_MEMBER = "/team/<int:member_id>"
 _LONGEST_SEARCH = 100
 
 

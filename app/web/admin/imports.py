@@ -18,7 +18,7 @@ from app.web.access import admin, myself
 from app.words import Both
 
 _PER_PAGE = 100
-_UPLOAD = "<int(min=1, max=999999999999):upload_id>"
+_UPLOAD = "<int:upload_id>"
 WHAT = {
     "members": Both("メンバー", "Members"),
     "tasks": Both("タスク", "Tasks"),

@@ -17,7 +17,7 @@ from app.web.edited import Again, Edited, fresh
 from app.words import Both
 
 _PER_PAGE = 50
-MEMBER = "<int(min=1, max=999999999999):member_id>"
+MEMBER = "<int:member_id>"
 _PERSON = ("name", "role", "team", "manager")
 _FIELDS = (*_PERSON, *values.MEMBER_SETTINGS)
 

@@ -16,7 +16,7 @@ from app.web.edited import Edited
 from app.words import Both
 
 _PER_PAGE = 50
-_TEAM = "<int(min=1, max=999999999999):team_id>"
+_TEAM = "<int:team_id>"
 
 
 def add(blueprint: Blueprint, services: Services) -> None:
