@@ -35,12 +35,12 @@ class MeasuredRequest(Request):
     """
 
     @property  # type: ignore[misc]  # Flask's can be set, too
-    def max_content_length(self) -> int:  # type: ignore[override]
+    def max_content_length(self) -> int:  # type: ignore[override]  # nothing else sets it
         """The bytes of the whole body."""
         return self.room
 
     @property  # type: ignore[misc]  # Flask's can be set, too
-    def max_form_memory_size(self) -> int:  # type: ignore[override]
+    def max_form_memory_size(self) -> int:  # type: ignore[override]  # nothing else sets it
         """The bytes of one field."""
         return self.room
 
