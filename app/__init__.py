@@ -53,9 +53,10 @@ def _queue(config: "Config", beside: "Executor") -> "Publish":
     def publish(ids: "Sequence[int]") -> None:
         with lock:  # two threads of `beside` may be the first
             if not made:
-                from app.celery_wiring import make_celery, publisher  # noqa: PLC0415 - see above
+                from app.celery_wiring import make_celery  # noqa: PLC0415 - see above
+                from app.mail_queue import publisher  # noqa: PLC0415 - see above
 
-                made.append(publisher(make_celery(config)))
+                made.append(publisher(make_celery(config), config.test_time_scale))
         made[0](ids)
 
     def later(ids: "Sequence[int]") -> None:

@@ -3,30 +3,25 @@
 import logging
 import os
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import redis
 from celery import Celery, current_app, signals
 from celery.worker import state
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from app import clock, schema
 from app.config import Config, load_or_exit
 from app.db import SENDERS, DatabaseDown
 from app.heart import Heart
-from app.services import Publish, Services, guard_url, make
+from app.mail_queue import publisher
+from app.services import Services, guard_url, make
 from app.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-JOB_SECONDS = 900  # hard limit of one job; see BEGIN_WITHIN in app/tasks/notifications.py
+JOB_SECONDS = 900  # hard limit of one job; see SEND_WITHIN in app/tasks/notifications.py
 # Celery waits so long after INT or QUIT if a job runs, even when that one has ended meanwhile.
 SOFT_SHUTDOWN_SECONDS = 120.0
-IDS_PER_MESSAGE = 256  # what 32 connections claim at once; several workers share 2,000 mails
-DELIVER = "app.tasks.notifications.deliver"
-MESSAGE_EXPIRES = 50  # seconds; after that the sweep brings the ids again
 SOCKET_SECONDS = 5.0  # never scaled: a real Redis answers no faster in a test
 _services: dict[int, Services] = {}  # by process id: connections do not survive a fork
 
@@ -42,7 +37,6 @@ def make_celery(config: Config) -> Celery:
         enable_utc=True,
         task_routes=ROUTES,
         beat_schedule=TIMETABLE,
-        task_annotations={DELIVER: {"expires": MESSAGE_EXPIRES * config.test_time_scale}},
         # In memory: no celerybeat-schedule file that can be corrupt or of another version.
         beat_scheduler="celery.beat:Scheduler",
         beat_max_loop_interval=5,
@@ -153,29 +147,6 @@ def _sign_of_life(**_: object) -> None:
     Heart("beat", services).start()
 
 
-def publisher(celery: Celery) -> Publish:
-    """Puts outbox ids on the queue `mail`, from any thread.
-
-    Redis away costs latency only: the tick sweeps.
-    """
-    options: dict[str, Any] = {
-        "expires": celery.conf.task_annotations[DELIVER]["expires"],
-        "ignore_result": True,
-        "retry": False,
-    }
-
-    def publish(ids: Sequence[int]) -> None:
-        for start in range(0, len(ids), IDS_PER_MESSAGE):
-            chunk = list(ids[start : start + IDS_PER_MESSAGE])
-            try:
-                celery.send_task(DELIVER, (chunk,), **options)
-            except (OperationalError, RedisError, OSError) as error:
-                log.warning("Redis is away, the next tick sends: %s", type(error).__name__)
-                return
-
-    return publish
-
-
 def services() -> Services:
     """This process's services: made anew in each forked child, settings read once."""
     found = _services.get(os.getpid())
@@ -183,5 +154,7 @@ def services() -> Services:
         for inherited in _services.values():
             inherited.db.dispose()
         _services.clear()
-        found = _services[os.getpid()] = make(load_or_exit(), publisher(current_app), SENDERS)
+        config = load_or_exit()
+        publish = publisher(current_app, config.test_time_scale)
+        found = _services[os.getpid()] = make(config, publish, SENDERS)
     return found

@@ -25,8 +25,8 @@ from typing import Any
 from app import schema
 from app.config import load
 from app.db import Database
+from app.outbox.claim import claim
 from app.outbox.found import Letter
-from app.outbox.lease import claim
 from app.outbox.letters import read_again
 from app.reminders import plan
 from app.services import make
@@ -92,8 +92,12 @@ class Bench:
 
     def prepare(self, kind: str, mails: int) -> None:
         """The originals `due_N` and `ready_N`, of which each measurement gets a copy."""
-        self._original(kind, f"due_{mails}", "", lambda url: self._fill(url, mails))
+        self.prepare_due(kind, mails)
         self._original(kind, f"ready_{mails}", f"due_{mails}", self._plan)
+
+    def prepare_due(self, kind: str, mails: int) -> None:
+        """The original `due_N` alone."""
+        self._original(kind, f"due_{mails}", "", lambda url: self._fill(url, mails))
 
     def _original(self, kind: str, name: str, source: str, make_it: Callable[[str], None]) -> None:
         make_it(self.copy(kind, source, name))

@@ -51,7 +51,7 @@ def worker(
     app: str = APP,
     queue: str = "mail",
     processes: int = 2,
-) -> Iterator[None]:
+) -> "Iterator[subprocess.Popen[bytes]]":
     """A worker for whom it is just past nine, ready; that of the ai queue yields, as its unit does."""
     log = folder / f"worker-{queue}.log"
     offset = str((NOW - datetime.now(UTC)).total_seconds() + 1)
@@ -71,7 +71,7 @@ def worker(
         )
     try:
         servers.wait_until(lambda: b" ready." in log.read_bytes(), f"the worker, see {log}", 60)
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(60)

@@ -38,6 +38,17 @@ def write(results: dict[str, Any]) -> None:
     PICTURE.write_text(picture(results), encoding="utf-8")
 
 
+def write_morning(date: str, about: dict[str, Any], found: str) -> None:
+    """Puts the table of the large mornings into docs/."""
+    said = (
+        f"Measured on {date}: {about['cores']} cores ({about['cpu']}), {about['memory_gib']} GiB, "
+        f"Python {about['python']}, PostgreSQL {about['postgresql']}. "
+        f"Load average at the end: {about['load']}.\n\n"
+    )
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(_put(page, "large morning", said + found), encoding="utf-8")
+
+
 def _put(page: str, name: str, text: str) -> str:
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
     before, _, rest = page.partition(begin)

@@ -26,11 +26,11 @@ from typing import Any
 from sqlalchemy import event, select
 
 from app import outbox, reminders
-from app.celery_wiring import IDS_PER_MESSAGE
 from app.config import load
+from app.mail_queue import IDS_PER_MESSAGE
 from app.models import OutboxMail
+from app.outbox.claim import claim
 from app.outbox.found import Letter
-from app.outbox.lease import claim
 from app.outbox.letters import read_again
 from app.services import Services, make
 from app.util import logs

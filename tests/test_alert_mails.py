@@ -15,7 +15,8 @@ from app.compose import AlertFacts, AlertLine, alert
 from app.compose.text import Locale
 from app.db import Database
 from app.models import Alert, Member, OutboxMail, Role, State
-from app.outbox.lease import claim, end_with_alert
+from app.outbox.claim import claim
+from app.outbox.lease import end_with_alert
 from app.reminders import plan
 from app.services import Services
 from app.words import Both

@@ -13,7 +13,7 @@ from app.members import changes, defaults, leave
 from app.members.settings import NoSuchMember
 from app.members.values import ValuesRefused
 from app.models import Audit, DecisionRow, Kind, Member, OutboxMail, State, Team
-from app.outbox.lease import claim
+from app.outbox.claim import claim
 from app.outbox.letters import read_again
 from app.reminders.snooze import NotNow, snooze_today, snooze_until
 from app.services import Services

@@ -19,7 +19,8 @@ from app.db import Database, EachByItself
 from app.members.changes import set_member
 from app.models import Alert, Member, OutboxMail, Service, State
 from app.outbox import breaker
-from app.outbox.lease import CLAIMS_AT_MOST, claim
+from app.outbox.claim import claim
+from app.outbox.lease import CLAIMS_AT_MOST
 from app.services import Services, make
 from app.util.rate import Limits, Rate
 from tests.conftest import NOW, Hooked, People, task

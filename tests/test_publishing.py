@@ -10,9 +10,10 @@ import redis
 from celery import current_app
 
 from app import create_app
-from app.celery_wiring import make_celery, publisher
+from app.celery_wiring import make_celery
 from app.config import Config
 from app.db import Database
+from app.mail_queue import publisher
 from app.tasks import ai
 from tests import servers
 from tests.conftest import suzuki
@@ -70,7 +71,7 @@ def test_a_thread_beside_that_of_a_job_publishes_to_the_same_broker(
     config: Config, redis_admin: redis.Redis
 ) -> None:
     """A worker's thread for alarms queues their mails, and a job may ask for recaps."""
-    publish = publisher(make_celery(config))
+    publish = publisher(make_celery(config), config.test_time_scale)
 
     def elsewhere() -> None:
         publish([1])

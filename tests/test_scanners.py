@@ -14,8 +14,8 @@ from app import create_app, reminders
 from app.config import Config
 from app.db import Database
 from app.models import Base, OutboxMail, Report
+from app.outbox.claim import claim
 from app.outbox.found import Letter
-from app.outbox.lease import claim
 from app.outbox.letters import read_again
 from app.services import Services
 from tests.conftest import NOW, People, task

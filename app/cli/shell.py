@@ -86,9 +86,10 @@ def _log(config: Config) -> Callable[[], None]:
 
 
 def _queue(config: Config) -> Any:
-    from app.celery_wiring import make_celery, publisher  # noqa: PLC0415 - slow, and seldom needed
+    from app.celery_wiring import make_celery  # noqa: PLC0415 - slow, and seldom needed
+    from app.mail_queue import publisher  # noqa: PLC0415 - the same
 
-    return publisher(make_celery(config))
+    return publisher(make_celery(config), config.test_time_scale)
 
 
 def who() -> str:

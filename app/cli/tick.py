@@ -4,6 +4,7 @@ import errno
 import logging
 import signal
 import sys
+import time
 from contextlib import nullcontext
 from datetime import datetime
 from types import FrameType
@@ -21,6 +22,10 @@ from app.services import Services
 from app.util import logs
 from app.words import Both
 
+# Seconds in which it begins further mails: the timer runs again after five minutes, and what has
+# become due by then shall be decided.
+SEND_WITHIN = 240.0
+
 
 @click.command(
     "tick",
@@ -37,22 +42,25 @@ def tick(shell: Shell, now: datetime | None) -> None:
     real = clock.now()
     # It is told of before the mails go out, so that a long delivery is not taken for silence.
     with heartbeat.told_of(services, real) if now is None else nullcontext():
-        planned, ids = _decide(services, now or real, real, is_real=now is None)
+        planned = _decide(services, now or real, real, is_real=now is None)
+    end = time.monotonic() + SEND_WITHIN * services.config.test_time_scale
     with _Patience() as patience:
-        accepted = outbox.deliver(services, ids, clock.now, lambda: patience.over)
+        stopped = lambda: patience.over or time.monotonic() > end  # noqa: E731
+        accepted = outbox.send(services, clock.now, stopped).accepted
+    left = outbox.ready_number(services, clock.now())
     if patience.over:
-        raise interrupted(accepted, len(ids) - accepted)
+        raise interrupted(accepted, left)
     if now is None:
         purge.forget_bodies(services, real)
     try:
-        _tell(planned, accepted, len(ids))
+        _tell(planned, accepted, accepted + left)
     except OSError as error:  # the work is done; `status` says that nobody could write it down
         if error.errno != errno.ENOSPC:
             raise
         if now is None:
             status.sign_of_life(services, status.TICK, real, log_written=False)
         sys.exit(1)
-    if services.config.smtp_host is None and ids:
+    if services.config.smtp_host is None and left:
         complain(
             Both(
                 "SMTP_HOST が設定されていないため、メールは送らずに残しています。",
@@ -63,8 +71,8 @@ def tick(shell: Shell, now: datetime | None) -> None:
 
 def _decide(
     services: Services, now: datetime, real: datetime, *, is_real: bool
-) -> tuple[reminders.Planned, list[int]]:
-    """Decides all that is due; returns what became of the reminders, and the mails to send."""
+) -> reminders.Planned:
+    """Decides all that is due and ends what is too late; returns what became of the reminders."""
     digest.look_for_leads(services, now)
     planned = reminders.plan(services, now, real_now=real)
     digest.plan(services, now, real_now=real)
@@ -73,7 +81,8 @@ def _decide(
         status.sign_of_life(services, status.TIMER, real)
         watch.look(services, real)
         tell.tell(services, real)
-    return planned, outbox.sweep(services, real)
+    outbox.sweep(services, real)
+    return planned
 
 
 def _tell(planned: reminders.Planned, accepted: int, of: int) -> None:

@@ -5,6 +5,7 @@ hour, time zone, catch-up and the first date are those of reminders, and nothing
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -38,19 +39,29 @@ class Led:
     """What one planning did."""
 
     ids: list[int] = field(default_factory=list)  # mails that may be sent
+    left: bool = False  # stopped before all were settled
 
 
-def plan(services: Services, now: datetime, *, real_now: datetime | None = None) -> Led:
+def plan(
+    services: Services,
+    now: datetime,
+    *,
+    real_now: datetime | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Led:
     """Settles each lead's open dates, at most 7 days back; one lead's trouble stops no other.
 
     Running it twice, or twice at once, changes nothing. `real_now` is the clock's instant when
-    `now` is a rehearsal's.
+    `now` is a rehearsal's. After `stopped()` the others are left to the next planning.
     """
     led = Led()
     look_for_leads(services, now)
     with services.db.read() as session:
         ids = sorted(session.scalars(select(Member.id).where(LEAD_IS_DUE)))
     for lead_id in ids:
+        if stopped():
+            led.left = True
+            break
         try:
             _settle(services, lead_id, now, now - (real_now or now), led)
         except DatabaseDown:

@@ -81,7 +81,13 @@ class State(StrEnum):
 # As the index of open mails says it, to the letter: only so do the databases take that index.
 OPEN: ColumnElement[bool] = literal_column("NOT outbox.ended")
 
-# The same for mails that ended without being accepted. Both columns change once, with the end.
+# Mails that somebody waits for: they go before all others. In the words of their index.
+_URGENT = "kind IN ('sign_in', 'alert', 'asked_reminder') AND NOT ended"
+URGENT: ColumnElement[bool] = literal_column(
+    "(outbox.kind IN ('sign_in', 'alert', 'asked_reminder') AND NOT outbox.ended)"
+)
+
+# Mails that ended without being accepted. Both columns change once, with the end.
 UNSENT: ColumnElement[bool] = literal_column("(outbox.ended AND outbox.accepted_at IS NULL)")
 
 # In the words of its index, again.
@@ -335,10 +341,18 @@ class OutboxMail(Base):
         ),
         CheckConstraint("(state = 'accepted') = (accepted_at IS NOT NULL)", name="accepted_when"),
         Index(
-            "ix_outbox_open",
+            "ix_outbox_by_hour",
             "not_before",
+            "id",
             sqlite_where=text("NOT ended"),
             postgresql_where=text("NOT ended"),
+        ),
+        Index(
+            "ix_outbox_urgent",
+            "not_before",
+            "id",
+            sqlite_where=text(_URGENT),
+            postgresql_where=text(_URGENT),
         ),
         Index(
             "ix_outbox_unsent",

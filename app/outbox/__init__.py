@@ -1,7 +1,8 @@
 """ROAD: the life of one mail, from the row that says it shall be sent to its end."""
 
 from app.outbox.browse import NoSuchMail, NotPossible, cancel, listing, show
-from app.outbox.deliver import deliver
+from app.outbox.claim import next_hour, ready_number
+from app.outbox.deliver import deliver, send
 from app.outbox.resending import resend
 from app.outbox.sweep import sweep
 
@@ -11,7 +12,10 @@ __all__ = [
     "cancel",
     "deliver",
     "listing",
+    "next_hour",
+    "ready_number",
     "resend",
+    "send",
     "show",
     "sweep",
 ]

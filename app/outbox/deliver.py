@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -16,12 +17,12 @@ from app.db import DatabaseDown
 from app.due import Reason
 from app.models import State
 from app.outbox import breaker
+from app.outbox.claim import IDS_AT_ONCE, NamedMails, NextMails, Source
 from app.outbox.found import Letter, Stop, Wait
 from app.outbox.lease import (
     CLAIMS_AT_MOST,
     Claimed,
     LeaseLost,
-    claim,
     end,
     end_with_alert,
     give_all_back,
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 AT_MOST = 128
 ROUNDS = 8  # at least as many as lines send in so many rounds
 FRESH_SECONDS = 5.0  # a claim older than this is given back: its lease must outlast the dot
-IDS_AT_ONCE = 500  # ids looked at in one claim
+SHARE_WAIT = 0.25  # seconds between two looks whether the rate allows the next mail
 
 Clock = Callable[[], datetime]
 
@@ -53,26 +54,60 @@ def never() -> bool:
     return False
 
 
+class Outcome(NamedTuple):
+    """What became of one delivery."""
+
+    accepted: int
+    more: bool  # it was stopped while it still found mails to send
+
+
+def send(
+    services: Services,
+    clock: Clock,
+    stopped: Callable[[], bool] = never,
+    *,
+    first: Sequence[int] = (),
+) -> Outcome:
+    """Sends all that is ready, the urgent mails first, until nothing is or until `stopped()`.
+
+    Any number of senders may do so at once: each mail is claimed before anything happens. With a
+    rate each waits for its share. Ends early when the server is at fault or sending is paused.
+    """
+    queue = NextMails(services.config.test_time_scale, first)
+    return _with_lines(services, clock, stopped, lambda sender: sender.send_all(queue))
+
+
 def deliver(
     services: Services, ids: Sequence[int], clock: Clock, stopped: Callable[[], bool] = never
 ) -> int:
-    """Sends these mails over SMTP_CONNECTIONS connections; returns how many were accepted.
+    """Sends these mails alone; returns how many were accepted.
 
     Whoever else has the same ids does no harm. Ends early when `stopped()`, when the server is at
-    fault, or when the rate is used up: what is left stays ready, and the sweep brings it again.
+    fault, or when the rate is used up: what is left stays ready.
     """
+
+    def these(sender: "_Sender") -> bool:
+        parts = range(0, len(ids), IDS_AT_ONCE)
+        return all(sender.work_through(ids[start : start + IDS_AT_ONCE]) for start in parts)
+
+    return _with_lines(services, clock, stopped, these).accepted
+
+
+def _with_lines(
+    services: Services,
+    clock: Clock,
+    stopped: Callable[[], bool],
+    work: "Callable[[_Sender], bool]",
+) -> Outcome:
     if services.config.smtp_host is None:
-        log.error("SMTP_HOST is not set: %d mails stay ready", len(ids))
-        return 0
+        log.error("SMTP_HOST is not set: mails stay ready")
+        return Outcome(0, more=False)
     with Lines(services, clock) as lines:
-        sender = _Sender(services, lines, clock, stopped)
         try:
-            for start in range(0, len(ids), IDS_AT_ONCE):
-                if not sender.work_through(ids[start : start + IDS_AT_ONCE]):
-                    break
+            more = work(_Sender(services, lines, clock, stopped))
         finally:
             lines.record()
-    return lines.accepted
+    return Outcome(lines.accepted, more)
 
 
 class _Sender:
@@ -86,45 +121,68 @@ class _Sender:
         self.clock = clock
         self.stopped = stopped
         self.scale = services.config.test_time_scale
+        self.limited = False  # the rate allows no further mail at this moment
+
+    def send_all(self, queue: NextMails) -> bool:
+        """Sends until nothing is ready; True when it was stopped before that."""
+        while not self.stopped():
+            mails = self.claim(queue)
+            if not mails:
+                return False
+            if not self.work(mails) and not self._waited():
+                return self._is_well()
+        return True
+
+    def _waited(self) -> bool:
+        """Waits until the rate allows a mail; False when it was not the rate that ended the work.
+
+        Nothing is claimed meanwhile: an urgent mail that comes is the next one.
+        """
+        if not self.limited:
+            return False
+        while not self.services.rate.allows_one() and not self.stopped():
+            time.sleep(SHARE_WAIT)
+        self.limited = False
+        return True
 
     def work_through(self, ids: Sequence[int]) -> bool:
         """Sends these mails; False when no further mail need be tried now."""
+        named = NamedMails(self.scale, ids)
         while not self.stopped():
-            mails = self.claim(ids)
+            mails = self.claim(named)
             if not mails:
                 return True
             if not self.work(mails):
                 return False
         return False
 
-    def claim(self, ids: Sequence[int]) -> list[Claimed]:
+    def claim(self, source: Source) -> list[Claimed]:
         """The next mails to work on; [] when there are none, or nothing may be sent now.
 
         A database that is away here ends the delivery, which then records for a minute (`record`).
         """
         with self.services.db.write() as session:
             self.lines.record_in(session)  # first: the breaker must hear of an accepted probe
-            mails = self._claimed(session, ids, self.clock())
+            mails = self._claimed(session, source, self.clock())
         self.lines.recorded()
         crash.point("claimed")
         return mails
 
-    def _claimed(self, session: Session, ids: Sequence[int], now: datetime) -> list[Claimed]:
+    def _claimed(self, session: Session, source: Source, now: datetime) -> list[Claimed]:
         host = self.services.host
         gate = breaker.gate(session, now, host)
         if gate is breaker.Gate.OPEN:
             return []
         if gate is breaker.Gate.HALF_OPEN:
-            mails = claim_probe(
-                session, ids, breaker.mails(session, host), now=now, scale=self.scale
-            )
+            met = breaker.mails(session, host)
+            mails = claim_probe(session, source.ids, met, now=now, scale=self.scale)
             if mails and not breaker.take_probe(session, now, self.scale, host):
                 give_all_back(session, mails, now=now)
                 return []
         else:
-            at_most = max(AT_MOST, ROUNDS * len(self.lines.sessions))
-            at_most = self.services.rate.most_in(round(FRESH_SECONDS), at_most)
-            mails = claim(session, ids, now=now, scale=self.scale, at_most=at_most)
+            wanted = max(AT_MOST, ROUNDS * len(self.lines.sessions))
+            at_most = self.services.rate.most_in(round(FRESH_SECONDS), wanted)
+            mails = source.claim(session, now=now, at_most=at_most)
         for mail in mails:
             if mail.claims > CLAIMS_AT_MOST:
                 end_with_alert(session, mail, State.DEAD, now=now, reason="claimed_too_often")
@@ -139,7 +197,8 @@ class _Sender:
         took = 0.0  # seconds, of the last round
         while jobs:
             group, jobs = jobs[:width], jobs[width:]
-            if not (self._may_go_on() and self.services.rate.take(len(group))):
+            self.limited = self._may_go_on() and not self.services.rate.take(len(group))
+            if self.limited or not self._may_go_on():
                 self._give_back([*group, *jobs])
                 return False
             began = time.monotonic()
@@ -153,7 +212,10 @@ class _Sender:
         return self._may_go_on()
 
     def _may_go_on(self) -> bool:
-        return self.lines.fault is None and not self.lines.paused and not self.stopped()
+        return self._is_well() and not self.stopped()
+
+    def _is_well(self) -> bool:
+        return self.lines.fault is None and not self.lines.paused
 
     # --- what to send ---------------------------------------------------------------------
 

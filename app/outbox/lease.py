@@ -1,21 +1,17 @@
-"""Claims and ends: the transitions of outbox mails, each one compare-and-set in the database.
+"""What becomes of a claimed mail: each transition is compare-and-set in the database.
 
-A claim is a lease with a fencing token, by the database's clock. Whoever lost it changes nothing
-any more: the row count says so.
+A claim is a lease with a fencing token. Whoever lost it changes nothing any more: the row count
+says so.
 """
 
 import contextlib
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import (
-    ColumnElement,
     CursorResult,
-    and_,
     exists,
-    or_,
     select,
     update,
 )
@@ -23,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
 from app.alerts.words import OF_MAILS
-from app.db import among, database_now
+from app.db import among
 from app.due import Verdict
 from app.models import (
     Base,
@@ -37,9 +33,7 @@ from app.models import (
 )
 from app.util.once import Guard
 
-SENDING_SECONDS = 100.0  # all before the dot takes at most 90 s
 CLAIMS_AT_MOST = 5
-A_FEW = 8  # mails claimed together that lost their sender once: 128 of them are 16 claims
 DOUBTS_AT_MOST = 2  # the first copy and one more
 MADE_LATELY = timedelta(days=2)  # no automatic mail is sent longer after it was made
 PAUSE = "pause"  # settings key; while it stands nothing is claimed
@@ -72,6 +66,7 @@ class Claimed(NamedTuple):
     message_id: str
     date_header: datetime
     clock_shift: int
+    not_before: datetime
     expires_at: datetime
     claims: int
     retries: int
@@ -95,67 +90,6 @@ class Sent(NamedTuple):
     subject: str
     task_refs: list[str]
     sent_bytes: bytes
-
-
-def claimable(now: datetime) -> ColumnElement[bool]:
-    """The condition for a mail that may be worked on at `now`."""
-    lapsed = OutboxMail.lease_until < database_now()
-    # In doubt twice, or past its time: no third copy, the sweep ends it as unknown.
-    once_more = and_(OutboxMail.doubts < DOUBTS_AT_MOST, OutboxMail.expires_at > now)
-    return and_(
-        or_(
-            and_(OutboxMail.state == State.READY, OutboxMail.not_before <= now),
-            and_(OutboxMail.state == State.SENDING, lapsed),
-            and_(OutboxMail.state == State.IN_DOUBT, lapsed, once_more),
-        ),
-        OutboxMail.held.is_(None),
-    )
-
-
-def claim(
-    session: Session, ids: Sequence[int], *, now: datetime, scale: float, at_most: int
-) -> list[Claimed]:
-    """Leases up to `at_most` of these mails; [] when none is due, free and not paused.
-
-    Mails that lost their sender come after the others: a few at a time at first, alone from the
-    second time on. So whatever kills its sender reaches CLAIMS_AT_MOST by itself, and the mails
-    that were claimed with it lose two claims at most.
-    """
-    due = and_(among(OutboxMail.id, ids), claimable(now))
-    claims = OutboxMail.claims
-    for which, most in ((claims == 0, at_most), (claims == 1, A_FEW), (claims > 1, 1)):
-        if mails := _claim(session, and_(due, which), min(most, at_most), now=now, scale=scale):
-            return mails
-    return []
-
-
-def _claim(
-    session: Session, which: ColumnElement[bool], at_most: int, *, now: datetime, scale: float
-) -> list[Claimed]:
-    # MATERIALIZED: PostgreSQL would run a plain subquery again for each row, and lock more rows
-    # than asked for. SKIP LOCKED: two senders with the same ids share them.
-    chosen = (
-        select(OutboxMail.id)
-        .where(which, NOT_PAUSED)
-        .order_by(OutboxMail.id)
-        .limit(at_most)
-        .with_for_update(skip_locked=True, of=OutboxMail)
-        .cte("chosen")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
-    )
-    rows = session.connection().execute(
-        update(OUTBOX)
-        .where(OUTBOX.c.id == chosen.c.id)
-        .values(
-            state=State.SENDING,
-            lease_token=secrets.token_hex(16),
-            lease_until=database_now(SENDING_SECONDS * scale),
-            claims=OUTBOX.c.claims + 1,
-            updated_at=now,
-        )
-        .returning(*(OUTBOX.c[name] for name in Claimed._fields))
-    )
-    return sorted(Claimed(*row) for row in rows)
 
 
 def give_back(

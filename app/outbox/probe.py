@@ -8,21 +8,24 @@ from sqlalchemy.orm import Session, aliased
 
 from app.db import among
 from app.models import OPEN, OutboxMail, State
-from app.outbox.lease import Claimed, claim, claimable
+from app.outbox.claim import claim, claimable
+from app.outbox.lease import Claimed
 
 PROBES = 200  # mails of which the best probe is chosen
 
 
 def claim_probe(
-    session: Session, ids: Sequence[int], met: Sequence[int], *, now: datetime, scale: float
+    session: Session, ids: Sequence[int] | None, met: Sequence[int], *, now: datetime, scale: float
 ) -> list[Claimed]:
-    """Leases one of these mails: none that met the trouble (`met`) while others are ready.
+    """Leases one of these mails (of all, where none are named): none that met the trouble (`met`) while others are ready.
 
     Where these have all met it, others that are ready are looked for; after them, these themselves.
     """
-    others = [one for one in ids if one not in set(met)]
-    theirs = [one for one in met if one in set(ids)]
-    if not (chosen := _best_probe(session, among(OutboxMail.id, others), met, now)) and theirs:
+    theirs = [one for one in met if ids is None or one in set(ids)]
+    others: ColumnElement[bool] = OutboxMail.id.not_in(met)
+    if ids is not None:
+        others = among(OutboxMail.id, [one for one in ids if one not in set(met)])
+    if not (chosen := _best_probe(session, others, met, now)) and theirs:
         due = select(OutboxMail.id).where(among(OutboxMail.id, theirs), claimable(now))
         if session.scalar(due.limit(1)) is None:
             return []

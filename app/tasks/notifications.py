@@ -2,15 +2,16 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from celery import shared_task
+from celery import current_app, shared_task
 
-from app import clock, digest, outbox, reminders, status
+from app import clock, digest, mail_queue, outbox, reminders, status, turn
 from app.ai import early
 from app.alerts import heartbeat, tell, watch
 from app.care import purge
-from app.celery_wiring import DELIVER, services
+from app.celery_wiring import services
 from app.tasks.ai import ask_for
 from app.util import log_stream
 
@@ -19,9 +20,23 @@ log = logging.getLogger(__name__)
 # A mail whose id was queued this recently is left to that message; the sweep takes the others.
 ON_THE_QUEUE = timedelta(seconds=30)
 
-# Seconds in which a delivery begins further mails; the last one may take 90 s to its dot and 600 s
-# to the answer, all below the hard limit of a job (JOB_SECONDS).
-BEGIN_WITHIN = 120.0
+# Seconds in which a delivery begins further mails; then it gives its process to what waits on the
+# queue, and is poked again. A tick's message lives for 50 s. The last mail may take 90 s to its dot
+# and 600 s to the answer, all below the hard limit of a job (JOB_SECONDS).
+SEND_WITHIN = 20.0
+
+# Seconds of deciding in one tick; then its other work is done, and another tick goes on. With one
+# process a sign-in mail waits so long.
+PLAN_WITHIN = 5.0
+PLANNING = "planning"  # the turn: two ticks at once would leave no process to send
+PLANNING_LASTS = timedelta(seconds=30)  # of one that dies in its turn
+
+_alarm = mail_queue.Alarm()
+
+
+def _over(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds * services().config.test_time_scale
+    return lambda: time.monotonic() > end
 
 
 @shared_task(name="app.tasks.notifications.daily_progress_reminder", ignore_result=True)
@@ -44,22 +59,36 @@ def weekly_progress_digest(*, only_due: bool = False) -> None:
         services().publish(digest.digests_now(services(), now))
 
 
-@shared_task(name="app.tasks.notifications.tick", ignore_result=True)
+@shared_task(name=mail_queue.TICK, ignore_result=True)
 def tick() -> None:
     """Each minute: decide for those whose hour has come, sweep, and queue what is to be sent."""
     now = clock.now()
     with heartbeat.told_of(services(), now):
-        digest.look_for_leads(services(), now)
-        reminders.plan(services(), now, publish=services().publish)
-        # After the reminders: none waits for it.
-        services().publish(digest.plan(services(), now).ids)
+        left = _decide(now)
         fresh = ON_THE_QUEUE * services().config.test_time_scale
         services().publish(outbox.sweep(services(), now, fresh=fresh))
         status.sign_of_life(services(), status.TICK, now, log_written=log_stream.written())
         watch.look(services(), now)
         tell.tell(services(), now)
         purge.forget_bodies(services(), now)
+    if left:
+        mail_queue.tick_again(current_app)
     _ask_the_ai(now)
+
+
+def _decide(now: datetime) -> bool:
+    """Decides for PLAN_WITHIN; True when members or leads are left over."""
+    lasts = PLANNING_LASTS * services().config.test_time_scale
+    with turn.of(services(), PLANNING, now, lasts) as mine:
+        if not mine:
+            return False
+        over = _over(PLAN_WITHIN)
+        digest.look_for_leads(services(), now)
+        planned = reminders.plan(services(), now, publish=services().publish, stopped=over)
+        # After the reminders: none waits for it.
+        led = digest.plan(services(), now, stopped=over)
+        services().publish(led.ids)
+        return planned.left or led.left
 
 
 def _ask_the_ai(now: datetime) -> None:
@@ -70,8 +99,14 @@ def _ask_the_ai(now: datetime) -> None:
         log.warning("no recap can be asked for: %s", type(error).__name__)
 
 
-@shared_task(name=DELIVER, ignore_result=True)
+@shared_task(name=mail_queue.DELIVER, ignore_result=True)
 def deliver(ids: list[int]) -> None:
-    """Sends these outbox mails, as far as they are still to be sent."""
-    over = time.monotonic() + BEGIN_WITHIN * services().config.test_time_scale
-    outbox.deliver(services(), ids, clock.now, lambda: time.monotonic() > over)
+    """Sends what is ready, these outbox mails first (but for those that somebody waits for)."""
+    outcome = outbox.send(services(), clock.now, _over(SEND_WITHIN), first=ids)
+    if outcome.more:
+        mail_queue.poke(current_app)
+        return
+    now = clock.now()
+    hour = outbox.next_hour(services(), now)
+    if hour is not None and hour - now <= mail_queue.ALARM_WITHIN:
+        _alarm.set(current_app, hour - now)

@@ -38,6 +38,10 @@ class Limits:
         """True when it may happen now, and is counted; else the limit is used up."""
         return self._with_redis(lambda limiter: limiter.hit(limit, key, cost=cost))
 
+    def allows(self, limit: RateLimitItem, key: str) -> bool:
+        """True when it could happen now; it is not counted."""
+        return self._with_redis(lambda limiter: limiter.test(limit, key))
+
     def _with_redis(self, ask: Callable[[MovingWindowRateLimiter], bool]) -> bool:
         if self.redis_url is not None and time.monotonic() >= self._skip_until:
             try:
@@ -79,6 +83,12 @@ class Rate:
     def most_in(self, seconds: int, wanted: int) -> int:
         """How many of the mails that are wanted may go in so many seconds."""
         return wanted if self.per_second is None else min(wanted, self.per_second * seconds)
+
+    def allows_one(self) -> bool:
+        """Whether the minute has room for a mail. Nothing is counted."""
+        if self.per_minute is None:
+            return True
+        return self.limits.allows(RateLimitItemPerMinute(self.per_minute), KEY)
 
     def take(self, mails: int) -> bool:
         """True when `mails` may go now, waited for a little; else the minute's number is used up."""
