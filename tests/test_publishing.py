@@ -1,5 +1,6 @@
 """Putting work on the queue: from any thread of the pages, of a worker, of a command."""
 
+import http.client
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,8 +17,9 @@ from app.db import Database
 from app.mail_queue import publisher
 from app.tasks import ai
 from tests import servers
+from tests.browser import OURS
 from tests.conftest import suzuki
-from tests.test_web_logs import ask, gunicorn
+from tests.test_web_logs import gunicorn
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -64,7 +66,11 @@ def test_sign_in_mails_asked_for_at_once_are_all_on_the_queue(
 
 
 def _asks(port: int, address: str) -> None:
-    assert ask(port, "POST", "/login", f"email={address}") < 400
+    page = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    form = {**OURS, "Content-Type": "application/x-www-form-urlencoded"}
+    page.request("POST", "/login", f"email={address}", form)
+    assert page.getresponse().status < 400
+    page.close()
 
 
 def test_a_thread_beside_that_of_a_job_publishes_to_the_same_broker(
