@@ -45,8 +45,9 @@ def tick(shell: Shell, now: datetime | None) -> None:
         planned = _decide(services, now or real, real, is_real=now is None)
     end = time.monotonic() + SEND_WITHIN * services.config.test_time_scale
     with _Patience() as patience:
-        stopped = lambda: patience.over or time.monotonic() > end  # noqa: E731
-        accepted = outbox.send(services, clock.now, stopped).accepted
+        accepted = outbox.send(
+            services, clock.now, lambda: patience.over or time.monotonic() > end
+        ).accepted
     left = outbox.ready_number(services, clock.now())
     if patience.over:
         raise interrupted(accepted, left)
