@@ -2,7 +2,7 @@
 # is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-ai setup-dev run test test-tls licences e2e screenshots chaos chaos-long bench bench-tick bench-web bench-ai day lint fmt lock
+.PHONY: help setup setup-ai setup-dev run test test-tls licences e2e screenshots chaos chaos-long bench bench-morning bench-tick bench-web bench-ai day lint fmt lock
 PYTHONS := app bench chaos e2e rehearsal tests tools $(wildcard migrations)
 
 help: ## この一覧 / this list
@@ -53,6 +53,9 @@ day: setup-dev ## 9時にメールサーバーが止まる朝(SCALE=1 は実時�
 
 bench: setup-dev ## 送信の速さを測る(smtp-sink が必要) / how fast mails leave (needs smtp-sink; ARGS="--quick")
 	@.venv/bin/python -m bench.delivery $(ARGS)
+
+bench-morning: setup-dev ## 2万人と20万人の朝(smtp-sink が必要) / a large morning through tick, queue and workers (needs smtp-sink)
+	@.venv/bin/python -m bench.large_morning $(ARGS)
 
 bench-web: setup-dev ## 各ページの時間(2万人、90日分) / server time of each page (20,000 members, 90 days)
 	@.venv/bin/python -m bench.web $(ARGS)
