@@ -6,6 +6,7 @@ import os
 import signal
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -17,7 +18,15 @@ from app import sample
 from app.config import load
 from app.members.imports import ImportResult, import_file
 from app.members.lines import HEADERS
-from app.members.table import ImportRefused, LineFault, Row, export_cell, read_table
+from app.members.table import (
+    MAX_LINES,
+    ImportRefused,
+    LineFault,
+    Row,
+    check_size,
+    export_cell,
+    read_table,
+)
 from app.models import Audit, DaysOff, ExtraWorkday, Member, Report, Setting, Task
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People
@@ -55,6 +64,25 @@ def everyone(services: Services) -> dict[str, Member]:
 
 def counts(result: ImportResult) -> tuple[int, int, int]:
     return result.added, result.changed, result.unchanged
+
+
+# --- how large a file may be ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_file_of_too_many_lines_is_refused_before_it_is_read(end: str) -> None:
+    data = ("ref,title" + end + ("1,a" + end) * (MAX_LINES + 2)).encode()
+    began = process_time()
+    with pytest.raises(ImportRefused) as refused:
+        read_table(data, HEADER)
+    assert process_time() - began < 0.2
+    assert "250,000" in refused.value.faults[0].sentence.en
+
+
+def test_as_many_lines_as_the_limit_says_are_read() -> None:
+    data = ("ref,title\n" + "1,a\n" * 20_000).encode()
+    check_size(data, 20_000)
+    assert len(read_table(data, HEADER).rows) == 20_000
 
 
 # --- the file: encodings, header, lines (no database) -------------------------------------------

@@ -23,6 +23,7 @@ from app.members.admins import an_admin_stays
 from app.members.imports import import_file
 from app.members.settings import find, organisation
 from app.members.table import ImportRefused
+from app.members.uploads import MOST_LINES
 from app.members.values import ValuesRefused
 from app.models import Audit, Member, Role, Task, Team, Upload
 from app.services import Services
@@ -490,6 +491,15 @@ LINES = (
     f"{TANAKA},田中 美咲,member,開発,{SATO},ja,,,,,,,yes\n"
     f"new@example.jp,新人 太郎,member,開発,{SUZUKI},ja,,,,,,,yes\n"
 )
+
+
+def test_a_file_of_more_lines_than_a_page_takes_is_refused_with_what_takes_it(
+    admin: FlaskClient, db: Database
+) -> None:
+    page = upload(admin, f"{HEADER}\n" + "\n" * (MOST_LINES + 2))
+    assert page.status_code == 422
+    assert "20,000行まで" in page.text
+    assert "task-progress import" in page.text
 
 
 def test_a_preview_shows_each_line_and_writes_nothing(admin: FlaskClient, db: Database) -> None:

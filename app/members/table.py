@@ -16,6 +16,7 @@ from app.parse import shown
 from app.words import Both
 
 MAX_BYTES = 100_000_000  # more is no team, and would be read into memory at once
+MAX_LINES = 250_000  # an import holds about 8 KB a line until it is written
 _BOMS = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),
@@ -73,6 +74,7 @@ def read_table(data: bytes, header: Sequence[str], optional: Sequence[str] = ())
     Lines of the wrong length end up in `faults`. Raises ImportRefused for a file that cannot
     be read at all: its encoding, its delimiter, its header.
     """
+    check_size(data, MAX_LINES)
     text, encoding = _decode(data)
     table = Table(encoding)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -90,6 +92,15 @@ def read_table(data: bytes, header: Sequence[str], optional: Sequence[str] = ())
     if columns is None:
         raise _whole_file(_EMPTY)
     return table
+
+
+def check_size(data: bytes, most_lines: int) -> None:
+    """Raises ImportRefused for more than MAX_BYTES or `most_lines`, before anything is read."""
+    if len(data) > MAX_BYTES:
+        raise _whole_file(_TOO_BIG)
+    ends = max(data.count(b"\n"), data.count(b"\r"))
+    if ends > most_lines + 1:  # with the header
+        raise _whole_file(_too_many_lines(ends, most_lines))
 
 
 def export_cell(value: object) -> str:
@@ -162,8 +173,6 @@ def _decode(data: bytes) -> tuple[str, str]:
     """The text and the name of its encoding. UTF-8 first: its bytes often decode as cp932 too."""
     if not data.strip(b"\xef\xbb\xbf \r\n\t"):
         raise _whole_file(_EMPTY)
-    if len(data) > MAX_BYTES:
-        raise _whole_file(_TOO_BIG)
     for bom, name in _BOMS:
         if data.startswith(bom):
             raise _wrong_encoding(name)
@@ -228,6 +237,17 @@ _TOO_BIG = Both(
     "ファイルが大きすぎます(100 MB まで)。分けて取り込んでください。",
     "The file is too large (at most 100 MB). Import it in parts.",
 )
+
+
+def _too_many_lines(lines: int, most: int) -> Both:
+    return Both(
+        f"{lines:,}行あります。一度に取り込めるのは、この方法では{most:,}行までです。ファイルを分けるか、"
+        "ページの代わりに `task-progress import`(25万行まで)を使ってください。",
+        f"It has {lines:,} lines; at most {most:,} can be imported at once here. Split the file, or "
+        "use `task-progress import` (250,000 lines) instead of the page.",
+    )
+
+
 _BROKEN_QUOTES = Both(
     '引用符 " の対応が崩れているか、長すぎる値があります。ここから先は読めません。',
     'The quotes " do not match, or a value is too long. Nothing can be read from here on.',

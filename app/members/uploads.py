@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 from app import sent_forms
 from app.members.desk import Outcome
 from app.members.imports import ImportMoved, ImportResult, import_previewed, preview_file
-from app.members.table import ImportRefused
+from app.members.table import ImportRefused, check_size
 from app.models import Upload
 from app.services import Services
 
 KEPT_FOR = timedelta(days=1)
+# The pages share one process: so many lines take about 160 MB while they are looked at.
+MOST_LINES = 20_000
 
 
 class NoSuchUpload(LookupError):
@@ -48,8 +50,10 @@ def keep(
 ) -> int:
     """Looks at the file and keeps it for a day; returns the id of its preview.
 
-    Raises ImportRefused for a file of which no line can be read: it is not kept.
+    Raises ImportRefused for a file of which no line can be read, or with more than MOST_LINES: it
+    is not kept.
     """
+    check_size(data, MOST_LINES)
     found = preview_file(services, what, data, now=now, overwrite_settings=overwrite_settings)
     with services.db.write() as session:
         if (known := sent_forms.made_before(session, form_key, now)) is not None:
