@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 
@@ -16,7 +17,9 @@ import pytest
 import trustme
 from sqlalchemy.engine import make_url
 
+from app import schema
 from app.config import Config, ConfigError, load
+from app.db import Database
 from app.words import Both
 from tests.specification import ENV as SPECIFICATION
 
@@ -251,7 +254,11 @@ def test_every_fault_is_listed_at_once(faults: Faults) -> None:
         ("CELERY_BROKER_URL", "redis://127.0.0.1:6379/zero"),
         ("CELERY_RESULT_BACKEND", "memcached://127.0.0.1"),
         ("DATABASE_URL", "postgresql+psycopg2://u@h/d"),
-        ("DATABASE_URL", "postgresql://u:p@ss@h/d"),
+        ("DATABASE_URL", "postgresql://u:hush@1@h/d"),
+        ("DATABASE_URL", "postgresql://u:hush@hush/1@h/d"),
+        ("DATABASE_URL", "postgresql://u:hush/1@h/d"),
+        ("DATABASE_URL", "postgresql://u:hush?1@h/d"),
+        ("DATABASE_URL", "postgresql+psycopg://u:hush#1@h/d"),
         ("DATABASE_URL", "sqlite://"),
         ("DATABASE_URL", "sqlite:///no/such/folder/x.sqlite3"),
         ("DATABASE_URL", "nonsense"),
@@ -492,6 +499,50 @@ def test_a_secret_and_its_file_together_are_refused(faults: Faults, tmp_path: Pa
     (tmp_path / "password").write_text("hush")
     found = faults(SMTP_PASSWORD="hush", SMTP_PASSWORD_FILE="password")
     assert set(found) == {"SMTP_PASSWORD_FILE"}
+
+
+@pytest.mark.parametrize(
+    "password", ["hush@1", "hush@hush/1", "hush/hush@1", "hush/1", "hush?1", "hush#1"]
+)
+def test_no_part_of_a_password_is_taken_for_a_host_or_shown(faults: Faults, password: str) -> None:
+    found = faults(DATABASE_URL=f"postgresql://app:{password}@db.example.jp/progress")
+    assert "hush" not in str(found["DATABASE_URL"])
+    assert "%40" in found["DATABASE_URL"].ja
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_a_folder_of_data_and_its_database_are_of_this_account_alone(
+    tmp_path: Path, umask: int
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    before = os.umask(umask)
+    try:
+        with closing(Database(load({}, tmp_path).database_url)) as db:
+            schema.upgrade(db)
+            modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in tmp_path.glob("data/*")}
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+    assert set(modes.values()) == {0o600}
+    assert len(modes) == 4, "the key, the database, and what SQLite keeps beside it"
+
+
+def test_a_database_that_others_could_read_is_closed_to_them_when_it_is_opened(
+    read: Fill, tmp_path: Path
+) -> None:
+    file = tmp_path / "elsewhere.sqlite3"
+    file.touch(mode=0o666)
+    with closing(Database(read(DATABASE_URL=f"sqlite:///{file}").database_url)) as db:
+        schema.upgrade(db)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_folder_that_all_share_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o1777)
+    load({}, tmp_path)
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o1777
 
 
 def test_a_missing_secret_key_is_made_once_and_kept(read: Fill, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from pydantic import (
 from app import parse
 from app.config import readers
 from app.config.sources import Faults, Warnings, check_mode, gather, relative
+from app.util.private import keep_private
 from app.words import Both, of_the_system, shell_locale
 
 SECRET_KEY_FILE = "secret_key"  # noqa: S105  # the name of a file
@@ -240,6 +241,7 @@ def _furnish(config: Config, faults: Faults, said: Warnings) -> Config:
     try:
         if wants_key or wants_folder:
             config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            keep_private(config.data_dir)
         if wants_key:
             file = config.data_dir / SECRET_KEY_FILE
             key = readers.read_key(_kept_key(file))

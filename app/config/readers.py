@@ -200,6 +200,8 @@ def read_database(text: str, info: ValidationInfo) -> str:
     base: Path = info.context or Path()
     if not text:
         return f"sqlite:///{info.data.get('data_dir', base) / DATABASE_FILE}"
+    if text.startswith("postgres") and _password_breaks(text):
+        raise _bad_database(text)
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -221,15 +223,29 @@ def read_database(text: str, info: ValidationInfo) -> str:
     return url.set(drivername="sqlite", database=str(file)).render_as_string()
 
 
+def _password_breaks(text: str) -> bool:
+    """Whether a sign in the password ends a part of the address too early (RFC 3986, 3.2.1).
+
+    What is left of the password would be taken for a host, and be shown as one.
+    """
+    address, _, query = text.partition("://")[2].partition("?")
+    user, at, host = address.partition("@")
+    if at:
+        return "@" in host or any(sign in user for sign in "/#")
+    port = re.fullmatch(r"[^:/]*(:[0-9]*)?(/.*)?", address)
+    return "@" in query and port is None
+
+
 def _bad_database(text: str) -> ValueError:
     shape = parse.mask_url(text)
     return ValueError(
         Both(
             f"「{shape}」は使えません。DATABASE_URL=postgresql://ユーザー@ホスト/データベース か "
             f"DATABASE_URL=sqlite:///data/{DATABASE_FILE} の形で書いてください"
-            "(パスワードの中の @ は %40)。",
+            "(パスワードの中の @ は %40、/ は %2F、# は %23、? は %3F)。",
             f'"{shape}" cannot be used. Write DATABASE_URL=postgresql://user@host/database or '
-            f"DATABASE_URL=sqlite:///data/{DATABASE_FILE} (@ in a password as %40).",
+            f"DATABASE_URL=sqlite:///data/{DATABASE_FILE} (in a password @ as %40, / as %2F, # as "
+            "%23, ? as %3F).",
         )
     )
 

@@ -7,6 +7,7 @@ of failing half-way; readers begin plainly. PostgreSQL needs none of that.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from select import POLLIN, poll
 from time import monotonic
 from typing import Any
@@ -25,6 +26,7 @@ from sqlalchemy.orm import Session
 
 from app.db.columns import UTCDateTime, among, database_now, same_address, seconds_between
 from app.db.many import insert_new, update_each
+from app.util.private import keep_private
 from app.words import Both
 
 __all__ = [
@@ -274,6 +276,7 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
+        _keep_private(make_url(url).database)
         connection.isolation_level = None  # we say BEGIN ourselves
         for pragma in (
             "journal_mode=WAL",
@@ -289,6 +292,15 @@ def _sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _keep_private(database: str | None) -> None:
+    """Nobody but this account reads the file and what SQLite keeps beside it, whatever the umask.
+
+    SQLite gives -wal and -shm the mode of the file itself (sqlite.org, "WAL", 2.2).
+    """
+    for end in ("", "-wal", "-shm"):
+        keep_private(Path(f"{database}{end}"))
 
 
 def in_words(error: BaseException, place: str) -> Both | None:

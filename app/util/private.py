@@ -1,0 +1,20 @@
+"""TOOL. Files and folders that nobody but the account of this program may read."""
+
+import os
+import stat
+from pathlib import Path
+
+
+def keep_private(path: Path) -> None:
+    """Takes all rights of other accounts off a file or folder of this one, if it is there.
+
+    What belongs to another account stays as it is, and so does a folder that all share (/tmp):
+    `doctor` tells of both.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return
+    open_to_others = found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    if open_to_others and found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX:
+        path.chmod(stat.S_IMODE(found.st_mode) & stat.S_IRWXU)
