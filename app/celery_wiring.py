@@ -3,17 +3,17 @@
 import logging
 import os
 import sys
+from functools import partial
 from typing import Any
 
 import redis
 from celery import Celery, current_app, signals
 from celery.worker import state
 
-from app import clock, schema
+from app import clock, mail_queue, schema, status
 from app.config import Config, load_or_exit
 from app.db import SENDERS, DatabaseDown
 from app.heart import Heart
-from app.mail_queue import publisher
 from app.services import Services, guard_url, make
 from app.watchdog import Watchdog
 
@@ -38,7 +38,7 @@ def make_celery(config: Config) -> Celery:
         task_routes=ROUTES,
         beat_schedule=TIMETABLE,
         # In memory: no celerybeat-schedule file that can be corrupt or of another version.
-        beat_scheduler="celery.beat:Scheduler",
+        beat_scheduler="app.beat:Scheduler",
         beat_max_loop_interval=5,
         task_serializer="json",
         result_serializer="json",
@@ -134,7 +134,13 @@ def _watch(sender: Any = None, **_: object) -> None:
     def stop(code: int) -> None:
         setattr(state, "should_stop", code)  # noqa: B010 - its type says None
 
+    def last_tick() -> object:
+        return status.last_tick(services())
+
     watchdog = Watchdog(waiting, free, stop, config.test_time_scale)
+    if mail_queue.QUEUE in queues:
+        watchdog.last_tick = last_tick
+        watchdog.ask_for_tick = partial(mail_queue.ask_for_tick, current_app)
     signals.task_received.connect(lambda **_: watchdog.heard(), weak=False)
     watchdog.start()
     Heart(
@@ -155,6 +161,6 @@ def services() -> Services:
             inherited.db.dispose()
         _services.clear()
         config = load_or_exit()
-        publish = publisher(current_app, config.test_time_scale)
+        publish = mail_queue.publisher(current_app, config.test_time_scale)
         found = _services[os.getpid()] = make(config, publish, SENDERS)
     return found

@@ -4,7 +4,13 @@ TEST_CLOCK_OFFSET moves it: whoever starts a process hands `config.test_clock_of
 `shift` once (create_app does).
 """
 
+import platform
+import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _offset = timedelta()
 
@@ -21,3 +27,25 @@ def shift(seconds: float) -> None:
     """
     global _offset  # noqa: PLW0603  # one process has one clock
     _offset = timedelta(seconds=seconds)
+
+
+def of_the_machine() -> datetime:
+    """The machine's own wall clock, whatever `shift` was told."""
+    return datetime.now(UTC)
+
+
+def since_boot() -> float:
+    """Seconds since this machine started, sleep included; nobody can set this clock.
+
+    CLOCK_BOOTTIME of clock_gettime(2).
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """One start of one machine: what `since_boot` counts from (random(4)); else the host's name."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return platform.node()

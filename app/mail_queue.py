@@ -70,6 +70,11 @@ def tick_again(celery: Celery) -> None:
         log.warning("Redis is away, the next tick goes on: %s", type(error).__name__)
 
 
+def ask_for_tick(celery: Celery) -> None:
+    """A tick that does not expire: by the clock of beat's machine, or of this, it might at once."""
+    celery.send_task(TICK, ignore_result=True, retry=False)
+
+
 def _send(celery: Celery, ids: list[int], **options: Any) -> None:
     celery.send_task(DELIVER, (ids,), ignore_result=True, retry=False, **options)
 

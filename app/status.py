@@ -15,7 +15,7 @@ from app.db import put
 from app.models import FIRST_DUE, OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
 from app.outbox import breaker, restored
 from app.outbox.lease import PAUSE
-from app.reminders import brake
+from app.reminders import brake, undecided
 from app.reminders.words import REASONS, STATES
 from app.services import Services
 from app.words import Both
@@ -70,6 +70,13 @@ def sign_of_life(services: Services, name: str, now: datetime, **data: Any) -> N
         put(session, Service, {"name": name}, {"at": now, "data": data})
 
 
+def last_tick(services: Services) -> datetime | None:
+    """The instant that the last tick noted, whichever program did it. Raises DatabaseDown."""
+    with services.db.read() as session:
+        row = session.get(Service, TICK)
+        return row.at if row else None
+
+
 def status(services: Services, now: datetime) -> dict[str, Any]:
     """The facts: pause, held mails, members, mails by state, last tick, open alerts."""
     with services.db.read() as session:
@@ -80,6 +87,7 @@ def status(services: Services, now: datetime) -> dict[str, Any]:
                 select(func.count()).select_from(Member).where(Member.active.is_(True))
             ),
             "decisions_of_today": _decisions(session, today),
+            "undecided": undecided.undecided(services, session, now),
             "mails_of_the_last_day": _states(session, now),
         }
 
@@ -101,6 +109,8 @@ def stopped(services: Services, now: datetime) -> list[Line]:
 def lines(facts: dict[str, Any]) -> list[Line]:
     """The facts of `status` as sentences, the worst first."""
     found = [*_stopped(facts), *_notices(facts), *_numbers(facts)]
+    if facts["undecided"]:
+        found.append(Line("bad", undecided.sentence(facts["undecided"])))
     if not _stopped(facts) and not _sending_alarms(facts) and not facts["tick_is_late"]:
         found.append(Line("ok", Both("送信できる状態です。", "Sending is on.")))
     order = {"bad": 0, "warn": 1, "ok": 2}
@@ -190,7 +200,8 @@ def _stopped(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
 
 def _sending_alarms(facts: dict[str, Any]) -> list[str]:
     """The open alerts with which mails do not go out, or are late."""
-    return [one["name"] for one in facts["alerts"] if one["name"] in STOPS_MAIL]
+    names = [one["name"] for one in facts["alerts"]]
+    return [name for name in names if name.partition(":")[0] in STOPS_MAIL]
 
 
 def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import or_, update
 
 from app.db import insert_new
 from app.models import Service
 from app.services import Services
+
+SKEW = timedelta(minutes=5)  # between the clocks of two machines
 
 
 @contextmanager
@@ -32,7 +34,8 @@ def _taken(services: Services, name: str, now: datetime, until: datetime) -> boo
             return True
         won = session.execute(
             update(Service)
-            .where(Service.name == name, Service.at <= now)
+            # One that ends later than any turn was taken by a clock that ran ahead.
+            .where(Service.name == name, or_(Service.at <= now, Service.at > until + SKEW))
             .values(at=until)
             .returning(Service.name)
             .execution_options(synchronize_session=False)

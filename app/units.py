@@ -145,6 +145,11 @@ _HEAD: Reasoned = {
     ),
 }
 
+_IN_STEP = Both(
+    "時計が合ってから始めます(systemd-time-wait-sync を有効にした場合は、同期まで待ちます)。",
+    "Starts once the clock is in step (waits for it where systemd-time-wait-sync is enabled).",
+)
+
 _RESTART: Reasoned = {
     "Restart=always\nRestartSec=5s": Both("", ""),
     "RestartPreventExitStatus=2": Both(
@@ -283,7 +288,8 @@ def _target(locale: str) -> str:
 def _head(title: str, locale: str, *, restarts: bool = True) -> str:
     wanted = list(_HEAD.items())[0 if restarts else 1 :]
     network = "After=network-online.target\nWants=network-online.target\n"
-    return f"[Unit]\nDescription={title}\n{network}{_reasoned(dict(wanted), locale)}"
+    lines = {"After=time-sync.target": _IN_STEP} | dict(wanted)
+    return f"[Unit]\nDescription={title}\n{network}{_reasoned(lines, locale)}"
 
 
 def _environment(place: Place) -> str:

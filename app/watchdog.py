@@ -2,6 +2,8 @@
 
 Seen after restarts of Redis: the connection is there, the queue fills, nothing is received. The
 supervisor (systemd, `make run`) starts it again. Whatever is running is finished first.
+
+It also asks for a tick when beat sends none, or none that this machine's clock lets live.
 """
 
 import logging
@@ -15,6 +17,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 10.0  # seconds
 DEAF_FOR = 60.0  # seconds with a filled queue and a free slot, and nothing received
+NO_TICK_FOR = 180.0  # seconds; beat sends one each minute, which no test's scale changes
 FINISH_WITHIN = 720.0  # above the 600 s that a server may take to answer the final dot
 EXIT_CODE = 70  # EX_SOFTWARE
 
@@ -25,6 +28,8 @@ class Watchdog:
 
     `waiting` tells how many messages lie on the worker's queues, over a connection of its own;
     `free` whether the worker could take one; `stop` asks it to finish and end with a code.
+    `last_tick` is whatever is different after each tick; `ask_for_tick` (None: not this worker's
+    work) puts one on the queue.
     """
 
     waiting: Callable[[], int]
@@ -32,7 +37,11 @@ class Watchdog:
     stop: Callable[[int], None]
     scale: float = 1.0
     end: Callable[[int], None] = os._exit
+    last_tick: Callable[[], object] = lambda: None
+    ask_for_tick: Callable[[], None] | None = None
+    no_tick_for: float = NO_TICK_FOR
     _heard: float = field(default_factory=time.monotonic)
+    _seen: tuple[object, float] = field(default_factory=lambda: (None, time.monotonic()))
 
     def heard(self) -> None:
         """The worker received a message."""
@@ -52,8 +61,25 @@ class Watchdog:
             self.heard()
         return time.monotonic() - self._heard > DEAF_FOR * self.scale
 
+    def look_for_ticks(self) -> None:
+        """Asks for a tick when none came for 3 minutes, by a clock that nobody can set."""
+        if self.ask_for_tick is None:
+            return
+        try:
+            mark, since = self.last_tick(), self._seen[1]
+            if mark != self._seen[0]:
+                since = time.monotonic()
+            elif time.monotonic() - since > self.no_tick_for:
+                log.warning("no tick for %.0f s: asking for one", time.monotonic() - since)
+                self.ask_for_tick()
+                since = time.monotonic()
+            self._seen = (mark, since)
+        except Exception as error:  # noqa: BLE001 - no database, no Redis: nobody could work a tick
+            log.debug("watchdog: %s", type(error).__name__)
+
     def _run(self) -> None:
         while not self.deaf():
+            self.look_for_ticks()
             time.sleep(LOOK_EVERY * self.scale)
         log.critical("attached to Redis but receiving nothing: ending, to be started again")
         self.stop(EXIT_CODE)

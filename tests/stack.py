@@ -66,9 +66,9 @@ class Processes:
             self.until_said(part, " ready.")
         return part
 
-    def beat(self) -> subprocess.Popen[bytes]:
+    def beat(self, **environ: str) -> subprocess.Popen[bytes]:
         """The real beat, which knows only the machine's own minutes."""
-        return self.start("beat", *CELERY, "beat", "-l", "INFO")
+        return self.start("beat", *CELERY, "beat", "-l", "INFO", **environ)
 
     def once(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A process of the installation, to its end."""

@@ -299,7 +299,10 @@ def test_remind_wants_to_know_whom(anywhere: Terminal) -> None:
 
 @on_sqlite
 def test_rehearsals_are_refused_where_mail_could_reach_somebody(tp: Terminal) -> None:
-    for arguments in (["tick", "--now", NOON], ["remind", "--all", "--date", "2026-11-24"]):
+    for arguments in (
+        ["tick", "--rehearsal", "--now", NOON],
+        ["remind", "--all", "--rehearsal", "--date", "2026-11-24"],
+    ):
         ran = tp.run(*arguments, SMTP_HOST="smtp.example.jp")
         assert ran.code == 2
         assert "127.0.0.1" in ran.err
@@ -501,9 +504,9 @@ def test_a_member_who_does_not_exist_is_told_with_the_nearest(
 def test_a_tick_decides_and_sends_and_the_next_one_has_nothing_to_do(
     tp: Terminal, unreported: People, inbox: Inbox
 ) -> None:
-    assert "送信 1通" in tp.run("tick", "--now", NOON).out
+    assert "送信 1通" in tp.run("tick", "--rehearsal", "--now", NOON).out
     assert inbox.mails == [unreported.suzuki.email]
-    assert "対象 0通" in tp.run("tick", "--now", LATER).out
+    assert "対象 0通" in tp.run("tick", "--rehearsal", "--now", LATER).out
     assert len(inbox.mails) == 1
     why = tp.run("why", unreported.suzuki.email, "--date", "2026-11-24")
     assert "メールサーバーが受け付けました" in why.out
@@ -514,7 +517,7 @@ def test_a_tick_decides_and_sends_and_the_next_one_has_nothing_to_do(
 def test_two_ticks_at_once_both_succeed_and_send_one_copy(
     tp: Terminal, unreported: People, inbox: Inbox
 ) -> None:
-    both = [tp.start("tick", "--now", NOON) for _ in range(2)]
+    both = [tp.start("tick", "--rehearsal", "--now", NOON) for _ in range(2)]
     for one in both:
         _, err = one.communicate(timeout=60)
         assert (one.returncode, "Traceback" in err) == (0, False)
@@ -527,7 +530,7 @@ def test_ctrl_c_finishes_the_mail_on_its_way_and_says_what_is_left(
 ) -> None:
     many_members(db, 5)
     inbox.slow = 1.0
-    process = tp.start("tick", "--now", NOON)
+    process = tp.start("tick", "--rehearsal", "--now", NOON)
     servers.wait_until(lambda: inbox.mails, "the first mail")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -537,14 +540,14 @@ def test_ctrl_c_finishes_the_mail_on_its_way_and_says_what_is_left(
         states = sorted(session.scalars(select(OutboxMail.state)))
     assert states == ["accepted", *["ready"] * 4]
     inbox.slow = 0.0
-    assert "送信 4通" in tp.run("tick", "--now", LATER).out
+    assert "送信 4通" in tp.run("tick", "--rehearsal", "--now", LATER).out
     assert len(set(inbox.mails)) == len(inbox.mails) == 5
 
 
 @on_sqlite
 def test_remind_of_more_than_fifty_wants_a_word(tp: Terminal, db: Database) -> None:
     many_members(db, 51)
-    order = ("remind", "--all", "--date", "2026-11-24")
+    order = ("remind", "--all", "--rehearsal", "--date", "2026-11-24")
     refused = tp.run(*order)
     assert refused.code == 1
     assert "51" in refused.err
@@ -563,7 +566,7 @@ def test_remind_of_more_than_fifty_wants_a_word(tp: Terminal, db: Database) -> N
 def test_remind_with_a_closed_stdin_is_refused_like_any_other(tp: Terminal, db: Database) -> None:
     many_members(db, 51)
     closed = ("sh", "-c", '"$@" <&-', "sh")
-    ran = tp.program("remind", "--all", "--date", "2026-11-24", before=closed)
+    ran = tp.program("remind", "--all", "--rehearsal", "--date", "2026-11-24", before=closed)
     assert ran.code == 1
     assert "--yes" in ran.err
 
@@ -571,7 +574,7 @@ def test_remind_with_a_closed_stdin_is_refused_like_any_other(tp: Terminal, db: 
 def test_remind_shows_each_decision_and_an_existing_one_stands(
     tp: Terminal, unreported: People
 ) -> None:
-    order = ("remind", "--all", "--date", "2026-11-24")
+    order = ("remind", "--all", "--rehearsal", "--date", "2026-11-24")
     first = tp.run(*order, "--json").json
     assert [(one["verdict"], one["existing"]) for one in first] == [
         ("skip", False),
@@ -592,7 +595,7 @@ def test_only_a_reminder_as_of_another_time_is_called_a_rehearsal(
         told = tp.run("why", member)
         assert f"メール{asked['mail_id']}は" in told.out
         assert "予行" not in told.out
-        assert tp.run("remind", "--user", member, "--date", "2026-11-25").code == 0
+        assert tp.run("remind", "--user", member, "--rehearsal", "--date", "2026-11-25").code == 0
         assert "予行" in tp.run("why", member, "--date", "2026-11-25").out
 
 
@@ -610,7 +613,7 @@ def test_a_reader_that_goes_away_is_no_error_worth_words(tp: Terminal, db: Datab
 @pytest.fixture
 def one_mail(tp: Terminal, unreported: People, inbox: Inbox, db: Database) -> str:
     """The number of a mail to 鈴木さん, accepted."""
-    assert tp.run("tick", "--now", NOON).code == 0
+    assert tp.run("tick", "--rehearsal", "--now", NOON).code == 0
     with db.read() as session:
         return str(session.scalars(select(OutboxMail.id)).one())
 
@@ -660,7 +663,7 @@ def test_sending_an_accepted_mail_again_asks_and_shows_the_copies_so_far(
         mails = session.scalars(select(OutboxMail).order_by(OutboxMail.id)).all()
         audits = session.scalars(select(Audit.who).where(Audit.what == "outbox.resend")).all()
     assert [(one.n, one.resend_of) for one in mails] == [
-        (0, None),
+        (-1, None),  # a rehearsal's
         (1, int(one_mail)),
         (2, int(one_mail)),
     ]
@@ -812,7 +815,7 @@ def test_alerts_are_listed_with_what_to_do_and_acknowledged(tp: Terminal, db: Da
 def test_only_a_waiting_mail_can_be_cancelled(
     tp: Terminal, unreported: People, db: Database
 ) -> None:
-    tp.run("remind", "--all", "--date", "2026-11-24")
+    tp.run("remind", "--all", "--rehearsal", "--date", "2026-11-24")
     with db.read() as session:
         mail = str(session.scalars(select(OutboxMail.id)).one())
     assert tp.run("outbox", "cancel", mail).code == 0
@@ -832,10 +835,10 @@ def test_pause_stops_all_sending_and_resume_starts_it(
     assert tp.run("pause").code == 0
     assert tp.run("status", "--json").json["paused"] is True
     assert "■" in tp.run("status").out.splitlines()[0]
-    tp.run("tick", "--now", NOON)
+    tp.run("tick", "--rehearsal", "--now", NOON)
     assert inbox.mails == []
     assert tp.run("resume").code == 0
-    tp.run("tick", "--now", LATER)
+    tp.run("tick", "--rehearsal", "--now", LATER)
     assert inbox.mails == [unreported.suzuki.email]
 
 
@@ -857,7 +860,7 @@ def number_of_mails(db: Database) -> int:
 def test_a_failed_morning_is_named_by_remind_and_brought_back_by_resend(
     tp: Terminal, unreported: People, db: Database
 ) -> None:
-    remind = ("remind", "--all", "--date", "2026-11-24")
+    remind = ("remind", "--all", "--rehearsal", "--date", "2026-11-24")
     tp.run(*remind)
     fail_all(db)
     told = tp.run(*remind).out
@@ -879,7 +882,7 @@ def test_a_failed_morning_is_named_by_remind_and_brought_back_by_resend(
 @on_sqlite
 def test_more_than_fifty_are_not_sent_again_without_a_word(tp: Terminal, db: Database) -> None:
     many_members(db, 51)
-    tp.run("remind", "--all", "--date", "2026-11-24", "--yes")
+    tp.run("remind", "--all", "--rehearsal", "--date", "2026-11-24", "--yes")
     fail_all(db)
     again = ("outbox", "resend", "--date", "2026-11-24", "--state", "failed", "--reason", "5.4.5")
     refused = tp.run(*again)

@@ -181,7 +181,7 @@ def test_without_redis_the_timers_tick_decides_and_sends(stack: Stack, db: Datab
 
 @on_sqlite
 def test_before_the_hour_a_tick_sends_nothing(stack: Stack, db: Database) -> None:
-    stack.command("tick", "--now", EIGHT.isoformat())
+    stack.command("tick", "--rehearsal", "--now", EIGHT.isoformat())
     assert states(db) == []
 
 

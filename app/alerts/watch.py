@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from app import timekeeping
 from app.alerts import close_alert, keep_alert, local, name_of, open_alerts, starts
 from app.alerts.words import Alarm
 from app.db import put
@@ -35,16 +36,24 @@ _OURS = (
     Alarm.NOT_ENDED,
     Alarm.NO_TICK,
     Alarm.SILENT,
+    Alarm.SIGN_AHEAD,
     Alarm.RESTARTS,
     Alarm.REDIS,
     Alarm.DISK,
 )
+# Opened and closed by those who meet the cause.
+_LASTING = (Alarm.MAIL_SERVER, Alarm.CLOCK)
 # With one of these open mail is late, or would be: the pages call themselves unwell.
-_UNWELL = (Alarm.MAIL_SERVER, *_OURS)
+_UNWELL = (*_LASTING, *_OURS)
 
 
 def look(services: Services, now: datetime) -> None:
-    """Opens and closes the alerts about what lasts. Raises DatabaseDown."""
+    """Opens and closes the alerts about what lasts. Raises DatabaseDown.
+
+    A machine whose clock is in doubt says that, and judges no one else's lateness by it.
+    """
+    if timekeeping.doubted(services, now) is not None:
+        return
     scale = services.config.test_time_scale
     local.note(services, now)
     with services.db.read() as session:
@@ -71,7 +80,8 @@ def unwell(services: Services, now: datetime) -> list[str]:
     with services.db.read() as session:
         services.db.wait_at_most(session, HEALTH_LOCK_SECONDS * scale)
         found = {name_of(*key) for key in causes(session, now, scale)}
-        lasting = {one.name for one in open_alerts(session) if one.name == Alarm.MAIL_SERVER}
+        opened = [one.name for one in open_alerts(session)]
+        lasting = {name for name in opened if name.partition(":")[0] in _LASTING}
     # A full disk may not take what is said of it.
     return sorted(found | lasting | set(local.disk_here(services)))
 
@@ -99,7 +109,7 @@ def causes(session: Session, now: datetime, scale: float) -> Found:
             found[Alarm.SILENT, part] = {}
     for part, minutes in starts.restless(session, now).items():
         found[Alarm.RESTARTS, part] = {"minutes": minutes}
-    return found | _of_machines(session, now)
+    return found | _of_machines(session, now) | signs_ahead(session, now)
 
 
 def _of_machines(session: Session, now: datetime) -> Found:
@@ -111,6 +121,19 @@ def _of_machines(session: Session, now: datetime) -> Found:
             facts["machines"].append(one.machine)
             facts |= {key: value for key, value in one.facts.items() if key != "since"}
     return found
+
+
+def signs_ahead(session: Session, now: datetime) -> Found:
+    """Signs of life from the future: one of two clocks is wrong, and silence would go unnoticed."""
+    ages = heartbeats(session, now)
+    tick = session.get(Service, TICK)
+    if tick is not None:
+        ages[TICK] = now - tick.at
+    return {
+        (Alarm.SIGN_AHEAD, part): {"ahead": round(-age.total_seconds())}
+        for part, age in ages.items()
+        if age < -STALE
+    }
 
 
 def not_attempted(due_by: datetime) -> Any:

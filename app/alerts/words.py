@@ -1,14 +1,12 @@
 """QUIET. The alerts' names, and what each says to people: what is the matter, and what to do."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
 
+from app.alerts import about_clocks
+from app.alerts.wording import PARTS, Facts, Words
 from app.util.fault import REMEDIES, Fault, judge_again
 from app.words import Both
-
-Facts = Mapping[str, Any]
 
 
 class Alarm(StrEnum):
@@ -31,27 +29,26 @@ class Alarm(StrEnum):
     MEMBER = "member_undecidable"
     TEAM = "team_unplannable"
     ADDRESS = "address_suppressed"
+    CLOCK = "clock_in_doubt"
+    CLOCK_BACK = "clock_was_ahead"
+    SIGN_AHEAD = "heartbeat_ahead"
 
 
 # They happened, and nothing takes them back: closed by a person's word or by a resend.
-EVENTS = frozenset({Alarm.MAIL_FAILED, Alarm.MAIL_DEAD, Alarm.MAIL_UNKNOWN, Alarm.MAILS_EXPIRED})
+EVENTS = frozenset(
+    {Alarm.MAIL_FAILED, Alarm.MAIL_DEAD, Alarm.MAIL_UNKNOWN, Alarm.MAILS_EXPIRED, Alarm.CLOCK_BACK}
+)
 
 # While one of these is open mails do not go out, or are late.
-STOPS_MAIL = frozenset({Alarm.MAIL_SERVER, Alarm.NOT_ATTEMPTED, Alarm.NOT_ENDED, Alarm.NO_TICK})
+STOPS_MAIL = frozenset(
+    {Alarm.MAIL_SERVER, Alarm.NOT_ATTEMPTED, Alarm.NOT_ENDED, Alarm.NO_TICK, Alarm.CLOCK}
+)
 
 OF_MAILS = {  # by the state in which a mail ended
     "failed": Alarm.MAIL_FAILED,
     "dead": Alarm.MAIL_DEAD,
     "unknown": Alarm.MAIL_UNKNOWN,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What is the matter, in one sentence, and what to do about it."""
-
-    what: Both
-    fix: Both
 
 
 def name_of(alarm: Alarm, about: object = None) -> str:
@@ -139,11 +136,7 @@ def _no_tick(_about: str, _facts: Facts) -> Words:
 
 
 def _silent(about: str, _facts: Facts) -> Words:
-    part = {
-        "beat": Both("Celery Beat(定期処理の開始役)", "Celery beat, which starts the ticks,"),
-        "worker-mail": Both("メールのワーカー", "The mail worker"),
-        "worker-ai": Both("AI のワーカー", "The AI worker"),
-    }.get(about, Both(about, about))
+    part = PARTS.get(about, Both(about, about))
     return Words(
         Both(
             f"{part.ja}から5分以上、応答がありません。", f"{part.en} has been silent for 5 minutes."
@@ -369,4 +362,7 @@ _WORDS: dict[Alarm, Callable[[str, Facts], Words]] = {
     Alarm.MEMBER: _member,
     Alarm.TEAM: _team,
     Alarm.ADDRESS: _address,
+    Alarm.CLOCK: about_clocks.in_doubt,
+    Alarm.CLOCK_BACK: about_clocks.was_ahead,
+    Alarm.SIGN_AHEAD: about_clocks.sign_ahead,
 }

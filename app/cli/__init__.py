@@ -26,7 +26,7 @@ from app.cli.members import member, off_today, settings, snooze
 from app.cli.remind import remind
 from app.cli.resend import resend
 from app.cli.shell import Group, Shell
-from app.cli.state import pause, resume, run, status
+from app.cli.state import clock_command, pause, resume, run, status
 from app.cli.systemd import systemd
 from app.cli.tick import tick
 from app.cli.words import Failed, complain, t, usage_words
@@ -62,6 +62,7 @@ cli = Group(
         admin,
         pause,
         resume,
+        clock_command,
         status,
         alerts_group,
         doctor,

@@ -23,6 +23,15 @@ now_option = click.option(
     "--now", type=Instant(), help=t("この時刻として(試験用)", "as if it were then")
 )
 
+rehearsal_option = click.option(
+    "--rehearsal",
+    is_flag=True,
+    help=t(
+        "予行として --now や --date を許す(メールは実際に SMTP_HOST へ渡る)",
+        "a rehearsal: allow --now and --date (mails do go to SMTP_HOST)",
+    ),
+)
+
 
 def verdict_words(verdict: str, *, known: bool = False) -> str:
     """A decision as a table shows it; `known`: it was made before."""

@@ -27,6 +27,7 @@ EXAMPLES = {
         ("admin", "sato.hanako@example.jp"),
         ("pause", ""),
         ("resume", ""),
+        ("clock", "--accept"),
         ("status", ""),
         ("alerts list", ""),
         ("alerts ack", "all"),

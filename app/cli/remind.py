@@ -13,6 +13,7 @@ from app.cli.common import (
     member_named,
     now_option,
     reason_words,
+    rehearsal_option,
     user_option,
     verdict_words,
 )
@@ -37,6 +38,7 @@ ASK_ABOVE = 50  # mails that `remind --all` makes without asking
 @user_option
 @date_option
 @now_option
+@rehearsal_option
 @click.option("--yes", is_flag=True, help=t("確認せずに送る", "do not ask"))
 @as_json
 @click.pass_obj
@@ -47,6 +49,7 @@ def remind(
     email: str | None,
     on: date | None,
     now: datetime | None,
+    rehearsal: bool,
     yes: bool,
     json_wanted: bool,
 ) -> None:
@@ -61,7 +64,7 @@ def remind(
         )
     for option, value in (("--date", on), ("--now", now)):
         if value is not None:
-            shell.rehearsal(option)
+            shell.rehearsal(option, said=rehearsal)
     services = shell.services(queue=True)
     real = clock.now()
     moment = now or real

@@ -66,13 +66,26 @@ class Shell:
             return relative(Path(url.partition(":///")[2]))
         return mask_url(url)
 
-    def rehearsal(self, option: str) -> None:
-        """Refuses --now and --date where a mail could reach somebody."""
-        if not self.settings().rehearsal_allowed:
+    def rehearsal(self, option: str, *, said: bool) -> None:
+        """Refuses --now and --date where a mail could reach somebody.
+
+        A mail server of this machine may pass mails on: then the word `--rehearsal` is wanted.
+        """
+        config = self.settings()
+        if not config.rehearsal_allowed:
             raise Refused(
                 Both(
                     f"{option} は、SMTP_HOST が 127.0.0.1 などこのマシン自身のときだけ使えます。",
                     f"{option} works only where SMTP_HOST is this machine, such as 127.0.0.1.",
+                )
+            )
+        if not (said or config.local_mailbox):
+            raise Refused(
+                Both(
+                    f"{option} で送るメールは、SMTP_HOST のサーバーから本人に届くことがあります。"
+                    "予行として送るなら --rehearsal を付けてください。",
+                    f"With {option}, mails may reach people through the server at SMTP_HOST. If you "
+                    "mean a rehearsal, add --rehearsal.",
                 )
             )
 

@@ -1,11 +1,13 @@
-"""`pause`, `resume`, `status`, `run`."""
+"""`pause`, `resume`, `clock`, `status`, `run`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from app import clock
+from app import clock, timekeeping
 from app import status as state
+from app.alerts.about_clocks import span
 from app.cli.shell import Command, Number, Shell, as_json, who
 from app.cli.show import show_json
 from app.cli.words import LOCALE, complain, say, t
@@ -45,6 +47,52 @@ def resume(shell: Shell) -> None:
         f"送信できる状態です。送ることにした確認待ちのメール: {released}通",
         f"Sending is on. Held mails let go: {released}",
     )
+
+
+@click.command(
+    "clock",
+    cls=Command,
+    help=t("このマシンの時計を確かめる", "look whether this machine's clock is believed"),
+)
+@click.option(
+    "--accept",
+    is_flag=True,
+    help=t("疑われている時計を正しいと認める", "say that the clock in doubt is right"),
+)
+@click.pass_obj
+def clock_command(shell: Shell, *, accept: bool) -> int:
+    """Exits with 1 while a clock is in doubt."""
+    services, now = shell.services(), clock.now()
+    doubt = timekeeping.doubted(services, now)
+    if accept:
+        _accept(timekeeping.accept(services, who=who(), now=now))
+        return 0
+    if doubt is None:
+        say("このマシンの時計は正しいと見なしています。", "The clock of this machine is believed.")
+    for host, ahead in timekeeping.waiting(services):
+        far = span(ahead.total_seconds())
+        say(
+            f"{host} の時計は約{far.ja}進んでいるようです。確かめられるまで、そのマシンでは"
+            "リマインダーを決めず、送りません。",
+            f"The clock of {host} seems to be {far.en} ahead. Until that is settled, that machine "
+            "decides and sends no reminders.",
+        )
+        say(
+            "直せば自動で再開します。正しければ: task-progress clock --accept",
+            "Once it is right, it goes on by itself. If it is right: task-progress clock --accept",
+        )
+    return 1 if doubt else 0
+
+
+def _accept(hosts: Sequence[str]) -> None:
+    if hosts:
+        names = ", ".join(hosts)
+        say(
+            f"時計を正しいと認めました({names})。1分以内に再開します。",
+            f"Accepted: {names}. It goes on within a minute.",
+        )
+    else:
+        say("疑われている時計はありません。", "No clock is in doubt.")
 
 
 @click.command("status", cls=Command, help=t("いまの状態を見る", "show how things stand"))

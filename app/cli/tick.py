@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime
 from types import FrameType
@@ -12,10 +13,10 @@ from typing import Any
 
 import click
 
-from app import clock, digest, outbox, reminders, status
+from app import clock, digest, outbox, reminders, status, timekeeping
 from app.alerts import heartbeat, tell, watch
 from app.care import purge
-from app.cli.common import interrupted, now_option
+from app.cli.common import interrupted, now_option, rehearsal_option
 from app.cli.shell import Command, Shell
 from app.cli.words import complain, say, t
 from app.services import Services
@@ -33,28 +34,31 @@ SEND_WITHIN = 240.0
     help=t("時刻が来たメールを決めて送る(1回)", "decide and send what is due, once"),
 )
 @now_option
+@rehearsal_option
 @click.pass_obj
-def tick(shell: Shell, now: datetime | None) -> None:
+def tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
     """Plans, sweeps and delivers in this process, without a broker."""
     if now is not None:
-        shell.rehearsal("--now")
+        shell.rehearsal("--now", said=rehearsal)
     services = shell.services()
     real = clock.now()
     # It is told of before the mails go out, so that a long delivery is not taken for silence.
     with heartbeat.told_of(services, real) if now is None else nullcontext():
         planned = _decide(services, now or real, real, is_real=now is None)
     end = time.monotonic() + SEND_WITHIN * services.config.test_time_scale
+    if planned is None:
+        complain(timekeeping.IN_DOUBT)
     with _Patience() as patience:
-        accepted = outbox.send(
-            services, clock.now, lambda: patience.over or time.monotonic() > end
-        ).accepted
+        accepted = _send(
+            services, lambda: patience.over or time.monotonic() > end, believed=planned is not None
+        )
     left = outbox.ready_number(services, clock.now())
     if patience.over:
         raise interrupted(accepted, left)
     if now is None:
         purge.forget_bodies(services, real)
     try:
-        _tell(planned, accepted, accepted + left)
+        _tell(planned or reminders.Planned(), accepted, accepted + left)
     except OSError as error:  # the work is done; `status` says that nobody could write it down
         if error.errno != errno.ENOSPC:
             raise
@@ -72,18 +76,32 @@ def tick(shell: Shell, now: datetime | None) -> None:
 
 def _decide(
     services: Services, now: datetime, real: datetime, *, is_real: bool
-) -> reminders.Planned:
-    """Decides all that is due and ends what is too late; returns what became of the reminders."""
-    digest.look_for_leads(services, now)
-    planned = reminders.plan(services, now, real_now=real)
-    digest.plan(services, now, real_now=real)
-    if is_real:
+) -> reminders.Planned | None:
+    """Decides all that is due and ends what is too late; returns what became of the reminders.
+
+    None: the clock of this machine is in doubt.
+    """
+    planned = None
+    if not is_real or timekeeping.may_work(services, real):
+        digest.look_for_leads(services, now)
+        planned = reminders.plan(services, now, real_now=real)
+        digest.plan(services, now, real_now=real)
+    if is_real and planned is not None:
         status.sign_of_life(services, status.TICK, real)
         status.sign_of_life(services, status.TIMER, real)
+    if is_real:
         watch.look(services, real)
         tell.tell(services, real)
-    outbox.sweep(services, real)
+    if planned is not None:
+        outbox.sweep(services, real)
     return planned
+
+
+def _send(services: Services, stopped: Callable[[], bool], *, believed: bool) -> int:
+    """Returns how many mails were accepted."""
+    if believed:
+        return outbox.send(services, clock.now, stopped).accepted
+    return outbox.deliver(services, outbox.urgent(services, clock.now()), clock.now, stopped)
 
 
 def _tell(planned: reminders.Planned, accepted: int, of: int) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import due, loglines
 from app.alerts import Alarm, close_alert, raise_alert
-from app.db import DatabaseDown, insert_new, put
+from app.db import DatabaseDown, put
 from app.digest.facts import week_of
 from app.digest.rule import decide
 from app.digest.silences import below
@@ -23,6 +23,7 @@ from app.due import DAY_OFF, Decision, Frequency, Past, Reason, Verdict
 from app.members.settings import Person, organisation, people
 from app.models import LEAD_IS_DUE, Audit, DecisionRow, Kind, Member, Role, Service
 from app.outbox.rows import NewMail, enqueue
+from app.provisional import STANDS, insert_decisions
 from app.services import Services
 from app.workdays import DAY
 
@@ -56,8 +57,9 @@ def plan(
     """
     led = Led()
     look_for_leads(services, now)
+    leads = _leads(rehearsed=real_now not in {None, now})
     with services.db.read() as session:
-        ids = sorted(session.scalars(select(Member.id).where(LEAD_IS_DUE)))
+        ids = sorted(session.scalars(select(Member.id).where(leads)))
     for lead_id in ids:
         if stopped():
             led.left = True
@@ -131,6 +133,11 @@ def look_for_leads(services: Services, now: datetime) -> None:
         put(session, Service, {"name": LEADS}, {"at": now, "data": {"audit": newest}})
 
 
+def _leads(*, rehearsed: bool) -> ColumnElement[bool]:
+    """Whose dates are to be settled; a rehearsal looks at every lead."""
+    return and_(Member.active, Member.led_through.is_not(None)) if rehearsed else LEAD_IS_DUE
+
+
 def _complain(services: Services, lead_id: int, fault: str, now: datetime) -> None:
     with services.db.write() as session:
         lead = session.get(Member, lead_id)
@@ -143,21 +150,25 @@ def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, l
     with services.db.write() as session:
         member = session.scalars(
             select(Member)
-            .where(Member.id == lead_id, LEAD_IS_DUE)
+            .where(Member.id == lead_id, _leads(rehearsed=bool(shift)))
             .with_for_update(skip_locked=True)
         ).one_or_none()
         if member is None or member.led_through is None:
             return  # another planner has it
-        settled, member.led_through = member.led_through, member.decided_through
+        settled, through = member.led_through, member.decided_through
+        if not shift:
+            member.led_through = through
         close_alert(session, Alarm.TEAM, lead_id, now=now)
         defaults = organisation(session, services.config)
         good, _broken = people(session, defaults, [member])
         if not good or (member.role != Role.ADMIN and not below(session, member)):
             return
         desk = Desk(session, services, defaults, now, shift)
+        if shift:  # a rehearsal settles no date, of the reminders neither
+            through = max([through, *due.dates_due(good[0].rhythm, through, now)])
         today = now.astimezone(good[0].rhythm.zone).date()
         day = max(settled + DAY, today - due.LOOK_BACK)
-        while day <= member.decided_through:
+        while day <= through:
             led.ids += _digest(desk, good[0], day)
             if day == today:
                 led.ids += tell(desk, good[0])
@@ -188,6 +199,7 @@ def past_digests(session: Session, member_id: int, day: date) -> list[Past]:
             DecisionRow.slot == "digest",
             DecisionRow.local_date >= monday,
             DecisionRow.local_date < day,
+            STANDS,
         )
     )
     return [
@@ -208,7 +220,13 @@ def store(desk: Desk, one: Person, decision: Decision) -> list[int]:
         "at": decision.at,
         "decided_at": desk.real,
     }
-    new = insert_new(desk.session, DecisionRow, [row], returning=(DecisionRow.id,))
+    new = insert_decisions(
+        desk.session,
+        desk.services.config,
+        [row],
+        early=bool(desk.shift),
+        returning=(DecisionRow.id,),
+    )
     if not new:
         return []
     decision_id = new[0].id

@@ -11,6 +11,7 @@ from app.due import OpenTask
 from app.escalation import Silence, Step, Steps, Taken, silence
 from app.members.settings import Organisation, Person
 from app.models import DecisionRow, Member, Task
+from app.provisional import STANDS
 from app.reports import open_tasks
 
 SLOT = "escalation"
@@ -70,6 +71,7 @@ def taken(session: Session, found: Mapping[int, Silence]) -> dict[int, list[Take
             among(DecisionRow.user_id, list(found)),
             DecisionRow.slot == SLOT,
             DecisionRow.verdict == "send",
+            STANDS,
             DecisionRow.local_date > min(one.since for one in found.values()),
         )
     )

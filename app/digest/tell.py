@@ -9,13 +9,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import due, loglines
-from app.db import among, insert_new
+from app.db import among
 from app.digest.silences import SLOT, below, local_date, silences, steps_of, taken
 from app.escalation import Silence, Step, Steps, Taken, is_due, may_be_told
 from app.members.settings import Organisation, Person, people
 from app.models import DecisionRow, Kind
 from app.outbox import restored
 from app.outbox.rows import NewMail, enqueue
+from app.provisional import STANDS, insert_decisions
 from app.services import Services
 from app.workdays import DAY, week_of
 
@@ -61,18 +62,24 @@ def tell(desk: Desk, lead: Person) -> list[int]:
     told: dict[int, dict[str, Any]] = {}
     if tellable(session, lead, today):
         rows = [_row(one, desk.real, lead, today) for one in found if one.step is not Step.NOTICE]
-        told = _written(session, rows)
+        told = _written(desk, rows)
     noticed = _noticed(session, found, steps_of(desk.defaults))
-    also = _written(session, [_row(one, desk.real, None, None) for one in noticed])
+    also = _written(desk, [_row(one, desk.real, None, None) for one in noticed])
     mails = [_mail(desk, lead, today)] if told else []
     ids = enqueue(session, desk.services, mails, now=desk.real)
     loglines.decided(session, told | also, {decision_id: ids[0] for decision_id in told if ids})
     return ids
 
 
-def _written(session: Session, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+def _written(desk: Desk, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """The decisions of these rows that are new, by their ids."""
-    new = insert_new(session, DecisionRow, rows, returning=(DecisionRow.id, DecisionRow.user_id))
+    new = insert_decisions(
+        desk.session,
+        desk.services.config,
+        rows,
+        early=bool(desk.shift),
+        returning=(DecisionRow.id, DecisionRow.user_id),
+    )
     by_member = {row["user_id"]: row for row in rows}
     return {decision_id: by_member[member_id] for decision_id, member_id in new}
 
@@ -102,6 +109,7 @@ def tellable(session: Session, lead: Person, today: date, also: Sequence[date] =
             DecisionRow.told_id == lead.member.id,
             DecisionRow.told_on.between(first, today - DAY),
             DecisionRow.verdict == "send",
+            STANDS,
         )
     )
     return may_be_told(

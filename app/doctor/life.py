@@ -5,6 +5,7 @@ from datetime import timedelta
 import redis
 from celery import Celery
 
+from app.alerts.about_clocks import span
 from app.alerts.watch import heartbeats
 from app.celery_wiring import make_celery
 from app.doctor.broker import QUEUES, client
@@ -40,6 +41,16 @@ def ticks(case: Case) -> list[Finding]:
             red("ticks", "定期処理は一度も動いていません。", "There has never been a tick.", fix)
         ]
     age = case.clock() - row.at
+    if age < -STALE:
+        far = span(-age.total_seconds())
+        return [
+            red(
+                "ticks",
+                f"定期処理: 最後の記録が約{far.ja}先の時刻です。時計がずれています。",
+                f"Ticks: the last one lies {far.en} in the future. A clock is wrong.",
+                "timedatectl",
+            )
+        ]
     seconds = max(0, round(age.total_seconds()))
     ago = Both(f"{seconds} 秒", f"{seconds} s")
     if seconds >= 120:
@@ -60,7 +71,7 @@ def timer(case: Case) -> list[Finding]:
             age = heartbeats(session, case.clock()).get(TIMER)
     except Exception:  # noqa: BLE001 - the database check tells which
         return []
-    if age is not None and age <= TIMER_EVERY:
+    if age is not None and abs(age) <= TIMER_EVERY:
         return [green("timer", "安全タイマー: 動いています。", "Safety timer: it runs.")]
     if age is None:
         return [

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Time,
     UniqueConstraint,
     case,
+    false,
     func,
     literal_column,
     text,
@@ -265,6 +266,8 @@ class DecisionRow(Base):
     # A step of escalation: the id of whom it tells, in that person's mail of which local date.
     told_id: Mapped[int | None] = mapped_column(BigInteger)
     told_on: Mapped[date | None] = mapped_column(Date)
+    # Made before its time, by a rehearsal or a clock that ran ahead (app/provisional.py).
+    provisional: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     member: Mapped[Member] = relationship()
 
@@ -311,7 +314,8 @@ class OutboxMail(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     # An admin's word is awaited: "brake" (an unusual number) or "restore".
     held: Mapped[str | None] = mapped_column(String(10))
-    # A rehearsal (`--now`, `--date`) plans and delivers as if it were this many seconds later.
+    # A rehearsal (`--now`, `--date`) plans and delivers as if it were this many seconds later; its
+    # mails have the number -1, so that those of the day itself find their own free.
     clock_shift: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime]
     expires_at: Mapped[datetime]

@@ -4,7 +4,7 @@ from app.outbox.browse import NoSuchMail, NotPossible, cancel, listing, show
 from app.outbox.claim import next_hour, ready_number
 from app.outbox.deliver import deliver, send
 from app.outbox.resending import resend
-from app.outbox.sweep import sweep
+from app.outbox.sweep import sweep, urgent
 
 __all__ = [
     "NoSuchMail",
@@ -18,4 +18,5 @@ __all__ = [
     "send",
     "show",
     "sweep",
+    "urgent",
 ]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert, keep_alert, update_alert
@@ -29,6 +29,7 @@ SUSPECTED_PAUSE = timedelta(minutes=1)  # the longest, while it may be the recip
 ALERT_AFTER = timedelta(minutes=2)
 FORGOTTEN = timedelta(hours=1)  # a machine's own breaker, when it has not tried since
 KEPT = 50  # mails that met the trouble and do not probe
+SKEW = timedelta(minutes=5)  # between the clocks of two machines
 
 
 class Gate(Enum):
@@ -64,7 +65,12 @@ def gate(session: Session, now: datetime, host: str | None = None) -> Gate:
     rows = _rows(session, host)
     if not rows:
         return Gate.CLOSED
-    return Gate.OPEN if any(now < row.at for row in rows) else Gate.HALF_OPEN
+    return Gate.OPEN if any(now < row.at <= _latest(now) for row in rows) else Gate.HALF_OPEN
+
+
+def _latest(now: datetime) -> datetime:
+    """No failure up to now sets a later probe; one that is later was set by a clock ahead."""
+    return now + LONGEST_PAUSE + SKEW
 
 
 def mails(session: Session, host: str) -> list[int]:
@@ -76,7 +82,10 @@ def take_probe(session: Session, now: datetime, scale: float, host: str) -> bool
     """True for the one sender who may probe now with the mail it has claimed."""
     won = session.scalars(
         update(Service)
-        .where(Service.name.in_([NAME, own(host)]), Service.at <= now)
+        .where(
+            Service.name.in_([NAME, own(host)]),
+            or_(Service.at <= now, Service.at > _latest(now)),
+        )
         .values(at=now + FIRST_PAUSE * scale)
         .returning(Service.name)
         .execution_options(synchronize_session=False)
@@ -154,7 +163,7 @@ def _open(session: Session, name: str, trouble: Trouble, now: datetime, scale: f
     """Opens this breaker, or keeps it open for longer; returns since when it is."""
     row = session.get(Service, name)
     times = row.data["times"] + 1 if row else 1
-    opened = datetime.fromisoformat(row.data["opened_at"]) if row else now
+    opened = min(now, datetime.fromisoformat(row.data["opened_at"])) if row else now
     longest = SUSPECTED_PAUSE if trouble.fault is Fault.EVERYONE else LONGEST_PAUSE
     pause = min(FIRST_PAUSE * 2 ** min(times - 1, 10), longest) * scale
     met = [*(row.data.get("mails", []) if row else []), *trouble.mails]

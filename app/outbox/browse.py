@@ -135,7 +135,7 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
             raise NotPossible(mail.state)
         record(session, mail_id, State.CANCELLED, who, now=now)
         loglines.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
-        if mail.n == 0:
+        if mail.n <= 0:
             take_back(session, mail, Reason.CANCELLED)
         session.add(Audit(at=now, who=who, what="outbox.cancel", data={"mail": mail_id}))
 

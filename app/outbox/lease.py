@@ -187,7 +187,7 @@ def end(
         values["response"] = response
     _change(session, mail, values)
     record(session, mail.id, state, reason or response, now=now)
-    if state in TAKEN_BACK and mail.n == 0:
+    if state in TAKEN_BACK and mail.n <= 0:
         take_back(session, mail, reason or state)
 
 

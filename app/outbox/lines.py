@@ -223,7 +223,7 @@ class Lines:
     def _rare(self) -> bool:
         """Whether there is more to record than plain acceptance."""
         first = bool(self._answers) and not self._standing.proved  # the breaker is told of it
-        resent = any(mail.n for mail, _ in self._answers)
+        resent = any(mail.n > 0 for mail, _ in self._answers)
         return first or resent or bool(self._refusals)
 
     def _leave(self, mails: Sequence[Claimed]) -> None:

@@ -12,6 +12,7 @@ from app.config import Config
 from app.db import insert_new
 from app.models import OutboxMail, State
 from app.outbox.lease import Claimed
+from app.provisional import EARLY
 from app.services import Services
 from app.util.address import read_mailbox
 from app.util.message import MailMessage
@@ -38,9 +39,14 @@ class NewMail:
     resend_of: int | None = None
 
     @property
+    def number(self) -> int:
+        """Its number among those of its kind, member and date; a rehearsal's takes no real one's."""
+        return EARLY if self.clock_shift and not self.n else self.n
+
+    @property
     def dedupe_key(self) -> str:
         """`kind:user_id:local_date:n`, UNIQUE in the database."""
-        return f"{self.kind}:{self.user_id}:{self.local_date.isoformat()}:{self.n}"
+        return f"{self.kind}:{self.user_id}:{self.local_date.isoformat()}:{self.number}"
 
 
 def enqueue(
@@ -63,9 +69,9 @@ def enqueue_decided(
             "user_id": mail.user_id,
             "kind": mail.kind,
             "local_date": mail.local_date,
-            "n": mail.n,
+            "n": mail.number,
             "to_addr": mail.to_addr,
-            "message_id": message_id(mail.kind, mail.user_id, mail.local_date, mail.n, end),
+            "message_id": message_id(mail.kind, mail.user_id, mail.local_date, mail.number, end),
             "date_header": mail.date_header,
             "state": State.READY,
             "held": mail.held,

@@ -114,7 +114,7 @@ def record_accepted(session: Session, answers: Sequence[Answer], *, now: datetim
     if not rows:
         return
     session.connection().execute(_ACCEPT, rows)
-    again = [mail.decision_id for mail, _ in answers if mail.n and mail.decision_id is not None]
+    again = [mail.decision_id for mail, _ in answers if mail.n > 0 and mail.decision_id is not None]
     if again:  # the first mail of that decision may have ended without being sent
         session.execute(
             update(DecisionRow)

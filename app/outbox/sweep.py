@@ -11,7 +11,7 @@ from app import loglines
 from app.alerts import Alarm, keep_alert
 from app.db import database_now
 from app.due import Reason
-from app.models import OPEN, UNSENT, OutboxMail, State
+from app.models import OPEN, UNSENT, Kind, OutboxMail, State
 from app.outbox import breaker, restored
 from app.outbox.claim import claimable
 from app.outbox.lease import DOUBTS_AT_MOST, alert_of, record, take_back, take_back_decision
@@ -50,6 +50,18 @@ def sweep(services: Services, now: datetime, *, fresh: timedelta = timedelta()) 
         )
 
 
+def urgent(services: Services, now: datetime) -> list[int]:
+    """The mails that wait for no clock: alerts and sign-in links."""
+    which = and_(
+        OPEN,
+        claimable(now),
+        OutboxMail.kind.in_([Kind.ALERT, Kind.SIGN_IN]),
+        OutboxMail.expires_at > now,
+    )
+    with services.db.read() as session:
+        return list(session.scalars(select(OutboxMail.id).where(which).order_by(OutboxMail.id)))
+
+
 def _expire(session: Session, now: datetime) -> int:
     """Ends what is ready and too late, a bounded piece; its decision says so too."""
     too_late = (
@@ -86,11 +98,11 @@ def _expire(session: Session, now: datetime) -> int:
         facts["members"] = [one.to_addr for one in late[:NAMED]]
         facts["why"] = next((one.response for one in late if one.response), None)
         keep_alert(session, Alarm.MAILS_EXPIRED, day, now=now, **facts)
-    first = [one.decision_id for one in expired if one.n == 0 and one.decision_id is not None]
+    first = [one.decision_id for one in expired if one.n <= 0 and one.decision_id is not None]
     if first:
         take_back_decision(session, first, Reason.EXPIRED)
     for one in expired:
-        if one.n == 0 and one.decision_id is None:
+        if one.n <= 0 and one.decision_id is None:
             take_back(session, one, Reason.EXPIRED)
     return len(expired)
 

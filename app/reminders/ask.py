@@ -189,7 +189,7 @@ def _outcomes(session: Session, asked: Sequence[_Asked], *, now: datetime) -> li
     ids = {row.id for row in rows.values()}
     found = session.execute(
         select(OutboxMail.decision_id, OutboxMail.id).where(
-            OutboxMail.decision_id.in_(ids), OutboxMail.n == 0
+            OutboxMail.decision_id.in_(ids), OutboxMail.n <= 0
         )
     )
     mails = {decision_id: mail_id for decision_id, mail_id in found}

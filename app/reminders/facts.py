@@ -10,6 +10,7 @@ from app import due
 from app.due import Decision, Frequency, OpenTask, Past, Reason, Verdict
 from app.members.settings import Person
 from app.models import DecisionRow
+from app.provisional import STANDS
 from app.reports import open_tasks
 from app.workdays import DAY
 
@@ -37,6 +38,7 @@ def past_of_week(
             DecisionRow.local_date >= day - A_WEEK,
             DecisionRow.local_date <= (day + A_WEEK if later else day),
             DecisionRow.local_date != day,
+            STANDS,
         )
     )
     past: dict[int, list[Past]] = {}

@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from app import due, loglines
 from app.alerts import Alarm, close_alert, name_of, open_alerts, raise_alert
-from app.db import among, insert_new, put, update_each
+from app.db import among, put, update_each
 from app.due import Decision, Frequency, Verdict
 from app.members.settings import Person, organisation, people
 from app.models import DecisionRow, Member, Setting
 from app.outbox import restored
 from app.outbox.rows import NewMail, enqueue_decided
+from app.provisional import insert_decisions
 from app.reminders import brake
 from app.reminders.facts import WEEK_BEGINS, decide_all
 from app.services import Publish, Services, publish_nothing
@@ -162,6 +163,14 @@ def _plan_batch(
         held = "brake" if holding else None
         mails += store(session, services, decisions, now=now - shift, held=held, clock_shift=shift)
         planned.decided += len(decisions)
+    if not shift:  # a rehearsal settles no date
+        _advance(session, good, reached, now)
+    return [] if holding else mails
+
+
+def _advance(
+    session: Session, good: Sequence[Person], reached: dict[int, date], now: datetime
+) -> None:
     update_each(
         session,
         Member,
@@ -174,7 +183,6 @@ def _plan_batch(
             for person in good
         ],
     )
-    return [] if holding else mails
 
 
 def next_hour(person: Person, reached: date | None, now: datetime) -> datetime:
@@ -220,10 +228,11 @@ def store(
     restore = restored.last_restore(session)
     found = {(one.member.id, decision.local_date): (one, decision) for one, decision in decisions}
     rows = [_row(person, decision, now) for person, decision in found.values()]
-    new = insert_new(
+    new = insert_decisions(
         session,
-        DecisionRow,
+        services.config,
         rows,
+        early=bool(shift),
         returning=(DecisionRow.id, DecisionRow.user_id, DecisionRow.local_date),
     )
     mails = []

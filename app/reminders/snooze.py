@@ -190,7 +190,7 @@ def _cancel(session: Session, member_id: int, day: date, until: time, now: datet
     for mail in cancelled:
         record(session, mail.id, State.CANCELLED, f"snoozed until {until:%H:%M}", now=now)
         loglines.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
-        if mail.decision_id is not None and mail.n == 0:
+        if mail.decision_id is not None and mail.n <= 0:
             take_back_decision(session, [mail.decision_id], Reason.CANCELLED)
             row = session.get_one(DecisionRow, mail.decision_id)
             row.facts = row.facts | {SNOOZED: f"{until:%H:%M}"}

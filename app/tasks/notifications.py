@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from celery import current_app, shared_task
 
-from app import clock, digest, mail_queue, outbox, reminders, status, turn
+from app import clock, digest, mail_queue, outbox, reminders, status, timekeeping, turn
 from app.ai import early
 from app.alerts import heartbeat, tell, watch
 from app.care import purge
@@ -43,6 +43,8 @@ def _over(seconds: float) -> Callable[[], bool]:
 def daily_progress_reminder(*, only_due: bool = False) -> None:
     """Reminds everybody who has not been today; `only_due`: only those whose hour has come."""
     now = clock.now()
+    if not timekeeping.may_work(services(), now):
+        return
     if only_due:
         reminders.plan(services(), now, publish=services().publish)
     else:
@@ -53,6 +55,8 @@ def daily_progress_reminder(*, only_due: bool = False) -> None:
 def weekly_progress_digest(*, only_due: bool = False) -> None:
     """Sends each lead the week, today's if it was not sent; `only_due`: only where it is time."""
     now = clock.now()
+    if not timekeeping.may_work(services(), now):
+        return
     if only_due:
         services().publish(digest.plan(services(), now).ids)
     else:
@@ -64,16 +68,25 @@ def tick() -> None:
     """Each minute: decide for those whose hour has come, sweep, and queue what is to be sent."""
     now = clock.now()
     with heartbeat.told_of(services(), now):
-        left = _decide(now)
-        fresh = ON_THE_QUEUE * services().config.test_time_scale
-        services().publish(outbox.sweep(services(), now, fresh=fresh))
-        status.sign_of_life(services(), status.TICK, now, log_written=log_stream.written())
+        believed = timekeeping.may_work(services(), now)
+        left = believed and _work(now)
         watch.look(services(), now)
         tell.tell(services(), now)
-        purge.forget_bodies(services(), now)
+        if believed:
+            purge.forget_bodies(services(), now)
     if left:
         mail_queue.tick_again(current_app)
-    _ask_the_ai(now)
+    if believed:
+        _ask_the_ai(now)
+
+
+def _work(now: datetime) -> bool:
+    """Decides, sweeps and signs; True when members or leads are left over."""
+    left = _decide(now)
+    fresh = ON_THE_QUEUE * services().config.test_time_scale
+    services().publish(outbox.sweep(services(), now, fresh=fresh))
+    status.sign_of_life(services(), status.TICK, now, log_written=log_stream.written())
+    return left
 
 
 def _decide(now: datetime) -> bool:
@@ -101,7 +114,14 @@ def _ask_the_ai(now: datetime) -> None:
 
 @shared_task(name=mail_queue.DELIVER, ignore_result=True)
 def deliver(ids: list[int]) -> None:
-    """Sends what is ready, these outbox mails first (but for those that somebody waits for)."""
+    """Sends what is ready, these outbox mails first (but for those that somebody waits for).
+
+    With a clock in doubt only alerts and sign-in links.
+    """
+    now = clock.now()
+    if timekeeping.doubted(services(), now) is not None:
+        outbox.deliver(services(), outbox.urgent(services(), now), clock.now, _over(SEND_WITHIN))
+        return
     outcome = outbox.send(services(), clock.now, _over(SEND_WITHIN), first=ids)
     if outcome.more:
         mail_queue.poke(current_app)

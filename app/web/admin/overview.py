@@ -3,7 +3,7 @@
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from app import clock, status
+from app import clock, status, timekeeping
 from app.services import Services
 from app.web import asked
 from app.web.access import admin, myself
@@ -22,7 +22,8 @@ def add(blueprint: Blueprint, services: Services) -> None:
             "admin/overview.html",
             facts=facts,
             lines=status.lines(facts),
-            done=asked.choice("done", ("paused", "resumed")),
+            done=asked.choice("done", ("paused", "resumed", "accepted")),
+            doubted=[host for host, _ in timekeeping.waiting(services)],
             released=asked.number("released"),
             taken_at=show_when(now, services.config.app_timezone),
         )
@@ -32,6 +33,12 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def pause() -> ResponseReturnValue:
         status.pause(services, who=myself().email, now=clock.now())
         return redirect(url_for(".index", done="paused"), 303)
+
+    @blueprint.post("/clock")
+    @admin
+    def accept_clock() -> ResponseReturnValue:
+        timekeeping.accept(services, who=myself().email, now=clock.now())
+        return redirect(url_for(".index", done="accepted"), 303)
 
     @blueprint.post("/resume")
     @admin

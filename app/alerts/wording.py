@@ -1,0 +1,26 @@
+"""QUIET. What the sentences of an alert are made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.words import Both
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is the matter, in one sentence, and what to do about it."""
+
+    what: Both
+    fix: Both
+
+
+PARTS = {
+    "beat": Both("Celery Beat(定期処理の開始役)", "Celery beat, which starts the ticks,"),
+    "worker-mail": Both("メールのワーカー", "The mail worker"),
+    "worker-ai": Both("AI のワーカー", "The AI worker"),
+    "tick": Both("定期処理", "A tick"),
+    "timer": Both("安全タイマー", "The safety timer"),
+}

@@ -1,0 +1,201 @@
+"""The believed reading of each machine's clocks, the doubt about it, and an admin's word.
+
+One row in `service` for each start of a machine (`clock@<boot id>`), written when something
+changes. All programs of the machine share it.
+"""
+
+import logging
+import platform
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import clock
+from app.alerts import Alarm, close_alert, raise_alert
+from app.db import database_now, put
+from app.models import Audit, Service
+from app.services import Services
+from app.status import TICK
+from app.timekeeping.judge import HOUR, Doubt, Reading, judge, moved
+from app.timekeeping.put_back import may_be_ahead, put_back
+
+log = logging.getLogger(__name__)
+
+PREFIX = "clock@"
+SETTLED = timedelta(days=1)  # a clock set back for so long is the one to go by
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is known of this start of this machine."""
+
+    believed: Reading | None = None
+    doubt: float | None = None  # seconds ahead
+    accepted: float | None = None  # seconds ahead, by an admin's word
+    back_since: float | None = None  # seconds since boot at which it was seen set back
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> "Kept":
+        """From the row."""
+        believed = data["believed"]
+        return cls(
+            Reading(
+                datetime.fromisoformat(believed["wall"]),
+                believed["since_boot"],
+                datetime.fromisoformat(believed["database"]),
+            )
+            if believed
+            else None,
+            data["doubt"],
+            data["accepted"],
+            data["back_since"],
+        )
+
+    def data(self) -> dict[str, Any]:
+        """For the row."""
+        one = self.believed
+        return {
+            "host": platform.node(),
+            "believed": {
+                "wall": one.wall.isoformat(),
+                "since_boot": one.since_boot,
+                "database": one.database.isoformat(),
+            }
+            if one
+            else None,
+            "doubt": self.doubt,
+            "accepted": self.accepted,
+            "back_since": self.back_since,
+        }
+
+
+def may_work(services: Services, now: datetime) -> bool:
+    """The first question of each minute's work: False while the clock is in doubt.
+
+    Puts back what a clock that ran ahead has stored. Raises DatabaseDown.
+    """
+    if doubted(services, now) is not None:
+        return False
+    if _was_ahead(services, now):
+        put_back(services, now)
+    return True
+
+
+def doubted(services: Services, now: datetime) -> Doubt | None:
+    """Why this machine's clock is not believed at this moment; None: it is.
+
+    Opens and closes the alert about it. Raises DatabaseDown.
+    """
+    name = PREFIX + clock.boot_id()
+    with services.db.read() as session:
+        reading = _read(session)
+        row = session.get(Service, name)
+    kept = Kept.of(row.data) if row else Kept()
+    doubt = judge(reading, kept.believed)
+    if doubt is not None and _is_accepted(kept, doubt):
+        doubt, new = None, Kept(reading)
+    else:
+        new = _after(kept, reading, doubt)
+    if new != kept:
+        with services.db.write() as session:
+            put(session, Service, {"name": name}, {"at": now, "data": new.data()})
+            _tell(session, doubt, now)
+    return doubt
+
+
+def _read(session: Session) -> Reading:
+    """The three clocks, as close together as can be."""
+    database = session.scalar(select(database_now()))
+    assert database is not None  # noqa: S101 - a clock always answers
+    return Reading(clock.of_the_machine(), clock.since_boot(), database)
+
+
+def _is_accepted(kept: Kept, doubt: Doubt) -> bool:
+    """An admin's word is about the clock as it was then, not about another jump since."""
+    if kept.accepted is None:
+        return False
+    return abs(doubt.ahead - timedelta(seconds=kept.accepted)) <= HOUR
+
+
+def _after(kept: Kept, reading: Reading, doubt: Doubt | None) -> Kept:
+    """What is known after this reading; equal to `kept` when nothing changed."""
+    if doubt is not None:
+        ahead = doubt.ahead.total_seconds()
+        same = kept.doubt is not None and abs(kept.doubt - ahead) <= HOUR.total_seconds()
+        return kept if same else replace(kept, doubt=ahead, accepted=None)
+    if kept.believed is None:
+        return Kept(reading)
+    new = replace(kept, doubt=None, accepted=None)
+    back = -moved(reading.wall, kept.believed.wall, reading, kept.believed)
+    if abs(back) <= HOUR:
+        new = replace(new, back_since=None)
+    elif back < timedelta() or _settled(kept, reading):
+        return Kept(reading)  # it was wrong before: an independent clock says so, or a whole day
+    elif kept.back_since is None:
+        new = replace(new, back_since=reading.since_boot)
+    if abs(moved(reading.database, kept.believed.database, reading, kept.believed)) > HOUR:
+        new = replace(new, believed=replace(kept.believed, database=_line(kept.believed, reading)))
+    return new
+
+
+def _settled(kept: Kept, reading: Reading) -> bool:
+    since = kept.back_since
+    return since is not None and reading.since_boot - since > SETTLED.total_seconds()
+
+
+def _line(believed: Reading, reading: Reading) -> datetime:
+    """What the database's clock, set meanwhile, would have said at the believed reading."""
+    return reading.database - timedelta(seconds=reading.since_boot - believed.since_boot)
+
+
+def _tell(session: Session, doubt: Doubt | None, now: datetime) -> None:
+    host = platform.node()
+    if doubt is None:
+        close_alert(session, Alarm.CLOCK, host, now=now)
+        return
+    log.error("the clock of %s is %s ahead by %s", host, doubt.ahead, doubt.witness)
+    raise_alert(
+        session,
+        Alarm.CLOCK,
+        host,
+        now=now,
+        ahead=round(doubt.ahead.total_seconds()),
+        witness=doubt.witness,
+    )
+
+
+def _was_ahead(services: Services, now: datetime) -> bool:
+    """Whether the last tick, or anything else, lies where no right clock can have put it."""
+    with services.db.read() as session:
+        tick = session.get(Service, TICK)
+        return (tick is not None and tick.at > now + HOUR) or may_be_ahead(session, now)
+
+
+def waiting(services: Services) -> list[tuple[str, timedelta]]:
+    """The machines whose clocks are in doubt, and by how much they are ahead."""
+    with services.db.read() as session:
+        return [(row.data["host"], timedelta(seconds=row.data["doubt"])) for row in _rows(session)]
+
+
+def accept(services: Services, *, who: str, now: datetime) -> list[str]:
+    """An admin's word that these clocks are right; the names of the machines. They go on within
+    a minute, unless their clocks were set once more.
+    """
+    with services.db.write() as session:
+        rows = _rows(session)
+        for row in rows:
+            row.data = row.data | {"accepted": row.data["doubt"]}
+        hosts = [str(row.data["host"]) for row in rows]
+        if hosts:
+            session.add(Audit(at=now, who=who, what="clock.accept", data={"machines": hosts}))
+    return hosts
+
+
+def _rows(session: Session) -> list[Service]:
+    rows = session.scalars(
+        select(Service).where(Service.name.startswith(PREFIX, autoescape=True)).order_by("name")
+    )
+    return [row for row in rows if row.data["doubt"] is not None]
