@@ -194,7 +194,9 @@ def _same_mail(other: Any) -> ColumnElement[bool]:
 _later = aliased(OutboxMail)
 # Sent again already, it is the copy that counts.
 _IS_LAST = ~exists(
-    select(_later.id).where(_same_mail(_later), _later.id > OutboxMail.id).correlate(OutboxMail)
+    select(_later.id)
+    .where(_same_mail(_later), _later.n > 0, _later.id > OutboxMail.id)
+    .correlate(OutboxMail)
 )
 _GETS_MAIL = and_(
     Member.active.is_(True), Member.suppressed_reason.is_(None), OutboxMail.kind != Kind.SIGN_IN
