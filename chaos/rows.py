@@ -71,8 +71,10 @@ ELSEWHERE = {
     "F59": ("quiet hours of every shape", "`tests/test_due.py`: `test_quiet_hours_...`"),
     "F71": (
         "the wall clock of a real tick is 30 days ahead, then right again",
-        "`tests/test_wall_clock.py`: "
-        "`test_a_tick_with_a_clock_30_days_ahead_plans_nothing_and_the_next_right_one_does`",
+        (
+            "`tests/test_wall_clock.py`: "
+            "`test_a_tick_with_a_clock_30_days_ahead_plans_nothing_and_the_next_right_one_does`"
+        ),
     ),
     "F72": (
         "the wall clock of a real beat is set by 9 hours, both ways",
@@ -80,13 +82,17 @@ ELSEWHERE = {
     ),
     "F73": (
         "a machine starts with a clock 9 hours to 30 days ahead, which is then set right",
-        "`tests/test_timekeeping.py`: "
-        "`test_once_the_clock_is_right_each_day_has_its_decision_and_its_mail`",
+        (
+            "`tests/test_timekeeping.py`: "
+            "`test_once_the_clock_is_right_each_day_has_its_decision_and_its_mail`"
+        ),
     ),
     "F74": (
         "any sequence of jumps of the clock and starts of the machine",
-        "`tests/test_timekeeping.py`: "
-        "`test_no_path_of_the_clock_doubles_a_mail_or_leaves_a_member_without_a_decision`",
+        (
+            "`tests/test_timekeeping.py`: "
+            "`test_no_path_of_the_clock_doubles_a_mail_or_leaves_a_member_without_a_decision`"
+        ),
     ),
 }
 
