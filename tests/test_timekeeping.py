@@ -1,6 +1,7 @@
 """A clock that is wrong: what is doubted, what is put back, and what an admin can say."""
 
 import re
+import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, update
 
-from app import clock, outbox, reminders, status, timekeeping
+from app import clock, outbox, reminders, status, timekeeping, turn
 from app.alerts import open_alerts, tell, watch
 from app.db import Database
 from app.models import Alert, DecisionRow, Kind, Member, OutboxMail, Role, Service, State, Task
@@ -18,6 +19,7 @@ from app.services import Services
 from app.timekeeping.judge import Doubt, Reading, Witness, judge
 from app.timekeeping.trust import PREFIX
 from app.util.mail_error import MailSendError, Phase
+from app.watchdog import Watchdog
 from app.words import Both
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
@@ -464,3 +466,39 @@ def _empty(db: Database, team: People) -> None:
         session.execute(
             update(Member).values(decided_through=TODAY - DAY, next_due_at=None, led_through=None)
         )
+
+
+# --- the worker's watchdog ------------------------------------------------------------------------
+
+
+def test_a_watchdog_that_sees_no_tick_asks_for_one_whatever_the_clock_says() -> None:
+    """A tick is known by its mark, which need not be later than the one before."""
+    marks: list[object] = [None]
+    asked: list[int] = []
+    watchdog = Watchdog(
+        waiting=lambda: 0,
+        free=lambda: True,
+        stop=lambda _code: None,
+        last_tick=lambda: marks[-1],
+        ask_for_tick=lambda: asked.append(1),
+        no_tick_for=0.05,
+    )
+    for mark in (NOW, NOW - 9 * HOUR, NOW + MONTH):
+        marks.append(mark)
+        time.sleep(0.06)
+        watchdog.look_for_ticks()
+    assert asked == []
+    time.sleep(0.06)
+    watchdog.look_for_ticks()
+    watchdog.look_for_ticks()
+    assert len(asked) == 1
+
+
+def test_a_turn_that_a_clock_ahead_took_is_nobodys(services: Services, db: Database) -> None:
+    lasts = timedelta(seconds=30)
+    with turn.of(services, "planning", NOW + MONTH, lasts) as ahead:
+        assert ahead
+        with turn.of(services, "planning", NOW, lasts) as mine:
+            assert mine
+            with turn.of(services, "planning", NOW + timedelta(seconds=5), lasts) as second:
+                assert not second
