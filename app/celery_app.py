@@ -5,13 +5,13 @@ import sys
 from app import celery_lines
 from app.celery_wiring import make_celery
 from app.config import load_or_exit
-from app.programs import wrong_node_name
+from app.programs import lives, wrong_node_name
 from app.util import log_stream
 
 log_stream.install()  # before Celery says its first word
 if wrong := wrong_node_name(sys.argv):
     print(*wrong, sep="\n", file=sys.stderr)
     raise SystemExit(2)
-config = load_or_exit()
+config = load_or_exit(lives=lives(sys.argv))
 celery = make_celery(config)
 celery_lines.connect(celery, config.log_format)

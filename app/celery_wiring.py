@@ -105,12 +105,14 @@ def _own_unacked_keys(conf: Any = None, options: dict[str, Any] | None = None, *
 
 @signals.worker_init.connect(weak=False)
 def _database_is_ours(**_: object) -> None:
-    """An empty database is set up, one of another version stops the worker (exit 2)."""
+    """An empty database is set up, one of another version ends the worker: the unit
+    starts it again, until the upgrade is through.
+    """
     try:
         schema.prepare(services().db)
     except schema.SchemaError as error:
         log.critical("%s", error)
-        sys.exit(2)
+        sys.exit(os.EX_TEMPFAIL)
     except DatabaseDown as error:
         log.warning("the database does not answer yet, jobs fail until it does: %s", error)
 
@@ -160,7 +162,7 @@ def services() -> Services:
         for inherited in _services.values():
             inherited.db.dispose()
         _services.clear()
-        config = load_or_exit()
+        config = load_or_exit(lives=True)
         publish = mail_queue.publisher(current_app, config.test_time_scale)
         found = _services[os.getpid()] = make(config, publish, SENDERS)
     return found

@@ -28,6 +28,11 @@ def worker(bin_folder: Path, queue: str, *, host: str, processes: int) -> list[s
     ]  # fmt: skip
 
 
+def lives(arguments: Sequence[str]) -> bool:
+    """Whether this command line of Celery is a program that runs until it is stopped."""
+    return not {"beat", "worker"}.isdisjoint(arguments)
+
+
 def wrong_node_name(arguments: Sequence[str]) -> Both | None:
     """What is wrong with a worker's name as a shell hands it over: %H means something to systemd
     alone, and Celery ends on it without a word that helps.
@@ -47,7 +52,7 @@ def web(bin_folder: Path, port: int = WEB_PORT) -> list[str]:
     """The pages, on loopback only: what takes HTTPS stands before them.
 
     There is no access log: the links in mails are secrets. --preload reads the settings before
-    anything is served, so that faulty ones end the program (exit 2); without it gunicorn would
+    anything is served, so that faulty ones end the program (exit 78); without it gunicorn would
     start a worker that ends, and another, for ever.
     """
     return [

@@ -4,6 +4,7 @@ celery-beat, celery-worker-mail and celery-worker-ai bear the specification's na
 commands. Why each line of the hardening does no harm stands beside it, in the units themselves.
 """
 
+import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -87,8 +88,12 @@ def _writable(folder: Path) -> tuple[Path, ...]:
     return (data_dir,) if elsewhere in {data_dir, *data_dir.parents} else (data_dir, elsewhere)
 
 
-def render(place: Place, locale: str) -> dict[str, str]:
-    """File name -> text of every unit; the comments are in the language of `locale`."""
+def render(place: Place, locale: str, systemd: int = 0) -> dict[str, str]:
+    """File name -> text of every unit; the comments are in the language of `locale`.
+
+    `systemd`: the version that is to read them; older ones complain about what they do not know.
+    """
+    restart = _RESTART | (_GROWING if systemd >= STEPS_SINCE else {})
     programs_of = place.bin_folder
     mail = programs.worker(programs_of, "mail", host="%H", processes=2)
     ai = programs.worker(programs_of, "ai", host="%H", processes=4)
@@ -99,16 +104,20 @@ def render(place: Place, locale: str) -> dict[str, str]:
             locale,
             "Celery Beat Scheduler",
             programs.beat(programs_of),
-            _stop(BEAT_STOP_SECONDS),
+            restart | _stop(BEAT_STOP_SECONDS),
         ),
         "celery-worker-mail.service": _service(
-            place, locale, "Celery Worker (mail queue)", mail, _stop(MAIL_STOP_SECONDS)
+            place, locale, "Celery Worker (mail queue)", mail, restart | _stop(MAIL_STOP_SECONDS)
         ),
         "celery-worker-ai.service": _service(
-            place, locale, "Celery Worker (ai queue)", ai, _stop(AI_STOP_SECONDS) | _YIELDING
+            place,
+            locale,
+            "Celery Worker (ai queue)",
+            ai,
+            restart | _stop(AI_STOP_SECONDS) | _YIELDING,
         ),
         "task-progress-web.service": _service(
-            place, locale, "Task Progress Web Pages", web, _stop(WEB_STOP_SECONDS)
+            place, locale, "Task Progress Web Pages", web, restart | _stop(WEB_STOP_SECONDS)
         ),
         "task-progress-tick.service": _tick(place, locale),
         "task-progress-tick.timer": _timer(locale),
@@ -152,13 +161,23 @@ _IN_STEP = Both(
 
 _RESTART: Reasoned = {
     "Restart=always\nRestartSec=5s": Both("", ""),
-    "RestartPreventExitStatus=2": Both(
-        "終了コード2は設定の間違いです。直すまで起動し直しても同じです。",
-        "Exit code 2 means faulty settings; starting again would not mend them.",
+    f"RestartPreventExitStatus={os.EX_CONFIG}": Both(
+        "終了コード78は設定の間違いです。直すまで起動し直しても同じです。ほかの理由(まだ見えない"
+        "ディスク、更新の途中)で終わったときは、待って起動し直します。",
+        "Exit code 78 means faulty settings: only a hand mends them. After any other end (a disk "
+        "that is not there yet, an upgrade on its way) it waits and starts again.",
     ),
     "KillMode=mixed": Both(
         "停止の合図は親だけに送り、子は送信中のメールを終えてから止まります。",
         "Only the parent is told to stop; its children first finish the mails on their way.",
+    ),
+}
+
+STEPS_SINCE = 254  # the first systemd that lets the pause grow
+_GROWING: Reasoned = {
+    "RestartSteps=6\nRestartMaxDelaySec=5min": Both(
+        "何度も続けて終わるときは、待ち時間を5分まで延ばします。",
+        "Where it ends again and again, the pause grows to 5 minutes.",
     ),
 }
 
@@ -236,7 +255,7 @@ def _service(place: Place, locale: str, title: str, command: list[str], more: Re
         + "\n[Service]\nType=simple\n"
         + _environment(place)
         + f"ExecStart={_quoted(command)}\n"
-        + _reasoned(_RESTART | more, locale)
+        + _reasoned(more, locale)
         + hardening(place, locale)
         + f"\n[Install]\nWantedBy=multi-user.target {TARGET}\n"
     )

@@ -40,6 +40,14 @@ class Both(NamedTuple):
         return f"{self.ja} / {self.en}"
 
 
+class Passing(Both):
+    """What is wrong, and may come right without a hand: a disk that is mounted late, a file that
+    cannot be read yet.
+    """
+
+    __slots__ = ()
+
+
 def shell_locale(environ: Mapping[str, str]) -> str:
     """The language of the shell as every Unix program takes it (POSIX, XBD 8.2), "ja" if none."""
     names = ("LC_ALL", "LC_MESSAGES", "LANG")

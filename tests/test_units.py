@@ -6,6 +6,7 @@ EnvironmentFile read as systemd reads it, and under the limits of its unit (test
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -312,10 +313,48 @@ def test_faulty_settings_end_every_unit_with_the_code_that_is_not_started_again(
     machine: Machine, name: str
 ) -> None:
     machine.configure(SPECIFICATION.replace("SMTP_PORT=587", "SMTP_PORT=many"))
-    assert machine.start(name).wait(30) == 2
+    assert machine.start(name).wait(60) == (os.EX_CONFIG if name in FOR_GOOD else 2)
     assert "SMTP_PORT" in machine.said(name)
     if name in FOR_GOOD:
-        assert Unit.read(machine.rendered / name).one("RestartPreventExitStatus") == "2"
+        assert Unit.read(machine.rendered / name).one("RestartPreventExitStatus") == "78"
+
+
+@pytest.mark.parametrize("name", FOR_GOOD)
+@pytest.mark.parametrize("late", ["a secret's file", "the database's folder"])
+def test_what_comes_right_by_itself_ends_no_unit_for_good(
+    machine: Machine, name: str, late: str
+) -> None:
+    """A disk that is mounted late: the unit starts again, until it is there."""
+    disk = machine.home.parent / "disk"
+    settings = {
+        "a secret's file": f"SECRET_KEY_FILE={disk}/key\n",
+        "the database's folder": f"DATABASE_URL=sqlite:///{disk}/ours.sqlite3\n",
+    }
+    machine.configure(SPECIFICATION + settings[late])
+    assert machine.start(name).wait(60) == os.EX_TEMPFAIL
+    unit = Unit.read(machine.rendered / name)
+    assert str(os.EX_TEMPFAIL) not in unit.one("RestartPreventExitStatus").split()
+    assert unit.one("Restart") == "always"
+    assert unit.one("StartLimitIntervalSec") == "0"
+
+
+def test_a_worker_waits_for_the_upgrade_of_its_database(machine: Machine) -> None:
+    file = machine.home / "data" / "task-progress.sqlite3"
+    machine.configure(SPECIFICATION)
+    sqlite_copy(file)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    name = "celery-worker-mail.service"
+    assert machine.start(name).wait(60) == os.EX_TEMPFAIL
+    assert "db upgrade" in machine.said(name)
+
+
+def test_the_pause_grows_where_systemd_knows_how(home: Path) -> None:
+    place = units.place("taro", home)
+    known, unknown = (units.render(place, "en", version) for version in (254, 253))
+    for name in FOR_GOOD:
+        assert Unit.parse(known[name]).one("RestartMaxDelaySec") == "5min"
+        assert "RestartSteps" not in unknown[name]
 
 
 # --- a batch, a stop, a kill ------------------------------------------------------------------

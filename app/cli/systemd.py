@@ -1,5 +1,7 @@
 """`systemd`: the units for this installation."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import click
@@ -37,7 +39,7 @@ def systemd(user: str, folder: Path, out: Path | None) -> None:
         place = units.place(user, folder)
     except ValueError as error:
         raise Refused(error.args[0]) from None
-    rendered = units.render(place, LOCALE)
+    rendered = units.render(place, LOCALE, _version())
     if out is None:
         for name, unit in rendered.items():
             click.echo(f"# {units.SYSTEMD_FOLDER / name}\n{unit}")
@@ -48,3 +50,16 @@ def systemd(user: str, folder: Path, out: Path | None) -> None:
     say(f"{len(rendered)}個のユニットを書きました。次に:", f"{len(rendered)} units written. Next:")
     for command in units.prepare_commands(place, out.absolute()):
         click.echo(f"  {command}")
+
+
+def _version() -> int:
+    """The version of this machine's systemd; 0 where there is none."""
+    try:
+        asked = subprocess.run(
+            ["systemctl", "--version"],  # noqa: S607 - whichever this machine has
+            capture_output=True, text=True, check=False, timeout=5,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    found = re.match(r"systemd ([0-9]{1,5})", asked.stdout)
+    return int(found[1]) if found else 0

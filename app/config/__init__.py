@@ -35,7 +35,7 @@ from app import parse
 from app.config import readers
 from app.config.sources import Faults, Warnings, check_mode, gather, relative
 from app.util.private import keep_private
-from app.words import Both, of_the_system, shell_locale
+from app.words import Both, Passing, of_the_system, shell_locale
 
 SECRET_KEY_FILE = "secret_key"  # noqa: S105  # the name of a file
 
@@ -51,6 +51,11 @@ class ConfigError(Exception):
 
     def __str__(self) -> str:
         return self.told("ja")
+
+    @property
+    def passing(self) -> bool:
+        """Whether all of it may come right by waiting."""
+        return all(isinstance(sentence, Passing) for _, sentence in self.faults)
 
     def told(self, locale: str) -> str:
         """The whole list, by name, in both languages, that of `locale` first."""
@@ -212,13 +217,18 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     return config
 
 
-def load_or_exit() -> Config:
-    """`load` for the start of a program: prints the whole list to stderr and exits with 2."""
+def load_or_exit(*, lives: bool = False) -> Config:
+    """`load` for the start of a program: prints the whole list to stderr and exits.
+
+    A command exits with 2. A program that `lives` (beat, worker, pages) with EX_CONFIG, after which
+    its unit does not start it again; with EX_TEMPFAIL where that may help (sysexits.h, FreeBSD).
+    """
     try:
         return load()
     except ConfigError as error:
         print(error.told(shell_locale(os.environ)), file=sys.stderr)
-        raise SystemExit(2) from None
+        service = os.EX_TEMPFAIL if error.passing else os.EX_CONFIG
+        raise SystemExit(service if lives else 2) from None
 
 
 def _check(values: Mapping[str, str], place: Path, faults: Faults) -> Config | None:
@@ -249,7 +259,7 @@ def _furnish(config: Config, faults: Faults, said: Warnings) -> Config:
             config = config.model_copy(update={"secret_key": key})
     except OSError as error:
         where, why = relative(config.data_dir), of_the_system(error)
-        sentence = Both(
+        sentence = Passing(
             f"{where} が使えません({why.ja})。フォルダの持ち主と権限を確かめてください。",
             f"{where} cannot be used ({why.en}). Check who owns the folder and its permissions.",
         )

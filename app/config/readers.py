@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from app import parse
 from app.config.sources import relative
 from app.util import address, tls
-from app.words import Both, of_the_system
+from app.words import Both, Passing, of_the_system
 
 DATABASE_FILE = "task-progress.sqlite3"
 
@@ -215,7 +215,7 @@ def read_database(text: str, info: ValidationInfo) -> str:
     file = base / (url.database or "")
     if file.parent != info.data.get("data_dir") and not file.parent.is_dir():
         raise ValueError(
-            Both(
+            Passing(
                 f"フォルダがありません。次を実行してください: mkdir -p '{relative(file.parent)}'",
                 f"The folder does not exist. Run: mkdir -p '{relative(file.parent)}'",
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
-from app.words import Both, of_the_system
+from app.words import Both, Passing, of_the_system
 
 SECRETS = frozenset({"SMTP_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS", "AI_API_KEY"})
 RUN_FILE = "run.env"
@@ -148,14 +148,16 @@ def _read_secret_file(
 
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> Both:
     """Why a file cannot be read; never what is in it (as a UnicodeDecodeError would show)."""
-    why = Both("UTF-8 ではありません", "not UTF-8")
-    if isinstance(error, OSError):
-        why = of_the_system(error)
+    why = _NO_UTF8 if isinstance(error, UnicodeDecodeError) else of_the_system(error)
     name = relative(path)
-    return Both(
+    kind = Both if isinstance(error, UnicodeDecodeError) else Passing
+    return kind(
         f"{name} を読めません({why.ja})。場所、権限、文字コード(UTF-8)を確かめてください。",
         f"{name} cannot be read ({why.en}). Check its place, its permissions and that it is UTF-8.",
     )
+
+
+_NO_UTF8 = Both("UTF-8 ではありません", "not UTF-8")
 
 
 def _no_setting(binding: Binding) -> Both:

@@ -215,7 +215,7 @@ class Supervisor:
         """Decide when a part that ended is started again, and say so."""
         part, now = running.part, time.monotonic()
         log = self.log_path(part.name)
-        if code == BAD_CONFIGURATION:
+        if code in (BAD_CONFIGURATION, os.EX_CONFIG):
             reason = terminal.refused(part.name, self.last_words(part.name))
             raise PartFailedError(reason, BAD_CONFIGURATION)
         if part.every is not None:
