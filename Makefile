@@ -1,5 +1,6 @@
 # `make` alone lists what there is. Everything is set up by itself; nothing outside this folder
-# is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner.
+# is changed. PORT= and DATA_DIR= move `make run`; ARGS= goes to the test runner; PYTHON= is the
+# Python to make .venv with.
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-ai setup-dev run test test-tls licences e2e screenshots chaos chaos-long bench bench-morning bench-tick bench-web bench-ai day lint fmt lock

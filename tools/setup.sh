@@ -1,6 +1,7 @@
 #!/bin/sh
 # tools/setup.sh run|ai|dev: the virtual environment .venv (and the link venv, which the units use)
 # with exactly what requirements/run.txt, ai.txt or dev.txt pins. Does nothing when that is done.
+# PYTHON=/path/to/python3.12: with that Python; a .venv of another version is made anew.
 set -eu
 cd "$(dirname "$0")/.."
 want=$1
@@ -15,23 +16,35 @@ if command -v flock >/dev/null; then flock 9; fi
 stamp() { { cat "requirements/$1.txt" pyproject.toml; pwd; } | cksum | tr ' ' -; }
 done_for() { [ -e ".venv/.stamp-$1-$(stamp "$1")" ]; }
 
-if done_for "$want"; then exit 0; fi
+version_of() { "$1" -c 'import sys; print(sys.version)' 2>/dev/null; }
+is_the_one_asked_for() {
+  [ -z "${PYTHON:-}" ] || [ "$(version_of .venv/bin/python)" = "$(version_of "$PYTHON")" ]
+}
+
+if done_for "$want" && is_the_one_asked_for; then exit 0; fi
 
 new_enough='import sys; sys.exit(sys.version_info < (3, 11))'
+if [ -n "${PYTHON:-}" ]; then
+  set -- "$PYTHON"
+else
+  set -- python3 python3.14 python3.13 python3.12 python3.11
+fi
 python=
-for name in python3 python3.14 python3.13 python3.12 python3.11; do
+for name in "$@"; do
   if command -v "$name" >/dev/null && "$name" -c "$new_enough"; then
     python=$name
     break
   fi
 done
 if [ -z "$python" ]; then
-  say "Python 3.11 以上が必要です。" "Python 3.11 or newer is needed."
+  say "Python 3.11 以上が必要です。${PYTHON:+PYTHON=$PYTHON は使えません。}" \
+    "Python 3.11 or newer is needed.${PYTHON:+ PYTHON=$PYTHON cannot be used.}"
   exit 1
 fi
 
 here='import os, sys; sys.exit(os.path.realpath(sys.prefix) != os.path.realpath(".venv"))'
-if ! .venv/bin/python -c "$here" 2>/dev/null || ! .venv/bin/python -c "$new_enough"; then
+if ! .venv/bin/python -c "$here" 2>/dev/null || ! .venv/bin/python -c "$new_enough" ||
+  ! is_the_one_asked_for; then
   if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     say "venv がありません。次を実行してください: sudo apt install python3-venv" \
       "venv is missing. Run: sudo apt install python3-venv"
