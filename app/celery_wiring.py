@@ -23,7 +23,9 @@ JOB_SECONDS = 900  # hard limit of one job; see SEND_WITHIN in app/tasks/notific
 # Celery waits so long after INT or QUIT if a job runs, even when that one has ended meanwhile.
 SOFT_SHUTDOWN_SECONDS = 120.0
 SOCKET_SECONDS = 5.0  # never scaled: a real Redis answers no faster in a test
-_services: dict[int, Services] = {}  # by process id: connections do not survive a fork
+# By process id, as connections do not survive a fork. The parent's stay here too: SQLite must not
+# close in the child what it opened in the parent (sqlite.org, "How To Corrupt", 2.6).
+_services: dict[int, Services] = {}
 
 
 def make_celery(config: Config) -> Celery:
@@ -159,9 +161,6 @@ def services() -> Services:
     """This process's services: made anew in each forked child, settings read once."""
     found = _services.get(os.getpid())
     if found is None:
-        for inherited in _services.values():
-            inherited.db.dispose()
-        _services.clear()
         config = load_or_exit(lives=True)
         publish = mail_queue.publisher(current_app, config.test_time_scale)
         found = _services[os.getpid()] = make(config, publish, SENDERS)

@@ -32,7 +32,7 @@ from app.outbox import breaker
 from app.util.mail_error import MailSendError, Phase
 from app.words import Both
 from tests import servers
-from tests.conftest import NOW, People, suzuki, task
+from tests.conftest import NOW, People, open_connections, suzuki, task
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "app.cli"]
@@ -75,6 +75,7 @@ class Terminal:
     def run(self, *arguments: str, **environ: str) -> Ran:
         """In this process, for speed; nobody can be asked."""
         self.capsys.readouterr()
+        before = set(open_connections)
         with self.monkeypatch.context() as patch:
             for name, value in (self.settings | environ).items():
                 patch.setenv(name, value)
@@ -85,6 +86,7 @@ class Terminal:
                 code = int(str(error.code))
             finally:
                 clock.shift(0)
+        assert set(open_connections) <= before, "the command leaves a connection open"
         out, err = self.capsys.readouterr()
         assert "Traceback" not in err
         return Ran(code, out, err)

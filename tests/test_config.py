@@ -18,8 +18,7 @@ import trustme
 from sqlalchemy.engine import make_url
 
 from app import schema
-from app.config import NAMES, Config, ConfigError, load
-from app.config.env_names import check_names
+from app.config import Config, ConfigError, load
 from app.db import Database
 from app.words import Both
 from tests.specification import ENV as SPECIFICATION
@@ -339,60 +338,6 @@ def test_test_settings_are_taken_on_loopback(read: Fill, host: str) -> None:
     )
     assert config.rehearsal_allowed
     assert (config.test_clock_offset, config.test_time_scale) == (-3.5, 0.05)
-
-
-@pytest.mark.parametrize(
-    ("written", "name", "words"),
-    [
-        (
-            "MAIL_ONLYTO=me@example.jp",
-            ".env",
-            "Line 2: there is no setting MAIL_ONLYTO. Did you mean MAIL_ONLY_TO?",
-        ),
-        ("SMTP_RATE_PER_MINUT=30", ".env", "Did you mean SMTP_RATE_PER_MINUTE?"),
-        ("smtp_host=smtp.example.jp", ".env", "Did you mean SMTP_HOST?"),
-        ("Mail-From=a@example.jp", ".env", "Did you mean MAIL_FROM?"),
-        ("SMTP_USER=app", ".env", "Did you mean SMTP_USERNAME?"),
-        ("SMTP_PASS=hush", ".env", "Did you mean SMTP_PASSWORD?"),
-        ("SECRETKEY_FILE=key", ".env", "Did you mean SECRET_KEY_FILE?"),
-        ("MAIL_ONLY_TO", ".env", "Line 2 has no =. Write NAME=value."),
-        ("export APP_LOCALE", ".env", "Line 2 has no ="),
-        (
-            "APP_LOCALE=en\nLOG_FORMAT=json\nAPP_LOCALE=ja",
-            "APP_LOCALE",
-            "lines 2 and 4 with two values",
-        ),
-        (
-            "SMTP_PASSWORD=hush\nSMTP_PASSWORD=hush2",
-            "SMTP_PASSWORD",
-            "lines 2 and 3 with two values",
-        ),
-    ],
-)
-def test_a_name_in_env_that_was_meant_otherwise_is_a_fault_with_its_line(
-    tmp_path: Path, written: str, name: str, words: str
-) -> None:
-    (tmp_path / ".env").write_text(f"# ours\n{written}\n")
-    with pytest.raises(ConfigError) as refused:
-        load({}, tmp_path)
-    found = [sentence.en for of, sentence in refused.value.faults if of == name]
-    assert any(words in sentence for sentence in found), refused.value.faults
-    assert "hush" not in str(refused.value)
-
-
-def test_a_name_of_others_in_env_is_told_and_stops_nothing(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("TZ=Asia/Tokyo\nOTHER_PROGRAM=1\nAPP_LOCALE=en\nAPP_LOCALE=en\n")
-    said = [warning.en for warning in load({}, tmp_path).warnings]
-    assert said == [".env, line 2: there is no setting OTHER_PROGRAM. It is not used."]
-
-
-def test_no_two_names_of_ours_are_taken_for_each_other(tmp_path: Path) -> None:
-    example = (Path(__file__).parent.parent / ".env.example").read_text(encoding="utf-8")
-    for text in (example, re.sub(r"(?m)^#([A-Z_]+=)", r"\1", example), SPECIFICATION):
-        (tmp_path / ".env").write_text(text)
-        faults: list[tuple[str, Both]] = []
-        check_names(tmp_path / ".env", NAMES, faults, [])
-        assert faults == []
 
 
 def test_test_settings_are_refused_for_a_server_that_only_sounds_local(faults: Faults) -> None:

@@ -50,14 +50,16 @@ def smtp_port(folder: Path) -> Iterator[int]:
     """The mailbox's SMTP server, a process of its own."""
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "app.local.catcher", "--port", str(port)]
-    server = subprocess.Popen([*command, "--folder", str(folder)])
-    deadline = time.monotonic() + 15
-    while not answers(port):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    yield port
-    server.terminate()
-    assert server.wait(10) == 0
+    with subprocess.Popen([*command, "--folder", str(folder)]) as server:
+        try:
+            deadline = time.monotonic() + 30
+            while not answers(port):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            yield port
+        finally:
+            server.terminate()
+    assert server.returncode == 0
 
 
 def letter(

@@ -35,7 +35,10 @@ _SPDX = {
 
 def licence(metadata: PackageMetadata) -> str:
     """What a package says of its licence, as an SPDX expression; "" when it says nothing."""
-    expression, said = metadata["License-Expression"], metadata["License"]
+    # Not metadata["License"]: for a field that is missing, that is deprecated since Python 3.12.
+    expression, said = (
+        next(iter(metadata.get_all(field) or []), "") for field in ("License-Expression", "License")
+    )
     if expression:
         return expression
     if said and "\n" not in said and said != "Dual License":

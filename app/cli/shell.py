@@ -4,7 +4,7 @@ import getpass
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,14 @@ class Shell:
 
     def __init__(self) -> None:
         self.config: Config | None = None
-        self._made: Services | None = None
-        self._no_log: Callable[[], None] | None = None
+        self._open = ExitStack()
 
     def settings(self) -> Config:
         """The settings; exits with 2 and the whole list of faults."""
         if self.config is None:
             self.config = load_or_exit()
             clock.shift(self.config.test_clock_offset)
-            self._no_log = _log(self.config)
+            self._open.callback(_log(self.config))
         return self.config
 
     def services(self, *, queue: bool = False, any_schema: bool = False) -> Services:
@@ -47,17 +46,15 @@ class Shell:
         Raises SchemaError unless the database is ready (or `any_schema`).
         """
         config = self.settings()
-        services = self._made = make(config, _queue(config)) if queue else make(config)
+        services = make(config, _queue(config)) if queue else make(config)
+        self._open.callback(services.close)
         if not any_schema:
             schema.check(services.db)
         return services
 
     def close(self) -> None:
         """Closes the database connections, and the log."""
-        if self._made is not None:
-            self._made.db.close()
-        if self._no_log is not None:
-            self._no_log()
+        self._open.close()
 
     def place(self) -> str:
         """The database as messages may show it."""

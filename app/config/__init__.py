@@ -33,8 +33,7 @@ from pydantic import (
 
 from app import parse
 from app.config import readers
-from app.config.env_names import check_names
-from app.config.sources import FILE_NAMES, Faults, Warnings, check_mode, gather, relative
+from app.config.sources import Faults, Warnings, check_mode, gather, relative
 from app.util.private import keep_private
 from app.words import Both, Passing, of_the_system, shell_locale
 
@@ -206,7 +205,6 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     place = (folder or Path.cwd()).absolute()
     faults: Faults = []
     said: Warnings = []
-    check_names(place / ".env", NAMES | FILE_NAMES, faults, said)
     values = gather(os.environ if environ is None else environ, place, NAMES, faults, said)
     config = _check(values, place, faults)
     if config is not None and not faults:

@@ -14,7 +14,6 @@ from dotenv.parser import Binding, parse_stream
 from app.words import Both, Passing, of_the_system
 
 SECRETS = frozenset({"SMTP_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS", "AI_API_KEY"})
-FILE_NAMES = frozenset(f"{name}_FILE" for name in SECRETS)
 RUN_FILE = "run.env"
 
 Faults = list[tuple[str, Both]]
@@ -45,7 +44,7 @@ def gather(
 
     Faults and warnings are added to `faults` and `said`.
     """
-    wanted = names | FILE_NAMES
+    wanted = names | {f"{name}_FILE" for name in SECRETS}
     own = {name: _clean(name, text) for name, text in environ.items() if name in wanted}
     upper = {**_env_file(folder / ".env", wanted, faults, said), **own}
     data_dir = folder / (upper.get("DATA_DIR") or "data")
@@ -161,14 +160,9 @@ def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> Both:
 _NO_UTF8 = Both("UTF-8 ではありません", "not UTF-8")
 
 
-def line_of(binding: Binding) -> int:
-    """The line of a file on which a setting begins."""
-    text = binding.original.string
-    return binding.original.line + len(text) - len(text.lstrip("\r\n"))
-
-
 def _no_setting(binding: Binding) -> Both:
-    line = line_of(binding)
+    text = binding.original.string
+    line = binding.original.line + len(text) - len(text.lstrip("\r\n"))
     return Both(
         f"{line}行目は 名前=値 の形ではありません(引用符の閉じ忘れもこうなります)。",
         f"Line {line} is not NAME=value (an unclosed quote looks like that, too).",

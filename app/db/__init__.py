@@ -172,10 +172,6 @@ class Database:
         with _in_words(), self.engine.connect() as connection:
             yield connection
 
-    def dispose(self) -> None:
-        """Forget all connections; call it in a forked child before first use."""
-        self.engine.dispose(close=False)
-
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()

@@ -6,6 +6,7 @@ once, each in a thread of its own, and one that does not come back in time is a 
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from time import monotonic
 
 from dns.resolver import Resolver
@@ -53,7 +54,12 @@ def examine(
     except ConfigError as error:
         return [*settings.faults(error), *run(_of_the_machine(here))]
     clock.shift(config.test_clock_offset)
-    case = Case(here.folder, here.clock, make(config), resolver)
+    with closing(make(config)) as services:
+        return _whole(Case(here.folder, here.clock, services, resolver), recipient)
+
+
+def _whole(case: Case, recipient: str | None) -> list[Finding]:
+    """An installation whose settings can be read."""
     checks = {
         "settings": lambda: settings.settings(case),
         "secret-key": lambda: settings.secret_key(case),
@@ -71,7 +77,7 @@ def examine(
         "holidays": lambda: letters.holidays(case),
         "disk": lambda: machine.disk(case),
     }
-    found = run({**checks, **_of_the_machine(here)})
+    found = run({**checks, **_of_the_machine(case)})
     if recipient is not None:  # by itself, as a slow server may take its time over a real mail
         found += run({"send-test": lambda: mail.send_test(case, recipient)}, SEND_WITHIN)
     return found
