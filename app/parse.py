@@ -158,6 +158,7 @@ def mask_url(url: str) -> str:
         rest = "***@" + rest.rpartition("@")[2]
     elif not re.fullmatch(r"[^:/?#]*(?::[0-9]+)?(?:[/?].*)?", rest):
         rest = "***"  # perhaps a password whose @ was forgotten
+    rest = rest.replace("%2C", ",")  # as SQLAlchemy writes several hosts
     rest = re.sub(r"((?:password|token|key)=)[^&#]*", r"\1***", rest, flags=re.IGNORECASE)
     return shown(f"{scheme}://{rest}")
 

@@ -25,15 +25,20 @@ HEAD = "0013"  # the version that this code was written for (a test holds it to 
 SERVES_SINCE = "0008"
 SERVES = "schema_serves"  # settings key: what the program that upgraded last said of this
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+UPGRADE = "task-progress db upgrade"
 _UPGRADE_LOCK = 7_305_516_001  # any fixed number: PostgreSQL's advisory lock of this program
 
 
 class SchemaError(Exception):
-    """The database's schema is not the one this code was written for."""
+    """The database's schema is not the one this code was written for.
 
-    def __init__(self, sentence: Both) -> None:
+    `fix`: the command, or what is to be done, alone.
+    """
+
+    def __init__(self, sentence: Both, fix: str | Both = UPGRADE) -> None:
         super().__init__(str(sentence))
         self.sentence = sentence
+        self.fix = fix
 
 
 def upgrade(database: Database) -> str:
@@ -122,7 +127,8 @@ def refuse_encoding(connection: Connection) -> None:
             f"`{command}`(そのあと DATABASE_URL をこのデータベースに変えます)。",
             f"The database {name} is encoded in {encoding}. Make one in UTF8: `{command}`, and let "
             "DATABASE_URL name it.",
-        )
+        ),
+        command,
     )
 
 
@@ -143,7 +149,10 @@ def refuse_newer(version: str) -> None:
             "新しい版のプログラムで起動してください。",
             f"The database has version {version}, newer than this program: nothing is "
             "written. Start the newer program.",
-        )
+        ),
+        Both(
+            "このマシンのプログラムを新しくしてください。", "Upgrade the program on this machine."
+        ),
     )
 
 

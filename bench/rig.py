@@ -95,7 +95,7 @@ class PostgreSQL:
     @contextlib.contextmanager
     def running(self) -> Iterator["PostgreSQL"]:
         """The server, while the block runs."""
-        account, binaries = servers._Account(), servers._binaries()
+        account, binaries = servers.Account(), servers.binaries()
         account.own(self.folder)
         data = self.folder / "data"
         made = account.start(

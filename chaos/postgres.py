@@ -13,7 +13,7 @@ import psycopg
 
 from app import schema
 from app.db import Database
-from tests.servers import _Account, _binaries, _says_ready, free_port, locked, wait_until
+from tests.servers import Account, binaries, free_port, locked, says_ready, wait_until
 
 NAME = "task_progress"
 
@@ -25,7 +25,7 @@ class Postgres:
         self.folder = folder
         self.options = options
         self.port = free_port()
-        self.account = _Account()
+        self.account = Account()
         self.process: subprocess.Popen[bytes] | None = None
         self.account.own(folder)
         copied = self.account.start("cp", "-r", _template(shared), folder / "data").wait()
@@ -56,12 +56,12 @@ class Postgres:
         ready = self.data / "postmaster.pid"
         ready.unlink(missing_ok=True)
         process = self.process = self._spawn()
-        wait_until(lambda: process.poll() is not None or _says_ready(ready), "PostgreSQL")
+        wait_until(lambda: process.poll() is not None or says_ready(ready), "PostgreSQL")
         return process.poll() is None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         return self.account.start(
-            _binaries() / "postgres", "-D", self.data, "-k", self.folder, "-p", str(self.port),
+            binaries() / "postgres", "-D", self.data, "-k", self.folder, "-p", str(self.port),
             "-h", "127.0.0.1", "-c", "shared_buffers=16MB", "-c", "autovacuum=off", "-c", "jit=off",
             "-c", "logging_collector=off", "-c", "log_min_messages=fatal",
             *(part for option in self.options for part in ("-c", option)),
@@ -118,10 +118,10 @@ def _template(shared: Path) -> Path:
 
 
 def _make_template(folder: Path) -> None:
-    account = _Account()
+    account = Account()
     account.own(folder)
     made = account.start(
-        _binaries() / "initdb", "-D", folder / "data", "-U", "tests", "-A", "trust", "-E", "UTF8",
+        binaries() / "initdb", "-D", folder / "data", "-U", "tests", "-A", "trust", "-E", "UTF8",
         "--locale=C", "--no-sync", "--no-instructions", "--wal-segsize=1",
     ).wait()  # fmt: skip
     if made != 0:

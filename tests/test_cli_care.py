@@ -225,7 +225,7 @@ def test_backup_and_restore_find_the_programs_of_postgresql(
     tp: Terminal, request: pytest.FixtureRequest
 ) -> None:
     """Without a running server the words name the server, not the password."""
-    tp.monkeypatch.setenv("PATH", f"{servers._binaries()}:{os.environ['PATH']}")
+    tp.monkeypatch.setenv("PATH", f"{servers.binaries()}:{os.environ['PATH']}")
     url = f"postgresql+psycopg://app:geheim@127.0.0.1:{servers.free_port()}/x"
     ran = tp.run("backup", "save", DATABASE_URL=url)
     assert ran.code == 1

@@ -259,6 +259,7 @@ def test_every_fault_is_listed_at_once(faults: Faults) -> None:
         ("DATABASE_URL", "postgresql://u:hush/1@h/d"),
         ("DATABASE_URL", "postgresql://u:hush?1@h/d"),
         ("DATABASE_URL", "postgresql+psycopg://u:hush#1@h/d"),
+        ("DATABASE_URL", "postgresql://u:hush,hush/d"),
         ("DATABASE_URL", "sqlite://"),
         ("DATABASE_URL", "sqlite:///no/such/folder/x.sqlite3"),
         ("DATABASE_URL", "nonsense"),
@@ -372,6 +373,11 @@ def test_a_pilot_list_takes_addresses_and_domains(read: Fill) -> None:
             "postgresql+psycopg://u@h/d?sslmode=require",
         ),
         ("postgresql:///d?host=/run/postgresql", "postgresql+psycopg:///d?host=/run/postgresql"),
+        ("postgresql://u:p,q@h,i/d", "postgresql+psycopg://u:p,q@/d?host=h,i&port=5432,5432"),
+        (
+            "postgresql://u@h:5433,[::1]/d?sslmode=require",
+            "postgresql+psycopg://u@/d?host=h,::1&port=5433,5432&sslmode=require",
+        ),
     ],
 )
 def test_postgresql_is_spoken_to_by_psycopg(read: Fill, given: str, taken: str) -> None:

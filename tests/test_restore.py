@@ -73,7 +73,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture(autouse=True)
 def programs_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """pg_dump of the PostgreSQL under test, wherever that comes from."""
-    monkeypatch.setenv("PATH", f"{servers._binaries()}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{servers.binaries()}:{os.environ['PATH']}")
 
 
 @pytest.fixture
@@ -889,7 +889,7 @@ def _bare_restore(services: Services, file: Path) -> None:
     url = services.db.engine.url
     where = f"host={url.host} port={url.port} user={url.username} dbname={url.database}"
     subprocess.run(
-        [servers._binaries() / "pg_restore", "--clean", "--single-transaction", "-d", where, file],
+        [servers.binaries() / "pg_restore", "--clean", "--single-transaction", "-d", where, file],
         check=True,
     )
 

@@ -100,6 +100,7 @@ def test_a_database_in_sql_ascii_is_refused_with_the_command_that_makes_a_right_
                     asked(database)
                 assert "createdb --encoding=UTF8" in refused.value.sentence.en
                 assert "in_ascii_utf8" in refused.value.sentence.ja
+                assert str(refused.value.fix).startswith("createdb --encoding=UTF8")
         admin.execute("DROP DATABASE in_ascii")
 
 

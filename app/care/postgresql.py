@@ -3,10 +3,12 @@
 A pg_dump must not be older than its server, and a pg_restore not older than the pg_dump.
 """
 
+import contextlib
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
@@ -15,6 +17,7 @@ from sqlalchemy.engine import Engine
 
 from app.care.words import CareError
 from app.config.sources import relative
+from app.db import POOLED
 from app.parse import mask_url
 
 MAGIC = b"PGDMP"  # the custom format
@@ -32,12 +35,30 @@ def is_ours(head: bytes) -> bool:
 
 def dump(engine: Engine, file: Path) -> None:
     """Writes the tables of the connection's schema into `file`. Raises CareError."""
-    with engine.connect() as connection:
+    with _direct(engine) as connection:
         pg_dump = program("pg_dump", _server_major(connection))
         tables = tables_of(connection)
     wanted = [f"--table={table}" for table in tables]
     _run(engine, pg_dump, "--format=custom", "--no-password", *wanted, f"--file={file}")
     check(engine, file)
+
+
+@contextlib.contextmanager
+def _direct(engine: Engine) -> Iterator[Connection]:
+    """A connection straight to the server.
+
+    pg_dump and pg_restore empty their session's search_path. pgbouncer in transaction mode would
+    hand that session to a program, which would find no tables. Raises CareError behind a pooler.
+    """
+    with engine.connect() as connection:
+        if connection.info[POOLED]:
+            raise CareError(
+                "DATABASE_URL の先は pgbouncer などのプーラーです。バックアップと復元のときだけ、"
+                "PostgreSQL に直接つないでください: DATABASE_URL=postgresql://… task-progress …",
+                "DATABASE_URL leads to a pooler such as pgbouncer. Let this command alone go straight "
+                "to PostgreSQL: DATABASE_URL=postgresql://… task-progress …",
+            )
+        yield connection
 
 
 def tables_of(connection: Connection) -> list[str]:
@@ -54,7 +75,7 @@ def beside_ours(connection: Connection) -> tuple[str | None, list[str]]:
 
 def check(engine: Engine, file: Path) -> None:
     """Raises CareError unless `file` can be read as one of our backups to its end."""
-    with engine.connect() as connection:
+    with _direct(engine) as connection:
         pg_restore = program("pg_restore", _server_major(connection))
     contents = _listed(pg_restore, file)
     whole = _ask(pg_restore, "--file=/dev/null", file)
@@ -67,7 +88,7 @@ def check(engine: Engine, file: Path) -> None:
 
 def version_of(engine: Engine, file: Path) -> str | None:
     """The schema's version in a backup."""
-    with engine.connect() as connection:
+    with _direct(engine) as connection:
         pg_restore = program("pg_restore", _server_major(connection))
     said = _ask(pg_restore, "--data-only", f"--table={VERSION_TABLE}", "--file=-", file)
     found = re.search(r"^COPY .*\n(\w+)\n\\\.$", said.stdout, re.MULTILINE)
@@ -80,7 +101,7 @@ def load(engine: Engine, file: Path) -> None:
     A database without a version is one that no program writes into: whoever calls gives it back
     together with what must be known before anything is sent. Raises CareError.
     """
-    with engine.connect() as connection:
+    with _direct(engine) as connection:
         pg_restore = program("pg_restore", _server_major(connection))
     wanted = [one for one in _listed(pg_restore, file) if not _is_version(one)]
     with tempfile.NamedTemporaryFile("w", suffix=".list") as listed:

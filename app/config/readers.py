@@ -203,7 +203,7 @@ def read_database(text: str, info: ValidationInfo) -> str:
     if text.startswith("postgres") and _password_breaks(text):
         raise _bad_database(text)
     try:
-        url = make_url(text)
+        url = make_url(_several_hosts(text))
     except (ArgumentError, ValueError):
         raise _bad_database(text) from None
     if url.drivername in {"postgres", "postgresql"}:
@@ -234,6 +234,27 @@ def _password_breaks(text: str) -> bool:
         return "@" in host or any(sign in user for sign in "/#")
     port = re.fullmatch(r"[^:/]*(:[0-9]*)?(/.*)?", address)
     return "@" in query and port is None
+
+
+_SEVERAL = re.compile(r"([^:/?#]+://)([^/?#]*@)?([^/?#@]+,[^/?#@]+)(/[^?#]*)?(?:\?(.*))?")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?")
+
+
+def _several_hosts(text: str) -> str:
+    """`host:port,host:port` (libpq, "Connection URIs") as SQLAlchemy reads it, in the query."""
+    whole = _SEVERAL.fullmatch(text)
+    hosts = [_HOST.fullmatch(host) for host in whole[3].split(",")] if whole else []
+    if whole is None or None in hosts:
+        return text
+    found = [host.groups() for host in hosts if host]
+    query = "&".join(
+        [
+            "host=" + ",".join(name.strip("[]") for name, _ in found),
+            "port=" + ",".join(port or "5432" for _, port in found),
+            *([whole[5]] if whole[5] else []),
+        ]
+    )
+    return f"{whole[1]}{whole[2] or ''}{whole[4] or '/'}?{query}"
 
 
 def _bad_database(text: str) -> ValueError:

@@ -6,9 +6,7 @@ of failing half-way; readers begin plainly. PostgreSQL needs none of that.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from select import POLLIN, poll
 from time import monotonic
 from typing import Any
 
@@ -16,7 +14,6 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     DBAPIError,
-    DisconnectionError,
     InterfaceError,
     InternalError,
     OperationalError,
@@ -26,11 +23,21 @@ from sqlalchemy.orm import Session
 
 from app.db.columns import UTCDateTime, among, database_now, same_address, seconds_between
 from app.db.many import insert_new, update_each
+from app.db.server import (
+    PAGES,
+    PING_AFTER,
+    POOLED,
+    SENDERS,
+    Patience,
+    engine_for,
+    has_spoken,
+)
 from app.util.private import keep_private
 from app.words import Both
 
 __all__ = [
     "PAGES",
+    "POOLED",
     "SENDERS",
     "Database",
     "DatabaseDown",
@@ -49,7 +56,6 @@ __all__ = [
     "update_each",
 ]
 
-PING_AFTER = 1.0  # seconds a PostgreSQL connection lay unused
 BUSY_TIMEOUT_MS = 30_000  # how long an SQLite writer waits for another one
 
 
@@ -83,31 +89,6 @@ class DatabaseDown(Exception):
         return str(self.sentence)
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How many seconds PostgreSQL may let a program wait; 0: for ever.
-
-    `lock`: for a lock that another session holds (VACUUM FULL, ALTER TABLE). `statement`: for the
-    end of one statement. SQLite has one lock and BUSY_TIMEOUT_MS.
-    """
-
-    lock: float = 30.0
-    statement: float = 0.0
-
-    def options(self, scale: float) -> str:
-        """As libpq hands them to a new session; `scale` is TEST_TIME_SCALE."""
-        waits = (("lock_timeout", self.lock), ("statement_timeout", self.statement))
-        return " ".join(f"-c {name}={round(seconds * 1000 * scale)}" for name, seconds in waits)
-
-
-# A page that hangs takes a thread from all others; a sender's claims run out after 100 s.
-PAGES = Patience(lock=5.0, statement=20.0)
-SENDERS = Patience(lock=15.0, statement=300.0)
-# A server that vanished without a word is noticed after a minute (libpq, "Connection Parameters").
-_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-_ALIVE |= {"tcp_user_timeout": 60_000}  # milliseconds
-
-
 @contextmanager
 def _in_words() -> Iterator[None]:
     try:
@@ -133,8 +114,8 @@ class Database:
     def __init__(self, url: str, patience: Patience | None = None, scale: float = 1.0) -> None:
         """`scale`: TEST_TIME_SCALE, of the patience."""
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        waits = (patience or Patience()).options(scale)
-        self.engine = _sqlite(url) if self.is_sqlite else _postgresql(url, waits)
+        waits = patience or Patience()
+        self.engine = _sqlite(url) if self.is_sqlite else engine_for(url, waits, scale)
         # Made once: one with options costs a sender 20 us each time.
         self._writer = self.engine.execution_options(writes=True)
         self._each_by_itself = self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -193,10 +174,14 @@ class EachByItself:
         """The first column of what the statement returns. Raises DatabaseDown."""
         with _in_words():
             try:
-                return self._alive().exec_driver_sql(statement, dict(values)).scalars().all()
+                connection = self._alive()
+                found = connection.exec_driver_sql(statement, dict(values)).scalars().all()
+                if connection.info[POOLED]:
+                    connection.commit()
             except BaseException:
                 self.close()
                 raise
+            return found
 
     def close(self) -> None:
         """Gives the connection back; the next statement takes another one."""
@@ -205,7 +190,7 @@ class EachByItself:
             return
         with connection:
             try:
-                if not connection.invalidated:
+                if not connection.invalidated and not connection.info[POOLED]:
                     connection.exec_driver_sql("RESET plan_cache_mode")
             except DBAPIError:  # it is broken: the pool must not have it back
                 connection.invalidate()
@@ -213,56 +198,16 @@ class EachByItself:
     def _alive(self) -> Connection:
         # One that hung up, or that lay long enough to be forgotten on the way: the pool looks.
         idle = monotonic() - self._used > PING_AFTER
-        if self._connection is not None and (idle or _has_spoken(self._connection.connection)):
+        if self._connection is not None and (idle or has_spoken(self._connection.connection)):
             self.close()
         if self._connection is None:
             self._connection = self._engine.connect()
-            # One plan for all: PostgreSQL would make one each time, a quarter of a statement's time.
-            self._connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
+            if self._connection.info[POOLED]:  # limits go by transactions there, settings get lost
+                self._connection.execution_options(isolation_level="READ COMMITTED")
+            else:  # One plan for all: PostgreSQL would make one each time, a quarter of the time.
+                self._connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
         self._used = monotonic()
         return self._connection
-
-
-def _postgresql(url: str, waits: str) -> Engine:
-    engine = create_engine(
-        url,
-        hide_parameters=True,  # they hold what people wrote; no error may show them
-        connect_args={
-            "connect_timeout": 10,
-            "application_name": "task-progress",
-            "client_encoding": "utf8",  # in SQL_ASCII the driver would give bytes
-            **_ALIVE,
-            # A sender stopped inside a transaction must not keep its rows from the others.
-            "options": f"-c idle_in_transaction_session_timeout=60000 {waits}",
-        },
-    )
-
-    @event.listens_for(engine, "checkin")
-    def _left(_connection: object, record: Any) -> None:
-        record.info["left"] = monotonic()
-
-    @event.listens_for(engine, "checkout")
-    def _check(connection: Any, record: Any, _proxy: object) -> None:
-        # SQLAlchemy's pool_pre_ping asks the server each time: 0.1 ms that a sender of one mail
-        # at a time feels. A server that hung up can be seen without asking.
-        idle = monotonic() - record.info.get("left", monotonic())
-        if (idle > PING_AFTER or _has_spoken(connection)) and not _answers(engine, connection):
-            raise DisconnectionError
-
-    return engine
-
-
-def _has_spoken(connection: Any) -> bool:
-    waiting = poll()
-    waiting.register(connection.fileno(), POLLIN)
-    return bool(waiting.poll(0))
-
-
-def _answers(engine: Engine, connection: Any) -> bool:
-    try:
-        return engine.dialect.do_ping(connection)
-    except engine.dialect.loaded_dbapi.Error:
-        return False
 
 
 def _sqlite(url: str) -> Engine:
@@ -305,7 +250,7 @@ def in_words(error: BaseException, place: str) -> Both | None:
     `place`: the file or server as it may be shown (relative, without a password).
     """
     cause = error.__cause__ if isinstance(error, DatabaseDown) else error
-    if not isinstance(cause, (OperationalError, InterfaceError, PoolTimeoutError)):
+    if not isinstance(cause, (OperationalError, InterfaceError, InternalError, PoolTimeoutError)):
         return error.sentence if isinstance(error, DatabaseDown) else None
     text = str(getattr(cause, "orig", None) or cause)
     for found, sentence in _TROUBLES:
@@ -324,9 +269,16 @@ _NOT_ALLOWED = Both(
     "開けないか、書き込めません。持ち主と権限を確かめてください。",
     "cannot be opened or written. Check who owns it and its permissions.",
 )
+_STANDBY = Both(
+    "書き込めないサーバー(スタンバイ)です。プライマリが戻るか、スタンバイが昇格すると自動でつながります。",
+    "is a standby or read-only: nothing can be written. Programs connect again by themselves "
+    "when a primary is there.",
+)
 _TROUBLES = (
     ("unable to open database file", _NOT_ALLOWED),
     ("attempt to write a readonly database", _NOT_ALLOWED),
+    ("session is read-only", _STANDBY),  # libpq, of each server in vain
+    ("in a read-only transaction", _STANDBY),
     (
         "database is locked",
         Both(

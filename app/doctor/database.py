@@ -1,6 +1,7 @@
 """The database: it answers, has this program's schema, and keeps what was committed."""
 
 from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import datetime
 from time import monotonic
 from zoneinfo import ZoneInfo
@@ -11,14 +12,12 @@ from sqlalchemy.engine import make_url
 from app import schema
 from app.alerts.words import Alarm, words_of
 from app.config.sources import relative
-from app.db import DatabaseDown, database_now, in_words
+from app.db import Database, DatabaseDown, database_now, in_words
 from app.doctor.clocks import compare
-from app.doctor.finding import Case, Finding, green, red, yellow
+from app.doctor.finding import Case, Finding, Level, green, red, yellow
 from app.outbox.restored import alert_facts, held_number, last_restore
 from app.parse import mask_url
 from app.words import Both
-
-UPGRADE = "task-progress db upgrade"
 
 
 def database(case: Case) -> list[Finding]:
@@ -30,7 +29,7 @@ def database(case: Case) -> list[Finding]:
                 "database",
                 f"データベース: {place} がまだありません。",
                 f"Database: {place} does not exist yet.",
-                UPGRADE,
+                schema.UPGRADE,
             )
         ]
     try:
@@ -38,14 +37,37 @@ def database(case: Case) -> list[Finding]:
             return [*_facts(case, connection, place), _schema(case), *_restored(case)]
     except DatabaseDown as error:
         said = in_words(error, place) or error.sentence
-        return [red("database", said.ja, said.en, _how_to_look(case, place))]
+        down = red("database", said.ja, said.en, _how_to_look(case, place))
+        return [down, *_why_read_only(case, error)]
+
+
+def _why_read_only(case: Case, error: DatabaseDown) -> list[Finding]:
+    """What a server that takes no writes, and is refused for it, says of itself."""
+    if "read-only" not in str(error.__cause__):
+        return []
+    url = make_url(case.config.database_url).update_query_dict({"target_session_attrs": "any"})
+    with (
+        closing(Database(url.render_as_string(hide_password=False))) as anyone,
+        suppress(DatabaseDown),
+        anyone.connect() as connection,
+    ):
+        return [one for one in _promises(connection) if one.level is Level.RED]
+    return []
 
 
 def _how_to_look(case: Case, place: str) -> str:
-    url = make_url(case.config.database_url)
     if case.sqlite_file is not None:
         return f"ls -l '{place}'*"
-    return f"pg_isready -h {url.host} -p {url.port or 5432}; systemctl status postgresql"
+    dialect = case.services.db.engine.dialect
+    _, parts = dialect.create_connect_args(make_url(case.config.database_url))
+    hosts, ports = str(parts.get("host", "")).split(","), str(parts.get("port", 5432)).split(",")
+    if len(ports) < len(hosts):
+        ports = ports[:1] * len(hosts)
+    asked = [
+        f"pg_isready{f' -h {host}' if host else ''} -p {port}"
+        for host, port in zip(hosts, ports, strict=False)
+    ]
+    return "; ".join([*asked, "systemctl status postgresql"])
 
 
 def _facts(case: Case, connection: Connection, place: str) -> list[Finding]:
@@ -67,7 +89,7 @@ def _schema(case: Case) -> Finding:
         version = schema.check(case.services.db)
     except schema.SchemaError as error:
         says = error.sentence
-        return red("schema", f"データベースの版: {says.ja}", f"Schema: {says.en}", UPGRADE)
+        return red("schema", f"データベースの版: {says.ja}", f"Schema: {says.en}", error.fix)
     if version == schema.HEAD:
         return green(
             "schema",
@@ -121,10 +143,14 @@ def _promises(connection: Connection) -> list[Finding]:
     """PostgreSQL's settings that the promise of at most one copy rests on."""
     name = connection.scalar(text("SELECT current_database()"))
     found = []
+    if connection.scalar(text("SELECT pg_is_in_recovery()")):
+        found.append(red("standby", _STANDBY.ja, _STANDBY.en, _PRIMARY))
     for setting, wanted, ja, en in _WANTED:
         value = str(connection.scalar(text(f"SHOW {setting}")))
         if value not in wanted:
             change = f"ALTER DATABASE \"{name}\" SET {setting} = '{wanted[0]}';"
+            if setting == "default_transaction_read_only":
+                change = f"SET {setting} = 'off'; {change}"  # or this could not be written either
             if setting == "fsync":
                 change = "ALTER SYSTEM SET fsync = 'on'; SELECT pg_reload_conf();"
             said = f"PostgreSQL: {setting} が {value} です。{ja}"
@@ -138,6 +164,14 @@ def _promises(connection: Connection) -> list[Finding]:
     ]
 
 
+_STANDBY = Both(
+    "PostgreSQL: このサーバーはスタンバイです。何も書き込めず、メールは送られません。",
+    "PostgreSQL: this server is a standby: nothing can be written, and no mail goes out.",
+)
+_PRIMARY = Both(
+    "DATABASE_URL にすべてのサーバーを書き(…@db1,db2/…)、target_session_attrs を消してください。",
+    "Name all servers in DATABASE_URL (…@db1,db2/…), and take target_session_attrs out of it.",
+)
 _WANTED = (
     (
         "default_transaction_isolation",
