@@ -310,6 +310,18 @@ def test_rehearsals_are_refused_where_mail_could_reach_somebody(tp: Terminal) ->
         assert "127.0.0.1" in ran.err
 
 
+@on_sqlite
+def test_a_server_of_this_machine_wants_the_word_rehearsal_and_the_mailbox_does_not(
+    tp: Terminal,
+) -> None:
+    for arguments in (["tick", "--now", NOON], ["remind", "--all", "--date", "2026-11-24"]):
+        ran = tp.run(*arguments)
+        assert ran.code == 2
+        assert "--rehearsal" in ran.err
+        assert tp.run(*arguments, "--rehearsal").code == 0
+        assert tp.run(*arguments, TASK_PROGRESS_MAILBOX="1").code == 0
+
+
 # --- the database is not there -----------------------------------------------------------------------
 
 
