@@ -79,10 +79,10 @@ def main() -> None:
         try:
             planned = reminders.plan(services, clock.now())
             if "--plan-only" not in sys.argv:
-                ids = outbox.sweep(services, clock.now())
-                accepted = outbox.deliver(services, ids, clock.now, lambda: _Asked.over)
-                if ids or planned.decided:
-                    log.info("%d decided, %d of %d accepted", planned.decided, accepted, len(ids))
+                outbox.sweep(services, clock.now())
+                accepted = outbox.send(services, clock.now, lambda: _Asked.over).accepted
+                if accepted or planned.decided:
+                    log.info("%d decided, %d accepted", planned.decided, accepted)
         except DatabaseDown as error:
             log.warning("database: %s", error)
         except Exception:

@@ -21,7 +21,7 @@ from app.config import load
 from app.models import Member
 from chaos.conftest import Make
 from chaos.rig import DAY, Rig
-from chaos.test_kills import start_a_batch
+from chaos.test_kills import start_a_batch, still_to_come
 from tests.servers import free_port
 from tests.stack import CELERY, PROJECT, PYTHON
 
@@ -68,6 +68,21 @@ def test_flushed_before_the_sending(rig: Rig) -> None:
     rig.worker(wait=False)
     with rig.ticking():
         rig.drain()
+
+
+@pytest.mark.row("F19", "FLUSHALL on a large morning: who sends goes on, and no tick comes")
+def test_flushed_on_a_large_morning(rig_of: Make) -> None:
+    rig = rig_of(members=300, connections=2)
+    rig.allow_many()
+    rig.wire.delay = 0.005
+    rig.worker()
+    rig.call("tick")
+    rig.until_planned()
+    rig.until(lambda: rig.mail_server.count() >= rig.settings.members // 10, "the first mails")
+    with client(rig) as broker:
+        broker.flushall()
+    still_to_come(rig)
+    rig.drain()
 
 
 @pytest.mark.long
