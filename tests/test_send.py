@@ -179,6 +179,19 @@ def test_stopped_in_the_middle_it_says_that_there_is_more(
     assert outbox.send(services, at(NOW)) == (300 - outcome.accepted, False)
 
 
+def test_however_short_its_time_a_delivery_sends_its_first_round(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """On a machine so slow that its time is over before the first letters are made."""
+    crowd(db, team, 3)
+    ready(services)
+    for sent in range(3):
+        asked = iter([False])
+        outcome = outbox.send(services, at(NOW), lambda asked=asked: next(asked, True))  # type: ignore[misc]
+        assert outcome == (1, True)
+        assert len(smtp.mails) == sent + 1
+
+
 def test_a_server_at_fault_ends_it_without_more(
     services: Services, db: Database, team: People, smtp: SmtpServer
 ) -> None:

@@ -122,6 +122,7 @@ class _Sender:
         self.stopped = stopped
         self.scale = services.config.test_time_scale
         self.limited = False  # the rate allows no further mail at this moment
+        self.began = False  # a round went out
 
     def send_all(self, queue: NextMails) -> bool:
         """Sends until nothing is ready; True when it was stopped before that."""
@@ -197,10 +198,14 @@ class _Sender:
         took = 0.0  # seconds, of the last round
         while jobs:
             group, jobs = jobs[:width], jobs[width:]
-            self.limited = self._may_go_on() and not self.services.rate.take(len(group))
-            if self.limited or not self._may_go_on():
+            # The first round goes out however long its letters took: a slow machine would else
+            # make them again and again.
+            goes_on = self._is_well() and not (self.began and self.stopped())
+            self.limited = goes_on and not self.services.rate.take(len(group))
+            if self.limited or not goes_on:
                 self._give_back([*group, *jobs])
                 return False
+            self.began = True
             began = time.monotonic()
             # What will be given back after this round must not be offered to the server with it.
             last = began + took > stop_at
