@@ -151,7 +151,11 @@ def _from_first_to_last(database: Database) -> float:
                 func.count(OutboxMail.accepted_at),
             )
         ).one()
-        if accepted != session.scalar(select(func.count()).select_from(OutboxMail)):
+        if (
+            first is None
+            or last is None
+            or accepted != session.scalar(select(func.count()).select_from(OutboxMail))
+        ):
             raise RuntimeError("not all mails were accepted")
     return float((last - first).total_seconds())
 

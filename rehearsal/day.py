@@ -104,7 +104,7 @@ class Day:
         """It wants TLS and the specification's login, and writes down what it takes."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.authority.issue_cert("127.0.0.1").configure_cert(context)
-        plan = Plan("starttls", context, ("app@example.com", PASSWORD))
+        plan = Plan("starttls", context, login=("app@example.com", PASSWORD))
         self.smtp = SmtpServer(plan, port=self.smtp_port, ledger=self.ledger)
         self.smtp.start()
 
