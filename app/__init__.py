@@ -9,7 +9,7 @@ zones.use_newest()  # every program comes by here, and before any zone is read
 # Every command and worker imports this package first, and few of them need the pages: what the
 # pages need is imported when they are made.
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
     from flask import Flask
@@ -35,13 +35,14 @@ def create_app(config: "Config | None" = None, services: "Services | None" = Non
     app.secret_key = config.secret_key.get_secret_value()
     # What no answer may wait for is done beside it.
     app.extensions["beside"] = beside = ThreadPoolExecutor(2, thread_name_prefix="beside")
-    services = services or make(config, _queue(config, beside), PAGES)
-    app.extensions["task_progress"] = services
-    web.register(app, services)
+    publish = _queue(config, beside, lambda: made)
+    made = services or make(config, publish, PAGES)
+    app.extensions["task_progress"] = made
+    web.register(app, made)
     return app
 
 
-def _queue(config: "Config", beside: "Executor") -> "Publish":
+def _queue(config: "Config", beside: "Executor", whose: "Callable[[], Services]") -> "Publish":
     """The way to the mail queue: no page waits for a Redis that hangs, nor for Celery, which
     takes a second to import.
     """
@@ -56,7 +57,7 @@ def _queue(config: "Config", beside: "Executor") -> "Publish":
                 from app.celery_wiring import make_celery  # noqa: PLC0415 - see above
                 from app.mail_queue import publisher  # noqa: PLC0415 - see above
 
-                made.append(publisher(make_celery(config), config.test_time_scale))
+                made.append(publisher(make_celery(config), config.test_time_scale, whose))
         made[0](ids)
 
     def later(ids: "Sequence[int]") -> None:

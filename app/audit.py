@@ -37,6 +37,8 @@ WHAT: dict[str, Both] = {
     "snooze": Both("あとで知らせる", "snoozed"),
     "settings.set": Both("組織の設定の変更", "organisation's default changed"),
     "pause": Both("送信の一時停止", "sending paused"),
+    "identity.change": Both("差出人・アドレス・鍵の変更", "sender, address or key changed"),
+    "identity.confirm": Both("設定の変更の確認", "other settings confirmed"),
     "resume": Both("送信の再開", "sending resumed"),
     "purge": Both("古い記録の削除", "old records removed"),
     "restore": Both("バックアップからの復元", "restored from a backup"),

@@ -10,11 +10,12 @@ import redis
 from celery import Celery, current_app, signals
 from celery.worker import state
 
-from app import clock, mail_queue, schema, status
+from app import clock, identity, mail_queue, queue_messages, schema, status
 from app.config import Config, load_or_exit
 from app.db import SENDERS, DatabaseDown
 from app.heart import Heart
 from app.services import Services, guard_url, make
+from app.util import shared_redis
 from app.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -110,8 +111,14 @@ def _database_is_ours(**_: object) -> None:
     """An empty database is set up, one of another version ends the worker: the unit
     starts it again, until the upgrade is through.
     """
+    signals.before_task_publish.connect(_sign, weak=False)
     try:
         schema.prepare(services().db)
+        queue_messages.know_ours(services().installation.id)
+        identity.check(services())
+    except identity.UnknownKey as error:
+        log.critical("%s %s", *error.sentence)
+        sys.exit(os.EX_CONFIG)
     except schema.SchemaError as error:
         log.critical("%s", error)
         sys.exit(os.EX_TEMPFAIL)
@@ -147,6 +154,7 @@ def _watch(sender: Any = None, **_: object) -> None:
         watchdog.ask_for_tick = partial(mail_queue.ask_for_tick, current_app)
     signals.task_received.connect(lambda **_: watchdog.heard(), weak=False)
     watchdog.start()
+    queue_messages.fetch_ours(config.celery_broker_url, queues, services().installation.id)
     Heart(
         f"worker-{'-'.join(sorted(queues))}@{sender.hostname.partition('@')[2]}", services
     ).start()
@@ -154,7 +162,25 @@ def _watch(sender: Any = None, **_: object) -> None:
 
 @signals.beat_init.connect(weak=False)
 def _sign_of_life(**_: object) -> None:
+    signals.before_task_publish.connect(_sign, weak=False)
+    try:
+        schema.check(services().db)
+        identity.check(services())
+    except identity.UnknownKey as error:
+        log.critical("%s %s", *error.sentence)
+        sys.exit(os.EX_CONFIG)
+    except (schema.SchemaError, DatabaseDown) as error:
+        log.warning("the database is not ready yet: %s", error)
     Heart("beat", services).start()
+
+
+def _sign(headers: dict[str, Any] | None = None, **_: object) -> None:
+    """Says of a job of beat's or a worker's whose it is; one typed by hand is anybody's."""
+    try:
+        if headers is not None:
+            headers.setdefault(shared_redis.INSTALLATION, services().installation.id())
+    except DatabaseDown as error:
+        log.debug("the job names no installation: %s", type(error).__name__)
 
 
 def services() -> Services:
@@ -162,6 +188,6 @@ def services() -> Services:
     found = _services.get(os.getpid())
     if found is None:
         config = load_or_exit(lives=True)
-        publish = mail_queue.publisher(current_app, config.test_time_scale)
+        publish = mail_queue.publisher(current_app, config.test_time_scale, services)
         found = _services[os.getpid()] = make(config, publish, SENDERS)
     return found

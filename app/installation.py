@@ -24,12 +24,16 @@ class Installation:
 
     def id(self) -> str:
         """The id, outside of any transaction that writes. Raises DatabaseDown."""
+        if self.known() is None:
+            with self._db.write() as session:
+                return self.id_in(session)
+        return str(self._id)
+
+    def known(self) -> str | None:
+        """The id as far as there is one; makes none. Raises DatabaseDown."""
         if self._id is None:
             with self._db.read() as session:
                 self._id = _stored(session)
-        if self._id is None:
-            with self._db.write() as session:
-                return self.id_in(session)
         return self._id
 
     def id_in(self, session: Session) -> str:

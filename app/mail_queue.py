@@ -6,7 +6,7 @@ no mail hangs on a message, and eight that wait for a free process are as good a
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,9 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from app.services import Publish
+from app.db import DatabaseDown
+from app.services import Publish, Services
+from app.util.shared_redis import INSTALLATION
 
 log = logging.getLogger(__name__)
 
@@ -33,21 +35,24 @@ ALARM_WITHIN = timedelta(minutes=1)  # later ones are found by a tick
 _AWAY = (OperationalError, RedisError, OSError)
 
 
-def publisher(celery: Celery, scale: float) -> Publish:
-    """Puts outbox ids on the queue, from any thread.
+def publisher(celery: Celery, scale: float, whose: Callable[[], Services] | None = None) -> Publish:
+    """Puts outbox ids on the queue, from any thread; the messages say `whose` they are.
 
-    Redis away costs latency only: the tick sweeps.
+    Redis or the database away costs latency only: the tick sweeps.
     """
 
     def publish(ids: Sequence[int]) -> None:
         parts = range(0, len(ids), IDS_PER_MESSAGE)
         messages = [list(ids[start : start + IDS_PER_MESSAGE]) for start in parts]
         try:
+            ours = {} if whose is None else {INSTALLATION: whose().installation.id()}
             if len(messages) > 1:
                 for message in messages[: max(0, POKES_AT_MOST - _waiting(celery))]:
-                    _send(celery, message, priority=LAST)
+                    _send(celery, message, priority=LAST, headers=ours)
             elif messages:
-                _send(celery, messages[0], expires=MESSAGE_EXPIRES * scale)
+                _send(celery, messages[0], expires=MESSAGE_EXPIRES * scale, headers=ours)
+        except DatabaseDown:
+            log.warning("the database is away, the next tick sends")
         except _AWAY as error:
             log.warning("Redis is away, the next tick sends: %s", type(error).__name__)
 

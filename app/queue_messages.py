@@ -2,17 +2,24 @@
 
 What is to be done stands in the database, and the next tick queues it again. A message that made
 a worker end would be handed to the next one, and keep them all down for ever: one whose body or
-time limit Celery cannot read, or one whose job ends its process.
+time limit Celery cannot read, or one whose job ends its process. A job that another installation
+published is left to it.
 """
 
 import json
 import logging
-from collections.abc import Callable
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
 import redis
 from celery.worker.consumer import Consumer
+
+from app.db import DatabaseDown
+from app.util import shared_redis
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +27,42 @@ log = logging.getLogger(__name__)
 _COMES_AGAIN = frozenset({"app.tasks.notifications.deliver", "app.tasks.notifications.tick"})
 _ANSWER_WITHIN = 5.0  # seconds
 
+FETCH_EVERY = 1.0  # seconds
+
 Receive = Callable[[Any], Any]
+
+
+class Ours:
+    """The id of this worker's installation: None until the database has said it."""
+
+    id: str | None = None
+
+
+def know_ours(installation: Callable[[], str]) -> None:
+    """Asks the database for the id, before the first message comes. Raises DatabaseDown."""
+    Ours.id = installation()
+
+
+def fetch_ours(url: str, queues: Sequence[str], installation: Callable[[], str]) -> None:
+    """Puts our jobs that another installation's worker received back on the queues, for as long
+    as this process lives.
+    """
+    if _is_redis(url):
+        arguments = (url, queues, installation)
+        threading.Thread(target=_fetch, args=arguments, name="fetch", daemon=True).start()
+
+
+def _fetch(url: str, queues: Sequence[str], installation: Callable[[], str]) -> None:
+    client = shared_redis.connect(url)
+    while True:
+        try:
+            know_ours(installation)
+            for queue in queues:
+                if found := shared_redis.fetch(client, queue, installation()):
+                    log.warning("jobs that another installation had received: %d", found)
+        except (redis.RedisError, DatabaseDown) as error:
+            log.debug("nothing is fetched: %s", type(error).__name__)
+        time.sleep(FETCH_EVERY)
 
 
 class HintConsumer(Consumer):
@@ -41,7 +83,7 @@ class HintConsumer(Consumer):
             why = unusable(message)
             if why is None:
                 try:
-                    return receive(message)
+                    return None if self._laid_aside(message) else receive(message)
                 except self.connection_errors:
                     raise
                 except Exception as error:  # noqa: BLE001 - whatever Celery cannot read
@@ -52,6 +94,25 @@ class HintConsumer(Consumer):
             return None
 
         return received
+
+    def _laid_aside(self, message: Any) -> bool:
+        """Whether another installation published the message, which is then laid aside for it.
+
+        One that names nobody is carried out here: typed by hand, or of a former version.
+        """
+        publisher, ours = shared_redis.publisher_of(message.headers), Ours.id
+        url = self.app.conf.broker_url
+        if publisher is None or ours is None or publisher == ours or not _is_redis(url):
+            return False
+        queue = message.delivery_info.get("routing_key") or "mail"
+        kept = message.serializable()
+        # A tag of its own: this worker's acknowledgement must not take the other one's message.
+        kept["properties"] = {**kept["properties"], "delivery_tag": str(uuid.uuid4())}
+        with shared_redis.connect(url) as client:
+            shared_redis.lay_aside(client, queue, publisher, json.dumps(kept))
+        log.warning("a job of the installation %s was laid aside for it", publisher)
+        message.ack_log_error(log, self.connection_errors)
+        return True
 
 
 def unusable(message: Any) -> str | None:
@@ -72,6 +133,10 @@ def unusable(message: Any) -> str | None:
     return None if known and len(payload) == 3 else "its body holds no arguments"
 
 
+def _is_redis(url: str) -> bool:
+    return url.startswith(("redis://", "rediss://"))
+
+
 def _is_pair_of_numbers(limits: Any) -> bool:
     pair = isinstance(limits, list | tuple) and len(limits) == 2
     return pair and all(one is None or isinstance(one, Real) for one in limits)
@@ -79,7 +144,7 @@ def _is_pair_of_numbers(limits: Any) -> bool:
 
 def _forget_rubbish(url: str, options: dict[str, Any]) -> None:
     """Takes out of the unacknowledged messages what kombu cannot restore, and would end at."""
-    if not url.startswith(("redis://", "rediss://")):
+    if not _is_redis(url):
         return
     messages, index = options["unacked_key"], options["unacked_index_key"]
     wait = {"socket_timeout": _ANSWER_WITHIN, "socket_connect_timeout": _ANSWER_WITHIN}

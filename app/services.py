@@ -49,11 +49,12 @@ def make(
     redis_url, scale = guard_url(config), config.test_time_scale
     db = Database(config.database_url, patience, scale)
     limits = Limits(redis_url, scale)
+    installation = Installation(db)
     return Services(
         config=config,
         db=db,
-        installation=Installation(db),
-        once=Once(redis_url, scale),
+        installation=installation,
+        once=Once(redis_url, installation.id, scale),
         links=Links(config),
         limits=limits,
         rate=Rate(config.smtp_rate_per_minute, limits),

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app import identity
 from app.alerts import local, open_alerts
 from app.alerts.words import STOPS_MAIL, Alarm, words_of
 from app.compose import show_date
@@ -130,6 +131,7 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
         "held": _held(session),
         "held_since_restore": restored.held_number(session),
         "smtp_host": services.config.smtp_host,
+        "another_mail_server": identity.another_server(services),
         "mail_server_trouble": stuck.data.get("why") if stuck else None,
         "mail_only_to": list(services.config.mail_only_to),
         "oldest_unsent": oldest.isoformat() if oldest else None,
@@ -182,6 +184,8 @@ def _stopped(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
                 "SMTP_HOST is not set: no mail is sent.",
             )
         )
+    elif facts["another_mail_server"] is not None:
+        found.append(_bad(*facts["another_mail_server"]))
     elif facts["mail_server_trouble"] is not None and not _sending_alarms(facts):
         why = Both.of(facts["mail_server_trouble"])
         found.append(

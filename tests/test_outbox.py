@@ -502,7 +502,7 @@ def test_the_guard_is_held_for_a_day_after_the_mail_was_accepted(
     member = suzuki_only(db, team)
     outbox.deliver(services, planned(services), at(NOW))
     key = f"remind:{member.id}:2026-11-24"
-    assert redis_admin.get(key) == str(only(db).id)
+    assert redis_admin.get(key) == f"{services.installation.id()}:{only(db).id}"
     assert 86_000 < int(str(redis_admin.ttl(key))) <= 86_400
 
 

@@ -90,7 +90,8 @@ def test_beat_workers_runbook_guard_rate_and_status_work_over_tls_with_few_right
 
 def test_the_guard_and_the_limits_hold_over_tls(services: Services, team: People) -> None:
     url = guard_url(services.config)
-    once, other = Once(url), Once(url)
+    ours = services.installation.id
+    once, other = Once(url, ours), Once(url, ours)
     mine, theirs = Guard(team.suzuki.id, TODAY, 1), Guard(team.suzuki.id, TODAY, 2)
     assert (once.take([mine]), other.take([theirs]), once.answers()) == (set(), {theirs}, True)
     once.release([mine])

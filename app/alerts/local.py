@@ -1,10 +1,11 @@
-"""What a machine finds wrong with itself: its Redis is away, its disk has no room.
+"""What a machine finds wrong with itself: its Redis is away or another's too, its disk has no room.
 
 No other machine can see it, so each program that lives looks, and what it finds stands in
 `service` under the machine's name; `watch` and `/metrics` read it there. A disk may be too full
 for that row: `/healthz` and `status` look at their own disk as well.
 """
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -13,15 +14,25 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import redis
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
+from app import identity
 from app.alerts.words import Alarm
 from app.db import put
 from app.models import Service
-from app.services import Services
+from app.services import Services, guard_url
+from app.util import shared_redis
 
-REDIS, DISK = str(Alarm.REDIS), str(Alarm.DISK)  # rows `redis_away@host`, `disk_short@host`
+log = logging.getLogger(__name__)
+
+# Rows `redis_away@host` and so on.
+REDIS, SHARED, DISK = str(Alarm.REDIS), str(Alarm.REDIS_SHARED), str(Alarm.DISK)
+SERVER = str(Alarm.MAIL_SERVER_CHANGED)
+WHAT = (REDIS, SHARED, DISK, SERVER)
+# Another program of this machine, with other settings, cannot take it back: it grows old.
+FADES = frozenset({SERVER})
 ROOM = 200 * 1024 * 1024  # bytes; with less the database and the log may soon not be written
 AWAY_FOR = timedelta(minutes=5)
 SAID_EVERY = timedelta(minutes=1)
@@ -32,18 +43,41 @@ FRESH = timedelta(minutes=5)  # a machine that says nothing any more is not aske
 class Trouble:
     """One machine's."""
 
-    what: str  # REDIS or DISK
+    what: str  # one of WHAT
     machine: str
     since: datetime
     facts: Mapping[str, Any]
 
 
 def here(services: Services) -> dict[str, dict[str, Any]]:
-    """What is wrong with this machine now, with its facts. Waits half a second for Redis."""
+    """What is wrong with this machine now, with its facts. Waits half a second for Redis that is
+    away. Raises DatabaseDown.
+    """
     found: dict[str, dict[str, Any]] = disk_here(services)
-    if services.once.answers() is False:
+    known = identity.look(services).known_server
+    if known is not None:
+        found[SERVER] = {"known": known, "server": identity.server(services.config)}
+    answers = services.once.answers()
+    if answers is False:
         found[REDIS] = {}
+    elif answers and (others := others_on_redis(services)):
+        found[SHARED] = {"others": others}
     return found
+
+
+def others_on_redis(services: Services) -> list[str]:
+    """The other installations that use this Redis; says that this one does."""
+    url = guard_url(services.config)
+    if url is None:
+        return []
+    ours = services.installation.id()
+    try:
+        with shared_redis.connect(url) as client:
+            shared_redis.note(client, ours, services.config.app_base_url)
+            return shared_redis.others(client, ours)
+    except redis.RedisError as error:  # it went away just now, or its ACL is of a former version
+        log.info("who else uses this Redis cannot be asked: %s", type(error).__name__)
+        return []
 
 
 def disk_here(services: Services) -> dict[str, dict[str, Any]]:
@@ -66,9 +100,13 @@ def note(services: Services, now: datetime) -> None:
     """
     found = here(services)
     with services.db.read() as session:
-        names = {what: f"{what}@{services.host[:60]}" for what in (REDIS, DISK)}
+        names = {what: f"{what}@{services.host[:60]}" for what in WHAT}
         rows = {what: session.get(Service, name) for what, name in names.items()}
-    over = [names[what] for what, row in rows.items() if row is not None and what not in found]
+    over = [
+        names[what]
+        for what, row in rows.items()
+        if row is not None and what not in FADES.union(found)
+    ]
     new = {what: _new(rows[what], facts, now) for what, facts in found.items()}
     new = {what: data for what, data in new.items() if data is not None}
     if not (over or new):
@@ -81,7 +119,7 @@ def note(services: Services, now: datetime) -> None:
 
 def troubles(session: Session, now: datetime) -> Iterator[Trouble]:
     """What machines have said of themselves lately."""
-    ours = or_(*(Service.name.startswith(f"{what}@") for what in (REDIS, DISK)))
+    ours = or_(*(Service.name.startswith(f"{what}@") for what in WHAT))
     for row in session.scalars(select(Service).where(ours).order_by(Service.name)):
         what, _, machine = row.name.partition("@")
         if now - row.at < FRESH:

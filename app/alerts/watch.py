@@ -39,12 +39,15 @@ _OURS = (
     Alarm.SIGN_AHEAD,
     Alarm.RESTARTS,
     Alarm.REDIS,
+    Alarm.REDIS_SHARED,
+    Alarm.MAIL_SERVER_CHANGED,
     Alarm.DISK,
 )
 # Opened and closed by those who meet the cause.
 _LASTING = (Alarm.MAIL_SERVER, Alarm.CLOCK)
 # With one of these open mail is late, or would be: the pages call themselves unwell.
-_UNWELL = (*_LASTING, *_OURS)
+_WELL = (Alarm.REDIS_SHARED, Alarm.MAIL_SERVER_CHANGED)
+_UNWELL = (*_LASTING, *(one for one in _OURS if one not in _WELL))
 
 
 def look(services: Services, now: datetime) -> None:
@@ -79,7 +82,7 @@ def unwell(services: Services, now: datetime) -> list[str]:
     scale = services.config.test_time_scale
     with services.db.read() as session:
         services.db.wait_at_most(session, HEALTH_LOCK_SECONDS * scale)
-        found = {name_of(*key) for key in causes(session, now, scale)}
+        found = {name_of(*key) for key in causes(session, now, scale) if key[0] in _UNWELL}
         opened = [one.name for one in open_alerts(session)]
         lasting = {name for name in opened if name.partition(":")[0] in _LASTING}
     # A full disk may not take what is said of it.
@@ -116,7 +119,7 @@ def _of_machines(session: Session, now: datetime) -> Found:
     """One alert for all machines that find the same with themselves."""
     found: Found = {}
     for one in local.troubles(session, now):
-        if one.what == local.DISK or now - one.since >= local.AWAY_FOR:
+        if one.what != local.REDIS or now - one.since >= local.AWAY_FOR:
             facts = found.setdefault((Alarm(one.what), None), {"machines": []})
             facts["machines"].append(one.machine)
             facts |= {key: value for key, value in one.facts.items() if key != "since"}

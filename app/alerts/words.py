@@ -4,6 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from app.alerts import about_clocks
+from app.alerts.about_installations import how_to_confirm, other_server, shared_redis
 from app.alerts.wording import PARTS, Facts, Words
 from app.util.fault import REMEDIES, Fault, judge_again
 from app.words import Both
@@ -13,12 +14,14 @@ class Alarm(StrEnum):
     """What can be the matter. One that is about a member, mail or date is `name:which`."""
 
     MAIL_SERVER = "mail_server_unusable"
+    MAIL_SERVER_CHANGED = "mail_server_changed"
     NOT_ATTEMPTED = "mails_not_attempted"
     NOT_ENDED = "mails_not_ended"
     NO_TICK = "no_tick"
     SILENT = "part_silent"
     RESTARTS = "part_restarts"
     REDIS = "redis_away"
+    REDIS_SHARED = "redis_shared"
     DISK = "disk_short"
     UNUSUAL_NUMBER = "unusual_number"
     RESTORED = "restored"
@@ -78,6 +81,11 @@ def _mail_server(about: str, facts: Facts) -> Words:
             facts, Both("メールは失われません。直ると5分以内に自動で送ります。", "No mail is lost.")
         ),
     )
+
+
+def _mail_server_changed(_about: str, facts: Facts) -> Words:
+    said, where = other_server(str(facts.get("known")), facts.get("server")), _machines(facts)
+    return Words(Both(f"{where.ja}{said.ja}", f"{where.en} {said.en}".strip()), how_to_confirm())
 
 
 def _remedy(facts: Facts, calm: Both) -> Both:
@@ -172,6 +180,11 @@ def _redis(_about: str, facts: Facts) -> Words:
         ),
         _doctor("", ""),
     )
+
+
+def _redis_shared(_about: str, facts: Facts) -> Words:
+    what, fix = shared_redis(facts.get("others", ()), _machines(facts))
+    return Words(what, fix)
 
 
 def _disk(_about: str, facts: Facts) -> Words:
@@ -341,12 +354,14 @@ _LOOK = Both("`task-progress status` で確かめてください。", "Look at `
 
 _WORDS: dict[Alarm, Callable[[str, Facts], Words]] = {
     Alarm.MAIL_SERVER: _mail_server,
+    Alarm.MAIL_SERVER_CHANGED: _mail_server_changed,
     Alarm.NOT_ATTEMPTED: _not_attempted,
     Alarm.NOT_ENDED: _not_ended,
     Alarm.NO_TICK: _no_tick,
     Alarm.SILENT: _silent,
     Alarm.RESTARTS: _restarts,
     Alarm.REDIS: _redis,
+    Alarm.REDIS_SHARED: _redis_shared,
     Alarm.DISK: _disk,
     Alarm.UNUSUAL_NUMBER: _unusual_number,
     Alarm.RESTORED: _restored,

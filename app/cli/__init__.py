@@ -26,11 +26,12 @@ from app.cli.members import member, off_today, settings, snooze
 from app.cli.remind import remind
 from app.cli.resend import resend
 from app.cli.shell import Group, Shell
-from app.cli.state import clock_command, pause, resume, run, status
+from app.cli.state import clock_command, confirm, pause, resume, run, status
 from app.cli.systemd import systemd
 from app.cli.tick import tick
 from app.cli.words import Failed, complain, t, usage_words
 from app.config.sources import relative
+from app.identity import UnknownKey
 from app.members.table import ImportRefused
 from app.schema import SchemaError
 from app.words import Both, of_the_system
@@ -63,6 +64,7 @@ cli = Group(
         pause,
         resume,
         clock_command,
+        confirm,
         status,
         alerts_group,
         doctor,
@@ -115,7 +117,7 @@ def _wrong_usage(error: click.UsageError) -> int:
 
 def _failed(error: Exception, shell: Shell) -> int:
     """Words for an error, and the exit code."""
-    if isinstance(error, SchemaError):
+    if isinstance(error, SchemaError | UnknownKey):
         complain(error.sentence)
         return WRONG_USAGE
     if isinstance(error, ImportRefused):

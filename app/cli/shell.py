@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from app import clock, schema
+from app import clock, identity, schema
 from app.cli.examples import EXAMPLES
 from app.cli.words import Refused, did_you_mean, t
 from app.config import Config, load_or_exit
@@ -20,7 +20,7 @@ from app.config.sources import relative
 from app.members.lines import read_date
 from app.models import LARGEST_ID
 from app.parse import MAX_LINE, mask_url, parse_whole, shown
-from app.services import Services, make
+from app.services import Services, make, publish_nothing
 from app.util import logs
 from app.words import Both
 
@@ -40,16 +40,22 @@ class Shell:
             self._open.callback(_log(self.config))
         return self.config
 
-    def services(self, *, queue: bool = False, any_schema: bool = False) -> Services:
+    def services(
+        self, *, queue: bool = False, any_schema: bool = False, any_key: bool = False
+    ) -> Services:
         """The services. `queue`: what is made is also put on the mail queue.
 
-        Raises SchemaError unless the database is ready (or `any_schema`).
+        Raises SchemaError unless the database is ready (or `any_schema`), UnknownKey where it knows
+        another SECRET_KEY (or `any_key`).
         """
         config = self.settings()
-        services = make(config, _queue(config)) if queue else make(config)
+        publish = _queue(config, lambda: services) if queue else publish_nothing
+        services = make(config, publish)
         self._open.callback(services.close)
         if not any_schema:
             schema.check(services.db)
+            if not any_key:
+                identity.check(services)
         return services
 
     def close(self) -> None:
@@ -95,11 +101,11 @@ def _log(config: Config) -> Callable[[], None]:
     return undo
 
 
-def _queue(config: Config) -> Any:
+def _queue(config: Config, whose: Callable[[], Services]) -> Any:
     from app.celery_wiring import make_celery  # noqa: PLC0415 - slow, and seldom needed
     from app.mail_queue import publisher  # noqa: PLC0415 - the same
 
-    return publisher(make_celery(config), config.test_time_scale)
+    return publisher(make_celery(config), config.test_time_scale, whose)
 
 
 def who() -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from app import clock, timekeeping
+from app import clock, identity, timekeeping
 from app import status as state
 from app.alerts.about_clocks import span
 from app.cli.shell import Command, Number, Shell, as_json, who
@@ -93,6 +93,47 @@ def _accept(hosts: Sequence[str]) -> None:
         )
     else:
         say("疑われている時計はありません。", "No clock is in doubt.")
+
+
+@click.command(
+    "confirm",
+    cls=Command,
+    help=t(
+        "メールサーバーや差出人の変更を正しいものとして認める",
+        "confirm that another mail server or sender is right",
+    ),
+)
+@click.option(
+    "--new-key",
+    is_flag=True,
+    help=t(
+        "SECRET_KEY も替える。送ったリンクとサインインはすべて無効になる",
+        "another SECRET_KEY, too: all links and sessions end",
+    ),
+)
+@click.pass_obj
+def confirm(shell: Shell, *, new_key: bool) -> None:
+    """These settings are the database's from now on."""
+    services = shell.services(any_key=True)
+    verdict = identity.look(services)
+    if verdict.foreign_key and not new_key:
+        identity.check(services)
+    found = identity.differences(services, verdict)
+    for one in found:
+        say(*one)
+    if verdict.foreign_key:
+        say(
+            "SECRET_KEY を替えました。送ったメールのリンクとサインインはすべて無効になりました。",
+            "SECRET_KEY is another one now. All links in mails and all sessions have ended.",
+        )
+    elif not found:
+        say("確認することはありません。", "There is nothing to confirm.")
+        return
+    identity.confirm(services, who=who(), now=clock.now())
+    say(
+        "この設定を正しいものとして記録しました。",
+        "These settings are the right ones from now on.",
+    )
 
 
 @click.command("status", cls=Command, help=t("いまの状態を見る", "show how things stand"))

@@ -37,6 +37,7 @@ from app.config.sources import Faults, Warnings, check_mode, gather, relative
 from app.util.private import keep_private
 from app.words import Both, Passing, of_the_system, shell_locale
 
+_MADE: set[Path] = set()  # keys that this process made; it may read its settings several times
 SECRET_KEY_FILE = "secret_key"  # noqa: S105  # the name of a file
 
 _HUNDRED_YEARS = 100 * 366 * 86_400  # seconds; beyond it dates overflow
@@ -96,6 +97,7 @@ class Config(BaseModel):
         frozen=True, alias_generator=str.upper, extra="ignore", hide_input_in_errors=True
     )
     _warnings: tuple[Both, ...] = PrivateAttr(default=())
+    _new_key_file: Path | None = PrivateAttr(default=None)
 
     # The order matters: a reader looks back at the settings above its own.
     celery_broker_url: Annotated[str, BeforeValidator(readers.read_broker)] = Field(
@@ -191,6 +193,11 @@ class Config(BaseModel):
         """What stops nothing but should be mended, such as a secret that everybody can read."""
         return self._warnings
 
+    @property
+    def new_key_file(self) -> Path | None:
+        """The file of a secret key that was made just now, as there was none."""
+        return self._new_key_file
+
 
 NAMES = frozenset(str(field.alias) for field in Config.model_fields.values())
 
@@ -257,6 +264,7 @@ def _furnish(config: Config, faults: Faults, said: Warnings) -> Config:
             key = readers.read_key(_kept_key(file))
             check_mode(file, said)
             config = config.model_copy(update={"secret_key": key})
+            config._new_key_file = file if file in _MADE else None  # noqa: SLF001  # as below, ours
     except OSError as error:
         where, why = relative(config.data_dir), of_the_system(error)
         sentence = Passing(
@@ -279,6 +287,7 @@ def _kept_key(file: Path) -> SecretStr:
             os.fsync(out.fileno())
         try:
             os.link(draft, file)  # unlike a rename it never replaces the key of another program
+            _MADE.add(file)
         except FileExistsError:
             pass
         finally:

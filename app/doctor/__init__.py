@@ -63,6 +63,7 @@ def _whole(case: Case, recipient: str | None) -> list[Finding]:
     checks = {
         "settings": lambda: settings.settings(case),
         "secret-key": lambda: settings.secret_key(case),
+        "identity": lambda: settings.identity_check(case),
         "permissions": lambda: settings.permissions(case),
         "database": lambda: database.database(case),
         "redis": lambda: broker.broker(case),

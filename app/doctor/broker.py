@@ -8,11 +8,14 @@ from urllib.parse import urlsplit
 
 import redis
 
+from app.alerts.about_installations import shared_redis as words_of_sharing
 from app.config import readers
+from app.db import DatabaseDown
 from app.doctor.clocks import compare
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
 from app.parse import mask_url
 from app.services import guard_url
+from app.util import shared_redis
 from app.words import Both
 
 QUEUES = ("mail", "ai")
@@ -40,7 +43,7 @@ def broker(case: Case) -> list[Finding]:
         found.append(
             green("redis", f"Redis: {mask_url(url)} が応答しました。", f"Redis: {mask_url(url)} answered.")
         )  # fmt: skip
-        for check in (_cluster, _persistence, _eviction, _exposed, _clock, _queues):
+        for check in (_cluster, _shared, _persistence, _eviction, _exposed, _clock, _queues):
             found += _allowed(check, case, server)
     return [*found, *_results(case, url)]
 
@@ -119,6 +122,23 @@ def _cluster(_case: Case, server: "redis.Redis") -> list[Finding]:
             ),
         )
     ]
+
+
+def _shared(case: Case, server: "redis.Redis") -> list[Finding]:
+    """Whether another installation was seen on this Redis in the last minutes."""
+    if not case.has_database:
+        return []
+    try:
+        ours = case.services.installation.known()
+    except DatabaseDown:
+        return []  # that check says so
+    others = shared_redis.others(server, ours or "")
+    if ours is None or not others:
+        return [
+            green("redis-shared", "Redis: この Task Progress だけが使っています。", "Redis: no other Task Progress uses it.")
+        ]  # fmt: skip
+    what, fix = words_of_sharing(others, Both("", ""))
+    return [red("redis-shared", what.ja, what.en, fix)]
 
 
 def _unreachable(url: str, error: redis.RedisError) -> Finding:

@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
+from app import identity
+from app.alerts.about_installations import COMMAND, how_to_confirm
 from app.config import NAMES, SECRET_KEY_FILE, ConfigError, systemd
 from app.config.sources import SECRETS, gather, relative
+from app.db import DatabaseDown
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
 from app.words import Both
 
@@ -98,6 +101,30 @@ def secret_key(case: Case) -> list[Finding]:
             f"SECRET_KEY: 自動で作った鍵が {where} にあります(失うとリンクが開けません)。{also}",
             f"SECRET_KEY: made by itself, kept in {where} (links stop working without it).{too}",
         )
+    ]
+
+
+def identity_check(case: Case) -> list[Finding]:
+    """Whether the database knows these settings as its own."""
+    if not case.has_database:
+        return []
+    try:
+        identity.check(case.services)
+        verdict = identity.look(case.services)
+    except DatabaseDown:
+        return []  # that check says so
+    except identity.UnknownKey as error:
+        return [red("identity", error.sentence.ja, error.sentence.en, f"{COMMAND} --new-key")]
+    found = identity.differences(case.services, verdict)
+    if not found:
+        ja = "設定: このデータベースが知っているものと同じです。"
+        return [green("identity", ja, "Settings: those that the database knows as its own.")]
+    of_server = verdict.known_server is not None
+    return [
+        red("identity", one.ja, one.en, how_to_confirm())
+        if of_server and one is found[0]
+        else yellow("identity", one.ja, one.en, COMMAND)
+        for one in found
     ]
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from app import loglines
+from app import identity, loglines
 from app.db import DatabaseDown
 from app.due import Reason
 from app.models import State
@@ -170,6 +170,8 @@ class _Sender:
         return mails
 
     def _claimed(self, session: Session, source: Source, now: datetime) -> list[Claimed]:
+        if not identity.may_send(session, self.services, now):
+            return []
         host = self.services.host
         gate = breaker.gate(session, now, host)
         if gate is breaker.Gate.OPEN:

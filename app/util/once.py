@@ -2,16 +2,21 @@
 
 The database alone keeps the promise; the guard also stops a mail that another program, or the
 same one on a restored database, has already sent. Redis away means: go on without.
+
+Its value names the installation and the outbox mail. Member 7 of another installation on the same
+Redis is another person: a guard that it holds stops nothing here.
 """
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import redis
+
+from app.util import shared_redis
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +35,8 @@ end
 return held
 """
 _RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+local held = redis.call('GET', KEYS[1])
+if held == ARGV[1] or held == ARGV[2] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
 
@@ -47,40 +53,50 @@ class Guard(NamedTuple):
         """The key that others may set as well: `remind:<user_id>:YYYY-MM-DD`."""
         return guard_key(self.user_id, self.local_date)
 
-    @property
-    def value(self) -> str:
-        """The outbox id as text."""
-        return str(self.mail_id)
+    def value(self, installation: str) -> str:
+        """What a guard of this installation holds."""
+        return f"{installation}:{self.mail_id}"
 
 
 @dataclass
 class Once:
-    """The guard on one Redis. Never raises: an unreachable Redis guards nothing."""
+    """The guard on one Redis. An unreachable Redis guards nothing.
+
+    `whose`: the id of this installation; what it raises (DatabaseDown) comes through.
+    """
 
     url: str | None
+    whose: Callable[[], str]
     time_scale: float = 1.0  # of the wait after a failure
     _client: "redis.Redis | None" = field(default=None, repr=False)
     _skip_until: float = 0.0
 
     def take(self, wanted: Sequence[Guard]) -> set[Guard]:
-        """The guards that somebody else holds; all others are now held, or Redis is away."""
+        """The guards under which another mail of this installation, or of a program that names
+        none, has gone out; the others are ours now, or another installation's, or Redis is away.
+        """
         client = self._ready()
         if client is None or not wanted:
             return set()
+        ours = self.whose()
         try:
-            keys, values = [one.key for one in wanted], [one.value for one in wanted]
+            keys, values = [one.key for one in wanted], [one.value(ours) for one in wanted]
             held = client.eval(_TAKE, len(keys), *keys, KEEP_SECONDS, *values)
+            others = {
+                other for value in held if (other := _installation_in(value)) not in ("", ours)
+            }
+            for other in others:
+                log.error("guard: the installation %s uses this Redis, too", other)
+                shared_redis.note(client, other)
         except redis.RedisError as error:
             self._failed(error)
             return set()
-        return {
-            guard
-            for guard, value in zip(wanted, held, strict=True)
-            if value is not None and value != guard.value.encode()
-        }
+        pairs = zip(wanted, held, strict=True)
+        return {guard for guard, value in pairs if _another_mails(value, guard, ours)}
 
     def standing(self, guards: Sequence[Guard]) -> list[Guard]:
-        """Those of these guards that are held, in whoever's name. Takes none."""
+        """Those of these guards that are held, in any name but another installation's. Takes none."""
+        ours = self.whose()
         found: list[Guard] = []
         for start in range(0, len(guards), KEYS_AT_ONCE):
             some = guards[start : start + KEYS_AT_ONCE]
@@ -92,7 +108,11 @@ class Once:
             except redis.RedisError as error:
                 self._failed(error)
                 break
-            found += [one for one, value in zip(some, values, strict=True) if value is not None]
+            found += [
+                one
+                for one, value in zip(some, values, strict=True)
+                if value is not None and _installation_in(value) in ("", ours)
+            ]
         return found
 
     def answers(self) -> bool | None:
@@ -127,10 +147,11 @@ class Once:
         client = self._ready()
         if client is None or not guards:
             return
+        ours = self.whose()
         try:
             with client.pipeline(transaction=False) as batch:
                 for guard in guards:
-                    batch.eval(_RELEASE, 1, guard.key, guard.value)
+                    batch.eval(_RELEASE, 1, guard.key, guard.value(ours), str(guard.mail_id))
                 batch.execute()
         except redis.RedisError as error:
             self._failed(error)
@@ -155,3 +176,19 @@ class Once:
 def guard_key(user_id: int, day: date) -> str:
     """The key that others may set as well: `remind:<user_id>:YYYY-MM-DD` (local date)."""
     return f"remind:{user_id}:{day.isoformat()}"
+
+
+def _installation_in(value: Any) -> str:
+    """The installation that a guard's value, bytes, names; "" where it names none."""
+    name, colon, _ = value.decode(errors="replace").partition(":")
+    return name if colon else ""
+
+
+def _another_mails(value: bytes, guard: Guard, ours: str) -> bool:
+    """Whether a guard's value is that of another mail of this installation. A bare number is what
+    former versions wrote, "1" also what other programs write.
+    """
+    holder = _installation_in(value)
+    if not holder:
+        return value != str(guard.mail_id).encode()
+    return holder == ours and value != guard.value(ours).encode()

@@ -1,0 +1,56 @@
+"""QUIET. What alerts, `status` and `doctor` say of installations that come into each other's way."""
+
+from collections.abc import Sequence
+
+from app.fingerprints import LOOPBACK, MAILBOX
+from app.words import Both
+
+COMMAND = "task-progress confirm"
+
+
+def shared_redis(others: Sequence[str], where: Both) -> tuple[Both, Both]:
+    """That other installations use this Redis, and what to do."""
+    who = ", ".join(others)
+    return (
+        Both(
+            f"別の Task Progress({who})が同じ Redis を使っています{where.ja}。メールは届きますが、"
+            "互いのジョブを受け取って渡し直すため遅れることがあります。",
+            f"Another Task Progress ({who}) uses the same Redis{where.en}. Mails go out, but each "
+            "receives the other's jobs and hands them back, which takes time.",
+        ),
+        Both(
+            "どちらかの CELERY_BROKER_URL と CELERY_RESULT_BACKEND を、"
+            "redis://127.0.0.1:6379/2 と /3 のように別の番号にしてください。",
+            "Give one of them numbers of its own in CELERY_BROKER_URL and CELERY_RESULT_BACKEND, "
+            "such as redis://127.0.0.1:6379/2 and /3.",
+        ),
+    )
+
+
+def other_server(known: str, here: str | None) -> Both:
+    """That mails would go another way, for `status`, `doctor`, the alert and `confirm`."""
+    before, now = _server_words(known), _server_words(here)
+    return Both(
+        f"SMTP_HOST が{now.ja}です。このデータベースのメールはこれまで{before.ja}から送られたため、"
+        "確認があるまで、この設定では1通も送りません。",
+        f"SMTP_HOST is {now.en}. The mails of this database went through {before.en} so far: with "
+        "this setting none is sent until somebody confirms it.",
+    )
+
+
+def how_to_confirm() -> Both:
+    """What to do about another mail server."""
+    return Both(
+        f"正しければ、この設定のマシンで `{COMMAND}` を実行してください。覚えがなければ、別の .env で"
+        "動いているプログラムを止めてください。",
+        f"If it is right, run `{COMMAND}` on the machine with this setting. If not, stop the program "
+        "that runs with another .env.",
+    )
+
+
+def _server_words(server: str | None) -> Both:
+    if server == MAILBOX:
+        return Both("ローカルのメールボックス", "the local mailbox")
+    if server == LOOPBACK:
+        return Both("このマシン自身", "this machine itself")
+    return Both(f" {server} ", str(server))

@@ -1,0 +1,82 @@
+"""QUIET. Which settings a database knows as its own, and what differs from them here.
+
+A program with the same database and other settings (a copy on another machine) would sign links
+that nobody can open, and record as accepted what went to a mail server of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Stored = Mapping[str, Any]
+
+KEYS_KEPT = 5  # one machine after the other is given the new key; none of the last ones is foreign
+MAILBOX, LOOPBACK = "local mailbox", "this machine"  # whatever their port
+_TOLD = {"mail_from": "MAIL_FROM", "pages": "APP_BASE_URL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What is compared, as the settings of this program have it. None: not set."""
+
+    key: str  # keyed hashes: nobody learns a key from them
+    previous_key: str | None
+    mail_server: str | None
+    mail_from: str | None
+    pages: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What differs."""
+
+    foreign_key: bool = False  # neither SECRET_KEY nor SECRET_KEY_PREVIOUS is known
+    known_server: str | None = None  # the one that is known, where ours is another
+    news: Mapping[str, tuple[str | None, str | None]] | None = None  # setting -> known, here
+
+    @property
+    def may_send(self) -> bool:
+        """Whether the links are good and the mails go where they always went."""
+        return not self.foreign_key and self.known_server is None
+
+
+def compare(known: Stored, here: Here) -> Verdict:
+    """What differs. A local mailbox leaves it open which server will be the first real one."""
+    before = known.get("mail_server")
+    open_still = before in (None, MAILBOX, here.mail_server) or here.mail_server is None
+    return Verdict(
+        foreign_key=not {here.key, here.previous_key} & set(known["keys"]),
+        known_server=None if open_still else str(before),
+        news={
+            setting: (known.get(name), getattr(here, name))
+            for name, setting in _TOLD.items()
+            if known.get(name) != getattr(here, name)
+        },
+    )
+
+
+def taken(here: Here) -> dict[str, Any]:
+    """What a database without fingerprints takes, or one whose admin confirmed them."""
+    return {
+        "keys": [here.key],
+        "mail_server": here.mail_server,
+        "mail_from": here.mail_from,
+        "pages": here.pages,
+        "told": [],
+    }
+
+
+def learnt(known: Stored, here: Here) -> dict[str, Any]:
+    """What is stored once this program, which may, has sent: a key that the previous one proves, the
+    first real mail server, and which differences were told.
+    """
+    keys = [one for one in known["keys"] if one != here.key]
+    told = [one for one in (here.mail_from, here.pages) if one not in known["told"]]
+    if known.get("mail_server") in (None, MAILBOX) and here.mail_server not in (None, MAILBOX):
+        return {**taken(here), "keys": [here.key, *keys][:KEYS_KEPT]}
+    stored = dict(known)
+    if here.key not in known["keys"]:
+        stored["keys"] = [here.key, *keys][:KEYS_KEPT]
+    if compare(known, here).news and told:
+        stored["told"] = [*told, *known["told"]][:20]
+    return stored

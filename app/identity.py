@@ -1,0 +1,211 @@
+"""ROAD. Whether a program may speak for this database: asked when it starts, and before it sends.
+
+The database keeps fingerprints of SECRET_KEY, mail server, MAIL_FROM and APP_BASE_URL
+(`fingerprints` compares). Another key ends the program; with another mail server nothing is sent
+until an admin confirms it; the other two are told.
+"""
+
+import hashlib
+import hmac
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from app import fingerprints, schema
+from app.alerts.about_installations import COMMAND, how_to_confirm, other_server
+from app.config import SECRET_KEY_FILE, Config, load_or_exit
+from app.config.readers import is_loopback, leads_home
+from app.config.sources import relative
+from app.db import DatabaseDown, insert_new, put
+from app.fingerprints import LOOPBACK, MAILBOX, Here, Verdict
+from app.models import Audit, Service, Setting
+from app.services import Services, make
+from app.words import Both
+
+log = logging.getLogger(__name__)
+
+KEY = "fingerprints"  # in `settings`
+NOTES = "mail_server_changed@"  # rows of `service`, by machine: who would send with another server
+
+
+class UnknownKey(Exception):
+    """The links of this database are signed with another SECRET_KEY."""
+
+    def __init__(self, sentence: Both) -> None:
+        super().__init__(str(sentence))
+        self.sentence = sentence
+
+
+def settings_of(config: Config, installation: str) -> Here:
+    """What these settings have to compare."""
+    previous = config.secret_key_previous
+    pages = LOOPBACK if leads_home(config.app_base_url) else config.app_base_url
+    return Here(
+        key=_hash(config.secret_key.get_secret_value(), installation),
+        previous_key=_hash(previous.get_secret_value(), installation) if previous else None,
+        mail_server=server(config),
+        mail_from=config.mail_from,
+        pages=pages,
+    )
+
+
+def server(config: Config) -> str | None:
+    """The mail server as it is compared and shown."""
+    if config.local_mailbox:
+        return MAILBOX
+    if is_loopback(config.smtp_host):
+        return LOOPBACK
+    return f"{config.smtp_host.lower()}:{config.smtp_port}" if config.smtp_host else None
+
+
+def look(services: Services) -> Verdict:
+    """What differs here; nothing, while the database knows nothing. Raises DatabaseDown."""
+    with services.db.read() as session:
+        row = session.get(Setting, KEY)
+        if row is None:
+            return Verdict()
+    verdict = fingerprints.compare(row.value, _here(services))
+    if verdict.foreign_key and (made := services.config.new_key_file) is not None:
+        made.unlink(missing_ok=True)  # made by this process in the place of the one that was lost
+    return verdict
+
+
+def check(services: Services) -> None:
+    """Raises UnknownKey where the links are signed with another key. Raises DatabaseDown."""
+    if look(services).foreign_key:
+        raise UnknownKey(_unknown_key(services))
+
+
+def check_or_exit() -> None:
+    """The same for the start of the pages: exit code EX_CONFIG, after which no unit starts them
+    again. A database that is away or not ready is left to the pages.
+    """
+    services = make(load_or_exit(lives=True))
+    try:
+        schema.check(services.db)
+        check(services)
+    except UnknownKey as error:
+        print(*error.sentence, sep="\n", file=sys.stderr)
+        raise SystemExit(os.EX_CONFIG) from None
+    except (schema.SchemaError, DatabaseDown) as error:
+        log.warning("the database is not ready yet: %s", error)
+    finally:
+        services.close()
+
+
+def may_send(session: Session, services: Services, now: datetime) -> bool:
+    """Whether this program may send, as a part of the transaction that claims mails."""
+    here = settings_of(services.config, services.installation.id_in(session))
+    row = session.get(Setting, KEY)
+    if row is None:
+        values = {"value": fingerprints.taken(here), "changed_by": "installation"}
+        insert_new(session, Setting, [{"key": KEY, **values, "changed_at": now}])
+        row = session.get_one(Setting, KEY)
+    known = row.value
+    verdict = fingerprints.compare(known, here)
+    if not verdict.may_send:
+        what = "SECRET_KEY" if verdict.foreign_key else "mail server"
+        log.error("nothing is sent: the database knows another %s (%s)", what, COMMAND)
+        return False
+    learnt = fingerprints.learnt(known, here)
+    if learnt != known:
+        _store(session, learnt, who="installation", now=now)
+        data = {"settings": _changes(verdict), "key": learnt["keys"] != known["keys"]}
+        session.add(Audit(at=now, who="installation", what="identity.change", data=data))
+    return True
+
+
+def confirm(services: Services, *, who: str, now: datetime) -> None:
+    """An admin's word: the settings of this program are those of the database from now on.
+
+    Other keys stay known while one of this program's is; otherwise their links and sessions end.
+    """
+    with services.db.write() as session:
+        here = settings_of(services.config, services.installation.id_in(session))
+        row = session.get(Setting, KEY)
+        stored = fingerprints.taken(here)
+        verdict = Verdict()
+        if row is not None:
+            verdict = fingerprints.compare(row.value, here)
+            if not verdict.foreign_key:
+                stored["keys"] = fingerprints.learnt(row.value, here)["keys"]
+        _store(session, stored, who=who, now=now)
+        session.execute(delete(Service).where(Service.name.startswith(NOTES)))
+        data = {
+            "settings": _changes(verdict),
+            "mail_server": [verdict.known_server, here.mail_server],
+            "key": verdict.foreign_key,
+        }
+        session.add(Audit(at=now, who=who, what="identity.confirm", data=data))
+
+
+def another_server(services: Services) -> Both | None:
+    """Where this program sends nothing since its mail server is another: that, and what to do."""
+    known = look(services).known_server
+    if known is None:
+        return None
+    said, todo = other_server(known, server(services.config)), how_to_confirm()
+    return Both(f"{said.ja}{todo.ja}", f"{said.en} {todo.en}")
+
+
+def differences(services: Services, verdict: Verdict) -> list[Both]:
+    """What differs, as sentences: the mail server first."""
+    found = []
+    if verdict.known_server is not None:
+        here = _here(services).mail_server
+        found.append(other_server(verdict.known_server, here))
+    for setting, (known, here) in (verdict.news or {}).items():
+        found.append(
+            Both(
+                f"{setting} は {here or '(なし)'} です。これまでは {known or '(なし)'} でした。",
+                f"{setting} is {here or '(none)'}; so far it was {known or '(none)'}.",
+            )
+        )
+    return found
+
+
+def _unknown_key(services: Services) -> Both:
+    lost = services.config.new_key_file
+    file = relative(services.config.data_dir / SECRET_KEY_FILE)
+    head = Both(
+        "SECRET_KEY が、このデータベースのリンクに署名した鍵と違います。",
+        "SECRET_KEY is not the key that signed the links of this database.",
+    )
+    if lost is not None:
+        head = Both(
+            f"{file} がありません。このデータベースのリンクに署名した鍵です。",
+            f"{file} is missing: the key that signed the links of this database.",
+        )
+    return Both(
+        f"{head.ja}バックアップと一緒に保管した鍵を {file} か .env の SECRET_KEY に戻してください。"
+        "鍵を替えるときは、前の鍵を SECRET_KEY_PREVIOUS に書きます。前の鍵がなければ "
+        f"`{COMMAND} --new-key` で新しい鍵に替えられますが、送ったメールのリンクとサインインは"
+        "すべて無効になります。",
+        f"{head.en} Bring back the one kept with the backup, into {file} or as SECRET_KEY in .env. To "
+        "replace it, put the one before into SECRET_KEY_PREVIOUS. Without it, "
+        f"`{COMMAND} --new-key` goes on with a new one: all links in mails and all sessions end.",
+    )
+
+
+def _here(services: Services) -> Here:
+    return settings_of(services.config, services.installation.id())
+
+
+def _changes(verdict: Verdict) -> dict[str, list[str | None]]:
+    return {setting: list(pair) for setting, pair in (verdict.news or {}).items()}
+
+
+def _store(session: Session, value: Mapping[str, Any], *, who: str, now: datetime) -> None:
+    values = {"value": dict(value), "changed_by": who, "changed_at": now}
+    put(session, Setting, {"key": KEY}, values)
+
+
+def _hash(key: str, installation: str) -> str:
+    """HMAC-SHA-256 (RFC 2104) under the key itself: says nothing of it, and differs elsewhere."""
+    return hmac.new(key.encode(), installation.encode(), hashlib.sha256).hexdigest()
