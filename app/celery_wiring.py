@@ -10,7 +10,7 @@ import redis
 from celery import Celery, current_app, signals
 from celery.worker import state
 
-from app import clock, identity, mail_queue, queue_messages, schema, status
+from app import clock, identity, mail_queue, schema, status
 from app.config import Config, load_or_exit
 from app.db import SENDERS, DatabaseDown
 from app.heart import Heart
@@ -111,6 +111,8 @@ def _database_is_ours(**_: object) -> None:
     """An empty database is set up, one of another version ends the worker: the unit
     starts it again, until the upgrade is through.
     """
+    from app import queue_messages  # noqa: PLC0415 - Celery's consumer: of a worker alone
+
     signals.before_task_publish.connect(_sign, weak=False)
     try:
         schema.prepare(services().db)
@@ -129,6 +131,8 @@ def _database_is_ours(**_: object) -> None:
 @signals.worker_ready.connect(weak=False)
 def _watch(sender: Any = None, **_: object) -> None:
     """Starts the watchdog in the worker's parent process."""
+    from app import queue_messages  # noqa: PLC0415 - Celery's consumer: of a worker alone
+
     config = services().config
     queues = [queue.name for queue in sender.task_consumer.queues]
 

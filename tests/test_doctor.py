@@ -339,7 +339,7 @@ def test_a_redis_of_this_machine_is_green(a_case: Make, redis_url: str) -> None:
     assert {one.level for one in found} == {Level.GREEN}
     assert {one.check for one in found} == {
         "redis", "redis-tls", "redis-persistence", "redis-eviction", "redis-exposed",
-        "clock-redis", "queues", "redis-results",
+        "clock-redis", "queues", "redis-results", "redis-shared",
     }  # fmt: skip
 
 

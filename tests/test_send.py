@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -187,7 +188,7 @@ def test_however_short_its_time_a_delivery_sends_its_first_round(
     ready(services)
     for sent in range(3):
         asked = iter([False])
-        outcome = outbox.send(services, at(NOW), lambda asked=asked: next(asked, True))  # type: ignore[misc]
+        outcome = outbox.send(services, at(NOW), partial(next, asked, True))
         assert outcome == (1, True)
         assert len(smtp.mails) == sent + 1
 

@@ -31,6 +31,7 @@ EXAMPLES = {
         ("pause", ""),
         ("resume", ""),
         ("clock", "--accept"),
+        ("confirm", "--new-key"),
         ("status", ""),
         ("alerts list", ""),
         ("alerts ack", "all"),
