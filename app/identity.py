@@ -11,10 +11,11 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from app import fingerprints, schema
@@ -24,7 +25,7 @@ from app.config.readers import is_loopback, leads_home
 from app.config.sources import relative
 from app.db import DatabaseDown, insert_new, put
 from app.fingerprints import LOOPBACK, MAILBOX, Here, Verdict
-from app.models import Audit, Service, Setting
+from app.models import Audit, OutboxMail, Service, Setting, State
 from app.services import Services, make
 from app.words import Both
 
@@ -70,7 +71,7 @@ def look(services: Services) -> Verdict:
         row = session.get(Setting, KEY)
         if row is None:
             return Verdict()
-    verdict = fingerprints.compare(row.value, _here(services))
+        verdict = _compared(session, row.value, _here(services))
     if verdict.foreign_key and (made := services.config.new_key_file) is not None:
         made.unlink(missing_ok=True)  # made by this process in the place of the one that was lost
     return verdict
@@ -108,15 +109,17 @@ def may_send(session: Session, services: Services, now: datetime) -> bool:
         insert_new(session, Setting, [{"key": KEY, **values, "changed_at": now}])
         row = session.get_one(Setting, KEY)
     known = row.value
-    verdict = fingerprints.compare(known, here)
+    verdict = _compared(session, known, here)
     if not verdict.may_send:
         what = "SECRET_KEY" if verdict.foreign_key else "mail server"
         log.error("nothing is sent: the database knows another %s (%s)", what, COMMAND)
         return False
+    if fingerprints.compare(known, here).known_server != verdict.known_server:
+        known = {**known, "mail_server": None}  # it never took a mail
     learnt = fingerprints.learnt(known, here)
-    if learnt != known:
+    if learnt != row.value:
         _store(session, learnt, who="installation", now=now)
-        data = {"settings": _changes(verdict), "key": learnt["keys"] != known["keys"]}
+        data = {"settings": _changes(verdict), "key": learnt["keys"] != row.value["keys"]}
         session.add(Audit(at=now, who="installation", what="identity.change", data=data))
     return True
 
@@ -168,6 +171,21 @@ def differences(services: Services, verdict: Verdict) -> list[Both]:
             )
         )
     return found
+
+
+def _compared(session: Session, known: Mapping[str, Any], here: Here) -> Verdict:
+    """What differs. A mail server is known from its first accepted mail on: whoever had mistyped
+    SMTP_HOST at first need confirm nothing.
+    """
+    verdict = fingerprints.compare(known, here)
+    if verdict.known_server is None or _has_sent(session):
+        return verdict
+    return replace(verdict, known_server=None)
+
+
+def _has_sent(session: Session) -> bool:
+    sent = select(OutboxMail.id).where(OutboxMail.state == State.ACCEPTED).limit(1)
+    return session.scalar(sent) is not None
 
 
 def _unknown_key(services: Services) -> Both:

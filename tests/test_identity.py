@@ -154,6 +154,19 @@ def test_another_mail_server_sends_nothing_until_somebody_confirms_it(
     assert outbox.deliver(services, [_last(db)], lambda: later) == 1
 
 
+def test_a_mail_server_that_never_took_a_mail_is_no_known_one(
+    program: Made, due: Member, db: Database
+) -> None:
+    """Whoever mistyped SMTP_HOST on the first day mends it, and that is all."""
+    services = program()
+    assert sent(program(SMTP_HOST="smtp.localhost")) == 0
+    known_server(db, "smtp.exmaple.com:587")
+    assert status.stopped(services, NOW) == []
+    assert outbox.deliver(services, [_last(db)], lambda: NOW + MINUTE) == 1
+    known_server(db, "smtp.example.com:587")
+    assert len(status.stopped(services, NOW)) == 1
+
+
 def test_the_right_program_goes_on_beside_a_stray_one_and_the_alert_stays(
     program: Made, due: Member, db: Database
 ) -> None:

@@ -321,7 +321,7 @@ def test_throttling_without_an_enhanced_code_slows_down_and_all_go_in_the_end(
 
 def two_machines(services: Services, nowhere: bool = True) -> tuple[Services, Services]:
     """One whose resolver knows no mail server, and one that is well."""
-    lost = changed(services, smtp_host="mail.example.invalid" if nowhere else "127.0.0.1")
+    lost = changed(services, smtp_host="mail.localhost" if nowhere else "127.0.0.1")
     return replace(lost, host="lost"), replace(services, host="well")
 
 

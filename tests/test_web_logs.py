@@ -55,7 +55,7 @@ def gunicorn(environ: dict[str, str], log: Path) -> Iterator[int]:
 def ask(port: int, method: str, path: str, body: str = "") -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {
-        "Referer": f"https://progress.example.jp{path}",
+        "Referer": f"http://127.0.0.1:{port}{path}",
         "Content-Type": "application/x-www-form-urlencoded",
     }
     connection.request(method, path, body, headers)

@@ -23,9 +23,10 @@ DATABASE_FILE = "task-progress.sqlite3"
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether `host` is this machine itself: localhost, 127.0.0.0/8, ::1."""
+    """Whether `host` is this machine itself: localhost, 127.0.0.0/8, ::1 (RFC 6761, 6.3)."""
     try:
-        return host == "localhost" or ipaddress.ip_address((host or "").strip("[]")).is_loopback
+        named = f".{host}".lower().endswith(".localhost")
+        return named or ipaddress.ip_address((host or "").strip("[]")).is_loopback
     except ValueError:
         return False
 
