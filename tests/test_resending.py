@@ -124,7 +124,7 @@ def test_nobody_who_may_get_no_mail_is_counted(
             update(Member).where(Member.id == team.tanaka.id).values(suppressed_reason="550")
         )
     assert resending.extent(services, FAILED).ids == [morning[1]]
-    only = services.config.model_copy(update={"mail_only_to": [team.sato.email]})
+    only = services.config.model_copy(update={"mail_only_to": (team.sato.email,)})
     pilot = replace(services, config=only)
     assert resending.extent(pilot, FAILED) == resending.Extent([], 0, 3)
 
