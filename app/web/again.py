@@ -142,6 +142,9 @@ DOES: dict[str, Both] = {
     "team.ask": Both("メンバーにいま知らせる", "Remind the member now"),
     "admin.pause": Both("すべての送信を止める", "Stop all sending"),
     "admin.resume": Both("送信を再開する", "Start sending"),
+    "admin.accept_clock": Both(
+        "このマシンの時計は正しいと認める", "Say that this machine's clock is right"
+    ),
     "admin.new_member": Both("メンバーを追加する", "Add the member"),
     "admin.member": Both("メンバーの変更を保存する", "Save the changes of the member"),
     "admin.new_task": Both("メンバーのタスクを追加する", "Add the member's task"),
