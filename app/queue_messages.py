@@ -8,6 +8,7 @@ published is left to it.
 
 import json
 import logging
+import random
 import threading
 import time
 import uuid
@@ -27,7 +28,9 @@ log = logging.getLogger(__name__)
 _COMES_AGAIN = frozenset({"app.tasks.notifications.deliver", "app.tasks.notifications.tick"})
 _ANSWER_WITHIN = 5.0  # seconds
 
-FETCH_EVERY = 1.0  # seconds
+# Seconds. Redis hands a message to whoever waits longest, and both workers wait by the second: at
+# equal distances the other installation's would get each job again and again.
+FETCH_EVERY = (0.3, 1.7)
 
 Receive = Callable[[Any], Any]
 
@@ -62,7 +65,7 @@ def _fetch(url: str, queues: Sequence[str], installation: Callable[[], str]) -> 
                     log.warning("jobs that another installation had received: %d", found)
         except (redis.RedisError, DatabaseDown) as error:
             log.debug("nothing is fetched: %s", type(error).__name__)
-        time.sleep(FETCH_EVERY)
+        time.sleep(random.uniform(*FETCH_EVERY))  # noqa: S311 - no secret
 
 
 class HintConsumer(Consumer):
