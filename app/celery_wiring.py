@@ -108,14 +108,14 @@ def _own_unacked_keys(conf: Any = None, options: dict[str, Any] | None = None, *
 
 @signals.worker_init.connect(weak=False)
 def _database_is_ours(**_: object) -> None:
-    """An empty database is set up, one of another version ends the worker: the unit
-    starts it again, until the upgrade is through.
+    """A database that is not there yet, or of another version, ends the worker: the unit starts
+    it again, until `db upgrade` has run.
     """
     from app import queue_messages  # noqa: PLC0415 - Celery's consumer: of a worker alone
 
     signals.before_task_publish.connect(_sign, weak=False)
     try:
-        schema.prepare(services().db)
+        schema.check(services().db)
         queue_messages.know_ours(services().installation.id)
         identity.check(services())
     except identity.UnknownKey as error:

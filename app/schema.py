@@ -47,6 +47,7 @@ def upgrade(database: Database) -> str:
     Two upgrades at once wait for each other. A newer schema that this program may work with stays
     as it is. Raises SchemaError on any other that is newer than this code.
     """
+    database.make_file()
     engine = database.engine
     if database.is_sqlite:
         engine = engine.execution_options(writes=True)
@@ -73,19 +74,19 @@ def upgrade_on(connection: Connection) -> str:
     return HEAD
 
 
-def prepare(database: Database) -> None:
-    """Makes the tables in an empty database; on any other one does what `check` does."""
-    with database.connect() as connection:
-        empty = not inspect(connection).get_table_names()
-    if empty:
-        upgrade(database)
-    check(database)
-
-
 def check(database: Database) -> str:
     """The schema's version. Raises SchemaError, with the command to run, unless it is this code's
-    own or a newer one that this code may work with.
+    own or a newer one that this code may work with. Makes no database.
     """
+    if (file := database.missing_file()) is not None:
+        raise SchemaError(
+            Both(
+                f"データベース {file} がありません。初めて使うなら `task-progress db upgrade` で作ってください。"
+                "あるはずなら、DATA_DIR と DATABASE_URL を確かめてください。",
+                f"The database {file} does not exist. If this is new, make it with `task-progress db "
+                "upgrade`; if it should be there, check DATA_DIR and DATABASE_URL.",
+            )
+        )
     with database.connect() as connection:
         if not database.is_sqlite:
             refuse_encoding(connection)

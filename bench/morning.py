@@ -16,6 +16,7 @@ from pathlib import Path
 from celery import Celery
 from sqlalchemy import func, select, update
 
+from app.config.sources import HOME
 from app.db import Database
 from app.models import Member, OutboxMail, State
 from bench.members import NOW
@@ -56,6 +57,7 @@ def worker(
     log = folder / f"worker-{queue}.log"
     offset = str((NOW - datetime.now(UTC)).total_seconds() + 1)
     settings = {**environ, "TEST_CLOCK_OFFSET": offset, "PYTHONPATH": str(PROJECT)}
+    settings[HOME] = str(folder)
     yields = ["chrt", "--idle", "0", "nice", "-n", "19"] if queue == "ai" else []
     command = [*yields, CELERY[0], "-A", app, "worker", "-Q", queue, "-n", f"{queue}@localhost"]
     command += ["-c", str(processes)]

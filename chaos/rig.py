@@ -91,7 +91,7 @@ class Rig(Processes):
             self.db = Database(self.postgres.url())
         else:
             self.db = Database(self._sqlite_url)
-            schema.prepare(self.db)
+            schema.upgrade(self.db)
         self.ending.callback(self.db.close)
         self.ending.callback(self.end_all)
         self.environ |= self._settings()

@@ -13,6 +13,7 @@ from pathlib import Path
 from app import clock, outbox, programs, sample, schema
 from app.access import sign_in
 from app.config import Config, load
+from app.config.sources import HOME
 from app.local import mailbox
 from app.local.stack import answers
 from app.services import Services, make
@@ -77,7 +78,7 @@ def running(folder: Path) -> Iterator[Site]:
     }
     config = load(environ, folder)
     services = make(config)
-    schema.prepare(services.db)
+    schema.upgrade(services.db)
     day = sample.load(services, clock.now())
     assert day is not None
     catcher = [sys.executable, "-m", "app.local.catcher", "--port", str(smtp_port)]
@@ -97,7 +98,7 @@ def running(folder: Path) -> Iterator[Site]:
 
 
 def _start(command: list[str], folder: Path, environ: dict[str, str]) -> subprocess.Popen[bytes]:
-    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)}
+    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), HOME: str(folder)}
     with (folder / "web.log").open("ab") as log:
         return subprocess.Popen(
             command,

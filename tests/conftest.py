@@ -21,6 +21,7 @@ from sqlalchemy.pool import Pool
 
 from app import installation, schema
 from app.config import Config, load
+from app.config.sources import HOME
 from app.db import Database, EachByItself
 from app.models import Member, Role, Setting, Task, Team
 from app.services import Services, make
@@ -52,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in (*(str(field.alias) for field in Config.model_fields.values()), *_LANGUAGE):
         os.environ.pop(name, None)
         os.environ.pop(f"{name}_FILE", None)
+    os.environ[HOME] = os.environ[_SHARED]  # no test reads the `.env` of whoever runs it
     _close_other_sockets()
 
 
@@ -60,7 +62,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and _SHARED in os.environ:
         servers.stop_keeper(_shared())
         shutil.rmtree(_shared(), ignore_errors=True)
-        del os.environ[_SHARED], os.environ[_PYTEST]
+        del os.environ[_SHARED], os.environ[_PYTEST], os.environ[HOME]
 
 
 def _shared() -> Path:
@@ -302,6 +304,7 @@ def environ(database_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]
     return {
         "DATABASE_URL": database_url,
         "DATA_DIR": str(tmp_path),
+        HOME: str(tmp_path),
         "CELERY_BROKER_URL": redis_url,
         "CELERY_RESULT_BACKEND": redis_url.replace("/0", "/1", 1),
         "SMTP_HOST": "127.0.0.1",

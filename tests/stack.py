@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL, Signals
 
+from app.config.sources import HOME
 from tests.servers import die_with_parent, wait_until
 from tests.smtp_server import SmtpServer
 
@@ -27,7 +28,8 @@ class Processes:
         self.folder = folder
         self.cwd = folder  # of the processes
         self.account: tuple[str, ...] = ()  # a command that runs them under another account
-        self.environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environ}
+        self.environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)}
+        self.environ |= {HOME: str(folder), **environ}
         self.parts: list[subprocess.Popen[bytes]] = []
         self._numbers = itertools.count()
         self._logs: dict[int, Path] = {}

@@ -42,7 +42,7 @@ def sample_team() -> Iterator[Services]:
             Path(folder),
         )
         services = make(config)
-        schema.prepare(services.db)
+        schema.upgrade(services.db)
         sample.load(services, MORNING)
         yield services
         services.db.close()

@@ -25,6 +25,7 @@ from app import clock
 from app.alerts import Alarm, close_alert, raise_alert
 from app.cli import cli, main
 from app.cli.examples import EXAMPLES
+from app.config.sources import HOME
 from app.db import Database
 from app.members.lines import HEADERS
 from app.models import Audit, DecisionRow, Member, OutboxMail, Service
@@ -80,6 +81,7 @@ class Terminal:
             for name, value in (self.settings | environ).items():
                 patch.setenv(name, value)
             patch.chdir(self.folder)
+            patch.setenv(HOME, str(self.folder))
             try:
                 code = main(arguments)
             except SystemExit as error:  # the settings are refused
@@ -97,7 +99,7 @@ class Terminal:
         """The real program; leaves it running. `before`: a command that starts it."""
         return subprocess.Popen(
             [*before, *COMMAND, *arguments],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), HOME: str(self.folder)}
             | self.settings
             | options.pop("environ", {}),
             cwd=self.folder,
@@ -358,7 +360,7 @@ def test_a_database_in_a_read_only_folder_is_told_with_its_path_from_here(
     ran = tp.program("pause", before=before)
     tmp_path.chmod(0o755)
     assert ran.code == 1
-    assert ran.err.startswith("task-progress.sqlite3: 開けないか、書き込めません")
+    assert ran.err.startswith("task-progress.sqlite3: ないか、開けないか、書き込めません")
 
 
 # --- import --------------------------------------------------------------------------------------------

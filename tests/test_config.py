@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 
 from app import schema
 from app.config import Config, ConfigError, load
+from app.config.sources import HOME, home
 from app.db import Database
 from app.words import Both
 from tests.specification import ENV as SPECIFICATION
@@ -603,7 +604,7 @@ def test_a_data_dir_that_cannot_be_made_is_a_fault(faults: Faults, tmp_path: Pat
 def test_celery_finds_cleaned_values_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0   # the broker")
     monkeypatch.delenv("CELERY_RESULT_BACKEND", raising=False)
     load()
@@ -611,11 +612,39 @@ def test_celery_finds_cleaned_values_in_the_environment(
     assert "CELERY_RESULT_BACKEND" not in os.environ
 
 
+def test_the_project_folder_is_that_of_the_program_wherever_it_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(HOME)
+    monkeypatch.chdir(tmp_path)
+    assert home() == PROJECT
+    (tmp_path / "app").mkdir()  # another program's
+    assert home() == PROJECT
+
+
+def test_a_folder_that_links_to_the_program_is_its_project_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(HOME)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app").symlink_to(PROJECT / "app")
+    assert home() == tmp_path
+
+
+def test_the_environment_may_name_another_project_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("APP_LOCALE=en\n")
+    monkeypatch.setenv(HOME, str(tmp_path))
+    assert load().app_locale == "en"
+    assert load().data_dir == tmp_path / "data"
+
+
 def start_a_program(environ: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
     program = "from app.config import load_or_exit; load_or_exit(); print('started')"
     return subprocess.run(
         [sys.executable, "-c", program],
-        env={"PYTHONPATH": str(PROJECT), "PYTHONUTF8": "1", **environ},
+        env={"PYTHONPATH": str(PROJECT), "PYTHONUTF8": "1", HOME: str(folder), **environ},
         cwd=folder,
         capture_output=True,
         text=True,

@@ -26,6 +26,7 @@ import pytest
 from app import clock, programs, units
 from app.cli import cli, main
 from app.config import Config
+from app.config.sources import HOME
 from tests import doc_pages
 from tests.doc_pages import PAGES, Command
 from tests.servers import RedisServer, free_port, wait_until
@@ -138,6 +139,7 @@ def type_in(folder: Path, *arguments: str, **environ: str) -> str:
         contextlib.redirect_stdout(io.StringIO()) as said,
     ):
         patch.chdir(folder)
+        patch.delenv(HOME)
         for name, value in environ.items():
             patch.setenv(name, value)
         assert main(arguments) == 0
@@ -175,6 +177,7 @@ def here(
     folder = tmp_path / "task-progress-api"
     shutil.copytree(template.folder, folder, symlinks=True)
     monkeypatch.chdir(folder)
+    monkeypatch.delenv(HOME)
     yield Installation(folder, template.redis, template.failed, template.waiting)
     clock.shift(0)
 

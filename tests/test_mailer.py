@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from app.config.sources import HOME
 from app.util.mail_error import failure
 from app.util.mailer import (
     Answer,
@@ -503,7 +504,7 @@ def test_no_two_kinds_of_trouble_that_need_different_hands_read_the_same() -> No
 def environment(
     server: SmtpServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> pytest.MonkeyPatch:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.setenv("SMTP_HOST", "127.0.0.1")
     monkeypatch.setenv("SMTP_PORT", str(server.port))
     monkeypatch.setenv("MAIL_FROM", "Task Progress <app@example.com>")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 import trustme
 
+from app.config.sources import HOME
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings, send_email
 from app.util.message import Envelope, build
 from app.util.tls import client_context
@@ -318,7 +319,7 @@ def test_send_email_sends_no_password_in_the_clear(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with SmtpServer(Plan(login=(USER, PASSWORD), login_in_clear=True)) as server:
-        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv(HOME, str(tmp_path))
         values = {"HOST": "127.0.0.1", "PORT": str(server.port), "USERNAME": USER}
         for name, value in (values | {"PASSWORD": PASSWORD}).items():
             monkeypatch.setenv(f"SMTP_{name}", value)

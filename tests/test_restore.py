@@ -835,7 +835,7 @@ def test_while_a_restore_is_not_finished_no_program_begins(
         session.execute(text("CREATE SCHEMA public"))
     postgresql.load(services.db.engine, file)
     with pytest.raises(schema.SchemaError):
-        schema.prepare(services.db)
+        schema.check(services.db)
 
 
 def test_a_failed_restore_says_where_the_old_data_are(

@@ -32,7 +32,7 @@ def test_an_empty_database_is_made_ready(empty_database_url: str) -> None:
     database = Database(empty_database_url)
     with pytest.raises(schema.SchemaError, match="task-progress db upgrade"):
         schema.check(database)
-    schema.prepare(database)
+    schema.upgrade(database)
     schema.check(database)
     assert schema.upgrade(database) == schema.HEAD
     database.close()
@@ -43,7 +43,7 @@ def test_nothing_is_written_into_a_newer_schema(empty_database_url: str) -> None
     schema.upgrade(database)
     with database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    for act in (schema.check, schema.prepare, schema.upgrade):
+    for act in (schema.check, schema.upgrade):
         with pytest.raises(schema.SchemaError, match="9999"):
             act(database)
     database.close()

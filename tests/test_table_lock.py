@@ -95,7 +95,7 @@ def test_a_database_in_sql_ascii_is_refused_with_the_command_that_makes_a_right_
         admin.execute("DROP DATABASE IF EXISTS in_ascii")
         admin.execute("CREATE DATABASE in_ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'")
         with contextlib.closing(Database(f"{url}/in_ascii")) as database:
-            for asked in (schema.prepare, schema.check, schema.upgrade):
+            for asked in (schema.check, schema.upgrade):
                 with pytest.raises(schema.SchemaError) as refused:
                     asked(database)
                 assert "createdb --encoding=UTF8" in refused.value.sentence.en

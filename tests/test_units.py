@@ -6,6 +6,7 @@ EnvironmentFile read as systemd reads it, and under the limits of its unit (test
 
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from tests.machine import ANALYZE, Machine, lay_out, write_units
 from tests.servers import wait_until
 from tests.smtp_server import Plan, SmtpServer
 from tests.specification import ENV as SPECIFICATION
-from tests.stack import PROJECT, offset_to
+from tests.stack import CELERY, PROJECT, offset_to
 from tests.unit_file import Unit
 
 NINE = datetime(2026, 11, 24, 0, 0, 5, tzinfo=UTC)
@@ -291,8 +292,9 @@ def machine(home: Path, rendered: Path, redis_url: str) -> Iterator[Machine]:
 
 @pytest.mark.slow
 def test_the_specified_env_starts_every_unit_and_term_ends_it_in_time(machine: Machine) -> None:
-    """On an empty machine: no database yet, no Redis of the specification's port, no mail server."""
+    """On an empty machine: no Redis of the specification's port, no mail server."""
     machine.configure(SPECIFICATION)
+    machine.run("task-progress", "db", "upgrade")
     stopping = {}
     for name in FOR_GOOD:
         stopping[name] = machine.start(name)
@@ -306,6 +308,53 @@ def test_the_specified_env_starts_every_unit_and_term_ends_it_in_time(machine: M
         unit = Unit.read(machine.rendered / name)
         assert part.wait(min(60, int(unit.one("TimeoutStopSec")))) == 0
         assert not any(word in machine.said(name) for word in ("Traceback", "exception="))
+
+
+@pytest.mark.parametrize("queue", ["mail", "ai"])
+def test_a_worker_without_a_database_names_the_file_and_makes_none(
+    machine: Machine, queue: str
+) -> None:
+    """Its unit starts it again, until `db upgrade` has run, or the disk is there."""
+    machine.configure(SPECIFICATION)
+    name = f"celery-worker-{queue}.service"
+    assert machine.start(name).wait(60) == os.EX_TEMPFAIL
+    assert f"{machine.home}/data/task-progress.sqlite3 does not exist" in machine.said(name)
+    assert not list(machine.home.glob("data/*.sqlite3*"))
+
+
+def test_beat_and_the_pages_wait_for_the_database_and_make_none(machine: Machine) -> None:
+    machine.configure(SPECIFICATION)
+    for name in ("celery-beat.service", "task-progress-web.service"):
+        machine.start(name)
+        machine.ready(name)
+        machine.says(name, "task-progress.sqlite3 does not exist")
+    wait_until(lambda: machine.get("/healthz") == 503, "the pages", 10)
+    assert not list(machine.home.glob("data/*.sqlite3*"))
+    machine.run("task-progress", "db", "upgrade")
+    wait_until(lambda: machine.get("/healthz") == 200, "the pages", 30)
+
+
+def test_a_worker_typed_in_another_folder_works_for_its_own_installation(
+    tmp_path: Path, redis_url: str
+) -> None:
+    """It would find no `.env` there, and make an empty database beside somebody's live queue."""
+    project, elsewhere = tmp_path / "task-progress-api", tmp_path / "elsewhere"
+    shutil.copytree(PROJECT / "app", project / "app")
+    elsewhere.mkdir()
+    env = SPECIFICATION.replace("redis://127.0.0.1:6379/0", redis_url)
+    (project / ".env").write_text(env + "DATA_DIR=kept\n")
+    typed = subprocess.run(
+        [*CELERY, "worker", "-Q", "mail", "-l", "INFO"],
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(project)},
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert typed.returncode == os.EX_TEMPFAIL, typed.stderr
+    assert f"{project}/kept/task-progress.sqlite3 does not exist" in typed.stderr
+    assert not list(elsewhere.iterdir())
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -41,7 +41,7 @@ def upgraded_by_the_next_program(database: Database, *, version: str, since: str
 def test_an_older_program_goes_on_where_the_newer_one_says_so(database: Database) -> None:
     upgraded_by_the_next_program(database, version=NEXT, since=schema.HEAD)
     assert schema.check(database) == NEXT
-    schema.prepare(database)
+    schema.upgrade(database)
     assert schema.upgrade(database) == NEXT, "what is newer stays as it is"
     with database.connect() as connection:
         assert schema.version_in(connection) == NEXT
@@ -49,7 +49,7 @@ def test_an_older_program_goes_on_where_the_newer_one_says_so(database: Database
 
 def test_an_older_program_stops_where_a_migration_changed_what_it_knows(database: Database) -> None:
     upgraded_by_the_next_program(database, version=NEXT, since=NEXT)
-    for act in (schema.check, schema.prepare, schema.upgrade):
+    for act in (schema.check, schema.upgrade):
         with pytest.raises(schema.SchemaError, match=NEXT):
             act(database)
 

@@ -1,7 +1,5 @@
 """`doctor`: how to mend what does not work."""
 
-from pathlib import Path
-
 import click
 
 from app import clock
@@ -9,6 +7,7 @@ from app import doctor as road
 from app.cli.shell import Command, as_json
 from app.cli.show import show_json
 from app.cli.words import LOCALE, t
+from app.config.sources import home
 from app.doctor import Finding, Level
 from app.util.message import width
 from app.words import Both
@@ -35,7 +34,7 @@ _WIDEST = max(width(words.to(LOCALE)) for _, words in _MARKS.values())
 @as_json
 def doctor(recipient: str | None, json_wanted: bool) -> int:
     """One line a check, and below it what to do; 1 if something does not work."""
-    found = road.examine(road.Machine(Path.cwd(), clock.now), recipient=recipient)
+    found = road.examine(road.Machine(home(), clock.now), recipient=recipient)
     if json_wanted:
         show_json([_as_data(one) for one in found])
     else:

@@ -1,6 +1,6 @@
 """The one place that reads the environment; refuses nonsense at start and names the variable.
 
-Each value comes from the first of: the environment, `.env` in the working folder,
+Each value comes from the first of: the environment, `.env` in the project's folder,
 DATA_DIR/run.env (which `make run` writes). How a value is read does not depend on where it
 stood, because systemd and python-dotenv differ and the same `.env` goes through both:
 
@@ -33,7 +33,7 @@ from pydantic import (
 
 from app import parse
 from app.config import readers
-from app.config.sources import Faults, Warnings, check_mode, gather, relative
+from app.config.sources import Faults, Warnings, check_mode, gather, home, relative
 from app.util.private import keep_private
 from app.words import Both, Passing, of_the_system, shell_locale
 
@@ -206,10 +206,10 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     """Read and check every setting. Raises ConfigError with all faults at once.
 
     `environ` defaults to the environment of this process, `folder` (of `.env` and of relative
-    paths) to the working folder. Makes DATA_DIR and DATA_DIR/secret_key where they are needed
+    paths) to the project's folder. Makes DATA_DIR and DATA_DIR/secret_key where they are needed
     and missing, but touches nothing while there are faults.
     """
-    place = (folder or Path.cwd()).absolute()
+    place = (folder or home()).absolute()
     faults: Faults = []
     said: Warnings = []
     values = gather(os.environ if environ is None else environ, place, NAMES, faults, said)

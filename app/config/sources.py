@@ -4,6 +4,7 @@ Everything ends as one mapping, name -> cleaned text; what it means is the reade
 """
 
 import io
+import os
 import re
 import stat
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from app.words import Both, Passing, of_the_system
 
 SECRETS = frozenset({"SMTP_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS", "AI_API_KEY"})
 RUN_FILE = "run.env"
+HOME = "TASK_PROGRESS_HOME"  # the variable that names another project folder than the program's own
+_PACKAGE = Path(__file__).resolve().parent.parent
 
 Faults = list[tuple[str, Both]]
 Warnings = list[Both]
@@ -35,6 +38,21 @@ _GROUPS = {
     ),
     "CELERY_BROKER_URL": ("CELERY_RESULT_BACKEND",),
 }
+
+
+def home() -> Path:
+    """The project's folder: of `.env`, and of DATA_DIR and the database where they are relative.
+
+    The folder that holds this program, whatever folder it was started from: a worker typed
+    elsewhere would find no `.env` there, and start on an empty database and somebody's Redis. A
+    folder that links to the program (a release beside its data) counts where it is the working
+    folder.
+    """
+    if named := os.environ.get(HOME):
+        return Path(named).absolute()
+    here = Path.cwd()
+    linked = (here / "app").is_dir() and (here / "app").samefile(_PACKAGE)
+    return here if linked else _PACKAGE.parent
 
 
 def gather(

@@ -153,6 +153,16 @@ class Database:
         with _in_words(), self.engine.connect() as connection:
             yield connection
 
+    def missing_file(self) -> Path | None:
+        """The file of an SQLite database that is not there; None for any other."""
+        file = Path(self.engine.url.database or "")
+        return file if self.is_sqlite and not file.exists() else None
+
+    def make_file(self) -> None:
+        """The file of an SQLite database, empty and private, where there is none."""
+        if (file := self.missing_file()) is not None:
+            file.touch(mode=0o600)
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -215,6 +225,13 @@ def _sqlite(url: str) -> Engine:
         url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
     )
 
+    @event.listens_for(engine, "do_connect")
+    def _open(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> None:
+        """SQLite would make a new, empty database where there is none."""
+        if not options.get("uri"):
+            args[0] = f"{Path(args[0]).absolute().as_uri()}?mode=rw"
+            options["uri"] = True
+
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
         _keep_private(make_url(url).database)
@@ -266,8 +283,9 @@ def in_words(error: BaseException, place: str) -> Both | None:
 
 
 _NOT_ALLOWED = Both(
-    "開けないか、書き込めません。持ち主と権限を確かめてください。",
-    "cannot be opened or written. Check who owns it and its permissions.",
+    "ないか、開けないか、書き込めません。DATABASE_URL と DATA_DIR、持ち主と権限を確かめてください。",
+    "is not there, or cannot be opened or written. Check DATABASE_URL and DATA_DIR, who owns it and "
+    "its permissions.",
 )
 _STANDBY = Both(
     "書き込めないサーバー(スタンバイ)です。プライマリが戻るか、スタンバイが昇格すると自動でつながります。",

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.config.sources import RUN_FILE, gather
+from app.config.sources import RUN_FILE, gather, home
 from app.local import terminal
 from app.words import Both
 
@@ -57,8 +57,8 @@ class Plan:
 
 def data_folder(given: Path | None, environ: Mapping[str, str]) -> Path:
     """DATA_DIR as config.load finds it: what was `given`, `environ`, `.env`, else `data`."""
-    found = gather(environ, Path.cwd(), frozenset({"DATA_DIR"}), [], [])
-    return (given or Path(found.get("DATA_DIR") or "data")).resolve()
+    found = gather(environ, home(), frozenset({"DATA_DIR"}), [], [])
+    return (given or home() / (found.get("DATA_DIR") or "data")).resolve()
 
 
 def make_plan(port: int, data_dir: Path, environ: Mapping[str, str]) -> Plan:
@@ -67,7 +67,9 @@ def make_plan(port: int, data_dir: Path, environ: Mapping[str, str]) -> Plan:
     Whether a variable is set matters here; whether its value is any good config.load says.
     Raises CannotRunError when a mail server is half configured.
     """
-    given = {name for name in gather(environ, Path.cwd(), _SERVERS, [], []) if name in _SERVERS}
+    # Another folder than `.env` says: its run.env counts, and not that of a run beside this one.
+    found = gather({**environ, "DATA_DIR": str(data_dir)}, home(), _SERVERS | {"DATA_DIR"}, [], [])
+    given = {name for name in found if name in _SERVERS}
     if "SMTP_HOST" not in given and given & _MAIL_SERVER:
         stray = ", ".join(sorted(given & _MAIL_SERVER))
         raise CannotRunError(terminal.half_a_mail_server(stray), BAD_CONFIGURATION)

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Self
 
+from app.config.sources import home
 from app.local import terminal
 from app.local.plan import BAD_CONFIGURATION, CannotRunError
 from app.words import Both
@@ -242,6 +243,7 @@ class Supervisor:
 
         return subprocess.Popen(  # noqa: S603 - the commands are our own, no shell
             command,
+            cwd=home(),  # gunicorn reads its settings there
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
