@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import identity
+from app import identity, ticks
 from app.alerts import local, open_alerts
 from app.alerts.words import STOPS_MAIL, Alarm, words_of
 from app.compose import show_date
@@ -21,7 +21,7 @@ from app.reminders.words import REASONS, STATES
 from app.services import Services
 from app.words import Both
 
-TICK = "tick"
+TICK = ticks.TICK
 TIMER = "timer"  # whoever runs `task-progress tick`
 STALE = timedelta(minutes=5)  # without a tick something is wrong
 UNSENT = timedelta(minutes=10)  # a mail that waits longer is late
@@ -66,8 +66,9 @@ def resume(services: Services, *, who: str, now: datetime) -> int:
 
 
 def sign_of_life(services: Services, name: str, now: datetime, **data: Any) -> None:
-    """Notes that the part `name` (tick, timer, a worker) is alive."""
+    """Notes that the part `name` (tick, timer, a worker) is alive. Ticks are counted."""
     with services.db.write() as session:
+        data |= ticks.one_more(session) if name == TICK else {}
         put(session, Service, {"name": name}, {"at": now, "data": data})
 
 

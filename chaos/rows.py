@@ -94,6 +94,24 @@ ELSEWHERE = {
             "`test_no_path_of_the_clock_doubles_a_mail_or_leaves_a_member_without_a_decision`"
         ),
     ),
+    "F75": (
+        "an older SQLite file is copied back and nobody marks it; the timer's command, or a worker",
+        "`tests/test_behind.py`: `test_a_file_copied_back_by_hand_mails_nobody_a_second_time`",
+    ),
+    "F76": (
+        "a PostgreSQL standby takes over without the last transactions",
+        (
+            "`tests/test_failover.py`: "
+            "`test_a_standby_that_takes_over_without_the_last_records_is_marked_as_restored`"
+        ),
+    ),
+    "F77": (
+        "many ticks at once, a purge, clocks set, Redis emptied, older or away",
+        (
+            "`tests/test_behind.py`: `test_many_ticks_at_once_mark_nothing`, "
+            "`test_no_purge_no_clock_and_no_other_redis_marks`"
+        ),
+    ),
 }
 
 # For each row the fault, and why it is not played yet.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,6 +20,7 @@ from tests.conftest import NOW, People, task
 from tests.servers import wait_until
 from tests.smtp_server import SmtpServer
 from tests.standby import NAME, Server, primary_and_standby
+from tests.test_behind import held, restores, tick
 
 ASKED = "SHOW default_transaction_read_only"
 PID = "SELECT pg_backend_pid()"
@@ -131,3 +132,24 @@ def test_a_standby_alone_is_refused_and_who_wants_it_gets_it_for_reading(
         with pytest.raises(DatabaseDown), services.db.write() as session:
             session.execute(text("DELETE FROM alerts"))
         services.db.close()
+
+
+def test_a_standby_that_takes_over_without_the_last_records_is_marked_as_restored(
+    pair: tuple[Server, Server], services: Services, team: People, smtp: SmtpServer, no_digest: None
+) -> None:
+    """It stood still while the morning's mails went out, and Redis knows of the ticks since."""
+    first, second = pair
+    with services.db.write() as session:
+        session.add(task("T-1", team.suzuki))
+    tick(services, NOW - timedelta(minutes=30))
+    follow(first, second)
+    second.kill()
+    tick(services, NOW)
+    assert [one.recipient for one in smtp.mails] == [team.suzuki.email]
+    first.kill()
+    second.start()
+    second.says("SELECT pg_promote()")
+    for minutes in (60, 61):
+        tick(services, NOW + timedelta(minutes=minutes))
+    assert len(smtp.mails) == 1
+    assert (restores(services), held(services)) == (["tick"], 1)

@@ -108,7 +108,7 @@ def back(services: Services, file: Path, now: datetime = TEN) -> int:
 
 
 class Saved:
-    """All rows of a moment, which `back` puts in the place of all others, and marks them.
+    """All rows of a moment, which `put` puts in the place of all others; `back` also marks them.
 
     To the rules the same as a file; pg_dump and pg_restore would take a second each.
     """
@@ -125,6 +125,11 @@ class Saved:
 
     def back(self, now: datetime) -> int:
         """Returns how many mails wait."""
+        self.put()
+        return mark(self.services, who="cli:root", now=now)
+
+    def put(self) -> None:
+        """As a bare pg_restore or a copied file does it."""
         with self.services.db.write() as session:
             for table in reversed(TABLES):
                 session.execute(delete(table))
@@ -132,7 +137,6 @@ class Saved:
                 if found:
                     session.execute(insert(table), found)
                 self._set_back(session, table)
-        return mark(self.services, who="cli:root", now=now)
 
     def _last_id(self, table: Table) -> Any:
         if self.services.db.is_sqlite:

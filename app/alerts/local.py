@@ -18,7 +18,7 @@ import redis
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
-from app import identity
+from app import identity, ticks
 from app.alerts.words import Alarm
 from app.db import put
 from app.models import Service
@@ -66,14 +66,19 @@ def here(services: Services) -> dict[str, dict[str, Any]]:
 
 
 def others_on_redis(services: Services) -> list[str]:
-    """The other installations that use this Redis; says that this one does."""
+    """The other installations that use this Redis; says that this one does, with its count of ticks.
+
+    Raises DatabaseDown.
+    """
     url = guard_url(services.config)
     if url is None:
         return []
     ours = services.installation.id()
+    with services.db.read() as session:
+        counted = ticks.counted(session)
     try:
         with shared_redis.connect(url) as client:
-            shared_redis.note(client, ours, services.config.app_base_url)
+            shared_redis.note(client, ours, services.config.app_base_url, counted)
             return shared_redis.others(client, ours)
     except redis.RedisError as error:  # it went away just now, or its ACL is of a former version
         log.info("who else uses this Redis cannot be asked: %s", type(error).__name__)

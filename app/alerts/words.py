@@ -223,12 +223,21 @@ def _unusual_number(_about: str, facts: Facts) -> Words:
 def _restored(_about: str, facts: Facts) -> Words:
     as_of = facts.get("as_of")  # None: the database does not know until when it was used
     since = Both.of(str(as_of)) if as_of else Both("", "")
+    what = Both(
+        f"データベースを{since.ja}{'の' * bool(as_of)}バックアップから復元しました。",
+        f"The database was restored from a backup{' of ' * bool(as_of)}{since.en}.",
+    )
+    if not facts.get("by_hand", True):
+        what = Both(
+            f"データベースが、ここで動いていたものより古くなっています(最後の記録: {since.ja})。"
+            "以前のファイルやバックアップが置かれたか、直前の記録のないスタンバイに切り替わりました。",
+            f"The database is older than what ran here (its last record: {since.en}): a former "
+            "file or backup was put in its place, or a standby took over without the last records.",
+        )
     return Words(
         Both(
-            f"データベースを{since.ja}{'の' * bool(as_of)}バックアップから復元しました。"
-            "その後に届いている可能性のあるメールは、送らずに待っています。",
-            f"The database was restored from a backup{' of ' * bool(as_of)}{since.en}. "
-            "Mails that may have gone out since then wait.",
+            f"{what.ja}その後に届いている可能性のあるメールは、送らずに待っています。",
+            f"{what.en} Mails that may have gone out since then wait.",
         ),
         Both(
             "まだ届いていないと分かったら `task-progress resume` で送ります。何もしなければ、"

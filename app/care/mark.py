@@ -32,17 +32,22 @@ def mark(services: Services, *, who: str, now: datetime) -> int:
         return mark_in(session, services.config.app_timezone, who=who, now=now)
 
 
-def mark_in(session: Session, zone: str, *, who: str, now: datetime) -> int:
+def mark_in(
+    session: Session, zone: str, *, who: str, now: datetime, ends: datetime | None = None
+) -> int:
     """The same, as a part of somebody's transaction. `zone`: in which people read instants.
+    `ends`: the last instant that the database knows of, where nobody restored it by hand and
+    programs have signed in it since.
 
     - Open mails wait, and so does what is decided for dates that had begun (app/outbox/restored.py).
     - No id is given away twice: the links in mails, the Redis guard and Message-IDs carry them.
     - Everybody is signed out: who signed out since the backup would be signed in again.
     - Signs of life are forgotten: they are those of programs on another database.
     """
-    as_of = session.scalar(select(func.max(Service.at)))
+    as_of = ends or session.scalar(select(func.max(Service.at)))
+    found = Restored(now, as_of, waits=True, by_hand=ends is None)
     held = restored.hold_all(session, now=now)
-    restored.note(session, Restored(now, as_of, waits=True), who=who)
+    restored.note(session, found, who=who)
     _jump_over_ids(session, now)
     session.execute(delete(WebSession))
     parts = or_(*(Service.name.startswith(part, autoescape=True) for part in PARTS))
@@ -50,7 +55,7 @@ def mark_in(session: Session, zone: str, *, who: str, now: datetime) -> int:
     data = {"held": held, "as_of": as_of.isoformat() if as_of else None}
     session.add(Audit(at=now, who=who, what="restore", data=data))
     close_alert(session, Alarm.RESTORED, now=now)  # of a restore before
-    raise_alert(session, Alarm.RESTORED, now=now, **restored.alert_facts(as_of, ZoneInfo(zone)))
+    raise_alert(session, Alarm.RESTORED, now=now, **restored.alert_facts(found, ZoneInfo(zone)))
     return held
 
 

@@ -15,7 +15,7 @@ import click
 
 from app import clock, digest, outbox, reminders, status, timekeeping
 from app.alerts import heartbeat, tell, watch
-from app.care import purge
+from app.care import behind, purge
 from app.cli.common import interrupted, now_option, rehearsal_option
 from app.cli.shell import Command, Shell
 from app.cli.words import complain, say, t
@@ -83,6 +83,8 @@ def _decide(
     """
     planned = None
     if not is_real or timekeeping.may_work(services, real):
+        if is_real:
+            behind.mark_if_behind(services, real)
         digest.look_for_leads(services, now)
         planned = reminders.plan(services, now, real_now=real)
         digest.plan(services, now, real_now=real)

@@ -116,7 +116,7 @@ def _restored(case: Case) -> list[Finding]:
         return []
     if found is None or not found.waits:
         return []
-    words = words_of(Alarm.RESTORED, alert_facts(found.as_of, ZoneInfo(case.config.app_timezone)))
+    words = words_of(Alarm.RESTORED, alert_facts(found, ZoneInfo(case.config.app_timezone)))
     said = Both(f"{words.what.ja}(いま{waiting}通)", f"{words.what.en} ({waiting} now)")
     return [red("restored", said.ja, said.en, words.fix)]
 

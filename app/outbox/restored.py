@@ -7,7 +7,7 @@ decision stands, so that no later date makes up for it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -37,12 +37,13 @@ _HELD: ColumnElement[bool] = and_(OPEN, OutboxMail.held == HELD)
 @dataclass(frozen=True, slots=True)
 class Restored:
     """The last restore: when, how far its backup reached (None: not known), and if it still waits
-    for an admin's word.
+    for an admin's word. Not `by_hand`: the program found by itself that the database is an older one.
     """
 
     at: datetime
     as_of: datetime | None
     waits: bool
+    by_hand: bool = True
 
     def hold(self, zone: ZoneInfo, day: date, *, week_begins: int | None) -> str | None:
         """What `held` says of an automatic mail for the local date `day` in `zone`.
@@ -63,15 +64,19 @@ def last_restore(session: Session) -> Restored | None:
         return None
     as_of = row.value["as_of"]
     return Restored(
-        row.changed_at, datetime.fromisoformat(as_of) if as_of else None, row.value["waits"]
+        row.changed_at,
+        datetime.fromisoformat(as_of) if as_of else None,
+        row.value["waits"],
+        row.value.get("by_hand", True),
     )
 
 
 def note(session: Session, restored: Restored, *, who: str) -> None:
     """Writes it down."""
     as_of = restored.as_of.isoformat() if restored.as_of else None
-    values = {"value": {"as_of": as_of, "waits": restored.waits}, "changed_by": who}
-    put(session, Setting, {"key": RESTORED}, values | {"changed_at": restored.at})
+    value = {"as_of": as_of, "waits": restored.waits, "by_hand": restored.by_hand}
+    values = {"value": value, "changed_by": who, "changed_at": restored.at}
+    put(session, Setting, {"key": RESTORED}, values)
 
 
 def first_n(session: Session, day: date) -> int:
@@ -168,7 +173,7 @@ def give_up(session: Session, *, now: datetime) -> None:
 
 
 def _nothing_waits(session: Session, restored: Restored, *, who: str, now: datetime) -> None:
-    note(session, Restored(restored.at, restored.as_of, waits=False), who=who)
+    note(session, replace(restored, waits=False), who=who)
     close_alert(session, Alarm.RESTORED, now=now)
 
 
@@ -216,9 +221,10 @@ def told(session: Session, zone: ZoneInfo, day: date) -> list[Both]:
     ]
 
 
-def alert_facts(as_of: datetime | None, zone: ZoneInfo) -> dict[str, Any]:
-    """What the alert says of the time of the backup."""
-    return {"as_of": str(moment(as_of, zone)) if as_of else None}
+def alert_facts(restored: Restored, zone: ZoneInfo) -> dict[str, Any]:
+    """What the alert says of the time of the backup, and who found it."""
+    as_of = str(moment(restored.as_of, zone)) if restored.as_of else None
+    return {"as_of": as_of, "by_hand": restored.by_hand}
 
 
 def moment(at: datetime | None, zone: ZoneInfo) -> Both:

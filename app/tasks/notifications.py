@@ -10,7 +10,7 @@ from celery import current_app, shared_task
 from app import clock, digest, mail_queue, outbox, reminders, status, timekeeping, turn
 from app.ai import early
 from app.alerts import heartbeat, tell, watch
-from app.care import purge
+from app.care import behind, purge
 from app.celery_wiring import services
 from app.tasks.ai import ask_for
 from app.util import log_stream
@@ -34,6 +34,14 @@ PLANNING_LASTS = timedelta(seconds=30)  # of one that dies in its turn
 _alarm = mail_queue.Alarm()
 
 
+def _may_work(now: datetime) -> bool:
+    """Asked before anything is planned: of the clock, and of a database that was put back."""
+    if not timekeeping.may_work(services(), now):
+        return False
+    behind.mark_if_behind(services(), now)
+    return True
+
+
 def _over(seconds: float) -> Callable[[], bool]:
     end = time.monotonic() + seconds * services().config.test_time_scale
     return lambda: time.monotonic() > end
@@ -43,7 +51,7 @@ def _over(seconds: float) -> Callable[[], bool]:
 def daily_progress_reminder(*, only_due: bool = False) -> None:
     """Reminds everybody who has not been today; `only_due`: only those whose hour has come."""
     now = clock.now()
-    if not timekeeping.may_work(services(), now):
+    if not _may_work(now):
         return
     if only_due:
         reminders.plan(services(), now, publish=services().publish)
@@ -55,7 +63,7 @@ def daily_progress_reminder(*, only_due: bool = False) -> None:
 def weekly_progress_digest(*, only_due: bool = False) -> None:
     """Sends each lead the week, today's if it was not sent; `only_due`: only where it is time."""
     now = clock.now()
-    if not timekeeping.may_work(services(), now):
+    if not _may_work(now):
         return
     if only_due:
         services().publish(digest.plan(services(), now).ids)
@@ -68,7 +76,7 @@ def tick() -> None:
     """Each minute: decide for those whose hour has come, sweep, and queue what is to be sent."""
     now = clock.now()
     with heartbeat.told_of(services(), now):
-        believed = timekeeping.may_work(services(), now)
+        believed = _may_work(now)
         left = believed and _work(now)
         watch.look(services(), now)
         tell.tell(services(), now)
@@ -122,6 +130,7 @@ def deliver(ids: list[int]) -> None:
     if timekeeping.doubted(services(), now) is not None:
         outbox.deliver(services(), outbox.urgent(services(), now), clock.now, _over(SEND_WITHIN))
         return
+    behind.mark_if_behind(services(), now)
     outcome = outbox.send(services(), clock.now, _over(SEND_WITHIN), first=ids)
     if outcome.more:
         mail_queue.poke(current_app)

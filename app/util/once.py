@@ -128,6 +128,21 @@ class Once:
             self._failed(error)
             return False
 
+    def ticks_of(self, timeline: str) -> int | None:
+        """How many ticks of this timeline Redis knows; None where it knows none, or is away."""
+        client = self._ready()
+        if client is None:
+            return None
+        try:
+            value = client.get(shared_redis.TICKS + timeline)
+        except redis.ResponseError as error:  # an ACL of a former version: the guard goes on
+            log.warning("guard: Redis does not tell the ticks (%s)", type(error).__name__)
+            return None
+        except redis.RedisError as error:
+            self._failed(error)
+            return None
+        return int(value) if value and value.isdigit() else None
+
     def lengths(self, queues: Sequence[str]) -> dict[str, int] | None:
         """How much waits on each of these queues; None while Redis does not answer."""
         client = self._ready()

@@ -1,7 +1,7 @@
 """Which installations use one Redis, and the jobs that one of them found for another.
 
-Each says every half minute that it is there; whoever meets a trace of another (a guard, a job)
-notes it as well. The queues `mail` and `ai` are the same list for all on one Redis, so a worker
+Each says every half minute that it is there, and how many ticks its database has counted
+(app/care/behind.py); whoever meets a trace of another (a guard, a job) notes it as well. The queues `mail` and `ai` are the same list for all on one Redis, so a worker
 may receive a job of another installation: it lays it aside under that one's id, whose own worker
 puts it back on the queue. What nobody fetches is forgotten.
 """
@@ -11,7 +11,10 @@ from typing import Any, cast
 import redis
 
 INSTALLATION = "installation"  # the header of a message that says who published it
+ASIDE = "task-progress:aside:"  # before a queue and an id
 SEEN = "task-progress:installations"  # a sorted set: "<id> <address of its pages>" by when
+TICKS = "task-progress:ticks:"  # before a timeline: the highest count of its ticks
+TICKS_SECONDS = 30 * 86_400  # nothing of so long ago is sent again
 SEEN_SECONDS = 900  # a timer that ticks every 5 minutes is seen without a break
 LAID_ASIDE_SECONDS = 3600
 AT_ONCE = 1000  # messages fetched at once: Redis serves nobody else meanwhile
@@ -21,6 +24,10 @@ _NOTE = """
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
+if KEYS[2] then
+    local before = tonumber(redis.call('GET', KEYS[2]) or 0) or 0
+    redis.call('SET', KEYS[2], math.max(before, tonumber(ARGV[3])), 'EX', ARGV[4])
+end
 """
 _SEEN = """
 local now = tonumber(redis.call('TIME')[1])
@@ -47,9 +54,22 @@ def connect(url: str) -> "redis.Redis":
     )
 
 
-def note(client: "redis.Redis", installation: str, pages: str = "") -> None:
-    """This installation was seen here now. Raises redis.RedisError, as all of these do."""
-    client.eval(_NOTE, 1, SEEN, f"{installation} {pages}".strip(), SEEN_SECONDS)
+def note(
+    client: "redis.Redis",
+    installation: str,
+    pages: str = "",
+    counted: tuple[str, int] | None = None,
+) -> None:
+    """This installation was seen here now. `counted`: a timeline and how many ticks it has; of
+    several numbers the highest is kept. Raises redis.RedisError, as all of these do.
+    """
+    keys = [SEEN]
+    values: list[str | int] = [f"{installation} {pages}".strip(), SEEN_SECONDS]
+    if counted is not None:
+        timeline, number = counted
+        keys.append(TICKS + timeline)
+        values += [number, TICKS_SECONDS]
+    client.eval(_NOTE, len(keys), *keys, *values)
 
 
 def others(client: "redis.Redis", ours: str) -> list[str]:
@@ -80,4 +100,4 @@ def publisher_of(headers: Any) -> str | None:
 
 
 def _aside(queue: str, installation: str) -> str:
-    return f"task-progress:aside:{queue}:{installation}"
+    return f"{ASIDE}{queue}:{installation}"
