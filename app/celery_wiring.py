@@ -10,7 +10,7 @@ import redis
 from celery import Celery, current_app, signals
 from celery.worker import state
 
-from app import clock, identity, mail_queue, schema, status
+from app import clock, identity, mail_queue, redis_cluster, schema, status
 from app.config import Config, load_or_exit
 from app.db import SENDERS, DatabaseDown
 from app.heart import Heart
@@ -113,6 +113,7 @@ def _database_is_ours(**_: object) -> None:
     """
     from app import queue_messages  # noqa: PLC0415 - Celery's consumer: of a worker alone
 
+    _refuse_cluster()
     signals.before_task_publish.connect(_sign, weak=False)
     try:
         schema.check(services().db)
@@ -166,6 +167,7 @@ def _watch(sender: Any = None, **_: object) -> None:
 
 @signals.beat_init.connect(weak=False)
 def _sign_of_life(**_: object) -> None:
+    _refuse_cluster()
     signals.before_task_publish.connect(_sign, weak=False)
     try:
         schema.check(services().db)
@@ -176,6 +178,13 @@ def _sign_of_life(**_: object) -> None:
     except (schema.SchemaError, DatabaseDown) as error:
         log.warning("the database is not ready yet: %s", error)
     Heart("beat", services).start()
+
+
+def _refuse_cluster() -> None:
+    """Only a hand mends that setting, so no unit starts the program again."""
+    if sentence := redis_cluster.refused(services().config):
+        log.critical("%s %s", *sentence)
+        sys.exit(os.EX_CONFIG)
 
 
 def _sign(headers: dict[str, Any] | None = None, **_: object) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import redis
 
+from app import redis_cluster
 from app.alerts.about_installations import shared_redis as words_of_sharing
 from app.config import readers
 from app.db import DatabaseDown
@@ -39,6 +40,8 @@ def broker(case: Case) -> list[Finding]:
         try:
             server.ping()
         except redis.RedisError as error:
+            if redis_cluster.says_so(error):
+                return _cluster(case, server)
             return [_unreachable(url, error)]
         found.append(
             green("redis", f"Redis: {mask_url(url)} が応答しました。", f"Redis: {mask_url(url)} answered.")
@@ -105,23 +108,12 @@ def _results(case: Case, broker_url: str) -> list[Finding]:
     ]
 
 
-def _cluster(_case: Case, server: "redis.Redis") -> list[Finding]:
-    """Celery's queues need commands over several keys, which a cluster refuses."""
-    if not _info(server, "cluster").get("cluster_enabled"):
+def _cluster(case: Case, server: "redis.Redis") -> list[Finding]:
+    """Workers and beat do not start with one."""
+    if not redis_cluster.is_one(server):
         return []
-    return [
-        red(
-            "redis-cluster",
-            "Redis: Redis Cluster は使えません(キューが複数のキーを同時に扱うため)。",
-            "Redis: a Redis Cluster cannot be used: queues work on several keys at once.",
-            Both(
-                "クラスターでない Redis を CELERY_BROKER_URL に指定してください(冗長化は Sentinel か"
-                "レプリカで)。",
-                "Name a Redis without cluster mode in CELERY_BROKER_URL; a replica or Sentinel "
-                "stands in for it.",
-            ),
-        )
-    ]
+    what, fix = redis_cluster.words(case.config)
+    return [red("redis-cluster", what.ja, what.en, fix)]
 
 
 def _shared(case: Case, server: "redis.Redis") -> list[Finding]:
