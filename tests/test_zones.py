@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from app import reminders
+from app import doctor, reminders
+from app.doctor.machine import newer_time_zones
 from app.models import Member, Setting
 from app.reminders.plan import ZONES
 from app.services import Services
@@ -126,3 +127,19 @@ def test_a_program_with_older_data_takes_no_turns_with_a_newer_one(
     reminders.plan(services, NOW)
     assert hours(services) == {NOW + timedelta(days=1)}
     assert known(services) == "2999a"
+
+
+def test_doctor_names_the_machine_with_older_data(
+    services: Services, team: People, tmp_path: Path
+) -> None:
+    case = doctor.Case(tmp_path, lambda: NOW, services)
+    assert newer_time_zones(case) == []
+    reminders.plan(services, NOW)
+    assert newer_time_zones(case) == []
+    with services.db.write() as session:
+        session.get_one(Setting, ZONES).value = "2999a"
+    (found,) = newer_time_zones(case)
+    assert found.level is doctor.Level.YELLOW
+    for said in found.says:
+        assert "2999a" in said
+        assert zones.version() in said

@@ -22,6 +22,7 @@ from app.doctor import (
     life,
     machine,
     mail,
+    mounts,
     pages,
     people,
     settings,
@@ -55,7 +56,9 @@ def examine(
         return [*settings.faults(error), *run(_of_the_machine(here))]
     clock.shift(config.test_clock_offset)
     with closing(make(config)) as services:
-        return _whole(Case(here.folder, here.clock, services, resolver), recipient)
+        return _whole(
+            Case(here.folder, here.clock, services, resolver, mounts=here.mounts), recipient
+        )
 
 
 def _whole(case: Case, recipient: str | None) -> list[Finding]:
@@ -66,6 +69,7 @@ def _whole(case: Case, recipient: str | None) -> list[Finding]:
         "identity": lambda: settings.identity_check(case),
         "permissions": lambda: settings.permissions(case),
         "database": lambda: database.database(case),
+        "sqlite-disk": lambda: mounts.sqlite_disk(case),
         "redis": lambda: broker.broker(case),
         "ticks": lambda: life.ticks(case),
         "timer": lambda: life.timer(case),
@@ -76,6 +80,7 @@ def _whole(case: Case, recipient: str | None) -> list[Finding]:
         "people": lambda: people.sample_people(case),
         "heartbeat": lambda: heartbeat.listener(case),
         "holidays": lambda: letters.holidays(case),
+        "time-zones-elsewhere": lambda: machine.newer_time_zones(case),
         "disk": lambda: machine.disk(case),
     }
     found = run({**checks, **_of_the_machine(case)})

@@ -1,7 +1,7 @@
 """What a check says, and what it may look at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -55,10 +55,13 @@ def _both(fix: Both | str) -> Both:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where the program stands. `folder`: its working folder, with `.env`."""
+    """Where the program stands. `folder`: its working folder, with `.env`. `mounts`: the file in
+    which the kernel names what is mounted (man 5 proc).
+    """
 
     folder: Path
     clock: Callable[[], datetime]
+    mounts: Path = field(default=Path("/proc/self/mountinfo"), kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from app.alerts.local import ROOM
 from app.config.sources import relative
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.models import Setting
+from app.reminders.plan import ZONES
 from app.util import zones
 from app.words import Both, of_the_system
 
@@ -108,6 +110,30 @@ def time_zones(machine: Machine) -> list[Finding]:
 
 
 _SYSTEM = Both("システム", "system")
+
+
+def newer_time_zones(case: Case) -> list[Finding]:
+    """Whether hours were computed with newer time zone data than this machine has."""
+    if not case.has_database:
+        return []
+    try:
+        with case.services.db.read() as session:
+            row = session.get(Setting, ZONES)
+    except Exception:  # noqa: BLE001 - no table yet: the check of the schema tells
+        return []
+    here = zones.version()
+    if row is None or row.value <= here:
+        return []
+    return [
+        yellow(
+            "time-zones-elsewhere",
+            f"タイムゾーンのデータ: 別のマシンは {row.value}、このマシンは {here or '版が不明'} です。"
+            "法律が変わった地域では、マシンによって時刻がずれます。",
+            f"Time zone data: another machine has {row.value}, this one "
+            f"{here or 'an unknown version'}. Where a law changed, the two differ in the hour.",
+            "git pull && make setup  # sudo apt install --only-upgrade tzdata",
+        )
+    ]
 
 
 def disk(case: Case, *, least: int = ROOM, better: int = DISK_YELLOW) -> list[Finding]:
