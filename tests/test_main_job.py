@@ -270,13 +270,14 @@ def _server_context(ca: trustme.CA) -> ssl.SSLContext:
 def test_the_specified_env_starts_beat_and_both_workers_by_their_own_commands(
     tmp_path: Path, redis_url: str, smtp: SmtpServer
 ) -> None:
-    """On an empty machine: no database yet; only Redis's port is the test's own."""
+    """On an empty machine; only Redis's port is the test's own."""
     backend = redis_url.replace("/0", "/1", 1)
     env = specification.ENV.replace("redis://127.0.0.1:6379/0", redis_url)
     (tmp_path / ".env").write_text(env.replace("redis://127.0.0.1:6379/1", backend))
     (tmp_path / "app").symlink_to(PROJECT / "app")
     with running(tmp_path, {}, smtp) as stack:
         del stack.environ["PYTHONPATH"]
+        stack.command("db", "upgrade")
         stack.worker("mail")
         stack.worker("ai")
         beat = stack.beat()
