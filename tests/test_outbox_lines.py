@@ -22,7 +22,7 @@ from app.outbox import breaker
 from app.outbox.claim import claim
 from app.outbox.lease import CLAIMS_AT_MOST
 from app.services import Services, make
-from app.util.rate import Limits, Rate
+from app.util.rate import Limits, Rate, windows
 from tests.conftest import NOW, Hooked, People, task
 from tests.smtp_server import SmtpServer
 from tests.test_mailer_ahead import impatient
@@ -331,19 +331,60 @@ def test_the_rate_is_kept_by_all_senders_together(  # noqa: PLR0917 - all fixtur
         one.db.close()
 
 
-@pytest.mark.parametrize(("per_minute", "in_a_second"), [(30, 1), (119, 1), (240, 4)])
-def test_the_rate_spreads_over_its_seconds(
-    per_minute: int, in_a_second: int, redis_url: str
+def starts(per_minute: int, number: int) -> list[float]:
+    """The earliest seconds at which so many mails may go one by one."""
+    limits = [(one.amount, one.get_expiry()) for one in windows(per_minute)]
+    went: list[float] = []
+    for n in range(number):
+        went.append(max([0.0, *(went[n - most] + length for most, length in limits if n >= most)]))
+    return went
+
+
+@pytest.mark.parametrize("per_minute", [*range(1, 241), 599, 600, 6_001])
+def test_the_rate_sends_its_number_in_a_minute_and_no_more_than_its_share_in_a_second(
+    per_minute: int,
 ) -> None:
-    """Two senders share what may go in a second; the minute's number is far from used up."""
+    went = starts(per_minute, 2 * per_minute + 1)
+    assert went[per_minute - 1] < 60 <= went[per_minute]
+    assert went[2 * per_minute] == 120
+    for seconds in (1, 60):
+        share = max(1, -(-per_minute * seconds // 60))  # a mail is not divided
+        assert all(went[n + share] - went[n] >= seconds for n in range(len(went) - share))
+
+
+@pytest.mark.parametrize(
+    ("per_minute", "mails", "seconds"),
+    [(30, 1, 1), (90, 3, 2), (100, 5, 3), (119, 2, 1), (240, 4, 1)],
+)
+def test_the_rate_spreads_over_its_seconds(
+    per_minute: int, mails: int, seconds: int, redis_url: str
+) -> None:
+    """Two senders share what may go in so many seconds; the minute's number is not used up."""
     limits = [Limits(redis_url), Limits(redis_url)]
     senders = [Rate(per_minute, one) for one in limits]
+    assert [one.room(1) for one in senders] == [1, 1]  # connected: that takes its time
     went: list[float] = []
-    for n in range(3 * in_a_second + 1):
-        assert senders[n % 2].take(1)
+    for n in range(2 * mails + 1):
+        assert senders[n % 2].take(1) == 1
         went.append(time.monotonic())
-    for n in range(len(went) - in_a_second):
-        assert went[n + in_a_second] - went[n] > 0.9
+    for n in range(len(went) - mails):
+        assert went[n + mails] - went[n] > seconds - 0.2  # the clocks of a busy machine
+    assert went[-1] - went[0] < 2 * seconds + 0.9  # and the share is really used
+
+
+def test_of_several_mails_at_once_as_many_go_as_have_room(redis_url: str) -> None:
+    """The share of 150 a minute is 5 in 2 seconds, whatever the number of connections."""
+    rate = Rate(150, Limits(redis_url))
+    began = time.monotonic()
+    assert [rate.take(2) for _ in range(2)] == [2, 1]
+    assert rate.room(2) == 0
+    sent = 3
+    while sent < 10:
+        sent += rate.take(min(2, 10 - sent))
+    assert 2.9 < time.monotonic() - began < 3.9
+    assert rate.most_in(1, 10) == 3
+    assert rate.most_in(2, 10) == 5
+    assert Rate(8, rate.limits).most_in(5, 10) == 5  # one a second, until the minute is used up
 
 
 def test_without_redis_each_process_keeps_the_rate_by_itself(

@@ -20,7 +20,7 @@ from app.doctor import broker
 from app.doctor.finding import Case, Level
 from app.services import Services, guard_url, make
 from app.util.once import Guard, Once
-from app.util.rate import Limits
+from app.util.rate import Limits, Rate
 from tests.conftest import NOW, TODAY, People, task
 from tests.safe_redis import WORD, SafeRedis, can_be
 from tests.servers import wait_until
@@ -72,6 +72,7 @@ def test_beat_workers_runbook_guard_rate_and_status_work_over_tls_with_few_right
     stack.run("call", "app.tasks.notifications.daily_progress_reminder")
     wait_until(lambda: all_accepted(db), stack.logs(), 30)
     assert stack.recipients() == EVERYBODY
+    assert list(redis_admin.keys("task-progress:LIMITER/*"))  # for a minute
     for what in ("active", "registered", "scheduled"):
         assert len(json.loads(stack.run("inspect", what, "--json").stdout)) == 2
     stack.run("call", "app.tasks.ai.heartbeat")
@@ -80,7 +81,6 @@ def test_beat_workers_runbook_guard_rate_and_status_work_over_tls_with_few_right
     status = json.loads(stack.command("status", "--json", check=False).stdout)
     assert status["redis_answers"] is True
     assert len(list(redis_admin.keys("remind:*"))) == 3
-    assert list(redis_admin.keys("task-progress:LIMITER/*"))
     assert redis_server.refused() == []
     said = stack.logs()
     assert "NOPERM" not in said
@@ -99,6 +99,8 @@ def test_the_guard_and_the_limits_hold_over_tls(services: Services, team: People
     one_a_minute = RateLimitItemPerMinute(1)
     assert Limits(url).take(one_a_minute, "x")
     assert not Limits(url).take(one_a_minute, "x")
+    assert Rate(90, Limits(url)).take(5) == 2
+    assert Rate(90, Limits(url)).room(5) == 0
 
 
 def test_doctor_finds_it_encrypted_and_says_what_it_may_not_look_at(

@@ -141,7 +141,7 @@ class _Sender:
         """
         if not self.limited:
             return False
-        while not self.services.rate.allows_one() and not self.stopped():
+        while not self.services.rate.room(1) and not self.stopped():
             time.sleep(SHARE_WAIT)
         self.limited = False
         return True
@@ -199,19 +199,21 @@ class _Sender:
         stop_at = time.monotonic() + FRESH_SECONDS * self.scale
         took = 0.0  # seconds, of the last round
         while jobs:
-            group, jobs = jobs[:width], jobs[width:]
             # The first round goes out however long its letters took: a slow machine would else
             # make them again and again.
             goes_on = self._is_well() and not (self.began and self.stopped())
-            self.limited = goes_on and not self.services.rate.take(len(group))
-            if self.limited or not goes_on:
-                self._give_back([*group, *jobs])
+            number = self.services.rate.take(min(width, len(jobs))) if goes_on else 0
+            self.limited = goes_on and not number
+            if not number:
+                self._give_back(jobs)
                 return False
+            group, jobs = jobs[:number], jobs[number:]
             self.began = True
             began = time.monotonic()
-            # What will be given back after this round must not be offered to the server with it.
+            # What will be given back, or wait, after this round must not be offered with it.
             last = began + took > stop_at
-            self.lines.round(group, () if last else jobs[:width])
+            ahead = 0 if last else self.services.rate.room(width)
+            self.lines.round(group, jobs[:ahead])
             took = time.monotonic() - began
             if jobs and (last or time.monotonic() > stop_at):
                 self._give_back(jobs)  # to be claimed anew

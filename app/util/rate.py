@@ -7,14 +7,18 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from math import gcd
+from typing import Any, TypeVar
 
-from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond, WindowStats
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 KEY = "smtp"
 ANSWER_WITHIN = 0.5  # seconds
@@ -38,11 +42,11 @@ class Limits:
         """True when it may happen now, and is counted; else the limit is used up."""
         return self._with_redis(lambda limiter: limiter.hit(limit, key, cost=cost))
 
-    def allows(self, limit: RateLimitItem, key: str) -> bool:
-        """True when it could happen now; it is not counted."""
-        return self._with_redis(lambda limiter: limiter.test(limit, key))
+    def stats(self, limit: RateLimitItem, key: str) -> WindowStats:
+        """How often it could happen now, and when (by time.time()) that grows; nothing is counted."""
+        return self._with_redis(lambda limiter: limiter.get_window_stats(limit, key))
 
-    def _with_redis(self, ask: Callable[[MovingWindowRateLimiter], bool]) -> bool:
+    def _with_redis(self, ask: Callable[[MovingWindowRateLimiter], T]) -> T:
         if self.redis_url is not None and time.monotonic() >= self._skip_until:
             try:
                 return ask(self._on_redis(self.redis_url))
@@ -69,35 +73,60 @@ class Limits:
 class Rate:
     """SMTP_RATE_PER_MINUTE: how many mails a minute may go out, all senders together.
 
-    They spread: providers count by the second, so a second has its share, at least one mail.
+    They spread (`windows`), because providers count by the second.
     """
 
     per_minute: int | None
     limits: Limits
 
-    @property
-    def per_second(self) -> int | None:
-        """A second's share, in whole mails."""
-        return None if self.per_minute is None else max(1, self.per_minute // 60)
+    @cached_property
+    def _windows(self) -> list[RateLimitItem]:
+        return [] if self.per_minute is None else windows(self.per_minute)
 
     def most_in(self, seconds: int, wanted: int) -> int:
         """How many of the mails that are wanted may go in so many seconds."""
-        return wanted if self.per_second is None else min(wanted, self.per_second * seconds)
-
-    def allows_one(self) -> bool:
-        """Whether the minute has room for a mail. Nothing is counted."""
         if self.per_minute is None:
-            return True
-        return self.limits.allows(RateLimitItemPerMinute(self.per_minute), KEY)
+            return wanted
+        return min(wanted, max(seconds, _share(self.per_minute, seconds)))
 
-    def take(self, mails: int) -> bool:
-        """True when `mails` may go now, waited for a little; else the minute's number is used up."""
-        if self.per_minute is None or self.per_second is None:
-            return True
-        second = RateLimitItemPerSecond(self.per_second)
+    def room(self, wanted: int) -> int:
+        """How many of the mails that are wanted may go at this moment. Nothing is counted."""
+        return self._room(wanted)[0]
+
+    def take(self, wanted: int) -> int:
+        """How many of the mails that are wanted go now: they are counted.
+
+        Waits a little for the first one; 0 when its turn comes later than that.
+        """
         give_up = time.monotonic() + WAIT_AT_MOST
-        while not self.limits.take(second, KEY, mails):
-            if time.monotonic() > give_up:
-                return False  # other senders take all there is
-            time.sleep(0.05)
-        return self.limits.take(RateLimitItemPerMinute(self.per_minute), KEY, mails)
+        while True:
+            mails, wait = self._room(wanted)
+            # False: another sender was faster.
+            if mails and all(self.limits.take(one, KEY, mails) for one in self._windows):
+                return mails
+            if time.monotonic() + wait > give_up:
+                return 0
+            time.sleep(max(wait, 0.001))
+
+    def _room(self, wanted: int) -> tuple[int, float]:
+        """How many may go at this moment; where it is none, the seconds until one may."""
+        now = time.time()
+        found = [self.limits.stats(one, KEY) for one in self._windows]
+        room = min([wanted, *(one.remaining for one in found)])
+        return room, max((one.reset_time - now for one in found if not one.remaining), default=0.0)
+
+
+def windows(per_minute: int) -> list[RateLimitItem]:
+    """What may go in a second, in longer windows, and in the minute.
+
+    A second has its share, rounded up to whole mails, so that the minute can be filled: of 90 a
+    minute 2. The longer windows keep that from adding up: 3 in 2 seconds, which is 90 exactly.
+    """
+    exact = 60 // gcd(per_minute, 60) if per_minute > 60 else 1  # seconds with whole mails
+    lengths = [n for n in (1, 2, 4, 8, 16, 32) if n < exact] + [exact]
+    spread = [RateLimitItemPerSecond(_share(per_minute, n), n) for n in lengths]
+    return [*spread, RateLimitItemPerMinute(per_minute)]
+
+
+def _share(per_minute: int, seconds: int) -> int:
+    return -(-per_minute * seconds // 60)
