@@ -166,13 +166,15 @@ def mask_url(url: str) -> str:
 def parse_web_url(text: str) -> str:
     """An http or https address without user, query and fragment; returned without a last slash.
 
+    A host in other letters is returned as its A-label (RFC 5890), as browsers name it in Host.
     Raises ValueError(Both).
     """
     parts = _split(text)
+    host = _wire_host(parts.hostname) if parts and parts.hostname else None
     if (
         parts is None
+        or host is None
         or parts.scheme not in {"http", "https"}
-        or not parts.hostname
         or any(c in text for c in "@?# ")
     ):
         raise ValueError(
@@ -182,7 +184,18 @@ def parse_web_url(text: str) -> str:
                 f'"{mask_url(text)}" cannot be used. Write it like https://progress.example.jp.',
             )
         )
+    if host != parts.hostname:
+        port = f":{parts.port}" if parts.port else ""
+        text = parts._replace(netloc=f"{host}{port}").geturl()
     return text.rstrip("/")
+
+
+def _wire_host(host: str) -> str | None:
+    """The host in ASCII; None where a label is empty or longer than 63 letters (RFC 1035, 2.3.4)."""
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
 
 
 def parse_redis_url(text: str) -> str:

@@ -240,6 +240,8 @@ def test_every_fault_is_listed_at_once(faults: Faults) -> None:
         ("APP_BASE_URL", "progress.example.jp"),
         ("APP_BASE_URL", "https://user:hush@progress.example.jp"),
         ("APP_BASE_URL", "https://progress.example.jp?x=1"),
+        ("APP_BASE_URL", f"https://{'a' * 64}.example.jp"),
+        ("APP_BASE_URL", "https://progress..example.jp"),
         ("HEARTBEAT_URL", "ftp://example.jp"),
         ("SECRET_KEY", "changeme"),
         ("SECRET_KEY", "changeme" * 8),

@@ -98,6 +98,18 @@ def test_no_text_breaks_a_reader(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "taken"),
+    [
+        ("https://進捗.example.jp:8443/x/", "https://xn--7wu811h.example.jp:8443/x"),
+        ("http://[::1]:8000/", "http://[::1]:8000"),
+        ("https://Progress.Example.jp/進捗", "https://Progress.Example.jp/進捗"),
+    ],
+)
+def test_a_web_address_names_its_host_as_browsers_do(typed: str, taken: str) -> None:
+    assert parse.parse_web_url(typed) == taken
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "redis://:hush@h:6379/0",

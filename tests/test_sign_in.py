@@ -426,6 +426,35 @@ def test_an_altered_cookie_is_signed_out_and_logged(
     assert caplog.text == ""  # the cookie was taken away: said once
 
 
+def other_spellings(signed: str) -> list[str]:
+    """What a reader of base64 takes for the same signature."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = [signed[:-1] + letter for letter in letters if letter != signed[-1]]
+    return [*last, signed + "=", signed[:-1] + "*" + signed[-1], signed[:-2] + " " + signed[-2:]]
+
+
+def test_a_session_and_a_forms_token_have_one_spelling_alone(
+    app: Flask, inside: FlaskClient
+) -> None:
+    cookie = inside.get_cookie("session")
+    assert cookie is not None
+    for other in other_spellings(cookie.value):
+        stranger = app.test_client()
+        stranger.set_cookie("session", other)
+        assert not is_inside(stranger), other
+    assert is_inside(inside)
+    token = token_of(inside.get("/settings"))
+    for other in [*other_spellings(token), ""]:
+        typed = {"csrf_token": other, "action": "check"}
+        assert inside.post("/settings", data=typed).status_code == 403, other
+        headers = {"X-CSRFToken": other}  # as pages with scripts send it; ours have none
+        assert (
+            inside.post("/settings", data={"action": "check"}, headers=headers).status_code == 403
+        )
+    typed = {"csrf_token": token, "action": "check"}
+    assert inside.post("/settings", data=typed).status_code == 200
+
+
 def test_a_key_that_was_replaced_signs_on_and_one_that_was_removed_signs_out(
     inside: FlaskClient, environ: dict[str, str], open_with: Open
 ) -> None:
@@ -602,7 +631,7 @@ def test_another_host_gets_nothing_but_what_monitors_read(
     for host in ours:
         assert browser.get("/login", headers={"Host": host}).status_code == 200, host
     for host in ("evil.example", "progress.example.jp.evil.example", "localhost", "127.0.0.1:8000",
-                 "", "progress.example.jp@evil.example", "[::1"):  # fmt: skip
+                 "", "evil_example:0", "[::ffff:192.0.2.1]:80"):  # fmt: skip
         headers = {"Host": host, "Sec-Fetch-Site": "same-origin"}
         for path in ("/login", "/", "/nowhere", "/static/style.css", "/r/x"):
             answer = browser.get(path, headers=headers)
@@ -613,6 +642,48 @@ def test_another_host_gets_nothing_but_what_monitors_read(
         for path in ("/healthz", "/metrics"):  # docs/monitoring.md: asked by their number
             assert browser.get(path, headers={"Host": host}).status_code in {200, 503}
     assert asked_mails(db) == []
+
+
+def test_a_host_in_other_letters_is_the_one_that_browsers_name(
+    open_with: Open, team: People
+) -> None:
+    browser = open_with(APP_BASE_URL="https://進捗.example.jp", TASK_PROGRESS_MAILBOX="")
+    for host in ("xn--7wu811h.example.jp", "XN--7WU811H.example.jp:443"):
+        assert browser.get("/login", headers={"Host": host}).status_code == 200, host
+
+
+LABEL = "a" * 64  # DNS takes 63 letters between two full stops
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "host",
+    [f"{LABEL}.localhost", f"localhost.{LABEL}", f"{LABEL}:8000", "a..localhost", ".localhost", ".",
+     "localhost..", "localhost:65536", "localhost:-1", "localhost:80:80", "localhost:８０",
+     "me@localhost", "me:x@localhost", "[::1", "::1]", "[::1%25eth0]", "[localhost]", "local host",
+     "localhost, localhost", "localhost/x", "localhost?x", "localhost#x", "localhost\\x", "localhost\x7f",
+     "localhost\t", "ｌｏｃａｌｈｏｓｔ".encode().decode("latin-1"), "\xff.localhost", "%6cocalhost", " ",
+     "x" * 1_000_000],
+)  # fmt: skip
+def test_a_host_that_cannot_be_one_is_a_bad_request_on_every_page(
+    app: Flask, db: Database, team: People, host: str
+) -> None:
+    environ = {"HTTP_HOST": host, "HTTP_SEC_FETCH_SITE": "same-origin"}
+    for path in ("/login", "/", "/nowhere", "/static/style.css", "/r/x", "/healthz", "/metrics"):
+        for method in ("GET", "POST"):
+            answer = app.test_client().open(path, method=method, environ_overrides=environ)
+            assert answer.status_code == 400, (method, path)
+            assert answer.text.isascii() is False, "in both languages"
+            assert LABEL not in answer.text
+    assert asked_mails(db) == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "host", [f"{LABEL[1:]}.localhost", "localhost.", "localhost:", "localhost:65535", "[::1]:8000"]
+)
+def test_a_host_that_can_be_one_is_no_bad_request(browser: FlaskClient, host: str) -> None:
+    assert browser.get("/login", headers={"Host": host}).status_code == 200
 
 
 # --- the first admin ----------------------------------------------------------------------------

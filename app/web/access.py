@@ -17,11 +17,14 @@ from functools import wraps
 from typing import ParamSpec
 
 from flask import Flask, abort, current_app, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
+from itsdangerous import URLSafeTimedSerializer
 
 from app import clock
 from app.access import rights, sessions
 from app.access.sessions import SESSION_DAYS, Me
+from app.auth import OneTimedSpelling
 from app.config import Config
 from app.services import Services
 from app.web import again
@@ -34,8 +37,19 @@ View = Callable[P, ResponseReturnValue]
 KEY = "key"  # of the session's row, in the signed cookie
 
 
+class _Cookies(SecureCookieSessionInterface):
+    """Flask's signed cookie, in one spelling alone."""
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        serializer = super().get_signing_serializer(app)
+        if serializer is not None:
+            serializer.signer = OneTimedSpelling
+        return serializer
+
+
 def register(app: Flask, config: Config) -> None:
     """Set the cookie up, and give templates `me()`."""
+    app.session_interface = _Cookies()
     https = config.app_base_url.startswith("https://")
     previous = config.secret_key_previous
     app.config.update(

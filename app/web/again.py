@@ -15,6 +15,7 @@ from flask import Flask, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
+from app.auth import has_one_spelling
 from app.members import words
 from app.web.origin import Origin, origin
 from app.words import Both
@@ -115,6 +116,9 @@ def _check() -> ResponseReturnValue | None:
 def _is_trusted() -> bool:
     if request.endpoint in _NOBODYS:
         return True
+    token = request.form.get("csrf_token", "")
+    if not token or not has_one_spelling(token):
+        return False
     try:
         _protect.protect()
     except CSRFError:
@@ -145,6 +149,7 @@ DOES: dict[str, Both] = {
     "admin.accept_clock": Both(
         "このマシンの時計は正しいと認める", "Say that this machine's clock is right"
     ),
+    "admin.confirm": Both("設定の変更は正しいと認める", "Confirm the changed settings"),
     "admin.new_member": Both("メンバーを追加する", "Add the member"),
     "admin.member": Both("メンバーの変更を保存する", "Save the changes of the member"),
     "admin.new_task": Both("メンバーのタスクを追加する", "Add the member's task"),

@@ -5,6 +5,7 @@ only Origin (RFC 6454), and old ones at least Referer. No page of another site c
 browser or a proxy that says nothing leaves it open.
 """
 
+import re
 from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +17,8 @@ from app.words import Both
 # Asked by machines, which know this one by its number: docs/monitoring.md.
 _FOR_MONITORS = frozenset({"health.healthz", "metrics.metrics"})
 _PORTS = {"http": 80, "https": 443}
+_NAME = r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?"  # the lengths of DNS (RFC 1035, 2.3.4)
+_HOST = re.compile(rf"(?:{_NAME}|\[[0-9a-f:.]+\])?(?::(?P<port>[0-9]{{0,5}}))?", re.ASCII | re.I)
 
 
 class Origin(StrEnum):
@@ -27,10 +30,11 @@ class Origin(StrEnum):
 
 
 def register(app: Flask) -> None:
-    """Refuse what names another host before anything else is looked at.
+    """Refuse what names another host, or none that can be, before anything else is looked at.
 
     Host is what the client wrote: a foreign name that leads here (DNS rebinding) or a link made of
-    a foreign one has no business with these pages.
+    a foreign one has no business with these pages. With one that cannot be read no page can be
+    found, not even that of an error.
     """
     app.before_request(_check_host)
 
@@ -51,15 +55,25 @@ def origin() -> Origin:
 
 def _check_host() -> Response | None:
     config: Config = current_app.extensions["task_progress"].config
-    host = _parts(f"//{request.headers.get('Host', '')}")[1]
+    said = request.headers.get("Host", "")
+    if not _is_well_formed(said):
+        return _plain(_MALFORMED, 400)  # RFC 9112, 3.2
+    host = _parts(f"//{said}")[1]
     if request.endpoint in _FOR_MONITORS or host == _parts(config.app_base_url)[1]:
         return None
     at_home = config.local_mailbox or readers.leads_home(config.app_base_url)
     if at_home and readers.is_loopback(host):
         return None
-    words = _OTHER_HOST
-    # RFC 9110, 15.5.20: this server does not answer for that host.
-    return Response(f"{words.ja}\n{words.en}\n", status=421, mimetype="text/plain")
+    return _plain(_OTHER_HOST, 421)  # RFC 9110, 15.5.20: it does not answer for that host
+
+
+def _is_well_formed(host: str) -> bool:
+    found = _HOST.fullmatch(host)
+    return found is not None and int(found["port"] or 0) < 65_536
+
+
+def _plain(words: Both, status: int) -> Response:
+    return Response(f"{words.ja}\n{words.en}\n", status=status, mimetype="text/plain")
 
 
 def _parts(url: str) -> tuple[str, str, int | None]:
@@ -72,6 +86,10 @@ def _parts(url: str) -> tuple[str, str, int | None]:
         return "", "", None
 
 
+_MALFORMED = Both(
+    "リクエストの Host ヘッダーが、ホスト名として読めません。アドレスを確かめてください。",
+    "The Host header of this request is no host name. Look at the address.",
+)
 _OTHER_HOST = Both(
     "このアドレスではページを開けません。管理者から知らされたアドレスで開いてください"
     "(管理者の方へ: 設定 APP_BASE_URL の名前と、リクエストの Host が違います)。",
