@@ -10,16 +10,16 @@ import hmac
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from app import fingerprints, schema
-from app.alerts.about_installations import COMMAND, how_to_confirm, other_server
+from app.alerts.about_installations import COMMAND, how_to_confirm, other_server, value_words
 from app.config import SECRET_KEY_FILE, Config, load_or_exit
 from app.config.readers import is_loopback, leads_home
 from app.config.sources import relative
@@ -32,6 +32,7 @@ from app.words import Both
 log = logging.getLogger(__name__)
 
 KEY = "fingerprints"  # in `settings`
+_SERVER = "SMTP_HOST"
 NOTES = "mail_server_changed@"  # rows of `service`, by machine: who would send with another server
 
 
@@ -41,6 +42,14 @@ class UnknownKey(Exception):
     def __init__(self, sentence: Both) -> None:
         super().__init__(str(sentence))
         self.sentence = sentence
+
+
+class Change(NamedTuple):
+    """A setting that is another one here than the database knows, as the two are compared."""
+
+    setting: str
+    known: str | None
+    here: str | None
 
 
 def settings_of(config: Config, installation: str) -> Here:
@@ -119,7 +128,7 @@ def may_send(session: Session, services: Services, now: datetime) -> bool:
     learnt = fingerprints.learnt(known, here)
     if learnt != row.value:
         _store(session, learnt, who="installation", now=now)
-        data = {"settings": _changes(verdict), "key": learnt["keys"] != row.value["keys"]}
+        data = _noted(_changed(verdict, here), key=learnt["keys"] != row.value["keys"])
         session.add(Audit(at=now, who="installation", what="identity.change", data=data))
     return True
 
@@ -140,11 +149,7 @@ def confirm(services: Services, *, who: str, now: datetime) -> None:
                 stored["keys"] = fingerprints.learnt(row.value, here)["keys"]
         _store(session, stored, who=who, now=now)
         session.execute(delete(Service).where(Service.name.startswith(NOTES)))
-        data = {
-            "settings": _changes(verdict),
-            "mail_server": [verdict.known_server, here.mail_server],
-            "key": verdict.foreign_key,
-        }
+        data = _noted(_changed(verdict, here), key=verdict.foreign_key)
         session.add(Audit(at=now, who=who, what="identity.confirm", data=data))
 
 
@@ -157,20 +162,24 @@ def another_server(services: Services) -> Both | None:
     return Both(f"{said.ja}{todo.ja}", f"{said.en} {todo.en}")
 
 
+def changes(services: Services, verdict: Verdict) -> list[Change]:
+    """What differs but for the key: the mail server first."""
+    return _changed(verdict, _here(services))
+
+
 def differences(services: Services, verdict: Verdict) -> list[Both]:
-    """What differs, as sentences: the mail server first."""
-    found = []
-    if verdict.known_server is not None:
-        here = _here(services).mail_server
-        found.append(other_server(verdict.known_server, here))
-    for setting, (known, here) in (verdict.news or {}).items():
-        found.append(
-            Both(
-                f"{setting} は {here or '(なし)'} です。これまでは {known or '(なし)'} でした。",
-                f"{setting} is {here or '(none)'}; so far it was {known or '(none)'}.",
-            )
-        )
-    return found
+    """The same as sentences."""
+    return [_sentence(one) for one in changes(services, verdict)]
+
+
+def _sentence(change: Change) -> Both:
+    if change.setting == _SERVER:
+        return other_server(str(change.known), change.here)
+    known, here = value_words(change.known), value_words(change.here)
+    return Both(
+        f"{change.setting} は {here.ja} です。これまでは {known.ja} でした。",
+        f"{change.setting} is {here.en}; so far it was {known.en}.",
+    )
 
 
 def _compared(session: Session, known: Mapping[str, Any], here: Here) -> Verdict:
@@ -215,8 +224,17 @@ def _here(services: Services) -> Here:
     return settings_of(services.config, services.installation.id())
 
 
-def _changes(verdict: Verdict) -> dict[str, list[str | None]]:
-    return {setting: list(pair) for setting, pair in (verdict.news or {}).items()}
+def _changed(verdict: Verdict, here: Here) -> list[Change]:
+    found = [Change(setting, *pair) for setting, pair in (verdict.news or {}).items()]
+    if verdict.known_server is None:
+        return found
+    return [Change(_SERVER, verdict.known_server, here.mail_server), *found]
+
+
+def _noted(found: Sequence[Change], *, key: bool) -> dict[str, Any]:
+    """For the audit, as every change of settings stands there; `key`: SECRET_KEY is another one."""
+    rows = [{"key": one.setting, "before": one.known, "after": one.here} for one in found]
+    return {"changes": rows} | ({"key": True} if key else {})
 
 
 def _store(session: Session, value: Mapping[str, Any], *, who: str, now: datetime) -> None:

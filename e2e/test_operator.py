@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -9,16 +10,18 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from app import clock, reminders
+from app import clock, identity, reminders, timekeeping
 from app.members import uploads
 from app.members.lines import HEADERS
 from app.members.roster import id_of
+from app.models import Setting
 from app.outbox import browse
 from e2e.conftest import DESK, PHONE, Theme, Visit
 from e2e.server import Site, running
 from e2e.test_pages import OPTIONS
 from e2e.test_screenshots import LOOKS
 from tests.pages import EMAILS
+from tests.test_timekeeping import jump
 
 ROW = "{email},{name},member,開発,,ja,,,,,,,yes\n"
 
@@ -130,6 +133,41 @@ def test_all_sending_is_stopped_with_one_button(visit: Visit, own_site: Site) ->
     page.goto("/admin")
     page.get_by_role("button", name="送信を再開する").click()
     expect(page.get_by_text("送信できる状態です。確認待ち")).to_be_visible()
+
+
+def doubtful(site: Site) -> None:
+    """Mails went with other settings so far, and the clock jumped ahead."""
+    with site.services.db.write() as session:
+        row = session.get_one(Setting, identity.KEY)
+        row.value = row.value | {
+            "mail_server": "smtp.example.com:587",
+            "mail_from": "進捗のお知らせ <progress@an-older-and-longer-name.example.jp>",
+            "pages": "https://progress.an-older-and-longer-name.example.jp",
+        }
+    timekeeping.doubted(site.services, clock.now())
+    jump(site.services.db, timedelta(hours=9))
+    assert timekeeping.doubted(site.services, clock.now())
+
+
+def test_an_admin_says_that_settings_and_clock_are_right(visit: Visit, own_site: Site) -> None:
+    page = visit(own_site, "/admin", "admin", width=PHONE)
+    doubtful(own_site)
+    for width, theme, language in (*LOOKS, (DESK, "light", "en")):
+        page = visit(own_site, "/admin", "admin", width=width, theme=theme, language=language)
+        found = Axe().run(page, options=OPTIONS)
+        assert found.violations_count == 0, f"{width} {theme}: {found.generate_report()}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if "SCREENSHOTS" in os.environ:
+            name = f"admin-doubtful-{width}-{theme}-{language}.png"
+            page.screenshot(path=Path(os.environ["SCREENSHOTS"]) / name, full_page=True)
+    page = visit(own_site, "/admin", "admin", width=PHONE, scripts=False)
+    expect(page.get_by_role("row").filter(has_text="SMTP_HOST")).to_contain_text("example.com:587")
+    page.get_by_role("button", name="この変更は正しい").click()
+    expect(page.get_by_text("この設定を正しいものとして記録しました")).to_be_visible()
+    expect(page.get_by_role("button", name="この変更は正しい")).to_have_count(0)
+    page.get_by_role("button", name="この時計は正しい").click()
+    expect(page.get_by_text("時計を正しいと認めました")).to_be_visible()
+    assert timekeeping.doubted(own_site.services, clock.now()) is None
 
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="only for `make screenshots`")

@@ -1,6 +1,7 @@
 """The operator's pages: the outbox, why, the state of sending. On both databases."""
 
 import html
+import platform
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,12 +11,13 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
+from werkzeug.test import TestResponse
 
-from app import clock, create_app, outbox, status
-from app.audit import WHAT
+from app import clock, create_app, identity, outbox, status, timekeeping
+from app.audit import WHAT, entries
 from app.config import Config
 from app.db import Database
-from app.models import Audit, Kind, Member, OutboxMail, Role, State
+from app.models import Audit, Kind, Member, OutboxMail, Role, Setting, State
 from app.outbox import browse
 from app.reminders import plan
 from app.services import Services
@@ -23,6 +25,7 @@ from app.web.outbox_words import KINDS, MARKS
 from tests.browser import OURS, signed_in
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
+from tests.test_timekeeping import jump
 
 SATO, SUZUKI = "sato.hanako@example.jp", "suzuki.ichiro@example.jp"
 
@@ -99,6 +102,7 @@ def test_nobody_but_an_admin_stops_or_changes_anything(
 ) -> None:
     lead = signed_in(app, services, SATO)
     for path in ("/outbox/resend", "/outbox/1/resend", "/outbox/1/cancel", "/admin/pause", "/admin/resume",
+                 "/admin/clock", "/admin/confirm",
                  "/admin/members/1", "/admin/members/1/tasks", "/admin/members/1/pass-on",
                  "/admin/teams", "/admin/teams/1", "/admin/settings", "/admin/days-off",
                  "/admin/import", "/admin/import/1"):  # fmt: skip
@@ -328,6 +332,112 @@ def test_a_late_mail_a_missing_tick_and_redis_away_are_told_on_every_page(
     assert "10分以上、送られていないメールがあります" in page
     assert "5分以上、定期処理が動いていません" in page
     assert "Redis が応答しません" in page
+
+
+def press(browser: FlaskClient, action: str, *, page: str) -> TestResponse:
+    """Sends the form of this page that leads there, as a browser does that says nothing of itself."""
+    form = re.search(rf'(?s)<form method="post" action="{action}".*?</form>', page)
+    assert form is not None, "the button is there"
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form[0])
+    return browser.post(action, data={name: html.unescape(value) for name, value in fields})
+
+
+def test_a_clock_in_doubt_is_named_and_a_button_accepts_it(
+    admin: FlaskClient, services: Services, db: Database
+) -> None:
+    assert timekeeping.may_work(services, clock.now())
+    assert "/admin/clock" not in admin.get("/admin").text
+    jump(db, timedelta(hours=9))
+    assert not timekeeping.may_work(services, clock.now())
+    page = admin.get("/admin").text
+    assert f"{platform.node()} の時計が疑われています" in page
+    assert f"The clock of {platform.node()} is in doubt" in admin.get("/admin?lang=en").text
+    admin.get("/admin?lang=ja")
+    assert admin.post("/admin/clock").status_code == 403  # a form that our page did not make
+    assert not timekeeping.may_work(services, clock.now())
+    answer = press(admin, "/admin/clock", page=page)
+    assert answer.status_code == 303
+    assert "時計を正しいと認めました" in admin.get(answer.location).text
+    assert timekeeping.may_work(services, clock.now())
+    assert "/admin/clock" not in admin.get("/admin").text
+    assert audit(db) == [(SATO, "clock.accept")]
+    assert WHAT["clock.accept"].ja in admin.get("/admin/audit").text
+
+
+# --- other settings than the database knows -----------------------------------------------------
+
+OTHERS = {
+    "mail_server": "smtp.example.com:587",
+    "mail_from": "Old <old@example.jp>",
+    "pages": "https://old.example.jp",
+}
+
+
+def known_were(db: Database, **values: str | list[str]) -> None:
+    """The database has sent with these settings so far."""
+    with db.write() as session:
+        row = session.get_one(Setting, identity.KEY)
+        row.value = row.value | values
+
+
+@pytest.fixture
+def changed(admin: FlaskClient, services: Services, db: Database, smtp: SmtpServer) -> FlaskClient:
+    """Mail server, sender and address of the pages are others than they were."""
+    send(services)
+    known_were(db, **OTHERS)
+    return admin
+
+
+def test_changed_settings_are_named_before_and_now_and_a_button_confirms_them(
+    changed: FlaskClient, services: Services, db: Database
+) -> None:
+    page = changed.get("/admin").text
+    for setting, was in zip(
+        ("SMTP_HOST", "MAIL_FROM", "APP_BASE_URL"), OTHERS.values(), strict=True
+    ):
+        row = re.search(rf"(?s)<tr>\s*<td[^>]*><code>{setting}</code></td>.*?</tr>", page)
+        assert row is not None
+        assert f'<td data-label="これまで">{html.escape(was)}</td>' in row[0]
+    assert '<td data-label="いま">このマシン自身</td>' in page
+    assert html.escape(str(services.config.mail_from)) in page
+    english = changed.get("/admin?lang=en").text
+    assert '<td data-label="Now">this machine itself</td>' in english
+    assert "no mail is sent until somebody confirms it" in english
+    changed.get("/admin?lang=ja")
+    answer = press(changed, "/admin/confirm", page=page)
+    assert answer.status_code == 303
+    assert "正しいものとして記録しました" in changed.get(answer.location).text
+    assert "/admin/confirm" not in changed.get("/admin").text
+    assert identity.another_server(services) is None
+    (entry,) = [one for one in entries(services, limit=50) if one.what == "identity.confirm"]
+    assert entry.who == SATO
+    assert entry.data["changes"][0] == {
+        "key": "SMTP_HOST", "before": OTHERS["mail_server"], "after": "this machine",
+    }  # fmt: skip
+    assert f"SMTP_HOST: <del>{OTHERS['mail_server']}</del>" in changed.get("/admin/audit").text
+
+
+def test_no_form_but_that_of_the_page_confirms_and_only_what_it_showed(
+    changed: FlaskClient, services: Services, db: Database
+) -> None:
+    page = changed.get("/admin").text
+    assert changed.post("/admin/confirm").status_code == 403
+    assert "done=another" in changed.post("/admin/confirm", headers=OURS).location
+    known_were(db, mail_server="smtp.example.net:587")  # another machine sent through that one
+    answer = press(changed, "/admin/confirm", page=page)
+    assert "何も記録していません" in changed.get(answer.location).text
+    assert identity.another_server(services) is not None
+    assert audit(db) == []
+
+
+def test_another_secret_key_is_confirmed_by_no_page(
+    changed: FlaskClient, services: Services, db: Database
+) -> None:
+    known_were(db, keys=["another"])
+    assert "/admin/confirm" not in changed.get("/admin").text
+    answer = changed.post("/admin/confirm", headers=OURS)
+    assert "done=another" in answer.location
+    assert identity.look(services).foreign_key
 
 
 # --- who changed what -------------------------------------------------------------------------

@@ -41,16 +41,22 @@ def other_server(known: str, here: str | None) -> Both:
 def how_to_confirm() -> Both:
     """What to do about another mail server."""
     return Both(
-        f"正しければ、この設定のマシンで `{COMMAND}` を実行してください。覚えがなければ、別の .env で"
-        "動いているプログラムを止めてください。",
-        f"If it is right, run `{COMMAND}` on the machine with this setting. If not, stop the program "
-        "that runs with another .env.",
+        f"正しければ、この設定のマシンで `{COMMAND}` を実行するか、そのページ「送信の状態」のボタンを"
+        "押してください。覚えがなければ、別の .env で動いているプログラムを止めてください。",
+        f"If it is right, run `{COMMAND}` on the machine with this setting, or use the button on its "
+        'page "Sending status". If not, stop the program that runs with another .env.',
     )
 
 
 def _server_words(server: str | None) -> Both:
-    if server == MAILBOX:
+    words = value_words(server)
+    return words if server in (MAILBOX, LOOPBACK) else Both(f" {words.ja} ", words.en)
+
+
+def value_words(value: str | None) -> Both:
+    """A setting's value as it is compared (app/fingerprints.py), for people."""
+    if value == MAILBOX:
         return Both("ローカルのメールボックス", "the local mailbox")
-    if server == LOOPBACK:
+    if value == LOOPBACK:
         return Both("このマシン自身", "this machine itself")
-    return Both(f" {server} ", str(server))
+    return Both("(なし)", "(none)") if value is None else Both(value, value)

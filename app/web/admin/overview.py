@@ -1,9 +1,11 @@
-"""`/admin`: the facts of `status`, and the one word that stops or starts all sending."""
+"""`/admin`: the facts of `status`, and an admin's word: on sending, on a clock, on settings."""
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app import clock, status, timekeeping
+from app import clock, identity, status, timekeeping
+from app.alerts.about_installations import value_words
+from app.identity import Change
 from app.services import Services
 from app.web import asked
 from app.web.access import admin, myself
@@ -17,13 +19,16 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @admin
     def index() -> ResponseReturnValue:
         now = clock.now()
-        facts = status.status(services, now)
+        facts, changes = status.status(services, now), _changes(services)
         return render_template(
             "admin/overview.html",
             facts=facts,
             lines=status.lines(facts),
-            done=asked.choice("done", ("paused", "resumed", "accepted")),
+            done=asked.choice("done", ("paused", "resumed", "accepted", "confirmed", "another")),
             doubted=[host for host, _ in timekeeping.waiting(services)],
+            changes=changes,
+            shown=_as_form(changes),
+            value_words=value_words,
             released=asked.number("released"),
             taken_at=show_when(now, services.config.app_timezone),
         )
@@ -40,8 +45,29 @@ def add(blueprint: Blueprint, services: Services) -> None:
         timekeeping.accept(services, who=myself().email, now=clock.now())
         return redirect(url_for(".index", done="accepted"), 303)
 
+    @blueprint.post("/confirm")
+    @admin
+    def confirm() -> ResponseReturnValue:
+        shown = _as_form(_changes(services))
+        if not shown or any(request.form.get(name) != value for name, value in shown.items()):
+            return redirect(url_for(".index", done="another"), 303)
+        identity.confirm(services, who=myself().email, now=clock.now())
+        return redirect(url_for(".index", done="confirmed"), 303)
+
     @blueprint.post("/resume")
     @admin
     def resume() -> ResponseReturnValue:
         released = status.resume(services, who=myself().email, now=clock.now())
         return redirect(url_for(".index", done="resumed", released=released or None), 303)
+
+
+def _changes(services: Services) -> list[Change]:
+    """What an admin may confirm here; with another SECRET_KEY nothing, as that ends all links."""
+    verdict = identity.look(services)
+    return [] if verdict.foreign_key else identity.changes(services, verdict)
+
+
+def _as_form(changes: list[Change]) -> dict[str, str]:
+    """The changes as fields: an admin's word is about what was read, on whichever machine."""
+    fields = {one.setting: one.here or "" for one in changes}
+    return fields | {f"was.{one.setting}": one.known or "" for one in changes}
