@@ -1,7 +1,9 @@
 """`leave` and `workday`: days on which a member, or the company, does (not) work all the same."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
 
 import click
 
@@ -11,146 +13,118 @@ from app.cli.shell import Day, Group, Shell, as_json, who
 from app.cli.show import show_json, show_table
 from app.cli.words import Failed, Refused, say, t
 from app.members import extra_workdays, leave, values
+from app.services import Services
 from app.words import Both
 from app.workdays import Span
 
-leave_group = Group("leave", help=t("メンバーの休暇", "a member's leave"))
-workday_group = Group(
-    "workday",
-    help=t("会社やメンバーの出勤日(土曜出勤日など)", "extra workdays: a working Saturday"),
+Change = Callable[[Services, Any, Span, str, datetime], list[Span]]  # of this address: what stands
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """One kind of days: how its commands name an owner and an end, its use cases, its words."""
+
+    whose: Callable[[Any], Any]  # the argument or option `email`
+    last: str  # how LAST is shown
+    list_: Callable[[Services, Any], list[Span]]
+    add: Change
+    remove: Change
+    not_there: type[LookupError]  # of `remove`
+    helps: tuple[str, str, str]  # of add, list, remove
+    none: Both
+    none_then: Both
+
+    def show(self, spans: Sequence[Span]) -> None:
+        """A line each, or that there is none."""
+        if spans:
+            show_spans(spans)
+        else:
+            say(*self.none)
+
+
+_LEAVE = Days(
+    whose=click.argument("email", metavar="EMAIL"),
+    last=f"[LAST|{values.UNTIL_FURTHER_NOTICE}]",
+    list_=leave.list_leave,
+    add=leave.add_leave,
+    remove=leave.remove_leave,
+    not_there=leave.NoLeave,
+    helps=(
+        t("休暇を加える", "add days of leave"),
+        t("休暇の一覧", "list the leave"),
+        t("休暇から日を除く", "take days out of the leave; the rest stays"),
+    ),
+    none=Both("休暇はありません。", "There is no leave."),
+    none_then=Both("その間に休暇はありません。", "There is no leave on these days."),
+)
+_WORKDAYS = Days(
+    whose=click.option(
+        "--user", "email", metavar="EMAIL", help=t("この人だけの日", "of this member alone")
+    ),
+    last="[LAST]",
+    list_=extra_workdays.list_workdays,
+    add=extra_workdays.add_workdays,
+    remove=extra_workdays.remove_workdays,
+    not_there=extra_workdays.NoExtraWorkday,
+    helps=(
+        t("出勤日を加える(--user がなければ会社全体)", "add workdays: everybody's, or --user"),
+        t("出勤日の一覧", "list the workdays"),
+        t("出勤日から日を除く", "take days out; the rest stays"),
+    ),
+    none=Both("出勤日はありません。", "There are no extra workdays."),
+    none_then=Both("その間に出勤日はありません。", "There is no extra workday on these days."),
 )
 
-_email = click.argument("email", metavar="EMAIL")
 _first = click.argument("first", type=Day(), metavar="FIRST")
-_last = click.argument("last", required=False, metavar=f"[LAST|{values.UNTIL_FURTHER_NOTICE}]")
-_end = click.argument("last", required=False, metavar="[LAST]")
-_user = click.option(
-    "--user", "email", metavar="EMAIL", help=t("この人だけの日", "of this member alone")
-)
 _name = click.option("--name", default="", metavar="TEXT", help=t("日の名前", "what it is called"))
 
 
-# --- leave ----------------------------------------------------------------------------------------
+def _group(name: str, about: str, days: Days) -> Group:
+    """The commands `add`, `list` and `remove`. Without LAST one day is meant."""
+    group = Group(name, help=about)
+    last_ = click.argument("last", required=False, metavar=days.last)
 
-
-@leave_group.command("add", help=t("休暇を加える", "add days of leave"))
-@_email
-@_first
-@_last
-@_name
-@click.pass_obj
-def add(shell: Shell, email: str, first: date, last: str | None, name: str) -> None:
-    """Without LAST one day."""
-    services = shell.services()
-    with member_named(services), faults_named():
-        span = Span(first, values.read_last(last, first), _checked(name))
-        _show_leave(leave.add_leave(services, email, span, who(), clock.now()))
-
-
-@leave_group.command("list", help=t("休暇の一覧", "list the leave"))
-@_email
-@as_json
-@click.pass_obj
-def list_(shell: Shell, email: str, json_wanted: bool) -> None:
-    """The earliest first."""
-    services = shell.services()
-    with member_named(services):
-        spans = leave.list_leave(services, email)
-    if json_wanted:
-        _show_json(spans)
-    else:
-        _show_leave(spans)
-
-
-@leave_group.command(
-    "remove", help=t("休暇から日を除く", "take days out of the leave; the rest stays")
-)
-@_email
-@_first
-@_last
-@click.pass_obj
-def remove(shell: Shell, email: str, first: date, last: str | None) -> None:
-    """Without LAST one day."""
-    services = shell.services()
-    try:
+    @group.command("add", help=days.helps[0])
+    @days.whose
+    @_first
+    @last_
+    @_name
+    @click.pass_obj
+    def add(shell: Shell, email: str | None, first: date, last: str | None, name: str) -> None:
+        services = shell.services()
         with member_named(services), faults_named():
-            days = Span(first, values.read_last(last, first))
-            _show_leave(leave.remove_leave(services, email, days, who(), clock.now()))
-    except leave.NoLeave:
-        raise Failed(
-            Both("その間に休暇はありません。", "There is no leave on these days.")
-        ) from None
+            span = Span(first, values.read_last(last, first), _checked(name))
+            days.show(days.add(services, email, span, who(), clock.now()))
 
+    @group.command("list", help=days.helps[1])
+    @days.whose
+    @as_json
+    @click.pass_obj
+    def list_(shell: Shell, email: str | None, json_wanted: bool) -> None:
+        services = shell.services()
+        with member_named(services):
+            spans = days.list_(services, email)
+        if json_wanted:
+            rows = [{"first_day": a.first, "last_day": a.last, "name": a.name} for a in spans]
+            show_json(rows)
+        else:
+            days.show(spans)
 
-def _show_leave(spans: Sequence[Span]) -> None:
-    if not spans:
-        say("休暇はありません。", "There is no leave.")
-        return
-    show_spans(spans)
+    @group.command("remove", help=days.helps[2])
+    @days.whose
+    @_first
+    @last_
+    @click.pass_obj
+    def remove(shell: Shell, email: str | None, first: date, last: str | None) -> None:
+        services = shell.services()
+        try:
+            with member_named(services), faults_named():
+                span = Span(first, values.read_last(last, first))
+                days.show(days.remove(services, email, span, who(), clock.now()))
+        except days.not_there:
+            raise Failed(days.none_then) from None
 
-
-# --- extra workdays -------------------------------------------------------------------------------
-
-
-@workday_group.command(
-    "add",
-    help=t("出勤日を加える(--user がなければ会社全体)", "add workdays: everybody's, or --user"),
-)
-@_first
-@_end
-@_user
-@_name
-@click.pass_obj
-def add_workday(shell: Shell, first: date, last: str | None, email: str | None, name: str) -> None:
-    """Without LAST one day."""
-    services = shell.services()
-    with member_named(services), faults_named():
-        span = Span(first, values.read_last(last, first), _checked(name))
-        _show_workdays(extra_workdays.add_workdays(services, email, span, who(), clock.now()))
-
-
-@workday_group.command("list", help=t("出勤日の一覧", "list the workdays"))
-@_user
-@as_json
-@click.pass_obj
-def list_workdays(shell: Shell, email: str | None, json_wanted: bool) -> None:
-    """The earliest first."""
-    services = shell.services()
-    with member_named(services):
-        spans = extra_workdays.list_workdays(services, email)
-    if json_wanted:
-        _show_json(spans)
-    else:
-        _show_workdays(spans)
-
-
-@workday_group.command("remove", help=t("出勤日から日を除く", "take days out; the rest stays"))
-@_first
-@_end
-@_user
-@click.pass_obj
-def remove_workday(shell: Shell, first: date, last: str | None, email: str | None) -> None:
-    """Without LAST one day."""
-    services = shell.services()
-    try:
-        with member_named(services), faults_named():
-            days = Span(first, values.read_last(last, first))
-            left = extra_workdays.remove_workdays(services, email, days, who(), clock.now())
-            _show_workdays(left)
-    except extra_workdays.NoExtraWorkday:
-        raise Failed(
-            Both("その間に出勤日はありません。", "There is no extra workday on these days.")
-        ) from None
-
-
-def _show_workdays(spans: Sequence[Span]) -> None:
-    if not spans:
-        say("出勤日はありません。", "There are no extra workdays.")
-        return
-    show_spans(spans)
-
-
-# --- both -----------------------------------------------------------------------------------------
+    return group
 
 
 def show_spans(spans: Sequence[Span]) -> None:
@@ -161,10 +135,6 @@ def show_spans(spans: Sequence[Span]) -> None:
     )
 
 
-def _show_json(spans: Sequence[Span]) -> None:
-    show_json([{"first_day": one.first, "last_day": one.last, "name": one.name} for one in spans])
-
-
 def _checked(name: str) -> str:
     if len(name) > 200 or not name.isprintable():
         raise Refused(
@@ -172,3 +142,11 @@ def _checked(name: str) -> str:
             click.get_current_context(),
         )
     return name
+
+
+leave_group = _group("leave", t("メンバーの休暇", "a member's leave"), _LEAVE)
+workday_group = _group(
+    "workday",
+    t("会社やメンバーの出勤日(土曜出勤日など)", "extra workdays: a working Saturday"),
+    _WORKDAYS,
+)
