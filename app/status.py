@@ -167,6 +167,10 @@ def _bad(ja: str, en: str) -> Line:
     return Line("bad", Both(ja, en))
 
 
+def _warn(ja: str, en: str) -> Line:
+    return Line("warn", Both(ja, en))
+
+
 def _stopped(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
     """Why nothing goes out, as far as no alert says it."""
     found: list[Line] = []
@@ -190,14 +194,11 @@ def _stopped(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
     elif facts["mail_server_trouble"] is not None and not _sending_alarms(facts):
         why = Both.of(facts["mail_server_trouble"])
         found.append(
-            Line(
-                "warn",
-                Both(
-                    f"メールサーバーを使えないため、いまは送っていません({why.ja})。"
-                    "自動で試し直しています。",
-                    f"The mail server cannot be used, so nothing goes out now ({why.en}). "
-                    "It is tried again by itself.",
-                ),
+            _warn(
+                f"メールサーバーを使えないため、いまは送っていません({why.ja})。"
+                "自動で試し直しています。",
+                f"The mail server cannot be used, so nothing goes out now ({why.en}). "
+                "It is tried again by itself.",
             )
         )
     return found
@@ -210,6 +211,14 @@ def _sending_alarms(facts: dict[str, Any]) -> list[str]:
 
 
 def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
+    """What else is to be known: of the mails, of the machine, and each open alert."""
+    details = [Both.of(one["detail"]) for one in facts["alerts"]]
+    alerts = [_bad(f"警告: {one.ja}", f"Alert: {one.en}") for one in details]
+    return [*_of_mails(facts, how), *_of_the_machine(facts), *alerts]
+
+
+def _of_mails(facts: dict[str, Any], how: Both) -> list[Line]:
+    """Mails that wait, go to few, or hold links that few can open."""
     found: list[Line] = []
     if facts["held"]:
         found.append(
@@ -221,25 +230,16 @@ def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
     if facts["mail_only_to"]:
         only = ", ".join(facts["mail_only_to"])
         found.append(
-            Line(
-                "warn",
-                Both(
-                    f"試行中です。送信先は {only} に限られています。",
-                    f"Pilot: mail only to {only}.",
-                ),
-            )
+            _warn(f"試行中です。送信先は {only} に限られています。", f"Pilot: mail only to {only}.")
         )
     if facts["dead_links"]:
         url = facts["app_base_url"]
         found.append(
-            Line(
-                "warn",
-                Both(
-                    f"APP_BASE_URL が {url} のため、メールの中のリンクはこのマシンでしか"
-                    "開けません。メンバーが開けるアドレスを設定してください。",
-                    f"APP_BASE_URL is {url}: the links in the mails open only on this machine. "
-                    "Set the address under which your members reach the pages.",
-                ),
+            _warn(
+                f"APP_BASE_URL が {url} のため、メールの中のリンクはこのマシンでしか"
+                "開けません。メンバーが開けるアドレスを設定してください。",
+                f"APP_BASE_URL is {url}: the links in the mails open only on this machine. "
+                "Set the address under which your members reach the pages.",
             )
         )
     if facts["oldest_unsent_is_late"]:
@@ -250,6 +250,12 @@ def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
                 f"A mail has waited for more than 10 minutes (since {since.en}).",
             )
         )
+    return found
+
+
+def _of_the_machine(facts: dict[str, Any]) -> list[Line]:
+    """The tick, and what it needs: a log, Redis, a disk with room."""
+    found: list[Line] = []
     if not facts["log_written"]:
         found.append(
             _bad(
@@ -273,9 +279,6 @@ def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
                 f"The disk has only {free} MB left. Without room no mail is sent.",
             )
         )
-    for one in facts["alerts"]:
-        detail = Both.of(one["detail"])
-        found.append(Line("bad", Both(f"警告: {detail.ja}", f"Alert: {detail.en}")))
     return found
 
 
@@ -285,9 +288,7 @@ def _held_words(number: int) -> str:
 
 def _tick(facts: dict[str, Any]) -> Line:
     if facts["last_tick"] is None:
-        return Line(
-            "warn", Both("定期処理はまだ一度も動いていません。", "There has been no tick yet.")
-        )
+        return _warn("定期処理はまだ一度も動いていません。", "There has been no tick yet.")
     last = _local(facts, "last_tick")
     if facts["tick_is_late"]:
         return _bad(

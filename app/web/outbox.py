@@ -38,6 +38,13 @@ def pages(services: Services) -> Blueprint:
     """The outbox, for admins."""
     blueprint = Blueprint("outbox", __name__, url_prefix="/outbox")
     blueprint.context_processor(for_templates)
+    _add_list(blueprint, services)
+    _add_mail(blueprint, services)
+    return blueprint
+
+
+def _add_list(blueprint: Blueprint, services: Services) -> None:
+    """The mails that a filter names, and sending all of them again."""
 
     @blueprint.get("")
     @admin
@@ -88,6 +95,10 @@ def pages(services: Services) -> Blueprint:
         day = which.on.isoformat()
         return redirect(url_for(".index", date=day, state=State.READY, resent=len(made)), 303)
 
+
+def _add_mail(blueprint: Blueprint, services: Services) -> None:
+    """One mail: its life and its letter, sending it again, cancelling it."""
+
     @blueprint.get(f"/{_ID}")
     @admin
     def show(mail_id: int) -> ResponseReturnValue:
@@ -131,8 +142,6 @@ def pages(services: Services) -> Blueprint:
         except NotPossible as error:
             return _page(services, mail_id, _no_longer(str(error))), 409
         return redirect(url_for(".show", mail_id=mail_id, done="cancelled"), 303)
-
-    return blueprint
 
 
 def _which() -> Which | None:
