@@ -475,6 +475,19 @@ def test_ticks_that_stopped_or_never_were_are_red(a_case: Make) -> None:
     assert level(life.ticks(case), "ticks") is Level.GREEN
 
 
+def test_a_tick_from_the_future_is_red_and_names_the_clock(a_case: Make) -> None:
+    """By the clock that noted it, or by this one: both are looked at."""
+    case = a_case()
+    status.sign_of_life(case.services, status.TICK, clock.now() + timedelta(minutes=4))
+    assert level(life.ticks(case), "ticks") is Level.GREEN  # as far apart as two machines may be
+    status.sign_of_life(case.services, status.TICK, clock.now() + timedelta(days=30))
+    found = life.ticks(case)
+    assert level(found, "ticks") is Level.RED
+    assert "約30日先" in told(found)
+    assert "30 days in the future" in told(found)
+    assert "timedatectl" in told(found)
+
+
 def test_a_safety_timer_that_does_not_run_is_yellow(a_case: Make) -> None:
     case = a_case()
     assert level(life.timer(case), "timer") is Level.YELLOW
