@@ -1,6 +1,10 @@
 """Read by gunicorn by itself when it starts in this folder."""
 
+import os
 from typing import Any
+
+umask = 0o077  # of gunicorn's own files; and of all that the pages make (app/util/private.py):
+os.umask(umask)
 
 limit_request_line = 4_094  # what one address may hold; app/web/limits.py has the rest
 

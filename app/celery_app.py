@@ -1,5 +1,6 @@
 """Celery's entry: `celery -A app.celery_app.celery beat | worker -Q mail | worker -Q ai`."""
 
+import os
 import sys
 
 from app import celery_lines
@@ -7,7 +8,9 @@ from app.celery_wiring import make_celery
 from app.config import load_or_exit
 from app.programs import lives, wrong_node_name
 from app.util import log_stream
+from app.util.private import UMASK
 
+os.umask(UMASK)  # of Celery's own files: --logfile, --pidfile
 log_stream.install()  # before Celery says its first word
 if wrong := wrong_node_name(sys.argv):
     print(*wrong, sep="\n", file=sys.stderr)

@@ -104,6 +104,12 @@ def check(database: Database) -> str:
     return current
 
 
+def version(database: Database) -> str | None:
+    """The schema's version; None in a database that has none."""
+    with database.connect() as connection:
+        return version_in(connection)
+
+
 def version_in(connection: Connection) -> str | None:
     """The schema's version; None in a database that has none."""
     if not inspect(connection).has_table("alembic_version"):

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 
-from app import audit, doctor, fingerprints, identity, outbox, reminders, status
+from app import audit, doctor, fingerprints, identity, outbox, reminders, schema, status
 from app.alerts import open_alerts, watch
 from app.config import SECRET_KEY_FILE, load
 from app.db import Database
@@ -205,7 +205,8 @@ def test_another_sender_or_address_is_told_once_and_stops_nothing(
     services = program(**other)
     assert [sent(services, day=1), sent(services, day=2)] == [1, 1]
     told = [one for one in audit.entries(services, limit=50) if one.what == "identity.change"]
-    assert [sorted(one.data["settings"]) for one in told] == [["APP_BASE_URL", "MAIL_FROM"]]
+    keys = [sorted(change["key"] for change in one.data["changes"]) for one in told]
+    assert keys == [["APP_BASE_URL", "MAIL_FROM"]]
 
     def found() -> list[doctor.Finding]:
         return settings.identity_check(Case(tmp_path, lambda: NOW, services))
@@ -234,11 +235,35 @@ def test_each_program_ends_with_the_sentence(
         assert [part.wait(120) for part in ends] == [os.EX_CONFIG] * 3
         for part in ends:
             assert "--new-key" in stray.said(part)
-        for command in ("status", "tick", "confirm"):
-            done = stray.command(command, check=False)
+        for command in ("status", "tick", "confirm", "db upgrade"):
+            done = stray.command(*command.split(), check=False)
             assert (done.returncode, "--new-key" in done.stderr) == (2, True)
         assert stray.command("confirm", "--new-key").returncode == 0
         assert stray.command("status").returncode == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_lost_key_keeps_nobody_from_an_upgrade(  # noqa: PLR0917 - all fixtures
+    program: Made,
+    due: Member,
+    db: Database,
+    environ: dict[str, str],
+    tmp_path: Path,
+    smtp: SmtpServer,
+) -> None:
+    """`db upgrade` wants the key, so the word about it must not want the upgrade."""
+    sent(program())
+    version = text("UPDATE alembic_version SET version_num = :version")
+    with db.write() as session:
+        session.execute(version, {"version": "0012"})
+    others = {**environ, "SECRET_KEY": ANOTHER, "SMTP_PORT": str(smtp.port)}
+    with running(tmp_path, others, smtp) as stray:
+        assert stray.command("db", "upgrade", check=False).returncode == 2
+        assert schema.version(db) == "0012"
+        assert stray.command("confirm", "--new-key").returncode == 0
+        with db.write() as session:
+            session.execute(version, {"version": schema.HEAD})
+        assert stray.command("db", "upgrade").returncode == 0
 
 
 _GUNICORN = str(Path(__file__).resolve().parent.parent / "gunicorn.conf.py")

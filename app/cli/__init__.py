@@ -34,6 +34,7 @@ from app.config.sources import relative
 from app.identity import UnknownKey
 from app.members.table import ImportRefused
 from app.schema import SchemaError
+from app.util.private import private_files
 from app.words import Both, of_the_system
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
@@ -87,7 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding
-    shell = Shell()
+    with private_files():
+        return _main(arguments, Shell())
+
+
+def _main(arguments: Sequence[str] | None, shell: Shell) -> int:
     try:
         code = cli.main(arguments, prog_name="task-progress", standalone_mode=False, obj=shell)
         sys.stdout.flush()
@@ -174,7 +179,6 @@ def _unexpected(error: Exception, shell: Shell) -> Both:
     if file is not None:
         with contextlib.suppress(OSError):
             file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-            file.chmod(0o600)
             where = relative(file)
     name = type(error).__name__
     return Both(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from app import clock, schema
+from app import clock, identity, schema
 from app import sample as sample_team
 from app.cli.shell import Command, Group, OneOf, Shell, as_json, on_terminal, who
 from app.cli.show import show_json
@@ -25,8 +25,12 @@ sample = Group("sample", help=t("サンプルチーム", "the sample team"))
 )
 @click.pass_obj
 def upgrade(shell: Shell) -> None:
-    """Runs the missing migrations."""
-    version = schema.upgrade(shell.services(any_schema=True).db)
+    """Runs the missing migrations; not on a database whose links another key signed."""
+    services = shell.services(any_schema=True)
+    services.db.make_file()
+    if schema.version(services.db) is not None:
+        identity.check(services)
+    version = schema.upgrade(services.db)
     say(f"データベースの準備ができました(版 {version})。", f"The database is ready ({version}).")
 
 

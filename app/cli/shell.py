@@ -40,13 +40,11 @@ class Shell:
             self._open.callback(_log(self.config))
         return self.config
 
-    def services(
-        self, *, queue: bool = False, any_schema: bool = False, any_key: bool = False
-    ) -> Services:
+    def services(self, *, queue: bool = False, any_schema: bool = False) -> Services:
         """The services. `queue`: what is made is also put on the mail queue.
 
-        Raises SchemaError unless the database is ready (or `any_schema`), UnknownKey where it knows
-        another SECRET_KEY (or `any_key`).
+        Raises SchemaError unless the database is ready, UnknownKey where it knows another
+        SECRET_KEY. With `any_schema` neither is asked.
         """
         config = self.settings()
         publish = _queue(config, lambda: services) if queue else publish_nothing
@@ -54,8 +52,7 @@ class Shell:
         self._open.callback(services.close)
         if not any_schema:
             schema.check(services.db)
-            if not any_key:
-                identity.check(services)
+            identity.check(services)
         return services
 
     def close(self) -> None:

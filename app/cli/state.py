@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from app import clock, identity, timekeeping
+from app import clock, identity, schema, timekeeping
 from app import status as state
 from app.alerts.about_clocks import span
 from app.cli.shell import Command, Number, Shell, as_json, who
@@ -113,8 +113,10 @@ def _accept(hosts: Sequence[str]) -> None:
 )
 @click.pass_obj
 def confirm(shell: Shell, *, new_key: bool) -> None:
-    """These settings are the database's from now on."""
-    services = shell.services(any_key=True)
+    """These settings are the database's from now on; of any version, as `db upgrade` may need it."""
+    services = shell.services(any_schema=True)
+    if schema.version(services.db) is None:
+        schema.check(services.db)
     verdict = identity.look(services)
     if verdict.foreign_key and not new_key:
         identity.check(services)

@@ -25,6 +25,7 @@ from typing import IO, Self
 from app.config.sources import home
 from app.local import terminal
 from app.local.plan import BAD_CONFIGURATION, CannotRunError
+from app.util.private import keep_private
 from app.words import Both
 
 READY_SECONDS = 60.0  # how long a part may take until it is ready
@@ -109,6 +110,7 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keep_private(self.logs)
         self._wake, other_end = socket.socketpair()
         for end in (self._wake, other_end):
             end.setblocking(False)

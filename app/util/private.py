@@ -2,7 +2,21 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+UMASK = 0o077  # of all our programs: what Celery, gunicorn and Redis write has its mode from it
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Whatever is made meanwhile, by programs started meanwhile too, is for this account alone."""
+    before = os.umask(UMASK)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def keep_private(path: Path) -> None:
