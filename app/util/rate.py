@@ -16,6 +16,8 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
+from app import clock
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -43,7 +45,7 @@ class Limits:
         return self._with_redis(lambda limiter: limiter.hit(limit, key, cost=cost))
 
     def stats(self, limit: RateLimitItem, key: str) -> WindowStats:
-        """How often it could happen now, and when (by time.time()) that grows; nothing is counted."""
+        """How often it could happen now, and when (seconds since 1970) it grows; nothing is counted."""
         return self._with_redis(lambda limiter: limiter.get_window_stats(limit, key))
 
     def _with_redis(self, ask: Callable[[MovingWindowRateLimiter], T]) -> T:
@@ -110,7 +112,7 @@ class Rate:
 
     def _room(self, wanted: int) -> tuple[int, float]:
         """How many may go at this moment; where it is none, the seconds until one may."""
-        now = time.time()
+        now = clock.of_the_machine().timestamp()  # as `limits` has it
         found = [self.limits.stats(one, KEY) for one in self._windows]
         room = min([wanted, *(one.remaining for one in found)])
         return room, max((one.reset_time - now for one in found if not one.remaining), default=0.0)
