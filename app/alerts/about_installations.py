@@ -27,6 +27,22 @@ def shared_redis(others: Sequence[str], where: Both) -> tuple[Both, Both]:
     )
 
 
+def old_rights() -> tuple[Both, Both]:
+    """That Redis knows only what a former version may do there, and what to do."""
+    return (
+        Both(
+            "Redis の権限(ACL)が前の版のものなので、別の Task Progress が同じ Redis を使っていないか、"
+            "データベースが古い内容に戻っていないかを確かめられません。メールは送られます。",
+            "Redis has the rights (ACL) of a former version, so nobody can see whether another Task "
+            "Progress uses it, or whether the database is older than what ran. Mails go out.",
+        ),
+        Both(
+            "この版の deploy/redis.acl を Redis に入れ直してください(docs/redis.ja.md)。",
+            "Install deploy/redis.acl of this version in Redis (docs/redis.md).",
+        ),
+    )
+
+
 def other_server(known: str, here: str | None) -> Both:
     """That mails would go another way, for `status`, `doctor`, the alert and `confirm`."""
     before, now = _server_words(known), _server_words(here)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from app import identity, ticks
+from app.alerts import about_installations
 from app.alerts.words import Alarm
 from app.db import put
 from app.models import Service
@@ -80,9 +82,18 @@ def others_on_redis(services: Services) -> list[str]:
         with shared_redis.connect(url) as client:
             shared_redis.note(client, ours, services.config.app_base_url, counted)
             return shared_redis.others(client, ours)
-    except redis.RedisError as error:  # it went away just now, or its ACL is of a former version
+    except redis.exceptions.NoPermissionError:
+        _tell_of_old_rights()
+    except redis.RedisError as error:  # it went away just now
         log.info("who else uses this Redis cannot be asked: %s", type(error).__name__)
-        return []
+    return []
+
+
+@cache
+def _tell_of_old_rights() -> None:
+    """Once in each process; `doctor` says it as often as it is asked."""
+    what, fix = about_installations.old_rights()
+    log.warning("%s %s", what.en, fix.en)
 
 
 def disk_here(services: Services) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import redis
 
 from app import redis_cluster
+from app.alerts.about_installations import old_rights
 from app.alerts.about_installations import shared_redis as words_of_sharing
 from app.config import readers
 from app.db import DatabaseDown
@@ -124,7 +125,12 @@ def _shared(case: Case, server: "redis.Redis") -> list[Finding]:
         ours = case.services.installation.known()
     except DatabaseDown:
         return []  # that check says so
-    others = shared_redis.others(server, ours or "")
+    try:
+        others = shared_redis.others(server, ours or "")
+        server.exists(f"{shared_redis.TICKS}doctor")
+    except redis.exceptions.NoPermissionError:
+        what, fix = old_rights()
+        return [yellow("redis-shared", what.ja, what.en, fix)]
     if ours is None or not others:
         return [
             green("redis-shared", "Redis: この Task Progress だけが使っています。", "Redis: no other Task Progress uses it.")
