@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 10.0  # seconds
 DEAF_FOR = 60.0  # seconds with a filled queue and a free slot, and nothing received
-NO_TICK_FOR = 180.0  # seconds; beat sends one each minute, which no test's scale changes
+NO_TICK_FOR = 180.0  # seconds; beat sends one each minute
 FINISH_WITHIN = 720.0  # above the 600 s that a server may take to answer the final dot
 EXIT_CODE = 70  # EX_SOFTWARE
 
@@ -69,7 +69,7 @@ class Watchdog:
             mark, since = self.last_tick(), self._seen[1]
             if mark != self._seen[0]:
                 since = time.monotonic()
-            elif time.monotonic() - since > self.no_tick_for:
+            elif time.monotonic() - since > self.no_tick_for * self.scale:
                 log.warning("no tick for %.0f s: asking for one", time.monotonic() - since)
                 self.ask_for_tick()
                 since = time.monotonic()

@@ -221,6 +221,19 @@ def test_a_worker_that_no_longer_consumes_ends_itself(stack: Stack) -> None:
     assert worker.wait(30) == EXIT_CODE
 
 
+@on_sqlite
+def test_a_worker_without_beat_asks_for_a_tick_itself_and_everybody_gets_their_mail(
+    stack: Stack, db: Database
+) -> None:
+    """Nobody sends a tick but the watchdog: after 3 minutes, here 3.6 s."""
+    stack.environ["TEST_TIME_SCALE"] = "0.02"
+    ai, mail = stack.worker("ai"), stack.worker()
+    wait_until(lambda: all_accepted(db), stack.logs(), 60)
+    assert stack.recipients() == EVERYBODY
+    assert "s: asking for one" in stack.said(mail)
+    assert "s: asking for one" not in stack.said(ai)
+
+
 @on_postgresql
 def test_the_ai_worker_runs_its_small_job(stack: Stack, db: Database) -> None:
     stack.worker("ai")
