@@ -37,7 +37,8 @@ screenshots: setup-dev ## docs/screenshots に画面の写しを作る / picture
 bench-tick: setup-dev ## 定期処理の時間(2千人と20万人) / what a tick costs (2,000 and 200,000 members)
 	@.venv/bin/python -m bench.tick $(ARGS)
 
-# JOBS rows at once: they mostly wait. CHAOS=ci is the short set, CHAOS=kills the kill rows alone.
+# JOBS rows at once: they mostly wait. CHAOS=ci is the short set, CHAOS=kills the kill rows alone, CHAOS=machines
+# those about failover, a pooler and a shared Redis.
 JOBS ?= 8
 RIG = .venv/bin/python -m pytest chaos -q -n $(JOBS) --dist worksteal $(ARGS)
 

@@ -1,7 +1,8 @@
 """Seeds, the rig of a run, and what is written down after it.
 
 SEEDS=5 runs each row five times. CHAOS=ci runs the short set once, CHAOS=long those rows that
-stand for their class in real time, anything else all rows at a twentieth of it. KEEP=1 leaves the folders of all runs, for a look.
+stand for their class in real time, CHAOS=kills and CHAOS=machines one kind of rows, anything else
+all rows at a twentieth of it. KEEP=1 leaves the folders of all runs, for a look.
 """
 
 import os
@@ -29,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The folder of the whole session; our own settings are taken out of the environment."""
     for name in ("row(id, how): the row of the fault table", "ci: in the short set",
                  "long: also runs unscaled", "kill: a kill row", "both: on both databases",
+                 "machine: about the machines around it",
                  "only(kind): this database only"):  # fmt: skip
         config.addinivalue_line("markers", name)
     if not hasattr(config, "workerinput"):
@@ -63,7 +65,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The set that was asked for; the slow rows first, so that no processor waits at the end."""
-    if SET in {"ci", "long", "kills"}:
+    if SET in {"ci", "long", "kills", "machines"}:
         items[:] = [item for item in items if item.get_closest_marker(SET.removesuffix("s"))]
 
 
@@ -75,9 +77,8 @@ def rig_of(seed: int, kind: Kind, request: pytest.FixtureRequest) -> Iterator[Ma
 
     def make(**values: Any) -> Rig:
         shared = Path(os.environ[_SHARED])
-        rig = Rig(
-            folder / "rig", shared, kind=kind, seed=seed, scale=SCALE, settings=Settings(**values)
-        )
+        place = folder / f"rig{len(made)}"
+        rig = Rig(place, shared, kind=kind, seed=seed, scale=SCALE, settings=Settings(**values))
         made.append(rig)
         return rig
 

@@ -20,6 +20,7 @@ MADE = pytest.StashKey[list[Rig]]()
 TITLES = {
     "all": "All rows, a twentieth of real time",
     "kills": "The kill rows with many seeds",
+    "machines": "The machines around it",
     "long": "One row of each class in real time",
 }
 
@@ -176,5 +177,6 @@ counts as lost and as unexplained: the outbox has it, but nobody waited for its 
 Two self-tests plant a loss and a duplicate in a real run and see the checker say so
 (`chaos/test_checker.py`). Waits (leases, time limits, pauses) are a twentieth of the real ones,
 unless a table says otherwise. The short set of a merge: `make chaos CHAOS=ci`. In real time:
-`make chaos-long`. The kill rows with many seeds: `make chaos CHAOS=kills SEEDS=50`.
+`make chaos-long`. The kill rows with many seeds: `make chaos CHAOS=kills SEEDS=50`. A standby, a
+pooler, a shared Redis: `make chaos CHAOS=machines`.
 """

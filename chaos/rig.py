@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from app import schema
+from app import installation, schema
 from app.db import Database, DatabaseDown
-from app.models import ENDS, Alert, Member, OutboxMail, State, Task
+from app.models import ENDS, Alert, Member, OutboxMail, Setting, State, Task
 from app.reminders import brake
+from app.util.shared_redis import INSTALLATION
 from chaos.checker import ACCEPTED, Due, Row, Verdict, check
 from chaos.mail_server import MailServer
 from chaos.postgres import Postgres, children
@@ -94,6 +95,9 @@ class Rig(Processes):
             schema.upgrade(self.db)
         self.ending.callback(self.db.close)
         self.ending.callback(self.end_all)
+        with self.db.write() as session:  # that of the template, the same for all
+            session.execute(delete(Setting).where(Setting.key == installation.KEY))
+        self.installation = installation.Installation(self.db).id()
         self.environ |= self._settings()
         self._add_members()
 
@@ -213,6 +217,7 @@ class Rig(Processes):
                     f"app.tasks.notifications.{job}",
                     arguments,
                     queue="mail",
+                    headers={INSTALLATION: self.installation},
                     expires=expires,
                     retry=False,
                     ignore_result=True,

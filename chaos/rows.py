@@ -52,6 +52,9 @@ REQUIRED = {
     "F62": "L 0, D <= kills x connections, < 300 MB each",
     "F64": "L 0, D 0",
     "F66": "L 0, D 0, nothing goes out before an admin's word",
+    "F75": "L 0, D <= connections per sender, no program restarted",
+    "F76": "L 0, D <= connections per kill",
+    "F77": "L 0, D <= connections per kill, 0 at the other, an alert at both",
 }
 
 _TLS = (

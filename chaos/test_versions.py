@@ -4,6 +4,7 @@ The old version is this very code, as it will run when the next one comes. The n
 it with one migration more, of the kind that docs/care.md allows.
 """
 
+import os
 import shutil
 import signal
 import subprocess
@@ -102,7 +103,7 @@ def test_an_old_program_on_a_schema_it_may_not_touch(rig_of: Make) -> None:
     before = rig.mail_server.count()
     assert command(rig, "db", "upgrade", of=the_next).returncode == 0
     refused = rig.worker(wait=False)
-    assert refused.wait(HANG) == 2
+    assert refused.wait(HANG) == os.EX_TEMPFAIL
     assert "newer" in rig.said(refused)
     tick = command(rig, "tick")
     assert (tick.returncode, "newer" in tick.stderr) == (2, True)

@@ -64,12 +64,22 @@ class Server:
         return found[0] if found else None
 
 
+def standby_of(port: int, folder: Path, account: Account) -> Server:
+    """A server in `folder` that follows the one on this port; it takes connections."""
+    server = Server(folder, account)
+    server.run("pg_basebackup", "-D", str(server.data), "-h", "127.0.0.1", "-U", "tests",
+               "-p", str(port), "-R", "-c", "fast", "--no-sync")  # fmt: skip
+    server.start()
+    return server
+
+
 @contextlib.contextmanager
 def primary_and_standby(folder: Path) -> Iterator[tuple[Server, Server]]:
     """The two, with a migrated, empty database; the second follows the first."""
     account = Account()
-    first, second = Server(folder / "first", account), Server(folder / "second", account)
-    try:
+    with contextlib.ExitStack() as ending:
+        first = Server(folder / "first", account)
+        ending.callback(first.kill)
         first.run("initdb", "-D", str(first.data), "-U", "tests", "-A", "trust", "-E", "UTF8",
                   "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip
         first.start()
@@ -77,10 +87,6 @@ def primary_and_standby(folder: Path) -> Iterator[tuple[Server, Server]]:
         url = f"postgresql+psycopg://tests@127.0.0.1:{first.port}/{NAME}"
         with contextlib.closing(Database(url)) as database:
             schema.upgrade(database)
-        second.run("pg_basebackup", "-D", str(second.data), "-h", "127.0.0.1", "-U", "tests",
-                   "-p", str(first.port), "-R", "-c", "fast", "--no-sync")  # fmt: skip
-        second.start()
+        second = standby_of(first.port, folder / "second", account)
+        ending.callback(second.kill)
         yield first, second
-    finally:
-        first.kill()
-        second.kill()
