@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.db import after_commit
 from app.models import State
-from app.util.mail_error import MailSendError
+from app.smtp.errors import MailSendError
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from app.auth import Links
 from app.config import Config
 from app.db import Database, Patience
 from app.installation import Installation
+from app.smtp.idle import KeptSessions
 from app.util import crash
-from app.util.kept import KeptSessions
 from app.util.once import Once
 from app.util.rate import Limits, Rate
 

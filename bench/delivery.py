@@ -25,12 +25,12 @@ from typing import Any
 from app import schema
 from app.config import load
 from app.db import Database
+from app.mime.message import build
 from app.outbox.claim import claim
 from app.outbox.found import Letter
 from app.outbox.letters import read_again
 from app.reminders import plan
 from app.services import make
-from app.util.message import build
 from bench import members, morning, report, targets
 from bench.rig import Child, Missing, PostgreSQL, slow, smtp_sink, tool
 from tests import servers

@@ -28,13 +28,13 @@ from sqlalchemy import event, select
 from app import outbox, reminders
 from app.config import load
 from app.mail_queue import IDS_PER_MESSAGE
+from app.mime.message import MailMessage
 from app.models import OutboxMail
 from app.outbox.claim import claim
 from app.outbox.found import Letter
 from app.outbox.letters import read_again
 from app.services import Services, make
 from app.util import logs
-from app.util.message import MailMessage
 from bench.members import EARLIER, NOW, WARM
 
 PREPARED = 500  # letters that the plain loop sends over and over: their words cost it nothing

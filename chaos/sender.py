@@ -20,9 +20,9 @@ from typing import Any
 from app import clock, compose, outbox, reminders
 from app.config import load_or_exit
 from app.db import DatabaseDown
+from app.mime.message import MailMessage
 from app.services import make
 from app.util import logs
-from app.util.message import MailMessage
 
 EVERY = 20.0  # seconds, unscaled
 log = logging.getLogger("sender")

@@ -16,8 +16,8 @@ from app.config import Config, load
 from app.config.sources import HOME
 from app.local import mailbox
 from app.local.stack import answers
+from app.mime.parts import text_of
 from app.services import Services, make
-from app.util.mail_parts import text_of
 from tests.servers import die_with_parent, free_port, wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent

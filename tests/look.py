@@ -13,7 +13,7 @@ from typing import Literal
 from playwright.sync_api import Page, sync_playwright
 
 from app.compose import escalation, reminder, weekly_digest
-from app.util.message import MailMessage
+from app.mime.message import MailMessage
 from tests.letters import LETTERS
 from tests.team_letters import ESCALATIONS, digests
 

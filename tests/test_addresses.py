@@ -21,12 +21,12 @@ from app.members.lines import HEADERS
 from app.members.lookup import has_mail_or_member, nearest
 from app.members.settings import find
 from app.members.values import ValuesRefused
+from app.mime.address import address_key, bare, spellings
 from app.models import Kind, Member, OutboxMail, Report, State, Task
 from app.outbox import browse
 from app.outbox.letters import in_pilot
 from app.outbox.rows import NewMail, enqueue
 from app.services import Services
-from app.util.address import address_key, bare, spellings
 from tests.conftest import NOW, TODAY, suzuki
 
 # As it is stored, and the other ways to write it.

@@ -30,7 +30,7 @@ from app.db import Database
 from app.members.lines import HEADERS
 from app.models import Audit, DecisionRow, Member, OutboxMail, Service
 from app.outbox import breaker
-from app.util.mail_error import MailSendError, Phase
+from app.smtp.errors import MailSendError, Phase
 from app.words import Both
 from tests import servers
 from tests.conftest import NOW, People, open_connections, suzuki, task

@@ -8,9 +8,9 @@ from sqlalchemy import select, update
 
 from app import clock, sample
 from app.members.values import UNTIL_FURTHER_NOTICE
+from app.mime.message import width
 from app.models import Audit, Member
 from app.services import Services
-from app.util.message import width
 from tests.conftest import NOW, People, suzuki, task
 from tests.test_cli import ROOT, Terminal
 

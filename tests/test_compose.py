@@ -21,7 +21,7 @@ from markupsafe import escape
 from app.compose import ReminderFacts, TaskLine, look, message_id, reminder, show_date
 from app.compose.look import DARK, LIGHT
 from app.compose.text import LINE, inert, shorten, wrap
-from app.util.message import MailMessage, build, width
+from app.mime.message import MailMessage, build, width
 from tests.letters import FRIDAY, KIMURA, LETTERS, MANY, SMITH, SUZUKI, TODAY, letter, task
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -14,7 +14,7 @@ from app.db import Database
 from app.models import Alert, Member, OutboxMail, Service, State
 from app.outbox import breaker
 from app.services import Services
-from app.util.fault import (
+from app.smtp.fault import (
     REMEDIES,
     RULES,
     Fault,

@@ -9,11 +9,11 @@ import pytest
 
 from app import outbox, reminders
 from app.db import Database
+from app.mime.message import Envelope
 from app.services import Services
-from app.util.kept import KeptSessions
-from app.util.message import Envelope
-from app.util.smtp import SmtpSession
-from app.util.smtp_settings import SmtpSettings
+from app.smtp.idle import KeptSessions
+from app.smtp.session import SmtpSession
+from app.smtp.settings import SmtpSettings
 from tests.conftest import NOW, People, task
 from tests.smtp_server import Plan, SmtpServer
 

@@ -30,10 +30,10 @@ from app.config.systemd import read as read_as_systemd
 from app.members import imports, lines, values
 from app.members.lookup import nearest
 from app.members.table import ImportRefused, read_table
+from app.mime import address
+from app.mime.address import UnusableMessage, masked, read_mailbox
 from app.models import Member, Role
 from app.services import Services
-from app.util import address
-from app.util.address import UnusableMessage, masked, read_mailbox
 from app.util.logs import formatter
 from app.web import limits
 from tests.conftest import NOW, TODAY, People, task

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from app.config.sources import HOME
-from app.util.mail_error import failure
+from app.mime.message import Attachment, Envelope, build
+from app.smtp.errors import failure
+from app.smtp.wire import BadReplyError
 from app.util.mailer import (
     Answer,
     MailMessage,
@@ -28,8 +30,6 @@ from app.util.mailer import (
     UnusableMessage,
     send_email,
 )
-from app.util.message import Attachment, Envelope, build
-from app.util.wire import BadReplyError
 from tests.smtp_server import Ledger, Plan, SmtpServer
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.util.kept import KeptSessions
+from app.mime.message import Envelope
+from app.smtp.idle import KeptSessions
 from app.util.mailer import MailSendError, Phase, SmtpSession, SmtpSettings
-from app.util.message import Envelope
 from tests import smtp_server
 from tests.smtp_server import Plan, SmtpServer
 

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import pytest
 import trustme
 
-from app.util.kept import KeptSessions
+from app.mime.message import Envelope, build
+from app.smtp.dialect import Dialect, features_of
+from app.smtp.idle import KeptSessions
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings
-from app.util.message import Envelope, build
-from app.util.smtp_dialect import Dialect, features_of
 from tests.smtp_server import Plan, SmtpServer
 
 Confused = Literal["says", "loses", "muddles"]

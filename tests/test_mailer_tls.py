@@ -12,8 +12,8 @@ import pytest
 import trustme
 
 from app.config.sources import HOME
+from app.mime.message import Envelope, build
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings, send_email
-from app.util.message import Envelope, build
 from app.util.tls import client_context
 from tests.smtp_server import Plan, SmtpServer
 

@@ -14,16 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.util.address import read_mailbox, write_mailbox
-from app.util.encoding import Quoted, quote
-from app.util.message import (
-    Attachment,
-    Envelope,
-    MailMessage,
-    UnusableMessage,
-    build,
-    width,
-)
+from app.mime.address import read_mailbox, write_mailbox
+from app.mime.encoding import Quoted, quote
+from app.mime.message import Attachment, Envelope, MailMessage, UnusableMessage, build, width
 
 WHEN = datetime(2026, 11, 24, tzinfo=UTC)
 

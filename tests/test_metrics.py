@@ -26,8 +26,8 @@ from app.metrics.read import facts
 from app.models import Kind, OutboxMail, State
 from app.outbox import breaker
 from app.services import Services, make
-from app.util.mail_error import MailSendError, Phase
-from app.util.wire import Answer
+from app.smtp.errors import MailSendError, Phase
+from app.smtp.wire import Answer
 from app.words import Both
 from tests import servers
 from tests.conftest import NOW, People, task

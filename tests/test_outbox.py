@@ -15,10 +15,10 @@ from sqlalchemy import select, update
 from app import outbox, reminders, status
 from app.config import load
 from app.db import Database, EachByItself
+from app.mime.message import Envelope
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, State, Task
 from app.outbox.packing import pack
 from app.services import Services, make
-from app.util.message import Envelope
 from app.util.once import guard_key
 from tests.conftest import NOW, TODAY, Hooked, People, task
 from tests.smtp_server import SmtpServer

@@ -16,8 +16,8 @@ from app.models import Alert, Member, OutboxMail, Service, State
 from app.outbox import breaker
 from app.outbox.streak import NAME
 from app.services import Services
-from app.util.fault import Fault, Phase
-from app.util.mail_error import MailSendError
+from app.smtp.errors import MailSendError
+from app.smtp.fault import Fault, Phase
 from app.words import Both
 from tests.conftest import NOW, People
 from tests.smtp_server import SmtpServer

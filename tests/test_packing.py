@@ -6,9 +6,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.mime.message import Envelope
 from app.outbox import packing
 from app.outbox.packing import pack, unpack
-from app.util.message import Envelope
 
 SHARED = Path(packing.__file__).with_name("packing-1.txt").read_bytes().replace(b"\n", b"\r\n")
 PLAIN = b"app@example.jp\nsuzuki@example.jp\nSubject: x\r\n"

@@ -10,11 +10,11 @@ from sqlalchemy import event, func, select, update
 from app import outbox, reminders
 from app.care.purge import forget_bodies, newest, purge, what_goes
 from app.db import Database
+from app.mime.message import Envelope
 from app.models import Alert, Audit, DecisionRow, MailEvent, Member, OutboxMail, Report, State
 from app.outbox.lease import record
 from app.outbox.packing import pack
 from app.services import Services
-from app.util.message import Envelope
 from app.workdays import DAY
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer

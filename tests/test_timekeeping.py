@@ -16,9 +16,9 @@ from app.db import Database
 from app.models import Alert, DecisionRow, Kind, Member, OutboxMail, Role, Service, State, Task
 from app.outbox import breaker
 from app.services import Services
+from app.smtp.errors import MailSendError, Phase
 from app.timekeeping.judge import Doubt, Reading, Witness, judge
 from app.timekeeping.trust import PREFIX
-from app.util.mail_error import MailSendError, Phase
 from app.watchdog import Watchdog
 from app.words import Both
 from tests.conftest import NOW, TODAY, People, task

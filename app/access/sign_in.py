@@ -13,10 +13,10 @@ from app.access import sessions
 from app.auth import SIGN_IN_MINUTES, BadToken
 from app.members.changes import begin as begin_member
 from app.members.settings import NoSuchMember, find, organisation, with_address
+from app.mime.address import bare
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink
 from app.outbox.rows import NewMail, enqueue
 from app.services import Services
-from app.util.address import bare
 
 # How many sign-in mails a member gets within these times, whoever asks for them. They are counted
 # in the outbox: Redis may be emptied, and one person has several spellings of an address.

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.ai.prompt import LINES, Prompt
 from app.compose.text import Locale
-from app.util.message import width
+from app.mime.message import width
 
 MOST_BYTES = 64 * 1024
 _MAPPED = 150  # columns of a line once the stand-ins are names again

@@ -7,7 +7,7 @@ from app.access import sign_in
 from app.auth import SIGN_IN_MINUTES
 from app.cli.shell import Command, Shell, who
 from app.cli.words import Refused, say, t
-from app.util.address import UnusableMessage, read_mailbox
+from app.mime.address import UnusableMessage, read_mailbox
 
 
 @click.command(

@@ -9,7 +9,7 @@ from app.cli.show import show_json
 from app.cli.words import LOCALE, t
 from app.config.sources import home
 from app.doctor import Finding, Level
-from app.util.message import width
+from app.mime.message import width
 from app.words import Both
 
 _MARKS = {

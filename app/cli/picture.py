@@ -13,7 +13,7 @@ import click
 
 from app.cli.words import LOCALE, t
 from app.due import DAY_OFF, Reason
-from app.util.message import width
+from app.mime.message import width
 from app.words import Both
 
 SEND, OFF, NONE, STOPPED = "〇", "－", "・", "Ｘ"

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from app.compose.text import inert
-from app.util.message import width
+from app.mime.message import width
 
 
 def show_json(data: Any) -> None:

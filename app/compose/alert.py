@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from app.compose.look import rendered
 from app.compose.text import Locale, automatic_headers, shorten, show_date
-from app.util.address import write_mailbox
-from app.util.message import MailMessage
+from app.mime.address import write_mailbox
+from app.mime.message import MailMessage
 from app.words import Both
 
 SHOWN = 20  # alerts in one letter; the others are one link away

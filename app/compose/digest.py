@@ -13,8 +13,8 @@ from app.compose.look import rendered
 from app.compose.picture import CELL, strip
 from app.compose.recap import recap_of
 from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
-from app.util.address import write_mailbox
-from app.util.message import Attachment, MailMessage
+from app.mime.address import write_mailbox
+from app.mime.message import Attachment, MailMessage
 from app.week import Away, Mark, MemberWeek, Note, Progress, Week
 from app.words import Both
 

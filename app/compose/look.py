@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import escape
 
 from app.compose.text import LINE, within, wrap
-from app.util.encoding import Quoted, quote
+from app.mime.encoding import Quoted, quote
 
 Words = Mapping[str, object]
 

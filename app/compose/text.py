@@ -8,7 +8,7 @@ from typing import Literal
 
 from markupsafe import escape
 
-from app.util.message import width
+from app.mime.message import width
 
 Locale = Literal["ja", "en"]
 

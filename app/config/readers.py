@@ -16,7 +16,8 @@ from sqlalchemy.exc import ArgumentError
 
 from app import parse
 from app.config.sources import relative
-from app.util import address, tls
+from app.mime import address
+from app.util import tls
 from app.words import Both, Passing, of_the_system
 
 DATABASE_FILE = "task-progress.sqlite3"

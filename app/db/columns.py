@@ -22,7 +22,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
-from app.util.address import spellings
+from app.mime.address import spellings
 
 
 def as_utc(value: datetime) -> datetime:

@@ -14,7 +14,7 @@ from dns.resolver import Resolver
 
 from app.config import readers
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
-from app.util.address import read_mailbox
+from app.mime.address import read_mailbox
 from app.words import Both
 
 

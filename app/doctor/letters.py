@@ -11,8 +11,8 @@ from app.compose import ReminderFacts, TaskLine, reminder
 from app.compose.text import Locale
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
 from app.members.settings import Organisation, organisation
+from app.mime.message import MailMessage, build
 from app.models import Member
-from app.util.message import MailMessage, build
 from app.words import Both
 from app.workdays import public_holidays
 from app.workdays import regions as known_regions

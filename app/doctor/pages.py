@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from app.config import readers
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
-from app.util.mail_error import explained
+from app.smtp.errors import explained
 from app.words import Both
 
 

@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from heapq import nlargest
 from pathlib import Path
 
-from app.util.mail_parts import or_else
+from app.mime.parts import or_else
 
 _ID = re.compile(r"\d{8}T\d{12}-[0-9a-f]{8}")
 _STAMP = "%Y%m%dT%H%M%S%f"

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from app.members import spans
 from app.members.desk import Desk
 from app.members.lines import DaysOffLine
+from app.mime.address import address_key
 from app.models import DaysOff, ExtraWorkday, Spans
-from app.util.address import address_key
 from app.words import Both
 from app.workdays import Span, unite
 

@@ -10,8 +10,8 @@ from app.members.calendar_values import NONE, WEEKDAYS
 from app.members.changes import begin
 from app.members.desk import OWN_MANAGER, Desk, assign, differing, had
 from app.members.lines import MemberLine
+from app.mime.address import address_key
 from app.models import Member, Role, Team
-from app.util.address import address_key
 from app.words import Both
 
 _Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, and after

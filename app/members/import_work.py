@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from app.members.desk import Desk, assign, differing, had
 from app.members.lines import ReportLine, TaskLine
+from app.mime.address import address_key, spellings
 from app.models import Member, Report, Task
 from app.parse import shown
-from app.util.address import address_key, spellings
 from app.words import Both
 
 _KEYS_PER_QUERY = 500

@@ -9,7 +9,7 @@ from app import parse
 from app.due import Frequency
 from app.members.calendar_values import parse_region, parse_weekday, parse_weekend
 from app.members.table import LineFault, Row, Table
-from app.util.address import UNPRINTABLE, UnusableMessage, bare, masked, read_mailbox
+from app.mime.address import UNPRINTABLE, UnusableMessage, bare, masked, read_mailbox
 from app.words import Both
 
 HEADERS = {

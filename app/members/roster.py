@@ -7,9 +7,9 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.members.settings import NoSuchMember, with_address
+from app.mime.address import address_key
 from app.models import Member, Team
 from app.services import Services
-from app.util.address import address_key
 
 STATES = ("active", "inactive", "suppressed")
 

@@ -14,8 +14,8 @@ from app.members.calendar_values import (
 )
 from app.members.lines import ROLES, read_address, read_date
 from app.members.words import shown_value
+from app.mime.address import UnusableMessage
 from app.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown, similar
-from app.util.address import UnusableMessage
 from app.words import Both
 
 UNTIL_FURTHER_NOTICE = "until-further-notice"

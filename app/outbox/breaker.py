@@ -19,7 +19,7 @@ from app.alerts import Alarm, close_alert, keep_alert, update_alert
 from app.db import put
 from app.models import Service
 from app.outbox.lease import accepted_since
-from app.util.fault import Fault
+from app.smtp.fault import Fault
 from app.util.mailer import MailSendError
 
 NAME = "breaker"

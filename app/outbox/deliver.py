@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app import identity, loglines
 from app.db import DatabaseDown
 from app.due import Reason
+from app.mime.message import UnusableMessage, build
 from app.models import State
 from app.outbox import breaker
 from app.outbox.claim import IDS_AT_ONCE, NamedMails, NextMails, Source
@@ -35,7 +36,6 @@ from app.outbox.packing import pack, unpack
 from app.outbox.probe import claim_probe
 from app.services import Services
 from app.util import crash
-from app.util.message import UnusableMessage, build
 
 log = logging.getLogger(__name__)
 

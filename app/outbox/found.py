@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.mime.message import MailMessage
 from app.models import State
-from app.util.message import MailMessage
 
 
 @dataclass(frozen=True, slots=True)

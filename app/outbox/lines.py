@@ -17,17 +17,17 @@ from sqlalchemy.orm import Session
 
 from app import loglines
 from app.db import DatabaseDown
+from app.mime.message import Envelope
 from app.models import Setting, State
 from app.outbox import streak
 from app.outbox.lease import PAUSE, Claimed, Sent, give_all_back
 from app.outbox.refusals import Refused, Sender, Standing, record_refusals, state_after
 from app.outbox.settle import record_accepted, settle
 from app.services import Services
+from app.smtp.errors import printable
+from app.smtp.fault import Fault
 from app.util import crash
-from app.util.fault import Fault
-from app.util.mail_error import printable
 from app.util.mailer import MailSendError, SmtpSession, SmtpSettings
-from app.util.message import Envelope
 
 SETTLE_FOR = 60.0  # seconds to try to record an answer while the database is away
 SLOWEST = 30.0  # seconds between rounds, at most, for a server that asks to slow down

@@ -14,7 +14,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from app.util.message import Envelope
+from app.mime.message import Envelope
 
 NEWEST = 1  # packing-1.txt
 LEVEL = 3  # 5 and above store 6 % less and take twice as long

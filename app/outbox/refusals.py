@@ -1,6 +1,6 @@
 """What a refusal means for the mail that met it, and for all others.
 
-Judged first by what the server says (`app.util.fault`), then by what became of others meanwhile:
+Judged first by what the server says (`app.smtp.fault`), then by what became of others meanwhile:
 the same refusal for three recipients in a row is no matter of theirs, and a mail that is refused
 as before although others were accepted in between is itself the reason. See docs/decisions/0016.
 """
@@ -28,7 +28,7 @@ from app.outbox.lease import (
     give_back,
     record,
 )
-from app.util.fault import FROM_RCPT, Fault, judge_again, refusal_words, same_refusal
+from app.smtp.fault import FROM_RCPT, Fault, judge_again, refusal_words, same_refusal
 from app.util.mailer import MailSendError
 
 log = logging.getLogger(__name__)

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 from app.compose import message_id
 from app.config import Config
 from app.db import insert_new
+from app.mime.address import read_mailbox
+from app.mime.message import MailMessage
 from app.models import OutboxMail, State
 from app.outbox.lease import Claimed
 from app.provisional import EARLY
 from app.services import Services
-from app.util.address import read_mailbox
-from app.util.message import MailMessage
 
 # The end of a longer one is taken: the whole Message-ID must fit its column.
 MAX_DOMAIN = 160

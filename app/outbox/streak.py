@@ -16,7 +16,7 @@ from app.alerts import Alarm, close_alert
 from app.db import among, insert_new, put
 from app.models import MailEvent, Member, OutboxMail, Service, State
 from app.outbox.lease import Claimed, accepted_since, record
-from app.util.fault import same_refusal
+from app.smtp.fault import same_refusal
 
 NAME = "refusals"
 IN_A_ROW = 3

@@ -10,13 +10,13 @@ from functools import lru_cache
 
 from app import clock
 from app.config import Config, load
-from app.util.address import read_mailbox
-from app.util.mail_error import MailSendError, Phase
-from app.util.message import Attachment, MailMessage, UnusableMessage, build
-from app.util.smtp import SmtpSession
-from app.util.smtp_dialect import Dialect
-from app.util.smtp_settings import SmtpSettings
-from app.util.wire import Answer
+from app.mime.address import read_mailbox
+from app.mime.message import Attachment, MailMessage, UnusableMessage, build
+from app.smtp.dialect import Dialect
+from app.smtp.errors import MailSendError, Phase
+from app.smtp.session import SmtpSession
+from app.smtp.settings import SmtpSettings
+from app.smtp.wire import Answer
 
 __all__ = [
     "Answer",

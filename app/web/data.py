@@ -11,8 +11,8 @@ from app import clock
 from app.members import own_data
 from app.members.admins import LastAdmin
 from app.members.table import export_cell
+from app.mime.address import address_key
 from app.services import Services
-from app.util.address import address_key
 from app.web import access
 from app.web.access import myself, signed_in
 from app.words import Both

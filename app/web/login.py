@@ -19,8 +19,8 @@ from app import clock
 from app.access import sessions, sign_in
 from app.access.sign_in import LinkGone
 from app.auth import SIGN_IN_MINUTES
+from app.mime.address import UnusableMessage, masked, read_mailbox
 from app.services import Services
-from app.util.address import UnusableMessage, masked, read_mailbox
 from app.web import access
 from app.words import Both
 

@@ -7,8 +7,8 @@ from flask import Blueprint, Response, abort, render_template, request
 from markupsafe import Markup, escape
 
 from app.local import mailbox
+from app.mime.parts import html_of, text_of
 from app.services import Services
-from app.util.mail_parts import html_of, text_of
 from app.web import frame
 from app.web.locale import show_when
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from app.util.mail_error import MailSendError, Phase
+from app.smtp.errors import MailSendError, Phase
 
 # Answers that a server gives to words it did not expect (RFC 5321 4.2.4, 4.3.2): unknown, not
 # implemented, out of order.

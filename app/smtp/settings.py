@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from app.config import Config
-from app.util.mail_error import MailSendError, Phase
+from app.smtp.errors import MailSendError, Phase
 from app.words import Both
 
 # Seconds. The lease of a mail is 100 s before its dot and 660 s after it.

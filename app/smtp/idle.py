@@ -9,9 +9,9 @@ import threading
 from collections.abc import Sequence
 from time import monotonic
 
-from app.util.smtp import SmtpSession
-from app.util.smtp_dialect import Dialect
-from app.util.smtp_settings import SmtpSettings
+from app.smtp.dialect import Dialect
+from app.smtp.session import SmtpSession
+from app.smtp.settings import SmtpSettings
 
 
 class KeptSessions:

@@ -6,8 +6,8 @@ import socket
 import ssl
 from typing import Literal
 
-from app.util.fault import MOST_TEXT, Fault, Phase, judge, status_of
-from app.util.wire import Answer, BadReplyError
+from app.smtp.fault import MOST_TEXT, Fault, Phase, judge, status_of
+from app.smtp.wire import Answer, BadReplyError
 from app.words import Both
 
 __all__ = [
@@ -41,7 +41,7 @@ class MailSendError(Exception):
 
     permanent: trying the same again cannot help. phase: where it happened. code, status, text:
     the server's answer ("550", "5.1.1", its words), without one None, None and our own words.
-    fault: whose it is (see `app.util.fault`). in_doubt: the final dot was sent and no answer came,
+    fault: whose it is (see `app.smtp.fault`). in_doubt: the final dot was sent and no answer came,
     so the mail may have been accepted. words: all of it for people.
     """
 

@@ -1,0 +1,1 @@
+"""PURE. A mail as bytes: addresses, headers and encodings (RFC 5322, RFC 2045)."""
