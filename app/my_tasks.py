@@ -8,7 +8,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import due, sent_forms
+from app import sent_forms
 from app.compose.text import inert
 from app.members.lines import read_date
 from app.members.settings import Person, organisation, person
@@ -17,6 +17,7 @@ from app.models import Audit, Member, Report, ReportEvery, Task
 from app.parse import narrow
 from app.report_page import PageTask
 from app.reports import details, open_tasks
+from app.rules import due
 from app.services import Services
 from app.words import Both
 

@@ -9,12 +9,12 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import due
 from app.auth import ReportLink
 from app.db import among
 from app.members.settings import NoSuchMember, Person, organisation, person
 from app.models import Member, Report, StatusWord, Task
 from app.reports import UNDO_FOR, NotYours, TaskDetail, details, open_tasks, record, undo
+from app.rules import due
 from app.services import Services
 
 SHOWN = 50  # tasks on one report page; the others come after these

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from app import due
 from app.db import among
-from app.due import OpenTask
 from app.members.settings import Person
 from app.models import Member, Report, ReportEvery, StatusWord, Task
+from app.rules import due
+from app.rules.due import OpenTask
 
 UNDO_FOR = timedelta(minutes=10)
 

@@ -8,7 +8,6 @@ from sqlalchemy import select, update
 
 from app import outbox, reminders
 from app.db import Database
-from app.due import Reason
 from app.members import changes, defaults, leave
 from app.members.settings import NoSuchMember
 from app.members.values import ValuesRefused
@@ -16,8 +15,9 @@ from app.models import Audit, DecisionRow, Kind, Member, OutboxMail, State, Team
 from app.outbox.claim import claim
 from app.outbox.letters import read_again
 from app.reminders.snooze import NotNow, snooze_today, snooze_until
+from app.rules.due import Reason
+from app.rules.workdays import Span
 from app.services import Services
-from app.workdays import Span
 from tests.conftest import NOW, TODAY, People, task
 
 HOUR = timedelta(hours=1)

@@ -10,8 +10,8 @@ from sqlalchemy import delete, func, select
 from app import reminders
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, Task
 from app.reminders import simulate
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 from bench import members
 from bench.members import TODAY
 

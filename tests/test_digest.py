@@ -17,8 +17,8 @@ from app.members.changes import set_member
 from app.members.defaults import set_settings
 from app.members.values import ValuesRefused
 from app.models import DaysOff, DecisionRow, ExtraWorkday, Member, OutboxMail, Report, State, Task
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import Plan, SmtpServer
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import due
-from app.due import (
+from app.rules import due
+from app.rules.due import (
     Decision,
     Frequency,
     OpenTask,
@@ -23,7 +23,7 @@ from app.due import (
     decide,
     unreported,
 )
-from app.workdays import DAY, Calendar, Company, Span, week_begins, week_of
+from app.rules.workdays import DAY, Calendar, Company, Span, week_begins, week_of
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 NEW_YORK = ZoneInfo("America/New_York")

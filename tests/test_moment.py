@@ -11,8 +11,8 @@ from app import outbox, reminders
 from app.members.settings import NoSuchMember
 from app.members.values import ValuesRefused
 from app.models import DaysOff, DecisionRow, ExtraWorkday, Member, OutboxMail, Report, Task
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 from tests.conftest import NOW, TODAY, People, suzuki, task
 
 HOUR = timedelta(hours=1)

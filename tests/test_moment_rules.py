@@ -13,16 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from app import due, reminders
+from app import reminders
 from app.config import load
-from app.due import Rhythm, Verdict
 from app.members import changes, defaults, extra_workdays, leave
 from app.members.settings import Person, organisation, people
 from app.members.values import ValuesRefused
 from app.models import DecisionRow, Member, OutboxMail, Report, Task
 from app.reminders.snooze import NotNow, snooze_today
+from app.rules import due
+from app.rules.due import Rhythm, Verdict
+from app.rules.workdays import DAY, Span, week_of
 from app.services import Services, make
-from app.workdays import DAY, Span, week_of
 from tests.conftest import sato, sqlite_copy, suzuki, task
 
 START = datetime(2026, 4, 20, tzinfo=UTC)  # a Monday, 09:00 in Tokyo; Golden Week is near

@@ -14,8 +14,8 @@ from app.mime.message import Envelope
 from app.models import Alert, Audit, DecisionRow, MailEvent, Member, OutboxMail, Report, State
 from app.outbox.lease import record
 from app.outbox.packing import pack
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
 

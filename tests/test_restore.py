@@ -47,8 +47,8 @@ from app.models import (
     WebSession,
 )
 from app.reminders.nudge import nudge
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 from tests import servers
 from tests.conftest import NOW, TODAY, People, postgresql_copy, sqlite_copy, suzuki, task
 from tests.smtp_server import SmtpServer

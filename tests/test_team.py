@@ -17,7 +17,6 @@ from app import board, clock, create_app, sample
 from app.access import sessions
 from app.access.sessions import Me
 from app.board import Wanted
-from app.board.state import Standing
 from app.config import Config
 from app.db import Database
 from app.members.changes import set_member
@@ -25,9 +24,10 @@ from app.members.extra_workdays import add_workdays
 from app.members.leave import off_today
 from app.members.settings import find
 from app.models import Audit, Kind, Member, OutboxMail, Report, Role, State, Task, Team
+from app.rules.standing import Standing
+from app.rules.week import Mark
+from app.rules.workdays import Span
 from app.services import Services
-from app.week import Mark
-from app.workdays import Span
 from tests.conftest import NOW, TODAY, People, task
 from tests.test_sign_in import enter, link_for
 

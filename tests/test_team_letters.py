@@ -16,7 +16,7 @@ from app.compose.picture import CELL, LOOKS, strip
 from app.compose.recap import LINES, recap_of
 from app.compose.text import LINE
 from app.mime.message import MailMessage, build, width
-from app.week import Mark, Week
+from app.rules.week import Mark, Week
 from tests import team_letters
 from tests.team_letters import ESCALATIONS, ITO
 

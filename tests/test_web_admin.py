@@ -26,8 +26,8 @@ from app.members.table import ImportRefused
 from app.members.uploads import MOST_LINES
 from app.members.values import ValuesRefused
 from app.models import Audit, Member, Role, Task, Team, Upload
+from app.rules.workdays import Span
 from app.services import Services
-from app.workdays import Span
 from tests.browser import OURS, signed_in
 from tests.conftest import NOW, TODAY, People, task
 

@@ -9,9 +9,9 @@ from app import sample
 from app.digest.facts import week_of
 from app.members.extra_workdays import add_workdays
 from app.members.settings import find, organisation, person
+from app.rules.week import Mark, Week
+from app.rules.workdays import Span
 from app.services import Services
-from app.week import Mark, Week
-from app.workdays import Span
 from tests.conftest import NOW, TODAY
 
 EIGHT = datetime(2026, 11, 23, 23, tzinfo=UTC)  # 08:00 on 2026-11-24 in Tokyo

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.workdays import (
+from app.rules.workdays import (
     DAY,
     Calendar,
     Company,

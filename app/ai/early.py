@@ -10,11 +10,11 @@ from app.ai.stored import is_on, iso_week
 from app.db import put
 from app.digest.plan import past_digests
 from app.digest.rule import decide
-from app.due import Verdict
 from app.members.settings import Organisation, Person, organisation, people
 from app.models import Member, Service
+from app.rules.due import Verdict
+from app.rules.week import week_before
 from app.services import Services
-from app.week import week_before
 
 AHEAD = timedelta(minutes=60)
 LOOKED = "ai_looked"  # the name in `service`: up to which hour leads were looked for

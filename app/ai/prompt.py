@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.compose.text import Locale, shorten
-from app.week import Note, Said, Week
+from app.rules.week import Note, Said, Week
 from app.words import Both
 
 VERSION = "1"  # another one asks anew, also about reports that were summed up already

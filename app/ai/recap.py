@@ -18,8 +18,8 @@ from app.compose.text import Locale
 from app.digest.facts import week_of
 from app.members.settings import Organisation, organisation, people
 from app.models import Member, Recap, RecapState
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from app.compose.text import Locale
 from app.config import Config
 from app.members.settings import Organisation
 from app.models import Recap, RecapState
-from app.week import Week
+from app.rules.week import Week
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.db import among
 from app.members.settings import Person
 from app.models import Kind, OutboxMail, Report, State, Task, Team
-from app.week import MemberFacts, Said, TaskFacts
+from app.rules.week import MemberFacts, Said, TaskFacts
 
 _REPORT = (
     Report.id,

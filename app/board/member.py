@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from app.access.sessions import Me
 from app.board.facts import read
-from app.board.state import days_shown, row
 from app.board.team import Shown, show
 from app.members.settings import organisation, people
 from app.models import Member, Report, Task
+from app.rules.standing import days_shown, row
 from app.services import Services
 
 HISTORY = 30  # reports on a page

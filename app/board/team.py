@@ -11,10 +11,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from app.access.rights import led_by
 from app.access.sessions import Me
 from app.board.facts import read, reminded, said_by
-from app.board.state import DaySquare, Row, Standing, days_shown, row, squares
 from app.members.settings import Organisation, organisation, people
 from app.models import Member, Team
 from app.reminders.nudge import COOL_DOWN
+from app.rules.standing import DaySquare, Row, Standing, days_shown, row, squares
 from app.services import Services
 
 PAGE = 25  # members

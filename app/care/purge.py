@@ -23,8 +23,8 @@ from app.models import (
     SignInLink,
     WebSession,
 )
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 
 KEPT = timedelta(days=30)  # nothing newer is ever removed
 # A step of escalation stays longer: while a silence lasts, nobody is told of it twice.

@@ -13,9 +13,9 @@ from app.cli.shell import Day, Group, Shell, as_json, who
 from app.cli.show import show_json, show_table
 from app.cli.words import Failed, Refused, say, t
 from app.members import extra_workdays, leave, values
+from app.rules.workdays import Span
 from app.services import Services
 from app.words import Both
-from app.workdays import Span
 
 Change = Callable[[Services, Any, Span, str, datetime], list[Span]]  # of this address: what stands
 

@@ -18,9 +18,9 @@ from app.members.changes import Change
 from app.members.lines import read_date
 from app.parse import parse_time, shown
 from app.reminders.snooze import NotNow, snooze_today, snooze_until
+from app.rules.workdays import Span
 from app.services import Services
 from app.words import Both
-from app.workdays import Span
 
 NEXT_WORKDAY = "next-workday"
 

@@ -12,8 +12,8 @@ from itertools import groupby
 import click
 
 from app.cli.words import LOCALE, t
-from app.due import DAY_OFF, Reason
 from app.mime.message import width
+from app.rules.due import DAY_OFF, Reason
 from app.words import Both
 
 SEND, OFF, NONE, STOPPED = "〇", "－", "・", "Ｘ"

@@ -15,7 +15,7 @@ from app.compose.recap import recap_of
 from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
 from app.mime.address import write_mailbox
 from app.mime.message import Attachment, MailMessage
-from app.week import Away, Mark, MemberWeek, Note, Progress, Week
+from app.rules.week import Away, Mark, MemberWeek, Note, Progress, Week
 from app.words import Both
 
 ROWS = 20  # members in the picture; the others are one link away

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import hypot
 
-from app.week import Mark
+from app.rules.week import Mark
 
 CELL = 24  # CSS pixels a day; the picture has twice as many for fine screens
 _SCALE = 2

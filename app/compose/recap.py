@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.compose.text import Locale, shorten, show_date
-from app.week import Note, Week
+from app.rules.week import Note, Week
 from app.words import Both
 
 LINES = 5

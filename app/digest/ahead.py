@@ -8,19 +8,19 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import due
 from app.digest.facts import week_of
 from app.digest.plan import past_digests
 from app.digest.rule import decide
 from app.digest.silences import below
 from app.digest.tell import Telling, look, tellable
-from app.due import Past, Reason, Verdict
-from app.escalation import Step, Taken
 from app.members.settings import Organisation, Person, organisation, people
 from app.models import Kind, Member, Role
 from app.reminders.simulate import check_span
+from app.rules import due
+from app.rules.due import Past, Reason, Verdict
+from app.rules.escalation import Step, Taken
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from app.compose import show_date
-from app.escalation import Step
 from app.members.settings import Person
 from app.models import DecisionRow, Member
+from app.rules.escalation import Step
 from app.words import Both
 
 NOTHING_TO_SAY = Both("知らせることがありません", "there is nothing to say")

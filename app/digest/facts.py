@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.db import among
 from app.members.settings import Organisation, Person, people
 from app.models import Member, Report, Role, Task, Team
-from app.week import MemberFacts, Said, Status, TaskFacts, Week, count, week_before
+from app.rules.week import MemberFacts, Said, Status, TaskFacts, Week, count, week_before
 
 _SAID = (
     Report.id,

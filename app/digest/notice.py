@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from app.db import among
 from app.digest.silences import local_date, silences, steps_of, taken
-from app.escalation import Silence, Step, next_telling
 from app.members.settings import Organisation, Person, people
 from app.models import Member
-from app.workdays import DAY
+from app.rules.escalation import Silence, Step, next_telling
+from app.rules.workdays import DAY
 
 Notice = tuple[str, date]  # the lead's name, and when
 

@@ -12,20 +12,21 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import due, loglines
+from app import loglines
 from app.alerts import Alarm, close_alert, raise_alert
 from app.db import DatabaseDown, put
 from app.digest.facts import week_of
 from app.digest.rule import decide
 from app.digest.silences import below
 from app.digest.tell import Desk, tell
-from app.due import DAY_OFF, Decision, Frequency, Past, Reason, Verdict
 from app.members.settings import Person, organisation, people
 from app.models import LEAD_IS_DUE, Audit, DecisionRow, Kind, Member, Role, Service
 from app.outbox.rows import NewMail, enqueue
 from app.provisional import STANDS, insert_decisions
+from app.rules import due
+from app.rules.due import DAY_OFF, Decision, Frequency, Past, Reason, Verdict
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 
-from app import due
-from app.due import Decision, Frequency, Past, Reason, Rhythm, Verdict
 from app.members.settings import Organisation, Person
-from app.workdays import DAY
+from app.rules import due
+from app.rules.due import Decision, Frequency, Past, Reason, Rhythm, Verdict
+from app.rules.workdays import DAY
 
 
 def rhythm_of_digest(one: Person, defaults: Organisation) -> Rhythm:

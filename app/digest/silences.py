@@ -7,12 +7,12 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.db import among
-from app.due import OpenTask
-from app.escalation import Silence, Step, Steps, Taken, silence
 from app.members.settings import Organisation, Person
 from app.models import DecisionRow, Member, Task
 from app.provisional import STANDS
 from app.reports import open_tasks
+from app.rules.due import OpenTask
+from app.rules.escalation import Silence, Step, Steps, Taken, silence
 
 SLOT = "escalation"
 

@@ -8,17 +8,18 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import due, loglines
+from app import loglines
 from app.db import among
 from app.digest.silences import SLOT, below, local_date, silences, steps_of, taken
-from app.escalation import Silence, Step, Steps, Taken, is_due, may_be_told
 from app.members.settings import Organisation, Person, people
 from app.models import DecisionRow, Kind
 from app.outbox import restored
 from app.outbox.rows import NewMail, enqueue
 from app.provisional import STANDS, insert_decisions
+from app.rules import due
+from app.rules.escalation import Silence, Step, Steps, Taken, is_due, may_be_told
+from app.rules.workdays import DAY, week_of
 from app.services import Services
-from app.workdays import DAY, week_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from app.doctor.finding import Case, Finding, Machine, green, red, yellow
 from app.members.settings import Organisation, organisation
 from app.mime.message import MailMessage, build
 from app.models import Member
+from app.rules.workdays import public_holidays
+from app.rules.workdays import regions as known_regions
 from app.words import Both
-from app.workdays import public_holidays
-from app.workdays import regions as known_regions
 
 _URL = "https://progress.example.jp/r/token"
 _NASTY = "<b>{{ 7*7 }}</b> ${x} 髙①"

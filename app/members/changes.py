@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import due, sent_forms
+from app import sent_forms
 from app.access.sessions import end_all
 from app.alerts import Alarm, close_alert
 from app.members import spans, values
@@ -30,6 +30,7 @@ from app.members.values import ValuesRefused
 from app.models import Audit, Member, OutboxMail, Role, Team
 from app.parse import shown, similar
 from app.reminders.plan import plan
+from app.rules import due
 from app.services import Services
 from app.words import Both
 

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.due import Frequency
 from app.members import values
 from app.members.changes import Change, set_member, show_member
 from app.members.settings import NoSuchMember, organisation
 from app.members.values import ValuesRefused
 from app.models import Audit, Kind, Member
 from app.reminders.plan import plan
+from app.rules.due import Frequency
 from app.services import Services
 from app.words import Both
 

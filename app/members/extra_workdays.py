@@ -13,9 +13,9 @@ from app.members.changes import locked
 from app.members.settings import find
 from app.members.values import ValuesRefused
 from app.models import Audit, DaysOff, ExtraWorkday, Member
+from app.rules.workdays import Span, without
 from app.services import Services
 from app.words import Both
-from app.workdays import Span, without
 
 
 class NoExtraWorkday(LookupError):

@@ -10,8 +10,8 @@ from app.members.desk import Desk
 from app.members.lines import DaysOffLine
 from app.mime.address import address_key
 from app.models import DaysOff, ExtraWorkday, Spans
+from app.rules.workdays import Span, unite
 from app.words import Both
-from app.workdays import Span, unite
 
 _LONG = timedelta(days=366)
 _Owner = tuple[spans.Table, int | None]  # whose: a member's id, or None for the company

@@ -6,8 +6,8 @@ from app.members import spans
 from app.members.changes import audit, locked
 from app.members.settings import find, organisation, person
 from app.models import Audit, DaysOff
+from app.rules.workdays import Span
 from app.services import Services
-from app.workdays import Span
 
 
 class NoLeave(LookupError):

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from app import loglines
 from app.access.sessions import end_all
 from app.ai.rows import forget_member
-from app.due import Reason
 from app.members.admins import an_admin_stays
 from app.members.changes import locked, show_member
 from app.members.settings import find
@@ -27,6 +26,7 @@ from app.models import (
     State,
     Task,
 )
+from app.rules.due import Reason
 from app.services import Services
 
 GONE = "deleted.invalid"  # RFC 2606: no mail can ever reach it

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from app.config import Config
 from app.db import among, same_address
-from app.due import Frequency, QuietHours, Rhythm
 from app.members.calendar_values import WEEKDAYS
 from app.members.values import check_quiet_hours, check_steps
 from app.models import DaysOff, ExtraWorkday, Member, Setting, Spans
-from app.workdays import Calendar, Company, Span, merge, regions, week_begins
+from app.rules.due import Frequency, QuietHours, Rhythm
+from app.rules.workdays import Calendar, Company, Span, merge, regions, week_begins
 
 
 @dataclass(frozen=True)

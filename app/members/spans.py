@@ -8,7 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.models import Member, Spans
-from app.workdays import Span, unite, without
+from app.rules.workdays import Span, unite, without
 
 Table = type[Spans]  # DaysOff or ExtraWorkday
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
 from typing import Any
 
-from app.due import Frequency
 from app.members.calendar_values import (
     NONE,
     WEEKDAYS,
@@ -16,6 +15,7 @@ from app.members.lines import ROLES, read_address, read_date
 from app.members.words import shown_value
 from app.mime.address import UnusableMessage
 from app.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown, similar
+from app.rules.due import Frequency
 from app.words import Both
 
 UNTIL_FURTHER_NOTICE = "until-further-notice"

@@ -26,7 +26,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.due import REPORT_EVERY, Frequency, Reason, Verdict
 from app.models.access import SignInLink as SignInLink
 from app.models.access import WebSession as WebSession
 from app.models.ai import AiBudget as AiBudget
@@ -43,6 +42,7 @@ from app.models.operation import Audit as Audit
 from app.models.operation import Service as Service
 from app.models.sent_forms import SentForm as SentForm
 from app.models.uploads import Upload as Upload
+from app.rules.due import REPORT_EVERY, Frequency, Reason, Verdict
 
 
 class Role(StrEnum):

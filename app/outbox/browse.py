@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session, defer
 
 from app import loglines
 from app.db import same_address
-from app.due import Reason
 from app.members.settings import with_address
 from app.models import ENDS, OPEN, UNSENT, Audit, Kind, MailEvent, Member, OutboxMail, State
 from app.outbox.lease import record, take_back
 from app.outbox.packing import unpack
+from app.rules.due import Reason
 from app.services import Services
 
 

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from app import identity, loglines
 from app.db import DatabaseDown
-from app.due import Reason
 from app.mime.message import UnusableMessage, build
 from app.models import State
 from app.outbox import breaker
@@ -34,6 +33,7 @@ from app.outbox.letters import read_again
 from app.outbox.lines import Job, Lines
 from app.outbox.packing import pack, unpack
 from app.outbox.probe import claim_probe
+from app.rules.due import Reason
 from app.services import Services
 from app.util import crash
 

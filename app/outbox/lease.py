@@ -20,7 +20,6 @@ from sqlalchemy.orm import Session
 from app.alerts import raise_alert
 from app.alerts.words import OF_MAILS
 from app.db import among
-from app.due import Verdict
 from app.models import (
     Base,
     DecisionRow,
@@ -31,6 +30,7 @@ from app.models import (
     Setting,
     State,
 )
+from app.rules.due import Verdict
 from app.util.once import Guard
 
 CLAIMS_AT_MOST = 5

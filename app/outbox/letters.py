@@ -7,13 +7,12 @@ from functools import lru_cache
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import compose, due
+from app import compose
 from app.alerts.tell import how_things_stand
 from app.auth import SIGN_IN_MINUTES, ReportLink, StopLink
 from app.db import among
 from app.digest.letters import told_letter, week_letter
 from app.digest.notice import notices
-from app.due import Frequency, Reason, Unreported
 from app.members.settings import Person, organisation, people
 from app.mime.address import address_key
 from app.mime.message import MailMessage
@@ -22,6 +21,8 @@ from app.outbox.found import Letter, Stop, Wait
 from app.outbox.lease import Claimed
 from app.outbox.rows import from_us, origin
 from app.reports import TaskDetail, open_details
+from app.rules import due
+from app.rules.due import Frequency, Reason, Unreported
 from app.services import Services
 
 NEVER = date.max

@@ -21,10 +21,10 @@ from app.compose import show_date
 from app.db import among, insert_new, put
 from app.models import OPEN, Kind, MailEvent, OutboxMail, Setting, State
 from app.outbox.lease import DOUBTS_AT_MOST
+from app.rules.workdays import DAY, week_of
 from app.services import Services
 from app.util.once import Guard
 from app.words import Both
-from app.workdays import DAY, week_of
 
 RESTORED = "restored"  # settings key; also the reason of mails that end without anybody's word
 HELD = "restore"

@@ -15,9 +15,9 @@ from sqlalchemy import Double, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from app.db import Database, EachByItself, among, database_now
-from app.due import Verdict
 from app.models import DecisionRow, OutboxMail, State
 from app.outbox.lease import NOT_PAUSED, OUTBOX, PAUSE, Claimed, Sent
+from app.rules.due import Verdict
 
 IN_DOUBT_SECONDS = 660.0  # the answer to the dot is awaited for at most 600 s
 

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from app import loglines
 from app.alerts import Alarm, keep_alert
 from app.db import database_now
-from app.due import Reason
 from app.models import OPEN, UNSENT, Kind, OutboxMail, State
 from app.outbox import breaker, restored
 from app.outbox.claim import claimable
 from app.outbox.lease import DOUBTS_AT_MOST, alert_of, record, take_back, take_back_decision
+from app.rules.due import Reason
 from app.services import Services
 
 log = logging.getLogger(__name__)

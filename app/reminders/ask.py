@@ -8,15 +8,15 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import due
-from app.due import Decision, Verdict
 from app.members.settings import Person, find, organisation, people
 from app.models import DecisionRow, Member, OutboxMail
 from app.reminders import brake
 from app.reminders.facts import decide_all, past_of_week
 from app.reminders.plan import BATCH, complain, store
+from app.rules import due
+from app.rules.due import Decision, Verdict
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 
 QUIET_HOURS = "quiet_hours"  # an answer, never a stored reason: the hour itself is moved then
 

@@ -8,10 +8,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import due
 from app.compose import show_date
 from app.digest.explain import told
-from app.due import Frequency, Reason, Verdict
 from app.members import values
 from app.members.settings import Person, find, organisation, person, put
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
@@ -19,9 +17,11 @@ from app.outbox import restored
 from app.reminders.facts import A_WEEK
 from app.reminders.simulate import ahead
 from app.reminders.words import REASONS, STATES
+from app.rules import due
+from app.rules.due import Frequency, Reason, Verdict
+from app.rules.workdays import DAY
 from app.services import Services
 from app.words import Both
-from app.workdays import DAY
 
 LOOK_AHEAD = 60 * DAY
 SNOOZED = "snoozed_until"  # in a decision's facts: the hour to which the member put the reminder

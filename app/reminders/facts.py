@@ -6,13 +6,13 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import due
-from app.due import Decision, Frequency, OpenTask, Past, Reason, Verdict
 from app.members.settings import Person
 from app.models import DecisionRow
 from app.provisional import STANDS
 from app.reports import open_tasks
-from app.workdays import DAY
+from app.rules import due
+from app.rules.due import Decision, Frequency, OpenTask, Past, Reason, Verdict
+from app.rules.workdays import DAY
 
 WEEK_BEGINS = "week_begins"  # in a decision's facts, where the week did not begin on Monday
 A_WEEK = 6 * DAY  # so far another decision may be of the same week as one

@@ -7,8 +7,6 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import due
-from app.due import ASKED_AT_MOST, Reason
 from app.members.changes import audit
 from app.members.leave import NoLeave, add_leave, remove_leave
 from app.members.settings import NoSuchMember, Person, organisation, person
@@ -17,9 +15,11 @@ from app.outbox.rows import enqueue
 from app.reminders.snooze import asked_mail
 from app.reminders.words import REASONS
 from app.reports import open_tasks
+from app.rules import due
+from app.rules.due import ASKED_AT_MOST, Reason
+from app.rules.workdays import DAY, Span
 from app.services import Services
 from app.words import Both
-from app.workdays import DAY, Span
 
 AN_HOUR = timedelta(hours=1)
 FULL_MINUTES = timedelta(minutes=5)

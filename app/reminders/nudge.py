@@ -5,16 +5,17 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import due, sent_forms
+from app import sent_forms
 from app.members.changes import audit, decide_before, locked
 from app.members.settings import Person, organisation, person
 from app.models import Kind, Member, OutboxMail, State
 from app.outbox.rows import enqueue
 from app.reminders.snooze import NotNow, asked_mail, check_day
 from app.reports import open_tasks
+from app.rules import due
+from app.rules.workdays import DAY
 from app.services import Services
 from app.words import Both
-from app.workdays import DAY
 
 COOL_DOWN = timedelta(minutes=45)  # between two reminders of a member, whoever asked for them
 

@@ -10,10 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnExpressionArgument, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import due, loglines
+from app import loglines
 from app.alerts import Alarm, close_alert, name_of, open_alerts, raise_alert
 from app.db import among, put, update_each
-from app.due import Decision, Frequency, Verdict
 from app.members.settings import Person, organisation, people
 from app.models import DecisionRow, Member, Setting
 from app.outbox import restored
@@ -21,9 +20,11 @@ from app.outbox.rows import NewMail, enqueue_decided
 from app.provisional import insert_decisions
 from app.reminders import brake
 from app.reminders.facts import WEEK_BEGINS, decide_all
+from app.rules import due
+from app.rules.due import Decision, Frequency, Verdict
+from app.rules.workdays import DAY
 from app.services import Publish, Services, publish_nothing
 from app.util import zones
-from app.workdays import DAY
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from app.members import values
 from app.members.settings import find, organisation, person, put
 from app.reminders.explain import next_reminder
 from app.reminders.simulate import Forecast, ahead, forecast_of
+from app.rules.workdays import DAY
 from app.services import Services
-from app.workdays import DAY
 
 WEEKS = 5
 

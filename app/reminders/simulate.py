@@ -8,16 +8,16 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.due import Decision, Past, Verdict
 from app.members import values
 from app.members.settings import Person, find, organisation, people, put, with_values
 from app.members.values import ValuesRefused
 from app.models import Member
 from app.reminders.facts import A_WEEK, decide_all, past_of_week
 from app.reports import open_tasks_ahead
+from app.rules.due import Decision, Past, Verdict
+from app.rules.workdays import DAY
 from app.services import Services
 from app.words import Both
-from app.workdays import DAY
 
 LONGEST = 400  # days
 

@@ -6,8 +6,7 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app import due, loglines, sent_forms
-from app.due import ASKED_AT_MOST, Reason, Verdict
+from app import loglines, sent_forms
 from app.members.changes import audit, decide_before, locked
 from app.members.settings import Person, organisation, person
 from app.models import DecisionRow, Kind, OutboxMail, State
@@ -18,9 +17,11 @@ from app.reminders.explain import SNOOZED
 from app.reminders.facts import decide_all
 from app.reminders.plan import store
 from app.reminders.words import REASONS
+from app.rules import due
+from app.rules.due import ASKED_AT_MOST, Reason, Verdict
+from app.rules.workdays import DAY
 from app.services import Services
 from app.words import Both
-from app.workdays import DAY
 
 NEXT_WORKDAY_WITHIN = timedelta(days=366)
 

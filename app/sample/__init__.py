@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from app.members.imports import import_into
 from app.members.lines import HEADERS
 from app.models import Member, Setting
+from app.rules.workdays import Company, Span, move_by_workdays, workday_on_or_after
 from app.services import Services
-from app.workdays import Company, Span, move_by_workdays, workday_on_or_after
 
 ANCHOR = date(2026, 11, 24)  # the day of the sample that becomes D
 SAMPLE_DAY = "sample_day"  # settings key: D, once the sample was loaded

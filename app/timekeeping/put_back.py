@@ -17,15 +17,15 @@ from sqlalchemy.orm import Session
 from app import loglines
 from app.alerts import Alarm, raise_alert
 from app.db import among, database_now, update_each
-from app.due import LOOK_BACK, Reason, first_date
 from app.members.settings import Person, organisation, people
 from app.models import OPEN, Alert, DecisionRow, Kind, Member, OutboxMail, Service, State
 from app.outbox.lease import record, take_back
 from app.outbox.settle import IN_DOUBT_SECONDS
 from app.provisional import SET_ASIDE
+from app.rules.due import LOOK_BACK, Reason, first_date
+from app.rules.workdays import DAY
 from app.services import Services
 from app.timekeeping.judge import HOUR
-from app.workdays import DAY
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.access import sessions
 from app.compose import show_date
-from app.due import DAY_OFF, Reason
 from app.members import changes, defaults, extra_workdays, leave, values
 from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
@@ -20,12 +19,13 @@ from app.members.values import ValuesRefused
 from app.parse import narrow
 from app.reminders.preview import Preview, preview
 from app.reminders.simulate import Forecast
+from app.rules.due import DAY_OFF, Reason
+from app.rules.workdays import Span
 from app.services import Services
 from app.web.access import myself, signed_in
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, forget_choice, show_when, t
 from app.words import Both
-from app.workdays import Span
 
 # This page alone runs a script of ours, which asks for the preview while somebody types.
 _POLICY = (

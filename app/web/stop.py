@@ -10,7 +10,6 @@ from app import clock
 from app.auth import BadToken, StopLink
 from app.compose import show_date
 from app.compose.text import inert
-from app.due import Frequency
 from app.members import choices
 from app.members.changes import Change
 from app.members.choices import KEYS, Reminders
@@ -19,6 +18,7 @@ from app.members.values import ValuesRefused
 from app.models import Kind
 from app.parse import narrow
 from app.reminders.explain import next_reminder
+from app.rules.due import Frequency
 from app.services import Services
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, show_when

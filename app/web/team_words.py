@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
-from app.board.state import DaySquare, Row, Standing, Stopped
 from app.compose import show_date
 from app.compose.text import inert, shorten
-from app.week import Mark
+from app.rules.standing import DaySquare, Row, Standing, Stopped
+from app.rules.week import Mark
+from app.rules.workdays import DayOff
 from app.words import Both
-from app.workdays import DayOff
 
 CELL = 24  # px, a square of the picture with its space
 

@@ -14,11 +14,11 @@ from app.members.leave import NoLeave
 from app.members.lines import read_date
 from app.members.settings import NoSuchMember
 from app.members.values import ValuesRefused
+from app.rules.workdays import Span
 from app.services import Services
 from app.web import asked
 from app.web.access import admin, myself
 from app.words import Both
-from app.workdays import Span
 
 _SHOWN = 200  # spans of members
 _BACK = timedelta(days=31)  # what the company has that has passed

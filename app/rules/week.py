@@ -9,8 +9,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Literal
 
-from app.due import OpenTask, silent_for
-from app.workdays import DAY, Calendar
+from app.rules.due import OpenTask, silent_for
+from app.rules.workdays import DAY, Calendar
 
 Status = Literal["on_track", "at_risk", "blocked", "done"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from app.due import REPORT_EVERY, Frequency, OpenTask, Rhythm, day_reason, weekly_target
-from app.workdays import DAY, Calendar
+from app.rules.due import REPORT_EVERY, Frequency, OpenTask, Rhythm, day_reason, weekly_target
+from app.rules.workdays import DAY, Calendar
 
 LOOK_AHEAD = 60  # days within which a lead is told, or it is not said when
 

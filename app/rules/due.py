@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from app.workdays import DAY, Calendar, DayOff, week_of
+from app.rules.workdays import DAY, Calendar, DayOff, week_of
 
 REPORT_EVERY = {"daily": 1, "weekly": 5}  # workdays a report may be old
 ASKED_AT_MOST = 3  # asked_reminder mails per member and day

@@ -1,6 +1,6 @@
 """QUIET. Where a member stands today, what comes first on the board, and what its days show.
 
-Days, silence and "blocked" are counted by app/week.py, like those of the weekly digest.
+Days, silence and "blocked" are counted by app/rules/week.py, like those of the weekly digest.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from app.due import Frequency, Rhythm, unreported
-from app.week import Mark, MemberFacts, Said, TaskFacts, mark, silence, worked_on
-from app.workdays import DAY, Calendar, Company, DayOff
+from app.rules.due import Frequency, Rhythm, unreported
+from app.rules.week import Mark, MemberFacts, Said, TaskFacts, mark, silence, worked_on
+from app.rules.workdays import DAY, Calendar, Company, DayOff
 
 DAYS = 10  # workdays that the picture shows
 
