@@ -6,7 +6,7 @@ import sys
 from app import celery_lines
 from app.celery_wiring import make_celery
 from app.config import load_or_exit
-from app.programs import lives, wrong_node_name
+from app.systemd.programs import lives, wrong_node_name
 from app.util import log_stream
 from app.util.private import UMASK
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from app import clock, outbox, programs, sample, schema
+from app import clock, outbox, sample, schema
 from app.access import sign_in
 from app.config import Config, load
 from app.config.sources import HOME
@@ -18,6 +18,7 @@ from app.local import mailbox
 from app.local.stack import answers
 from app.mime.parts import text_of
 from app.services import Services, make
+from app.systemd import programs
 from tests.servers import die_with_parent, free_port, wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent

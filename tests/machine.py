@@ -13,8 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from signal import SIGKILL
 
-from app import units
-from app.config import systemd
+from app.systemd import environment_file, units
 from tests.servers import die_with_parent, free_port, wait_until
 from tests.stack import PROJECT
 from tests.unit_file import Unit
@@ -64,7 +63,7 @@ class Machine:
         file = Path(unit.one("EnvironmentFile")).read_text(encoding="utf-8")
         own = dict(one.split("=", 1) for one in unit.all("Environment"))
         usual = {"PATH": os.environ["PATH"], "HOME": str(self.home.parent), "LANG": "C.UTF-8"}
-        return {**usual, **own, **systemd.read(file)}
+        return {**usual, **own, **environment_file.read(file)}
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
         """ExecStart of the unit `name`, in its WorkingDirectory."""

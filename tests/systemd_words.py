@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app import units
+from app.systemd import units
 
 UNITS = set(units.render(units.place("taro", Path("/home/taro")), "en"))
 OTHERS = {"redis-server.service", "postgresql.service", "nginx.service"}

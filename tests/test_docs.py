@@ -23,10 +23,11 @@ from zoneinfo import ZoneInfo
 import click
 import pytest
 
-from app import clock, programs, units
+from app import clock
 from app.cli import cli, main
 from app.config import Config
 from app.config.sources import HOME
+from app.systemd import programs, units
 from tests import doc_pages
 from tests.doc_pages import PAGES, Command
 from tests.servers import RedisServer, free_port, wait_until

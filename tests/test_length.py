@@ -26,7 +26,6 @@ from app.auth import BadToken, Links, ReportLink, StopLink, mask_tokens
 from app.compose.text import inert
 from app.config import NAMES, Config, ConfigError, load
 from app.config.sources import gather
-from app.config.systemd import read as read_as_systemd
 from app.members import imports, lines, values
 from app.members.lookup import nearest
 from app.members.table import ImportRefused, read_table
@@ -34,6 +33,7 @@ from app.mime import address
 from app.mime.address import UnusableMessage, masked, read_mailbox
 from app.models import Member, Role
 from app.services import Services
+from app.systemd.environment_file import read as read_as_systemd
 from app.util.logs import formatter
 from app.web import limits
 from tests.conftest import NOW, TODAY, People, task

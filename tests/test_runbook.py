@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from celery.schedules import crontab
 
-from app.programs import wrong_node_name
+from app.systemd.programs import wrong_node_name
 from app.tasks import TIMETABLE
 from tests.conftest import sqlite_copy
 from tests.servers import RedisServer, wait_until

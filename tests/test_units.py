@@ -20,11 +20,11 @@ from signal import SIGKILL, SIGTERM
 import pytest
 from sqlalchemy import select, text
 
-from app import celery_wiring, programs, units
-from app.config import systemd
+from app import celery_wiring
 from app.db import Database
 from app.models import Member, OutboxMail, State
 from app.smtp import settings
+from app.systemd import environment_file, programs, units
 from app.tasks import notifications
 from tests.conftest import sqlite_copy, suzuki, task
 from tests.machine import ANALYZE, Machine, lay_out, write_units
@@ -174,9 +174,9 @@ def test_the_page_shows_what_the_command_makes(page: str, locale: str) -> None:
 )
 def test_an_environment_file_is_read_as_systemd_reads_it(line: str, value: str | None) -> None:
     """By systemd.exec(5) and its parser: quotes count only where a value begins."""
-    assert systemd.read(line + "\nOTHER=1\n").get("X") == value
-    assert systemd.read(line).get("X") == value
-    assert systemd.read(line + "\nOTHER=1\n")["OTHER"] == "1"
+    assert environment_file.read(line + "\nOTHER=1\n").get("X") == value
+    assert environment_file.read(line).get("X") == value
+    assert environment_file.read(line + "\nOTHER=1\n")["OTHER"] == "1"
 
 
 # --- systemd's own judgement --------------------------------------------------------------------

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from app import units
 from app.cli.shell import Command
 from app.cli.words import LOCALE, Refused, say, t
+from app.systemd import units
 
 
 @click.command(

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from app import identity
 from app.alerts.about_installations import COMMAND, how_to_confirm
-from app.config import NAMES, SECRET_KEY_FILE, ConfigError, systemd
+from app.config import NAMES, SECRET_KEY_FILE, ConfigError
 from app.config.sources import SECRETS, gather, relative
 from app.db import DatabaseDown
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.systemd import environment_file
 from app.words import Both
 
 
@@ -39,7 +40,7 @@ def read_alike(machine: Machine) -> list[Finding]:
     except (OSError, UnicodeDecodeError):  # the settings tell what is wrong with the file
         return [green("env-file", ".env: ありません。", ".env: there is none.")]
     here = gather({}, machine.folder, NAMES, [], [])
-    there = gather(systemd.read(text), machine.folder, NAMES, [], [])
+    there = gather(environment_file.read(text), machine.folder, NAMES, [], [])
     differing = sorted(name for name in NAMES if here.get(name) != there.get(name))
     found = [_read_differently(name) for name in differing]
     return found or [

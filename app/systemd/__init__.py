@@ -1,0 +1,1 @@
+"""The units of systemd: rendered, read, and the commands that they start."""
