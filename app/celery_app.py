@@ -3,10 +3,10 @@
 import os
 import sys
 
-from app import celery_lines
-from app.celery_wiring import make_celery
 from app.config import load_or_exit
 from app.systemd.programs import lives, wrong_node_name
+from app.tasks import celery_log
+from app.tasks.worker import make_celery
 from app.util import log_stream
 from app.util.private import UMASK
 
@@ -17,4 +17,4 @@ if wrong := wrong_node_name(sys.argv):
     raise SystemExit(2)
 config = load_or_exit(lives=lives(sys.argv))
 celery = make_celery(config)
-celery_lines.connect(celery, config.log_format)
+celery_log.connect(celery, config.log_format)

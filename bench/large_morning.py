@@ -23,12 +23,12 @@ from celery import Celery
 from sqlalchemy import func, select
 
 from app.access import sign_in
-from app.celery_wiring import make_celery
 from app.config import load
 from app.db import Database
-from app.mail_queue import QUEUE, TICK, publisher
 from app.models import OPEN, Kind, OutboxMail, State
+from app.queue.publishing import QUEUE, TICK, publisher
 from app.services import Services, make
+from app.tasks.worker import make_celery
 from bench import members, morning, report
 from bench.delivery import PEER_MAILS, Bench, Case, _flush, _servers, machine
 from bench.rig import Missing

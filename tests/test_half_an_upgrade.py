@@ -58,9 +58,9 @@ def ended(part: subprocess.Popen[bytes]) -> int:
     ("name", "file"),
     [
         (BEAT, "app/outbox/deliver.py"),
-        (BEAT, "app/beat.py"),  # imported when the settings are read and logs are set up
+        (BEAT, "app/tasks/scheduler.py"),  # imported when the settings are read and logs are set up
         (MAIL, "app/outbox/deliver.py"),
-        (MAIL, "app/queue_messages.py"),  # imported by a worker that has begun
+        (MAIL, "app/tasks/messages.py"),  # imported by a worker that has begun
         (AI, "app/ai/call.py"),
         (WEB, "app/web/home.py"),
     ],

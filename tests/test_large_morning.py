@@ -10,13 +10,15 @@ import redis
 from celery import Celery
 from sqlalchemy import func, select
 
-from app import mail_queue, reminders, turn
+from app import reminders
 from app.alerts import open_alerts
-from app.celery_wiring import make_celery
 from app.config import Config
 from app.db import Database
 from app.models import DecisionRow, OutboxMail, State
+from app.queue import publishing
 from app.services import Services
+from app.tasks import turns
+from app.tasks.worker import make_celery
 from tests.conftest import NOW, People
 from tests.test_outbox_lines import crowd, states
 
@@ -88,13 +90,13 @@ def test_a_turn_is_had_by_one_at_a_time_and_ends_with_whoever_died_in_it(
     services: Services,
 ) -> None:
     minute = timedelta(minutes=1)
-    with turn.of(services, "planning", NOW, minute) as mine:
+    with turns.of(services, "planning", NOW, minute) as mine:
         assert mine
-        with turn.of(services, "planning", NOW, minute) as another:
+        with turns.of(services, "planning", NOW, minute) as another:
             assert not another
-        with turn.of(services, "planning", NOW + minute, minute) as later:
+        with turns.of(services, "planning", NOW + minute, minute) as later:
             assert later
-    with turn.of(services, "planning", NOW + minute, minute) as mine:
+    with turns.of(services, "planning", NOW + minute, minute) as mine:
         assert mine
 
 
@@ -119,28 +121,28 @@ def waiting(broker: "redis.Redis") -> list[str]:
 def test_however_many_mails_are_ready_a_few_messages_say_so(
     celery: Celery, redis_admin: redis.Redis
 ) -> None:
-    publish = mail_queue.publisher(celery, 1)
+    publish = publishing.publisher(celery, 1)
     for start in range(0, 200_000, 5_000):
         publish(range(start, start + 5_000))
-    assert waiting(redis_admin) == ["deliver"] * mail_queue.POKES_AT_MOST
+    assert waiting(redis_admin) == ["deliver"] * publishing.POKES_AT_MOST
 
 
 @on_sqlite
 def test_no_tick_and_no_single_mail_waits_behind_the_bulk(
     celery: Celery, redis_admin: redis.Redis
 ) -> None:
-    publish = mail_queue.publisher(celery, 1)
+    publish = publishing.publisher(celery, 1)
     publish(range(1_000))
     publish([1])
-    mail_queue.tick_again(celery)
-    mail_queue.poke(celery)
+    publishing.tick_again(celery)
+    publishing.poke(celery)
     assert waiting(redis_admin) == ["deliver", "tick", *["deliver"] * 5]
     assert redis_admin.llen("mail") == 2
 
 
 @on_sqlite
 def test_the_alarm_pokes_when_the_hour_comes(celery: Celery, redis_admin: redis.Redis) -> None:
-    alarm = mail_queue.Alarm()
+    alarm = publishing.Alarm()
     alarm.set(celery, timedelta(minutes=1))
     alarm.set(celery, timedelta(seconds=0.2))
     assert waiting(redis_admin) == []

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app import redis_cluster
 from app.config import load
+from app.queue import redis_cluster
 from tests.conftest import People
 from tests.servers import RedisServer, free_port
 from tests.smtp_server import SmtpServer

@@ -11,9 +11,9 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from app.celery_wiring import make_celery
 from app.config import Config
 from app.services import Services
+from app.tasks.worker import make_celery
 from tests.test_house import PROJECT, calls, is_text, texts, tree
 
 EN, JA = PROJECT / "docs/security.md", PROJECT / "docs/security.ja.md"

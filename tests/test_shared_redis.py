@@ -14,13 +14,13 @@ from sqlalchemy import func, select
 from app import doctor, outbox, reminders, schema
 from app.alerts import open_alerts, watch
 from app.alerts.words import words_of
-from app.celery_wiring import make_celery
 from app.config import load
 from app.db import Database
 from app.doctor import Level, Machine
-from app.mail_queue import publisher
 from app.models import OutboxMail, Service
+from app.queue.publishing import publisher
 from app.services import Services, make
+from app.tasks.worker import make_celery
 from app.util import shared_redis
 from app.util.once import KEEP_SECONDS, Guard, guard_key
 from tests.conftest import NOW, TODAY, suzuki, task

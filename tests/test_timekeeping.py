@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, update
 
-from app import clock, outbox, reminders, status, timekeeping, turn
+from app import clock, outbox, reminders, status, timekeeping
 from app.alerts import open_alerts, tell, watch
 from app.db import Database
 from app.models import Alert, DecisionRow, Kind, Member, OutboxMail, Role, Service, State, Task
 from app.outbox import breaker
 from app.services import Services
 from app.smtp.errors import MailSendError, Phase
+from app.tasks import turns
 from app.timekeeping.judge import Doubt, Reading, Witness, judge
 from app.timekeeping.trust import PREFIX
 from app.watchdog import Watchdog
@@ -496,9 +497,9 @@ def test_a_watchdog_that_sees_no_tick_asks_for_one_whatever_the_clock_says() -> 
 
 def test_a_turn_that_a_clock_ahead_took_is_nobodys(services: Services, db: Database) -> None:
     lasts = timedelta(seconds=30)
-    with turn.of(services, "planning", NOW + MONTH, lasts) as ahead:
+    with turns.of(services, "planning", NOW + MONTH, lasts) as ahead:
         assert ahead
-        with turn.of(services, "planning", NOW, lasts) as mine:
+        with turns.of(services, "planning", NOW, lasts) as mine:
             assert mine
-            with turn.of(services, "planning", NOW + timedelta(seconds=5), lasts) as second:
+            with turns.of(services, "planning", NOW + timedelta(seconds=5), lasts) as second:
                 assert not second

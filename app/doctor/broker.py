@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import redis
 
-from app import redis_cluster
 from app.alerts.about_installations import old_rights
 from app.alerts.about_installations import shared_redis as words_of_sharing
 from app.config import readers
@@ -16,6 +15,7 @@ from app.db import DatabaseDown
 from app.doctor.clocks import compare
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
 from app.parse import mask_url
+from app.queue import redis_cluster
 from app.services import guard_url
 from app.util import shared_redis
 from app.words import Both

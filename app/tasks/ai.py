@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from app import clock
 from app.ai import life, recap, rows
-from app.celery_wiring import services
+from app.tasks.worker import services
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 
 from celery import current_app, shared_task
 
-from app import clock, digest, mail_queue, outbox, reminders, status, timekeeping, turn
+from app import clock, digest, outbox, reminders, status, timekeeping
 from app.ai import early
 from app.alerts import heartbeat, tell, watch
 from app.care import behind, purge
-from app.celery_wiring import services
+from app.queue import publishing
+from app.tasks import turns
 from app.tasks.ai import ask_for
+from app.tasks.worker import services
 from app.util import log_stream
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ PLAN_WITHIN = 5.0
 PLANNING = "planning"  # the turn: two ticks at once would leave no process to send
 PLANNING_LASTS = timedelta(seconds=30)  # of one that dies in its turn
 
-_alarm = mail_queue.Alarm()
+_alarm = publishing.Alarm()
 
 
 def _may_work(now: datetime) -> bool:
@@ -71,7 +73,7 @@ def weekly_progress_digest(*, only_due: bool = False) -> None:
         services().publish(digest.digests_now(services(), now))
 
 
-@shared_task(name=mail_queue.TICK, ignore_result=True)
+@shared_task(name=publishing.TICK, ignore_result=True)
 def tick() -> None:
     """Each minute: decide for those whose hour has come, sweep, and queue what is to be sent."""
     now = clock.now()
@@ -83,7 +85,7 @@ def tick() -> None:
         if believed:
             purge.forget_bodies(services(), now)
     if left:
-        mail_queue.tick_again(current_app)
+        publishing.tick_again(current_app)
     if believed:
         _ask_the_ai(now)
 
@@ -100,7 +102,7 @@ def _work(now: datetime) -> bool:
 def _decide(now: datetime) -> bool:
     """Decides for PLAN_WITHIN; True when members or leads are left over."""
     lasts = PLANNING_LASTS * services().config.test_time_scale
-    with turn.of(services(), PLANNING, now, lasts) as mine:
+    with turns.of(services(), PLANNING, now, lasts) as mine:
         if not mine:
             return False
         over = _over(PLAN_WITHIN)
@@ -120,7 +122,7 @@ def _ask_the_ai(now: datetime) -> None:
         log.warning("no recap can be asked for: %s", type(error).__name__)
 
 
-@shared_task(name=mail_queue.DELIVER, ignore_result=True)
+@shared_task(name=publishing.DELIVER, ignore_result=True)
 def deliver(ids: list[int]) -> None:
     """Sends what is ready, these outbox mails first (but for those that somebody waits for).
 
@@ -133,9 +135,9 @@ def deliver(ids: list[int]) -> None:
     behind.mark_if_behind(services(), now)
     outcome = outbox.send(services(), clock.now, _over(SEND_WITHIN), first=ids)
     if outcome.more:
-        mail_queue.poke(current_app)
+        publishing.poke(current_app)
         return
     now = clock.now()
     hour = outbox.next_hour(services(), now)
-    if hour is not None and hour - now <= mail_queue.ALARM_WITHIN:
+    if hour is not None and hour - now <= publishing.ALARM_WITHIN:
         _alarm.set(current_app, hour - now)

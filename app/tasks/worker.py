@@ -10,10 +10,11 @@ import redis
 from celery import Celery, current_app, signals
 from celery.worker import state
 
-from app import clock, identity, mail_queue, redis_cluster, schema, status
+from app import clock, identity, schema, status
 from app.config import Config, load_or_exit
 from app.db import SENDERS, DatabaseDown
 from app.heart import Heart
+from app.queue import publishing, redis_cluster
 from app.services import Services, guard_url, make
 from app.util import shared_redis
 from app.watchdog import Watchdog
@@ -41,12 +42,12 @@ def make_celery(config: Config) -> Celery:
         task_routes=ROUTES,
         beat_schedule=TIMETABLE,
         # In memory: no celerybeat-schedule file that can be corrupt or of another version.
-        beat_scheduler="app.beat:Scheduler",
+        beat_scheduler="app.tasks.scheduler:Scheduler",
         beat_max_loop_interval=5,
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],
-        worker_consumer="app.queue_messages:HintConsumer",
+        worker_consumer="app.tasks.messages:HintConsumer",
         task_default_queue="mail",
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -111,13 +112,13 @@ def _database_is_ours(**_: object) -> None:
     """A database that is not there yet, or of another version, ends the worker: the unit starts
     it again, until `db upgrade` has run.
     """
-    from app import queue_messages  # noqa: PLC0415 - Celery's consumer: of a worker alone
+    from app.tasks import messages  # noqa: PLC0415 - Celery's consumer: of a worker alone
 
     _refuse_cluster()
     signals.before_task_publish.connect(_sign, weak=False)
     try:
         schema.check(services().db)
-        queue_messages.know_ours(services().installation.id)
+        messages.know_ours(services().installation.id)
         identity.check(services())
     except identity.UnknownKey as error:
         log.critical("%s %s", *error.sentence)
@@ -132,7 +133,7 @@ def _database_is_ours(**_: object) -> None:
 @signals.worker_ready.connect(weak=False)
 def _watch(sender: Any = None, **_: object) -> None:
     """Starts the watchdog in the worker's parent process."""
-    from app import queue_messages  # noqa: PLC0415 - Celery's consumer: of a worker alone
+    from app.tasks import messages  # noqa: PLC0415 - Celery's consumer: of a worker alone
 
     config = services().config
     queues = [queue.name for queue in sender.task_consumer.queues]
@@ -154,12 +155,12 @@ def _watch(sender: Any = None, **_: object) -> None:
         return status.last_tick(services())
 
     watchdog = Watchdog(waiting, free, stop, config.test_time_scale)
-    if mail_queue.QUEUE in queues:
+    if publishing.QUEUE in queues:
         watchdog.last_tick = last_tick
-        watchdog.ask_for_tick = partial(mail_queue.ask_for_tick, current_app)
+        watchdog.ask_for_tick = partial(publishing.ask_for_tick, current_app)
     signals.task_received.connect(lambda **_: watchdog.heard(), weak=False)
     watchdog.start()
-    queue_messages.fetch_ours(config.celery_broker_url, queues, services().installation.id)
+    messages.fetch_ours(config.celery_broker_url, queues, services().installation.id)
     Heart(
         f"worker-{'-'.join(sorted(queues))}@{sender.hostname.partition('@')[2]}", services
     ).start()
@@ -201,6 +202,6 @@ def services() -> Services:
     found = _services.get(os.getpid())
     if found is None:
         config = load_or_exit(lives=True)
-        publish = mail_queue.publisher(current_app, config.test_time_scale, services)
+        publish = publishing.publisher(current_app, config.test_time_scale, services)
         found = _services[os.getpid()] = make(config, publish, SENDERS)
     return found

@@ -1,0 +1,1 @@
+"""Celery's application, its timetable, and the way to the queue."""
