@@ -22,9 +22,9 @@ from pathlib import Path
 from celery import Celery
 from sqlalchemy import func, select
 
-from app.access import sign_in
 from app.config import load
 from app.db import Database
+from app.members import sign_in
 from app.models import OPEN, Kind, OutboxMail, State
 from app.queue.publishing import QUEUE, TICK, publisher
 from app.services import Services, make

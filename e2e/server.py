@@ -11,11 +11,11 @@ from datetime import date
 from pathlib import Path
 
 from app import clock, outbox, sample, schema
-from app.access import sign_in
 from app.config import Config, load
 from app.config.sources import HOME
 from app.local import mailbox
 from app.local.stack import answers
+from app.members import sign_in
 from app.mime.parts import text_of
 from app.services import Services, make
 from app.systemd import programs

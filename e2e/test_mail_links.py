@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 
 from app import clock, reminders
 from app.auth import ReportLink, StopLink
-from app.members.settings import find
 from app.models import Report
+from app.people.settings import find
 from e2e.conftest import DESK, PHONE, Theme, Visit
 from e2e.server import Site
 from e2e.test_pages import OPTIONS

@@ -11,11 +11,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from app import clock, identity, reminders, timekeeping
-from app.members import uploads
-from app.members.lines import HEADERS
+from app.imports import uploads
 from app.members.roster import id_of
 from app.models import Setting
 from app.outbox import browse
+from app.people.records import HEADERS
 from e2e.conftest import DESK, PHONE, Theme, Visit
 from e2e.server import Site, running
 from e2e.test_pages import OPTIONS

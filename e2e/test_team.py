@@ -8,11 +8,11 @@ from playwright.sync_api import expect
 from sqlalchemy import delete, select
 
 from app import clock
-from app.members.calendar_values import WEEKDAYS
 from app.members.changes import set_member
 from app.members.defaults import set_settings
-from app.members.settings import find
 from app.models import DaysOff, Kind, OutboxMail
+from app.people.calendar_values import WEEKDAYS
+from app.people.settings import find
 from e2e.conftest import DESK, PHONE, Visit
 from e2e.server import Site
 

@@ -5,7 +5,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from app import clock
-from app.access import sign_in
+from app.members import sign_in
 from app.models import SignInLink
 from app.services import Services
 

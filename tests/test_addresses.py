@@ -11,21 +11,20 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import create_app
-from app.access import sign_in
 from app.config import Config, load
 from app.db import Database
-from app.members import own_data, roster
+from app.imports.files import import_file
+from app.members import own_data, roster, sign_in
 from app.members.changes import add_member, set_member, show_member
-from app.members.imports import import_file
-from app.members.lines import HEADERS
-from app.members.lookup import has_mail_or_member, nearest
-from app.members.settings import find
-from app.members.values import ValuesRefused
 from app.mime.address import address_key, bare, spellings
 from app.models import Kind, Member, OutboxMail, Report, State, Task
 from app.outbox import browse
 from app.outbox.letters import in_pilot
 from app.outbox.rows import NewMail, enqueue
+from app.people.lookup import has_mail_or_member, nearest
+from app.people.records import HEADERS
+from app.people.settings import find
+from app.people.values import ValuesRefused
 from app.services import Services
 from tests.conftest import NOW, TODAY, suzuki
 

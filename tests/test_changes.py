@@ -9,12 +9,12 @@ from sqlalchemy import select, update
 from app import outbox, reminders
 from app.db import Database
 from app.members import changes, defaults, leave
-from app.members.settings import NoSuchMember
-from app.members.values import ValuesRefused
+from app.members.snooze import NotNow, snooze_today, snooze_until
 from app.models import Audit, DecisionRow, Kind, Member, OutboxMail, State, Team
 from app.outbox.claim import claim
 from app.outbox.letters import read_again
-from app.reminders.snooze import NotNow, snooze_today, snooze_until
+from app.people.settings import NoSuchMember
+from app.people.values import ValuesRefused
 from app.rules.due import Reason
 from app.rules.workdays import Span
 from app.services import Services

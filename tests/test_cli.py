@@ -27,9 +27,9 @@ from app.cli import cli, main
 from app.cli.examples import EXAMPLES
 from app.config.sources import HOME
 from app.db import Database
-from app.members.lines import HEADERS
 from app.models import Audit, DecisionRow, Member, OutboxMail, Service
 from app.outbox import breaker
+from app.people.records import HEADERS
 from app.smtp.errors import MailSendError, Phase
 from app.words import Both
 from tests import servers

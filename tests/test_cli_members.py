@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select, update
 
 from app import clock, sample
-from app.members.values import UNTIL_FURTHER_NOTICE
 from app.mime.message import width
 from app.models import Audit, Member
+from app.people.values import UNTIL_FURTHER_NOTICE
 from app.services import Services
 from tests.conftest import NOW, People, suzuki, task
 from tests.test_cli import ROOT, Terminal

@@ -15,8 +15,8 @@ from app.config import Config, load
 from app.db import Database
 from app.members.changes import set_member
 from app.members.defaults import set_settings
-from app.members.values import ValuesRefused
 from app.models import DaysOff, DecisionRow, ExtraWorkday, Member, OutboxMail, Report, State, Task
+from app.people.values import ValuesRefused
 from app.rules.workdays import DAY
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, task

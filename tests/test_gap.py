@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import select, update
 
 from app import reminders
+from app.imports.files import import_file
 from app.members import changes, choices, defaults
-from app.members.imports import import_file
-from app.members.values import ValuesRefused
+from app.members.snooze import snooze_until
 from app.models import DecisionRow, Member
-from app.reminders.snooze import snooze_until
+from app.people.values import ValuesRefused
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, suzuki, task
 

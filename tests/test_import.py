@@ -16,9 +16,7 @@ from sqlalchemy import func, select
 
 from app import sample
 from app.config import load
-from app.members.imports import ImportResult, import_file
-from app.members.lines import HEADERS
-from app.members.table import (
+from app.imports.csv_table import (
     MAX_LINES,
     ImportRefused,
     LineFault,
@@ -27,7 +25,9 @@ from app.members.table import (
     export_cell,
     read_table,
 )
+from app.imports.files import ImportResult, import_file
 from app.models import Audit, DaysOff, ExtraWorkday, Member, Report, Setting, Task
+from app.people.records import HEADERS
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People
 
@@ -360,7 +360,7 @@ def _import_slowly(environ: dict[str, str], folder: Path) -> None:
     lines = [member(f"m{n}@example.jp") for n in range(3_000)]
     services = make(load(environ, folder))
     with services.db.write() as session:
-        from app.members.imports import import_into  # noqa: PLC0415 - in the child
+        from app.imports.files import import_into  # noqa: PLC0415 - in the child
 
         import_into(session, services.config, "members", csv_of(MEMBERS, *lines), now=NOW)
         os.kill(os.getpid(), signal.SIGKILL)  # all is written, nothing committed

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from app.db import Database
-from app.loglines import attempt, decided
 from app.models import OutboxMail, State
+from app.outbox.log_records import attempt, decided
 from app.util import logs
 from tests.conftest import TODAY
 from tests.stack import PROJECT

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import event, select, update
 
 from app import outbox, reminders
-from app.members.settings import NoSuchMember
-from app.members.values import ValuesRefused
 from app.models import DaysOff, DecisionRow, ExtraWorkday, Member, OutboxMail, Report, Task
+from app.people.settings import NoSuchMember
+from app.people.values import ValuesRefused
 from app.rules.workdays import DAY
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, suzuki, task

@@ -16,10 +16,10 @@ from sqlalchemy import event, select
 from app import reminders
 from app.config import load
 from app.members import changes, defaults, extra_workdays, leave
-from app.members.settings import Person, organisation, people
-from app.members.values import ValuesRefused
+from app.members.snooze import NotNow, snooze_today
 from app.models import DecisionRow, Member, OutboxMail, Report, Task
-from app.reminders.snooze import NotNow, snooze_today
+from app.people.settings import Person, organisation, people
+from app.people.values import ValuesRefused
 from app.rules import due
 from app.rules.due import Rhythm, Verdict
 from app.rules.workdays import DAY, Span, week_of

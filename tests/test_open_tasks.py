@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from app.db import Database
 from app.models import Report
-from app.reports import open_details, open_tasks, open_tasks_ahead
+from app.reports.progress import open_details, open_tasks, open_tasks_ahead
 from tests.conftest import NOW, People, task
 
 FIRST = date(2026, 11, 24)

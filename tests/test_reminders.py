@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from app import reminders, status
 from app.alerts import open_alerts
 from app.db import Database
-from app.members.settings import NoSuchMember
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, Setting, Task, Team
+from app.people.settings import NoSuchMember
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, suzuki, task
 

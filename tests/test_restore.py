@@ -22,7 +22,7 @@ from sqlalchemy import Table, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app import digest, doctor, installation, outbox, reminders, schema, status
-from app.access import sessions, sign_in
+from app.access import sessions
 from app.alerts import open_alerts, tell
 from app.alerts.words import words_of
 from app.care import postgresql
@@ -33,6 +33,8 @@ from app.care.words import CareError
 from app.db import Database
 from app.doctor.database import database as doctors_look
 from app.installation import Installation
+from app.members import sign_in
+from app.members.nudge import nudge
 from app.models import (
     Audit,
     Base,
@@ -46,7 +48,6 @@ from app.models import (
     Task,
     WebSession,
 )
-from app.reminders.nudge import nudge
 from app.rules.workdays import DAY
 from app.services import Services
 from tests import servers

@@ -11,10 +11,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from app import create_app
-from app.access import sign_in
 from app.auth import ReportLink, StopLink
 from app.config import load
 from app.db import Database
+from app.members import sign_in
 from app.models import Kind, SignInLink
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People, task

@@ -13,7 +13,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
-from app import create_app, outbox, reminders, sent_forms
+from app import create_app, outbox, reminders
+from app.access import sent_forms
 from app.auth import ReportLink
 from app.config import Config
 from app.db import Database

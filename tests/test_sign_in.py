@@ -18,9 +18,10 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app import clock, create_app, outbox
-from app.access import sessions, sign_in
+from app.access import sessions
 from app.config import Config, load
 from app.db import Database
+from app.members import sign_in
 from app.members.changes import set_member
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink, WebSession
 from app.outbox import NotPossible, browse

@@ -18,14 +18,16 @@ from app import clock, create_app
 from app.audit import WHAT
 from app.config import Config
 from app.db import Database
-from app.members import changes, defaults, extra_workdays, leave, teams, uploads, values, words
+from app.imports import uploads
+from app.imports.csv_table import ImportRefused
+from app.imports.files import import_file
+from app.imports.uploads import MOST_LINES
+from app.members import changes, defaults, extra_workdays, leave, teams
 from app.members.admins import an_admin_stays
-from app.members.imports import import_file
-from app.members.settings import find, organisation
-from app.members.table import ImportRefused
-from app.members.uploads import MOST_LINES
-from app.members.values import ValuesRefused
 from app.models import Audit, Member, Role, Task, Team, Upload
+from app.people import setting_names, values
+from app.people.settings import find, organisation
+from app.people.values import ValuesRefused
 from app.rules.workdays import Span
 from app.services import Services
 from tests.browser import OURS, signed_in
@@ -85,7 +87,7 @@ def noted(db: Database) -> list[str]:
 
 
 def test_each_setting_has_a_name() -> None:
-    assert values.NEW_MEMBER.keys() | values.ORGANISATION.keys() <= words.NAMES.keys()
+    assert values.NEW_MEMBER.keys() | values.ORGANISATION.keys() <= setting_names.NAMES.keys()
 
 
 # --- members ----------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from app import create_app
-from app.access import sign_in
 from app.config import Config
 from app.db import Database
+from app.members import sign_in
 from app.models import (
     Audit,
     DaysOff,

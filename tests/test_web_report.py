@@ -14,11 +14,12 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
-from app import create_app, reminders, report_page
+from app import create_app, reminders
 from app.auth import ReportLink, StopLink
 from app.config import Config
 from app.db import Database
 from app.models import Member, Report, Task
+from app.reports import from_mail
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People, task
 
@@ -816,9 +817,9 @@ def test_writing_looks_again_whose_task_it_is(
     services: Services, db: Database, work: People
 ) -> None:
     """The page was read a moment before; the task may have gone in between."""
-    entry = report_page.Entry("T-3", 5, "on_track", "")
-    whose, opened = ReportLink(work.suzuki.id, TODAY), report_page.Form(None, NOW)
-    result = report_page.write(services, whose, [entry], opened, NOW)
+    entry = from_mail.Entry("T-3", 5, "on_track", "")
+    whose, opened = ReportLink(work.suzuki.id, TODAY), from_mail.Form(None, NOW)
+    result = from_mail.write(services, whose, [entry], opened, NOW)
     assert result.tasks == []
     assert [one.task.ref for one in result.still] == ["T-2", "T-1"]
     assert written(db) == []

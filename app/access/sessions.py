@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from app.members.settings import organisation
 from app.models import Audit, Member, Role, WebSession
+from app.people.settings import organisation
 from app.services import Services
 
 SESSION_DAYS = 30

@@ -10,8 +10,8 @@ from app.ai.stored import is_on, iso_week
 from app.db import put
 from app.digest.plan import past_digests
 from app.digest.rule import decide
-from app.members.settings import Organisation, Person, organisation, people
 from app.models import Member, Service
+from app.people.settings import Organisation, Person, organisation, people
 from app.rules.due import Verdict
 from app.rules.week import week_before
 from app.services import Services

@@ -16,8 +16,8 @@ from app.ai.rows import Mine
 from app.ai.stored import is_on
 from app.compose.text import Locale
 from app.digest.facts import week_of
-from app.members.settings import Organisation, organisation, people
 from app.models import Member, Recap, RecapState
+from app.people.settings import Organisation, organisation, people
 from app.rules.workdays import DAY
 from app.services import Services
 

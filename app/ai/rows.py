@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from app.ai.call import ANSWER_WITHIN, MOST_TOKENS
 from app.ai.prompt import Prompt
 from app.db import insert_new
-from app.members.settings import Organisation
 from app.models import AiBudget, Recap, RecapState
+from app.people.settings import Organisation
 from app.services import Services
 
 LEASE = timedelta(seconds=3 * ANSWER_WITHIN)

@@ -10,8 +10,8 @@ from app.ai.answer import Unusable, still_so
 from app.ai.prompt import prompt_of
 from app.compose.text import Locale
 from app.config import Config
-from app.members.settings import Organisation
 from app.models import Recap, RecapState
+from app.people.settings import Organisation
 from app.rules.week import Week
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from app.alerts.words import words_of
 from app.compose import AlertLine
 from app.db import among
-from app.members.settings import organisation
 from app.models import Alert, Kind, Member, Role
 from app.outbox.rows import NewMail, enqueue
+from app.people.settings import organisation
 from app.services import Services
 
 GRACE = timedelta(minutes=2)  # what mends itself so soon is not worth a mail

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from app.access.sessions import Me
 from app.board.facts import read
 from app.board.team import Wanted, scope
-from app.members.settings import organisation, people
-from app.members.table import export_cell
+from app.imports.csv_table import export_cell
 from app.models import Member
+from app.people.settings import organisation, people
 from app.rules.standing import Row, TaskLine, days_shown, row
 from app.services import Services
 

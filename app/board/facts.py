@@ -8,8 +8,8 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.db import among
-from app.members.settings import Person
 from app.models import Kind, OutboxMail, Report, State, Task, Team
+from app.people.settings import Person
 from app.rules.week import MemberFacts, Said, TaskFacts
 
 _REPORT = (

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from app.access.sessions import Me
 from app.board.facts import read
 from app.board.team import Shown, show
-from app.members.settings import organisation, people
 from app.models import Member, Report, Task
+from app.people.settings import organisation, people
 from app.rules.standing import days_shown, row
 from app.services import Services
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from app.access.rights import led_by
 from app.access.sessions import Me
 from app.board.facts import read, reminded, said_by
-from app.members.settings import Organisation, organisation, people
+from app.members.nudge import COOL_DOWN
 from app.models import Member, Team
-from app.reminders.nudge import COOL_DOWN
+from app.people.settings import Organisation, organisation, people
 from app.rules.standing import DaySquare, Row, Standing, days_shown, row, squares
 from app.services import Services
 

@@ -32,7 +32,7 @@ from app.cli.tick import tick
 from app.cli.words import Failed, complain, t, usage_words
 from app.config.sources import relative
 from app.identity import UnknownKey
-from app.members.table import ImportRefused
+from app.imports.csv_table import ImportRefused
 from app.schema import SchemaError
 from app.util.private import private_files
 from app.words import Both, of_the_system

@@ -3,10 +3,10 @@
 import click
 
 from app import clock
-from app.access import sign_in
 from app.auth import SIGN_IN_MINUTES
 from app.cli.shell import Command, Shell, who
 from app.cli.words import Refused, say, t
+from app.members import sign_in
 from app.mime.address import UnusableMessage, read_mailbox
 
 

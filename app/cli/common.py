@@ -7,10 +7,10 @@ import click
 
 from app.cli.shell import Day, Instant
 from app.cli.words import LOCALE, Failed, Refused, t
-from app.members.lookup import has_mail_or_member, nearest
-from app.members.settings import NoSuchMember
-from app.members.values import ValuesRefused
 from app.parse import shown
+from app.people.lookup import has_mail_or_member, nearest
+from app.people.settings import NoSuchMember
+from app.people.values import ValuesRefused
 from app.reminders.words import REASONS
 from app.services import Services
 from app.words import Both

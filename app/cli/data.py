@@ -10,8 +10,8 @@ from app import sample as sample_team
 from app.cli.shell import Command, Group, OneOf, Shell, as_json, on_terminal, who
 from app.cli.show import show_json
 from app.cli.words import Failed, say, t
-from app.members.imports import ImportResult, import_file
-from app.members.lines import HEADERS
+from app.imports.files import ImportResult, import_file
+from app.people.records import HEADERS
 from app.words import Both
 
 _LISTED = 20  # members missing from a file that are shown by address

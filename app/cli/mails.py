@@ -20,7 +20,7 @@ from app.cli.letter import show_mail
 from app.cli.shell import Group, OneOf, RowId, Shell, as_json, who
 from app.cli.show import show_json, show_json_list, show_table
 from app.cli.words import Failed, say, t
-from app.members.table import export_cell
+from app.imports.csv_table import export_cell
 from app.models import LARGEST_ID, Kind, State
 from app.reminders.words import STATES
 from app.words import Both

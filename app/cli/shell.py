@@ -17,9 +17,9 @@ from app.cli.examples import EXAMPLES
 from app.cli.words import Refused, did_you_mean, t
 from app.config import Config, load_or_exit
 from app.config.sources import relative
-from app.members.lines import read_date
 from app.models import LARGEST_ID
 from app.parse import MAX_LINE, mask_url, parse_whole, shown
+from app.people.records import read_date
 from app.services import Services, make, publish_nothing
 from app.util import logs
 from app.words import Both

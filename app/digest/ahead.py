@@ -13,8 +13,8 @@ from app.digest.plan import past_digests
 from app.digest.rule import decide
 from app.digest.silences import below
 from app.digest.tell import Telling, look, tellable
-from app.members.settings import Organisation, Person, organisation, people
 from app.models import Kind, Member, Role
+from app.people.settings import Organisation, Person, organisation, people
 from app.reminders.simulate import check_span
 from app.rules import due
 from app.rules.due import Past, Reason, Verdict

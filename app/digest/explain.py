@@ -7,8 +7,8 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from app.compose import show_date
-from app.members.settings import Person
 from app.models import DecisionRow, Member
+from app.people.settings import Person
 from app.rules.escalation import Step
 from app.words import Both
 

@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.db import among
-from app.members.settings import Organisation, Person, people
 from app.models import Member, Report, Role, Task, Team
+from app.people.settings import Organisation, Person, people
 from app.rules.week import MemberFacts, Said, Status, TaskFacts, Week, count, week_before
 
 _SAID = (

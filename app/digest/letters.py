@@ -13,12 +13,12 @@ from app.compose.text import Locale
 from app.digest.facts import week_of
 from app.digest.rule import rhythm_of_digest
 from app.digest.silences import below, local_date, silences, steps_of
-from app.members.settings import Organisation, Person, organisation, people
 from app.models import DecisionRow, Kind, Member, Report, State, Task
 from app.outbox.found import Letter, Stop
 from app.outbox.lease import Claimed
 from app.outbox.rows import from_us, origin
-from app.reports import details, open_tasks
+from app.people.settings import Organisation, Person, organisation, people
+from app.reports.progress import details, open_tasks
 from app.rules.due import Frequency, Reason, Rhythm, unreported
 from app.rules.escalation import Step
 from app.services import Services

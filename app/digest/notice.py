@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from app.db import among
 from app.digest.silences import local_date, silences, steps_of, taken
-from app.members.settings import Organisation, Person, people
 from app.models import Member
+from app.people.settings import Organisation, Person, people
 from app.rules.escalation import Silence, Step, next_telling
 from app.rules.workdays import DAY
 

@@ -12,17 +12,17 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import loglines
 from app.alerts import Alarm, close_alert, raise_alert
 from app.db import DatabaseDown, put
 from app.digest.facts import week_of
 from app.digest.rule import decide
 from app.digest.silences import below
 from app.digest.tell import Desk, tell
-from app.members.settings import Person, organisation, people
 from app.models import LEAD_IS_DUE, Audit, DecisionRow, Kind, Member, Role, Service
+from app.outbox import log_records
+from app.outbox.early_decisions import STANDS, insert_decisions
 from app.outbox.rows import NewMail, enqueue
-from app.provisional import STANDS, insert_decisions
+from app.people.settings import Person, organisation, people
 from app.rules import due
 from app.rules.due import DAY_OFF, Decision, Frequency, Past, Reason, Verdict
 from app.rules.workdays import DAY
@@ -232,7 +232,7 @@ def store(desk: Desk, one: Person, decision: Decision) -> list[int]:
         return []
     decision_id = new[0].id
     ids = [] if decision.verdict is Verdict.SKIP else _enqueue(desk, one, decision, decision_id)
-    loglines.decided(desk.session, {decision_id: row}, {decision_id: ids[0]} if ids else {})
+    log_records.decided(desk.session, {decision_id: row}, {decision_id: ids[0]} if ids else {})
     return ids
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 
-from app.members.settings import Organisation, Person
+from app.people.settings import Organisation, Person
 from app.rules import due
 from app.rules.due import Decision, Frequency, Past, Reason, Rhythm, Verdict
 from app.rules.workdays import DAY

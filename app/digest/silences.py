@@ -7,10 +7,10 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.db import among
-from app.members.settings import Organisation, Person
 from app.models import DecisionRow, Member, Task
-from app.provisional import STANDS
-from app.reports import open_tasks
+from app.outbox.early_decisions import STANDS
+from app.people.settings import Organisation, Person
+from app.reports.progress import open_tasks
 from app.rules.due import OpenTask
 from app.rules.escalation import Silence, Step, Steps, Taken, silence
 

@@ -8,14 +8,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import loglines
 from app.db import among
 from app.digest.silences import SLOT, below, local_date, silences, steps_of, taken
-from app.members.settings import Organisation, Person, people
 from app.models import DecisionRow, Kind
-from app.outbox import restored
+from app.outbox import log_records, restored
+from app.outbox.early_decisions import STANDS, insert_decisions
 from app.outbox.rows import NewMail, enqueue
-from app.provisional import STANDS, insert_decisions
+from app.people.settings import Organisation, Person, people
 from app.rules import due
 from app.rules.escalation import Silence, Step, Steps, Taken, is_due, may_be_told
 from app.rules.workdays import DAY, week_of
@@ -68,7 +67,7 @@ def tell(desk: Desk, lead: Person) -> list[int]:
     also = _written(desk, [_row(one, desk.real, None, None) for one in noticed])
     mails = [_mail(desk, lead, today)] if told else []
     ids = enqueue(session, desk.services, mails, now=desk.real)
-    loglines.decided(session, told | also, {decision_id: ids[0] for decision_id in told if ids})
+    log_records.decided(session, told | also, {decision_id: ids[0] for decision_id in told if ids})
     return ids
 
 

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from app.compose import ReminderFacts, TaskLine, reminder
 from app.compose.text import Locale
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
-from app.members.settings import Organisation, organisation
 from app.mime.message import MailMessage, build
 from app.models import Member
+from app.people.settings import Organisation, organisation
 from app.rules.workdays import public_holidays
 from app.rules.workdays import regions as known_regions
 from app.words import Both

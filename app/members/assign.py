@@ -7,15 +7,15 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from app import sent_forms
-from app.members import lines
+from app.access import sent_forms
+from app.imports.context import no_such_member
+from app.imports.csv_table import Row, Table
 from app.members.changes import decide_before
-from app.members.desk import no_such_member
 from app.members.roster import member_with
-from app.members.settings import NoSuchMember, find, organisation
-from app.members.table import Row, Table
-from app.members.values import ValuesRefused
 from app.models import Audit, Member, Task
+from app.people import records
+from app.people.settings import NoSuchMember, find, organisation
+from app.people.values import ValuesRefused
 from app.services import Services
 from app.words import Both
 
@@ -58,9 +58,9 @@ def add_task(  # noqa: PLR0917 - whose, what, by whom, when
 
     Raises NoSuchMember, and ValuesRefused with all faults.
     """
-    empty = dict.fromkeys(lines.HEADERS["tasks"], "")
+    empty = dict.fromkeys(records.HEADERS["tasks"], "")
     table = Table("", [Row(0, empty | {key: one.strip() for key, one in typed.items()})])
-    (line,) = lines.tasks(table)
+    (line,) = records.tasks(table)
     faults = [(one.column, one.sentence) for one in table.faults]
     if line.due_on and not faults and line.due_on < line.start_on:
         faults.append(("due_on", _DUE_BEFORE_START))

@@ -9,14 +9,17 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import sent_forms
+from app.access import sent_forms
 from app.access.sessions import end_all
 from app.alerts import Alarm, close_alert
-from app.members import spans, values
+from app.imports.context import OWN_MANAGER, no_such_member
+from app.members import spans
 from app.members.admins import LAST_ADMIN, LastAdmin, an_admin_stays
-from app.members.calendar_values import NONE
-from app.members.desk import OWN_MANAGER, no_such_member
-from app.members.settings import (
+from app.models import Audit, Member, OutboxMail, Role, Team
+from app.parse import shown, similar
+from app.people import values
+from app.people.calendar_values import NONE
+from app.people.settings import (
     NoSuchMember,
     Organisation,
     Person,
@@ -26,9 +29,7 @@ from app.members.settings import (
     put,
     rhythm,
 )
-from app.members.values import ValuesRefused
-from app.models import Audit, Member, OutboxMail, Role, Team
-from app.parse import shown, similar
+from app.people.values import ValuesRefused
 from app.reminders.plan import plan
 from app.rules import due
 from app.services import Services

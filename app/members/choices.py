@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.members import values
 from app.members.changes import Change, set_member, show_member
-from app.members.settings import NoSuchMember, organisation
-from app.members.values import ValuesRefused
 from app.models import Audit, Kind, Member
+from app.people import values
+from app.people.settings import NoSuchMember, organisation
+from app.people.values import ValuesRefused
 from app.reminders.plan import plan
 from app.rules.due import Frequency
 from app.services import Services
@@ -101,7 +101,7 @@ def team_mails(
         )
 
 
-# What the page behind a mail's link changes, besides stopping; keys as in app/members/values.py.
+# What the page behind a mail's link changes, besides stopping; keys as in app/people/values.py.
 KEYS = ("notify_frequency", "weekly_day", "notify_at", "paused_until")
 
 

@@ -8,10 +8,10 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db import one_after_the_other, put
-from app.members import values
 from app.members.changes import Change
-from app.members.settings import organisation, original, with_values
 from app.models import Audit, Member, Setting
+from app.people import values
+from app.people.settings import organisation, original, with_values
 from app.reminders.plan import plan
 from app.services import Services
 

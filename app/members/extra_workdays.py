@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.members import spans
 from app.members.changes import locked
-from app.members.settings import find
-from app.members.values import ValuesRefused
 from app.models import Audit, DaysOff, ExtraWorkday, Member
+from app.people.settings import find
+from app.people.values import ValuesRefused
 from app.rules.workdays import Span, without
 from app.services import Services
 from app.words import Both

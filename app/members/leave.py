@@ -4,8 +4,8 @@ from datetime import date, datetime
 
 from app.members import spans
 from app.members.changes import audit, locked
-from app.members.settings import find, organisation, person
 from app.models import Audit, DaysOff
+from app.people.settings import find, organisation, person
 from app.rules.workdays import Span
 from app.services import Services
 

@@ -7,12 +7,10 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from app import loglines
 from app.access.sessions import end_all
 from app.ai.rows import forget_member
 from app.members.admins import an_admin_stays
 from app.members.changes import locked, show_member
-from app.members.settings import find
 from app.models import (
     Audit,
     DaysOff,
@@ -26,6 +24,8 @@ from app.models import (
     State,
     Task,
 )
+from app.outbox import log_records
+from app.people.settings import find
 from app.rules.due import Reason
 from app.services import Services
 
@@ -104,7 +104,7 @@ def _clear_mails(session: Session, member: Member, now: datetime) -> None:
         .returning(OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries)
     )
     for one in waiting.all():
-        loglines.ended(session, one, State.SUPPRESSED, Reason.INACTIVE)
+        log_records.ended(session, one, State.SUPPRESSED, Reason.INACTIVE)
     # One that is on its way keeps its bytes: a second copy has to be the same as the first.
     over = theirs.where(OutboxMail.lease_token.is_(None), OutboxMail.state != State.READY)
     session.execute(over.values(to_addr=member.email, subject=None, sent_bytes=None, response=None))

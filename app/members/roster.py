@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from app.members.settings import NoSuchMember, with_address
 from app.mime.address import address_key
 from app.models import Member, Team
+from app.people.settings import NoSuchMember, with_address
 from app.services import Services
 
 STATES = ("active", "inactive", "suppressed")

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import sent_forms
-from app.members import values
-from app.members.values import ValuesRefused
+from app.access import sent_forms
 from app.models import Audit, Member, Team
+from app.people import values
+from app.people.values import ValuesRefused
 from app.services import Services
 from app.words import Both
 

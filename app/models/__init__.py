@@ -266,7 +266,7 @@ class DecisionRow(Base):
     # A step of escalation: the id of whom it tells, in that person's mail of which local date.
     told_id: Mapped[int | None] = mapped_column(BigInteger)
     told_on: Mapped[date | None] = mapped_column(Date)
-    # Made before its time, by a rehearsal or a clock that ran ahead (app/provisional.py).
+    # Made before its time, by a rehearsal or a clock that ran ahead (app/outbox/early_decisions.py).
     provisional: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     member: Mapped[Member] = relationship()

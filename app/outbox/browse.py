@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, or_, select, update
 from sqlalchemy.orm import Session, defer
 
-from app import loglines
 from app.db import same_address
-from app.members.settings import with_address
 from app.models import ENDS, OPEN, UNSENT, Audit, Kind, MailEvent, Member, OutboxMail, State
+from app.outbox import log_records
 from app.outbox.lease import record, take_back
 from app.outbox.packing import unpack
+from app.people.settings import with_address
 from app.rules.due import Reason
 from app.services import Services
 
@@ -134,7 +134,7 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
             session.refresh(mail)
             raise NotPossible(mail.state)
         record(session, mail_id, State.CANCELLED, who, now=now)
-        loglines.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
+        log_records.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
         if mail.n <= 0:
             take_back(session, mail, Reason.CANCELLED)
         session.add(Audit(at=now, who=who, what="outbox.cancel", data={"mail": mail_id}))

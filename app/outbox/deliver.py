@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from app import identity, loglines
+from app import identity
 from app.db import DatabaseDown
 from app.mime.message import UnusableMessage, build
 from app.models import State
-from app.outbox import breaker
+from app.outbox import breaker, log_records
 from app.outbox.claim import IDS_AT_ONCE, NamedMails, NextMails, Source
 from app.outbox.found import Letter, Stop, Wait
 from app.outbox.lease import (
@@ -189,7 +189,7 @@ class _Sender:
         for mail in mails:
             if mail.claims > CLAIMS_AT_MOST:
                 end_with_alert(session, mail, State.DEAD, now=now, reason="claimed_too_often")
-                loglines.ended(session, mail, State.DEAD, "claimed_too_often")
+                log_records.ended(session, mail, State.DEAD, "claimed_too_often")
         return mails
 
     def work(self, mails: Sequence[Claimed]) -> bool:
@@ -277,20 +277,20 @@ class _Sender:
                 try:
                     if isinstance(why, Wait):
                         give_back(session, mail, now=now, not_before=why.until)
-                        loglines.ended(session, mail, State.READY, "quiet_hours")
+                        log_records.ended(session, mail, State.READY, "quiet_hours")
                     elif isinstance(why, Exception):
                         # The words of an unusable message are ours; others could quote a person.
                         known = isinstance(why, UnusableMessage)
                         reason = str(why) if known else f"cannot be built: {type(why).__name__}"
                         state = State.UNKNOWN if mail.doubts else State.FAILED
                         end_with_alert(session, mail, state, now=now, reason=reason)
-                        loglines.ended(session, mail, state, type(why).__name__, error=why)
+                        log_records.ended(session, mail, state, type(why).__name__, error=why)
                     elif mail.doubts:  # a copy may be out: nobody can say it was suppressed
                         end_with_alert(session, mail, State.UNKNOWN, now=now, reason=why.reason)
-                        loglines.ended(session, mail, State.UNKNOWN, why.reason)
+                        log_records.ended(session, mail, State.UNKNOWN, why.reason)
                     else:
                         end(session, mail, why.state, now=now, reason=why.reason)
-                        loglines.ended(session, mail, why.state, why.reason)
+                        log_records.ended(session, mail, why.state, why.reason)
                 except LeaseLost:
                     log.warning("mail %s: another sender has it", mail.id)
 

@@ -13,14 +13,14 @@ from app.auth import SIGN_IN_MINUTES, ReportLink, StopLink
 from app.db import among
 from app.digest.letters import told_letter, week_letter
 from app.digest.notice import notices
-from app.members.settings import Person, organisation, people
 from app.mime.address import address_key
 from app.mime.message import MailMessage
 from app.models import Kind, Member, State
 from app.outbox.found import Letter, Stop, Wait
 from app.outbox.lease import Claimed
 from app.outbox.rows import from_us, origin
-from app.reports import TaskDetail, open_details
+from app.people.settings import Person, organisation, people
+from app.reports.progress import TaskDetail, open_details
 from app.rules import due
 from app.rules.due import Frequency, Reason, Unreported
 from app.services import Services

@@ -15,11 +15,10 @@ from typing import Self
 
 from sqlalchemy.orm import Session
 
-from app import loglines
 from app.db import DatabaseDown
 from app.mime.message import Envelope
 from app.models import Setting, State
-from app.outbox import streak
+from app.outbox import log_records, streak
 from app.outbox.lease import PAUSE, Claimed, Sent, give_all_back
 from app.outbox.refusals import Refused, Sender, Standing, record_refusals, state_after
 from app.outbox.settle import record_accepted, settle
@@ -188,7 +187,7 @@ class Lines:
         self._answers.append((job.mail, f"{answer.code} {printable(answer.text)}".rstrip()))
         self.accepted += 1
         self._in_a_row = 0
-        loglines.attempt(job.mail, State.ACCEPTED, code=answer.code, began=self._began)
+        log_records.attempt(job.mail, State.ACCEPTED, code=answer.code, began=self._began)
         self._pause = self._pause / 2 if self._pause > 1 else 0.0
 
     def _marked(self, pairs: Sequence[Pair]) -> list[Pair]:
@@ -208,7 +207,7 @@ class Lines:
         except DatabaseDown:
             for line, job in pairs:
                 line.abandon()
-                loglines.attempt(job.mail, State.SENDING, reason="database", began=self._began)
+                log_records.attempt(job.mail, State.SENDING, reason="database", began=self._began)
             self._release([job.mail for _, job in pairs])
             self.record()
             raise
@@ -232,7 +231,7 @@ class Lines:
             self.paused = session.get(Setting, PAUSE) is not None
             give_all_back(session, mails, now=self.clock())
         for mail in mails:
-            loglines.attempt(mail, State.READY, reason="not_leased", began=self._began)
+            log_records.attempt(mail, State.READY, reason="not_leased", began=self._began)
         self._release(mails)
 
     def _release(self, mails: Sequence[Claimed]) -> None:
@@ -244,14 +243,14 @@ class Lines:
         # Not the server's words: they mostly quote the address.
         reason = f"{error.phase} {error.status}" if error.status else error.phase
         state = state_after(mail, error)
-        loglines.attempt(mail, state, reason=reason, code=error.code, began=self._began)
+        log_records.attempt(mail, state, reason=reason, code=error.code, began=self._began)
         tried = error is not self.fault
         self._refusals.append(Refused(mail, error, self.clock(), self.accepted, tried))
         if error.in_doubt:
             return
         if error.fault.stops_all:
             if self.fault is None:
-                loglines.cannot_send(error)
+                log_records.cannot_send(error)
             self.fault = error
         elif error.fault is Fault.THROTTLE:
             self._pause = min(max(1.0, self._pause * 2), SLOWEST)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from app import sent_forms
+from app.access import sent_forms
 from app.alerts import close_alerts
 from app.alerts.words import OF_MAILS, Alarm
 from app.db import among, insert_new

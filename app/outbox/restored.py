@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import loglines
 from app.alerts import Alarm, close_alert
 from app.compose import show_date
 from app.db import among, insert_new, put
 from app.models import OPEN, Kind, MailEvent, OutboxMail, Setting, State
+from app.outbox import log_records
 from app.outbox.lease import DOUBTS_AT_MOST
 from app.rules.workdays import DAY, week_of
 from app.services import Services
@@ -198,7 +198,7 @@ def end_unknown(session: Session, which: ColumnElement[bool], *, now: datetime) 
         for one in ended
     ]
     for one in ended:
-        loglines.ended(session, one, State.UNKNOWN, RESTORED)
+        log_records.ended(session, one, State.UNKNOWN, RESTORED)
     insert_new(session, MailEvent, events)
 
 

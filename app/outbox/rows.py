@@ -13,8 +13,8 @@ from app.db import insert_new
 from app.mime.address import read_mailbox
 from app.mime.message import MailMessage
 from app.models import OutboxMail, State
+from app.outbox.early_decisions import EARLY
 from app.outbox.lease import Claimed
-from app.provisional import EARLY
 from app.services import Services
 
 # The end of a longer one is taken: the whole Message-ID must fit its column.

@@ -7,11 +7,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import loglines
 from app.alerts import Alarm, keep_alert
 from app.db import database_now
 from app.models import OPEN, UNSENT, Kind, OutboxMail, State
-from app.outbox import breaker, restored
+from app.outbox import breaker, log_records, restored
 from app.outbox.claim import claimable
 from app.outbox.lease import DOUBTS_AT_MOST, alert_of, record, take_back, take_back_decision
 from app.rules.due import Reason
@@ -91,7 +90,7 @@ def _expire(session: Session, now: datetime) -> int:
     ).all()  # fmt: skip
     for one in expired:
         record(session, one.id, State.EXPIRED, one.response, now=now)
-        loglines.ended(session, one, State.EXPIRED, Reason.EXPIRED)
+        log_records.ended(session, one, State.EXPIRED, Reason.EXPIRED)
     for day in {one.local_date for one in expired}:
         late = [one for one in expired if one.local_date == day]
         facts: dict[str, Any] = {"number": _expired_of(session, day)}
@@ -140,5 +139,5 @@ def _give_up(session: Session, which: ColumnElement[bool], now: datetime) -> Non
     ).all()
     for one in given_up:
         record(session, one.id, State.UNKNOWN, "no_answer_recorded", now=now)
-        loglines.ended(session, one, State.UNKNOWN, "no_answer_recorded")
+        log_records.ended(session, one, State.UNKNOWN, "no_answer_recorded")
         alert_of(session, one.id, State.UNKNOWN, now=now)

@@ -8,8 +8,8 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.members.settings import Person, find, organisation, people
 from app.models import DecisionRow, Member, OutboxMail
+from app.people.settings import Person, find, organisation, people
 from app.reminders import brake
 from app.reminders.facts import decide_all, past_of_week
 from app.reminders.plan import BATCH, complain, store

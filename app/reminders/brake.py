@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert, open_alerts, raise_alert
 from app.db import put
-from app.members.settings import organisation
 from app.models import OPEN, DecisionRow, OutboxMail, Setting, State
+from app.people.settings import organisation
 from app.services import Services
 
 ALWAYS_ALLOWED = 50  # mails a day

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from app.compose import show_date
 from app.digest.explain import told
-from app.members import values
-from app.members.settings import Person, find, organisation, person, put
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
 from app.outbox import restored
+from app.people import values
+from app.people.settings import Person, find, organisation, person, put
 from app.reminders.facts import A_WEEK
 from app.reminders.simulate import ahead
 from app.reminders.words import REASONS, STATES
@@ -98,7 +98,7 @@ def next_reminder(
 ) -> datetime | None:
     """When the member's next reminder can come if nobody reported any more; None: not in sight.
 
-    With `changes` (keys as in app/members/values.py) as if they had been made; nothing is written.
+    With `changes` (keys as in app/people/values.py) as if they had been made; nothing is written.
     In the member's zone. Raises ValuesRefused.
     """
     wanted = values.read(changes or {}, values.MEMBER_SETTINGS)

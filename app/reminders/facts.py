@@ -6,10 +6,10 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.members.settings import Person
 from app.models import DecisionRow
-from app.provisional import STANDS
-from app.reports import open_tasks
+from app.outbox.early_decisions import STANDS
+from app.people.settings import Person
+from app.reports.progress import open_tasks
 from app.rules import due
 from app.rules.due import Decision, Frequency, OpenTask, Past, Reason, Verdict
 from app.rules.workdays import DAY

@@ -10,14 +10,13 @@ from typing import Any
 from sqlalchemy import ColumnExpressionArgument, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import loglines
 from app.alerts import Alarm, close_alert, name_of, open_alerts, raise_alert
 from app.db import among, put, update_each
-from app.members.settings import Person, organisation, people
 from app.models import DecisionRow, Member, Setting
-from app.outbox import restored
+from app.outbox import log_records, restored
+from app.outbox.early_decisions import insert_decisions
 from app.outbox.rows import NewMail, enqueue_decided
-from app.provisional import insert_decisions
+from app.people.settings import Person, organisation, people
 from app.reminders import brake
 from app.reminders.facts import WEEK_BEGINS, decide_all
 from app.rules import due
@@ -259,7 +258,7 @@ def store(
             )
     enqueued = enqueue_decided(session, services, mails, now=now)
     written = {(row["user_id"], row["local_date"]): row for row in rows}
-    loglines.decided(
+    log_records.decided(
         session,
         {decision_id: written[user_id, local_date] for decision_id, user_id, local_date in new},
         {decision_id: mail_id for mail_id, decision_id in enqueued if decision_id is not None},

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from app.members import values
-from app.members.settings import find, organisation, person, put
+from app.people import values
+from app.people.settings import find, organisation, person, put
 from app.reminders.explain import next_reminder
 from app.reminders.simulate import Forecast, ahead, forecast_of
 from app.rules.workdays import DAY
@@ -25,7 +25,7 @@ class Preview:
 
 
 def preview(services: Services, email: str, changes: Mapping[str, str], now: datetime) -> Preview:
-    """As if `changes` (keys as in app/members/values.py) were saved; writes nothing.
+    """As if `changes` (keys as in app/people/values.py) were saved; writes nothing.
 
     Raises NoSuchMember, ValuesRefused with all faults.
     """

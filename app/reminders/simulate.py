@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.members import values
-from app.members.settings import Person, find, organisation, people, put, with_values
-from app.members.values import ValuesRefused
 from app.models import Member
+from app.people import values
+from app.people.settings import Person, find, organisation, people, put, with_values
+from app.people.values import ValuesRefused
 from app.reminders.facts import A_WEEK, decide_all, past_of_week
-from app.reports import open_tasks_ahead
+from app.reports.progress import open_tasks_ahead
 from app.rules.due import Decision, Past, Verdict
 from app.rules.workdays import DAY
 from app.services import Services
@@ -78,7 +78,7 @@ def simulate(
 ) -> Iterator[Forecast]:
     """One forecast per active member (or the one) and local date, from `first` to `last`.
 
-    With `changes` (keys as in app/members/values.py) as if they had been made: to the one
+    With `changes` (keys as in app/people/values.py) as if they had been made: to the one
     member's own settings, or else to the organisation's. Raises NoSuchMember; ValuesRefused, also
     for a span of more than 400 days.
     """

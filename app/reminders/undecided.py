@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, exists, func, or_, select, true
 from sqlalchemy.orm import Session
 
-from app.members.settings import Person, organisation, people
 from app.models import DecisionRow, Member
-from app.provisional import STANDS
+from app.outbox.early_decisions import STANDS
+from app.people.settings import Person, organisation, people
 from app.rules import due
 from app.rules.workdays import DAY
 from app.services import Services

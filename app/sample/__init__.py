@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.members.imports import import_into
-from app.members.lines import HEADERS
+from app.imports.files import import_into
 from app.models import Member, Setting
+from app.people.records import HEADERS
 from app.rules.workdays import Company, Span, move_by_workdays, workday_on_or_after
 from app.services import Services
 

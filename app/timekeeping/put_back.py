@@ -2,7 +2,7 @@
 
 Nothing here takes a mail back that may be out, and nothing sends one twice: decisions stay, with
 the mark `provisional`, and their day decides anew only where no mail of theirs is left
-(app/provisional.py). So it does no harm either if it is this moment's clock that is wrong.
+(app/outbox/early_decisions.py). So it does no harm either if it is this moment's clock that is wrong.
 """
 
 import logging
@@ -14,14 +14,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, String, and_, cast, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import loglines
 from app.alerts import Alarm, raise_alert
 from app.db import among, database_now, update_each
-from app.members.settings import Person, organisation, people
 from app.models import OPEN, Alert, DecisionRow, Kind, Member, OutboxMail, Service, State
+from app.outbox import log_records
+from app.outbox.early_decisions import SET_ASIDE
 from app.outbox.lease import record, take_back
 from app.outbox.settle import IN_DOUBT_SECONDS
-from app.provisional import SET_ASIDE
+from app.people.settings import Person, organisation, people
 from app.rules.due import LOOK_BACK, Reason, first_date
 from app.rules.workdays import DAY
 from app.services import Services
@@ -220,7 +220,7 @@ def _cancel(session: Session, ids: Sequence[int], now: datetime) -> None:
     ).all()  # fmt: skip
     for mail in mails:
         record(session, mail.id, State.CANCELLED, "the clock ran ahead", now=now)
-        loglines.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
+        log_records.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
         take_back(session, mail, Reason.CANCELLED)
 
 

@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
 from app.auth import has_one_spelling
-from app.members import words
+from app.people import setting_names
 from app.web.origin import Origin, origin
 from app.words import Both
 
@@ -92,11 +92,11 @@ def _fields() -> list[Field]:
 
 def _field(name: str, value: str) -> Field:
     key = name.removeprefix(_WAS)
-    return Field(name, _label(name), value, words.shown_value(key, value))
+    return Field(name, _label(name), value, setting_names.shown_value(key, value))
 
 
 def _label(name: str) -> Both:
-    known = _LABELS.get(name) or words.name_of(name.removeprefix(_WAS))
+    known = _LABELS.get(name) or setting_names.name_of(name.removeprefix(_WAS))
     if not name.startswith(_WAS):
         return known
     return Both(f"{known.ja}(変更前)", f"{known.en} (before)")

@@ -4,10 +4,10 @@ from datetime import date
 
 from flask import request
 
-from app.members.lines import read_date
-from app.members.lookup import nearest
 from app.models import LARGEST_ID
 from app.parse import shown
+from app.people.lookup import nearest
+from app.people.records import read_date
 from app.services import Services
 from app.words import Both
 

@@ -8,9 +8,9 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
+from app.imports.csv_table import export_cell
 from app.members import own_data
 from app.members.admins import LastAdmin
-from app.members.table import export_cell
 from app.mime.address import address_key
 from app.services import Services
 from app.web import access

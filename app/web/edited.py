@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from flask import request
 
-from app.members.values import ChangedMeanwhile, ValuesRefused
+from app.people.values import ChangedMeanwhile, ValuesRefused
 from app.words import Both
 
 _WAS = "was."

@@ -1,4 +1,4 @@
-"""The key of a form that makes something: sent twice, it makes it once (app/sent_forms.py).
+"""The key of a form that makes something: sent twice, it makes it once (app/access/sent_forms.py).
 
 {{ ui.once() }}          in the form
 form_key=form_key.sent() to the use case

@@ -7,12 +7,13 @@ from functools import partial
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app import clock, my_tasks
+from app import clock
 from app.auth import ReportLink
 from app.compose import show_date
 from app.compose.text import inert
-from app.members.values import ValuesRefused
-from app.my_tasks import FIELDS, MyTasks, NoSuchTask
+from app.members import own_tasks
+from app.members.own_tasks import FIELDS, MyTasks, NoSuchTask
+from app.people.values import ValuesRefused
 from app.reminders.explain import next_reminder
 from app.services import Services
 from app.web import form_key
@@ -34,7 +35,7 @@ def pages(services: Services) -> Blueprint:
         if asking is None:
             return render_template("home.html", mailbox=services.config.local_mailbox)
         now = clock.now()
-        found = my_tasks.my_tasks(services, asking.id, now)
+        found = own_tasks.my_tasks(services, asking.id, now)
         at = next_reminder(services, asking.id, now)
         return render_template(
             "my_tasks.html",
@@ -51,7 +52,7 @@ def pages(services: Services) -> Blueprint:
             return _form(_NEW)
         typed = _typed()
         try:
-            my_tasks.add_task(services, myself().id, typed, clock.now(), form_key.sent())
+            own_tasks.add_task(services, myself().id, typed, clock.now(), form_key.sent())
         except ValuesRefused as error:
             return _form(typed, dict(error.faults)), 422
         return redirect(url_for("home.index"), 303)
@@ -64,9 +65,9 @@ def pages(services: Services) -> Blueprint:
         edited, now = Edited.of(FIELDS, request.form.__getitem__), clock.now()
         try:
             if request.form.get("action") == "cancel":
-                my_tasks.cancel_task(services, myself().id, task_id, now)
+                own_tasks.cancel_task(services, myself().id, task_id, now)
             else:
-                my_tasks.edit_task(services, myself().id, task_id, edited.typed, now, edited.was)
+                own_tasks.edit_task(services, myself().id, task_id, edited.typed, now, edited.was)
         except ValuesRefused as error:
             return _one(services, task_id, partial(edited.again, error=error))
         except NoSuchTask:
@@ -80,10 +81,10 @@ def _one(
     services: Services, task_id: int, form_of: Callable[[Mapping[str, str]], Again] = fresh
 ) -> ResponseReturnValue:
     try:
-        found = my_tasks.one_task(services, myself().id, task_id, clock.now())
+        found = own_tasks.one_task(services, myself().id, task_id, clock.now())
     except NoSuchTask:
         abort(404)
-    form = form_of(my_tasks.typed_of(found.task))
+    form = form_of(own_tasks.typed_of(found.task))
     shown = render_template(
         "task.html",
         found=found,

@@ -9,12 +9,12 @@ from app import clock
 from app.auth import BadToken, ReportLink, StopLink
 from app.compose import show_date
 from app.compose.text import inert
-from app.members.lines import read_date
+from app.members import self_service
+from app.members.self_service import Later
+from app.members.snooze import NotNow, Snoozed, snooze_today, snooze_until
 from app.models import Kind
 from app.parse import narrow, parse_time
-from app.reminders import mail_wishes
-from app.reminders.mail_wishes import Later
-from app.reminders.snooze import NotNow, Snoozed, snooze_today, snooze_until
+from app.people.records import read_date
 from app.services import Services
 from app.web import form_key
 from app.web.locale import current
@@ -32,7 +32,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @guarded(services)
     def later(link: ReportLink) -> ResponseReturnValue:
         now = clock.now()
-        wish = mail_wishes.later(services, link.member_id, now)
+        wish = self_service.later(services, link.member_id, now)
         if request.method != "POST":
             return _ask(services, wish, _first_choice(wish))
         try:
@@ -45,12 +45,12 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @guarded(services)
     def off(link: ReportLink) -> ResponseReturnValue:
         now = clock.now()
-        wish = mail_wishes.later(services, link.member_id, now)
+        wish = self_service.later(services, link.member_id, now)
         act = request.form.get("action", "") if request.method == "POST" else "ask"
         if act == "off":
-            mail_wishes.off_today(services, link.member_id, now)
+            self_service.off_today(services, link.member_id, now)
         elif act == "undo":
-            mail_wishes.not_off(services, link.member_id, wish.today, now)
+            self_service.not_off(services, link.member_id, wish.today, now)
         elif act != "ask":
             abort(400)
         # Taken back is only what this page did: leave that was there before stays.
@@ -64,7 +64,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             link = services.links.read_report(token)
         except BadToken:
             return no_link()
-        mail_wishes.send_again(services, link.member_id, clock.now())
+        self_service.send_again(services, link.member_id, clock.now())
         return render_template("again_sent.html")
 
 

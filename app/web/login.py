@@ -16,9 +16,10 @@ from flask import (
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.access import sessions, sign_in
-from app.access.sign_in import LinkGone
+from app.access import sessions
 from app.auth import SIGN_IN_MINUTES
+from app.members import sign_in
+from app.members.sign_in import LinkGone
 from app.mime.address import UnusableMessage, masked, read_mailbox
 from app.services import Services
 from app.web import access

@@ -22,7 +22,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.auth import BadToken, ReportLink
-from app.members.settings import NoSuchMember
+from app.people.settings import NoSuchMember
 from app.services import Services
 
 if TYPE_CHECKING:

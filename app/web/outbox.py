@@ -12,11 +12,11 @@ from flask.typing import ResponseReturnValue
 
 from app import clock, outbox
 from app.auth import mask_tokens
-from app.members.lookup import has_mail_or_member
 from app.mime.parts import html_of, text_of
 from app.models import ENDS, State
 from app.outbox import NoSuchMail, NotPossible, browse, resending
 from app.outbox.resending import Which
+from app.people.lookup import has_mail_or_member
 from app.reminders.words import REASONS, STATES
 from app.services import Services
 from app.status import who_words

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from flask import Blueprint, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app import clock, report_page
+from app import clock
 from app.auth import ReportLink
 from app.compose import show_date
 from app.compose.text import inert
 from app.reminders.explain import next_reminder
-from app.report_page import ReportPage, Written
+from app.reports import from_mail
+from app.reports.from_mail import ReportPage, Written
 from app.services import Services
 from app.web import form_key, later, report_form
 from app.web.locale import current, show_when, t
@@ -28,7 +29,7 @@ def pages(services: Services) -> Blueprint:
         now = clock.now()
         sent, wish = request.method == "POST", Wish.of(link, request.args)
         refs = report_form.refs() if sent else ()
-        page = report_page.page(services, link, now, task_id=wish.task_id, refs=refs)
+        page = from_mail.page(services, link, now, task_id=wish.task_id, refs=refs)
         g.locale = "en" if page.person.locale.startswith("en") else "ja"
         if not sent:
             key = form_key.new(now)
@@ -40,17 +41,17 @@ def pages(services: Services) -> Blueprint:
             takes_reports = any(one.state != "cancelled" for one in page.tasks)
             key = form.key or form_key.new(now)
             return _form(services, link, page, wish, typed, key), 422 if takes_reports else 409
-        written = report_page.write(services, link, entries, form, now)
+        written = from_mail.write(services, link, entries, form, now)
         return _done(services, link, page, written)
 
     @blueprint.post("/r/<token>/undo")
     @guarded(services)
     def undo(link: ReportLink) -> ResponseReturnValue:
         now = clock.now()
-        page = report_page.page(services, link, now)
+        page = from_mail.page(services, link, now)
         g.locale = "en" if page.person.locale.startswith("en") else "ja"
         ids = [int(one) for one in request.form.getlist("report") if report_form.is_id(one)]
-        tasks = report_page.take_back(services, link, ids, now)
+        tasks = from_mail.take_back(services, link, ids, now)
         return render_template(
             "report_undone.html", **_common(services, link, page), tasks=tasks
         ), 200 if tasks else 409

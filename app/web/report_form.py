@@ -12,8 +12,8 @@ from app.auth import ReportLink
 from app.compose.text import inert
 from app.models import STATUSES, StatusWord
 from app.parse import narrow, shown
-from app.report_page import SHOWN, Entry, Form, PageTask
-from app.reports import ShownReport
+from app.reports.from_mail import SHOWN, Entry, Form, PageTask
+from app.reports.progress import ShownReport
 from app.web import form_key
 from app.words import Both
 

@@ -11,12 +11,13 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.access import sessions
 from app.compose import show_date
-from app.members import changes, defaults, extra_workdays, leave, values
+from app.members import changes, defaults, extra_workdays, leave
 from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
-from app.members.lines import read_date
-from app.members.values import ValuesRefused
 from app.parse import narrow
+from app.people import values
+from app.people.records import read_date
+from app.people.values import ValuesRefused
 from app.reminders.preview import Preview, preview
 from app.reminders.simulate import Forecast
 from app.rules.due import DAY_OFF, Reason

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 from app.compose import show_date
-from app.members import words
 from app.members.teams import TeamRow
+from app.people import setting_names
 from app.web.locale import current, t
 from app.web.outbox_words import MARKS
 from app.words import Both
@@ -23,7 +23,7 @@ def for_templates() -> dict[str, object]:
         "team_options": lambda teams: [(str(one.id), one.name) for one in teams],
         "team_names": _team_names,
         "kind_options": _kinds,
-        "column_name": lambda column: words.name_of(column).to(current()),
+        "column_name": lambda column: setting_names.name_of(column).to(current()),
     }
 
 
@@ -33,7 +33,7 @@ def _day(iso: str) -> str:
 
 def _options(key: str) -> Options:
     """The values of a setting; none where it is typed."""
-    return [(value, both.to(current())) for value, both in words.CHOICES.get(key, ())]
+    return [(value, both.to(current())) for value, both in setting_names.CHOICES.get(key, ())]
 
 
 def _team_names(teams: Iterable[TeamRow]) -> Options:

@@ -13,10 +13,10 @@ from app.compose.text import inert
 from app.members import choices
 from app.members.changes import Change
 from app.members.choices import KEYS, Reminders
-from app.members.settings import NoSuchMember
-from app.members.values import ValuesRefused
 from app.models import Kind
 from app.parse import narrow
+from app.people.settings import NoSuchMember
+from app.people.values import ValuesRefused
 from app.reminders.explain import next_reminder
 from app.rules.due import Frequency
 from app.services import Services

@@ -9,8 +9,8 @@ from app import board, clock
 from app.access.rights import leads_member, leads_team
 from app.board import Wanted
 from app.compose.text import inert
-from app.reminders.nudge import nudge
-from app.reminders.snooze import NotNow
+from app.members.nudge import nudge
+from app.members.snooze import NotNow
 from app.services import Services
 from app.web import form_key
 from app.web.access import lead, lead_of_member, myself

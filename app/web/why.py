@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.members.roster import id_of
-from app.members.settings import NoSuchMember
+from app.people.settings import NoSuchMember
 from app.reminders.explain import Explanation, why
 from app.services import Services
 from app.web import asked

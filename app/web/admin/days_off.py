@@ -8,12 +8,13 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.compose import show_date
-from app.members import extra_workdays, leave, values
+from app.members import extra_workdays, leave
 from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
-from app.members.lines import read_date
-from app.members.settings import NoSuchMember
-from app.members.values import ValuesRefused
+from app.people import values
+from app.people.records import read_date
+from app.people.settings import NoSuchMember
+from app.people.values import ValuesRefused
 from app.rules.workdays import Span
 from app.services import Services
 from app.web import asked

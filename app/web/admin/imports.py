@@ -7,11 +7,12 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.members import uploads, words
-from app.members.imports import ImportMoved
-from app.members.lines import HEADERS, OPTIONAL, SCOPES
-from app.members.table import ImportRefused, LineFault
-from app.members.uploads import NoSuchUpload, Preview
+from app.imports import uploads
+from app.imports.csv_table import ImportRefused, LineFault
+from app.imports.files import ImportMoved
+from app.imports.uploads import NoSuchUpload, Preview
+from app.people import setting_names
+from app.people.records import HEADERS, OPTIONAL, SCOPES
 from app.services import Services
 from app.web import asked, form_key
 from app.web.access import admin, myself
@@ -117,7 +118,7 @@ def _preview(found: Preview) -> str:
         first=url_for(".preview", **here) if start else None,
         next=url_for(".preview", **here, start=start + _PER_PAGE) if more else None,
         moved="moved" in request.args,
-        words=words,
+        words=setting_names,
     )
 
 

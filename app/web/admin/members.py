@@ -7,9 +7,10 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.members import assign, changes, roster, teams, values, words
-from app.members.settings import NoSuchMember
-from app.members.values import ValuesRefused
+from app.members import assign, changes, roster, teams
+from app.people import setting_names, values
+from app.people.settings import NoSuchMember
+from app.people.values import ValuesRefused
 from app.services import Services
 from app.web import asked, form_key
 from app.web.access import admin, myself
@@ -42,7 +43,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             members=found[:_PER_PAGE],
             wanted=wanted,
             teams=teams.teams(services),
-            roles=dict(words.CHOICES["role"]),
+            roles=dict(setting_names.CHOICES["role"]),
             first=url_for(".members", **asked_for) if after else None,
             next=url_for(".members", **asked_for, after=found[_PER_PAGE - 1].email)
             if more
@@ -123,7 +124,7 @@ def member_page(
         | dict(task or {}),
         done=asked.choice("done", ("added", "saved", "task", "passed")),
         teams=teams.teams(services),
-        words=words,
+        words=setting_names,
     )
 
 
@@ -135,5 +136,5 @@ def _new(
         typed=dict.fromkeys(("email", *_PERSON), "") | dict(typed),
         faults=faults or {},
         teams=teams.teams(services),
-        words=words,
+        words=setting_names,
     )

@@ -6,8 +6,9 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.members import defaults, values, words
-from app.members.values import ValuesRefused
+from app.members import defaults
+from app.people import setting_names, values
+from app.people.values import ValuesRefused
 from app.services import Services
 from app.status import who_words
 from app.web import asked
@@ -48,7 +49,7 @@ def _page(services: Services, form: Again | None = None) -> str:
         typed=form.typed,
         was=form.was,
         faults=form.faults,
-        words=words,
+        words=setting_names,
         saved=asked.choice("done", ("saved",)),
         changed=asked.number("changed"),
         by=who_words,

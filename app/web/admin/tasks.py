@@ -6,8 +6,8 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.members import assign
 from app.members.assign import NoSuchTask
-from app.members.settings import NoSuchMember
-from app.members.values import ValuesRefused
+from app.people.settings import NoSuchMember
+from app.people.values import ValuesRefused
 from app.services import Services
 from app.web import asked, form_key
 from app.web.access import admin, myself

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.members import teams as road
 from app.members.teams import NoSuchTeam
-from app.members.values import ChangedMeanwhile, ValuesRefused
+from app.people.values import ChangedMeanwhile, ValuesRefused
 from app.services import Services
 from app.web import asked, form_key
 from app.web.access import admin, myself

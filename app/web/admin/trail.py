@@ -6,7 +6,7 @@ from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from app import audit as road
-from app.members import words
+from app.people import setting_names
 from app.services import Services
 from app.status import who_words
 from app.web import asked
@@ -33,7 +33,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             wanted=wanted,
             what=road.WHAT,
             by=who_words,
-            words=words,
+            words=setting_names,
             when=lambda instant: show_when(instant, services.config.app_timezone),
             first=url_for(".audit", **asked_for) if before else None,
             older=url_for(".audit", **asked_for, before=found[_PER_PAGE - 1].id) if more else None,

@@ -5,11 +5,11 @@ from datetime import date, timedelta
 
 from sqlalchemy import select
 
+from app.imports.context import Desk
 from app.members import spans
-from app.members.desk import Desk
-from app.members.lines import DaysOffLine
 from app.mime.address import address_key
 from app.models import DaysOff, ExtraWorkday, Spans
+from app.people.records import DaysOffLine
 from app.rules.workdays import Span, unite
 from app.words import Both
 

@@ -6,9 +6,9 @@ from datetime import date, time
 from typing import TypeVar
 
 from app import parse
-from app.members.calendar_values import parse_region, parse_weekday, parse_weekend
-from app.members.table import LineFault, Row, Table
+from app.imports.csv_table import LineFault, Row, Table
 from app.mime.address import UNPRINTABLE, UnusableMessage, bare, masked, read_mailbox
+from app.people.calendar_values import parse_region, parse_weekday, parse_weekend
 from app.rules.due import Frequency
 from app.words import Both
 

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from app import sent_forms
-from app.members.desk import Outcome
-from app.members.imports import ImportMoved, ImportResult, import_previewed, preview_file
-from app.members.table import ImportRefused, check_size
+from app.access import sent_forms
+from app.imports.context import Outcome
+from app.imports.csv_table import ImportRefused, check_size
+from app.imports.files import ImportMoved, ImportResult, import_previewed, preview_file
 from app.models import Upload
 from app.services import Services
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.members.desk import Desk, assign, differing, had
-from app.members.lines import ReportLine, TaskLine
+from app.imports.context import Desk, assign, differing, had
 from app.mime.address import address_key, spellings
 from app.models import Member, Report, Task
 from app.parse import shown
+from app.people.records import ReportLine, TaskLine
 from app.words import Both
 
 _KEYS_PER_QUERY = 500

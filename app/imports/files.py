@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from app.config import Config
 from app.db import one_after_the_other
-from app.members import import_days_off, import_members, import_work, lines
-from app.members.desk import Desk, Outcome
-from app.members.settings import organisation
-from app.members.table import LineFault, read_table
+from app.imports import days_off, members, work
+from app.imports.context import Desk, Outcome
+from app.imports.csv_table import LineFault, read_table
+from app.people import records
+from app.people.settings import organisation
 from app.reminders.plan import plan
 from app.services import Services
 
@@ -150,7 +151,7 @@ def import_into(
     With `preview` a faulty line is left out and told in the result.
     """
     one_after_the_other(session, _IMPORT_LOCK)
-    table = read_table(data, lines.HEADERS[what], lines.OPTIONAL.get(what, ()))
+    table = read_table(data, records.HEADERS[what], records.OPTIONAL.get(what, ()))
     desk = Desk(
         session=session,
         organisation=organisation(session, config),
@@ -162,13 +163,13 @@ def import_into(
     )
     if what == "members":
         local = config.rehearsal_allowed
-        import_members.run(desk, lines.members(table, allow_localhost=local))
+        members.run(desk, records.members(table, allow_localhost=local))
     elif what == "tasks":
-        import_work.run_tasks(desk, lines.tasks(table))
+        work.run_tasks(desk, records.tasks(table))
     elif what == "reports":
-        import_work.run_reports(desk, lines.reports(table))
+        work.run_reports(desk, records.reports(table))
     else:
-        import_days_off.run(desk, lines.days_off(table))
+        days_off.run(desk, records.days_off(table))
     desk.write_audit(what)
     return ImportResult(
         *desk.counts,

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from app.members.changes import audit
 from app.members.leave import NoLeave, add_leave, remove_leave
-from app.members.settings import NoSuchMember, Person, organisation, person
+from app.members.snooze import asked_mail
 from app.models import ENDS, Kind, Member, OutboxMail, State
 from app.outbox.rows import enqueue
-from app.reminders.snooze import asked_mail
+from app.people.settings import NoSuchMember, Person, organisation, person
 from app.reminders.words import REASONS
-from app.reports import open_tasks
+from app.reports.progress import open_tasks
 from app.rules import due
 from app.rules.due import ASKED_AT_MOST, Reason
 from app.rules.workdays import DAY, Span

@@ -3,7 +3,7 @@
 A setting that has no words here is shown by its key: a new one appears by itself.
 """
 
-from app.members.calendar_values import WEEKDAYS
+from app.people.calendar_values import WEEKDAYS
 from app.words import Both
 
 NAMES: dict[str, Both] = {

@@ -2,7 +2,7 @@
 
 The form has a key, made when it was shown. The use case takes the key in the transaction in which it
 makes what it makes: both are there, or neither. A second click waits for the first one's end, and
-gets what that made. (Reports keep the key in their own row: see app/reports.py.)
+gets what that made. (Reports keep the key in their own row: see app/reports/progress.py.)
 """
 
 from datetime import datetime, timedelta

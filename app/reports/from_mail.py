@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.auth import ReportLink
 from app.db import among
-from app.members.settings import NoSuchMember, Person, organisation, person
 from app.models import Member, Report, StatusWord, Task
-from app.reports import UNDO_FOR, NotYours, TaskDetail, details, open_tasks, record, undo
+from app.people.settings import NoSuchMember, Person, organisation, person
+from app.reports.progress import UNDO_FOR, NotYours, TaskDetail, details, open_tasks, record, undo
 from app.rules import due
 from app.services import Services
 

@@ -6,13 +6,13 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app import loglines, sent_forms
+from app.access import sent_forms
 from app.members.changes import audit, decide_before, locked
-from app.members.settings import Person, organisation, person
 from app.models import DecisionRow, Kind, OutboxMail, State
-from app.outbox import restored
+from app.outbox import log_records, restored
 from app.outbox.lease import record, take_back_decision
 from app.outbox.rows import NewMail, enqueue
+from app.people.settings import Person, organisation, person
 from app.reminders.explain import SNOOZED
 from app.reminders.facts import decide_all
 from app.reminders.plan import store
@@ -190,7 +190,7 @@ def _cancel(session: Session, member_id: int, day: date, until: time, now: datet
     ).all()  # fmt: skip
     for mail in cancelled:
         record(session, mail.id, State.CANCELLED, f"snoozed until {until:%H:%M}", now=now)
-        loglines.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
+        log_records.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
         if mail.decision_id is not None and mail.n <= 0:
             take_back_decision(session, [mail.decision_id], Reason.CANCELLED)
             row = session.get_one(DecisionRow, mail.decision_id)

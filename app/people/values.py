@@ -4,17 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
 from typing import Any
 
-from app.members.calendar_values import (
-    NONE,
-    WEEKDAYS,
-    parse_region,
-    parse_weekday,
-    parse_weekend,
-)
-from app.members.lines import ROLES, read_address, read_date
-from app.members.words import shown_value
 from app.mime.address import UnusableMessage
 from app.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown, similar
+from app.people.calendar_values import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
+from app.people.records import ROLES, read_address, read_date
+from app.people.setting_names import shown_value
 from app.rules.due import Frequency
 from app.words import Both
 

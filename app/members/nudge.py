@@ -5,13 +5,13 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import sent_forms
+from app.access import sent_forms
 from app.members.changes import audit, decide_before, locked
-from app.members.settings import Person, organisation, person
+from app.members.snooze import NotNow, asked_mail, check_day
 from app.models import Kind, Member, OutboxMail, State
 from app.outbox.rows import enqueue
-from app.reminders.snooze import NotNow, asked_mail, check_day
-from app.reports import open_tasks
+from app.people.settings import Person, organisation, person
+from app.reports.progress import open_tasks
 from app.rules import due
 from app.rules.workdays import DAY
 from app.services import Services

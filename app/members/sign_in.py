@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from app.access import sessions
 from app.auth import SIGN_IN_MINUTES, BadToken
 from app.members.changes import begin as begin_member
-from app.members.settings import NoSuchMember, find, organisation, with_address
 from app.mime.address import bare
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink
 from app.outbox.rows import NewMail, enqueue
+from app.people.settings import NoSuchMember, find, organisation, with_address
 from app.services import Services
 
 # How many sign-in mails a member gets within these times, whoever asks for them. They are counted

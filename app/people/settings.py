@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from app.config import Config
 from app.db import among, same_address
-from app.members.calendar_values import WEEKDAYS
-from app.members.values import check_quiet_hours, check_steps
 from app.models import DaysOff, ExtraWorkday, Member, Setting, Spans
+from app.people.calendar_values import WEEKDAYS
+from app.people.values import check_quiet_hours, check_steps
 from app.rules.due import Frequency, QuietHours, Rhythm
 from app.rules.workdays import Calendar, Company, Span, merge, regions, week_begins
 

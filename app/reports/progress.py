@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from app.db import among
-from app.members.settings import Person
 from app.models import Member, Report, ReportEvery, StatusWord, Task
+from app.people.settings import Person
 from app.rules import due
 from app.rules.due import OpenTask
 

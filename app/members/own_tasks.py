@@ -8,15 +8,15 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import sent_forms
+from app.access import sent_forms
 from app.compose.text import inert
-from app.members.lines import read_date
-from app.members.settings import Person, organisation, person
-from app.members.values import ValuesRefused, refuse_changed
 from app.models import Audit, Member, Report, ReportEvery, Task
 from app.parse import narrow
-from app.report_page import PageTask
-from app.reports import details, open_tasks
+from app.people.records import read_date
+from app.people.settings import Person, organisation, person
+from app.people.values import ValuesRefused, refuse_changed
+from app.reports.from_mail import PageTask
+from app.reports.progress import details, open_tasks
 from app.rules import due
 from app.services import Services
 from app.words import Both

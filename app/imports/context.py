@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from app.members.settings import Organisation
-from app.members.table import ImportRefused, LineFault
+from app.imports.csv_table import ImportRefused, LineFault
 from app.mime.address import address_key
 from app.models import Audit, Member
 from app.parse import shown
+from app.people.settings import Organisation
 from app.words import Both
 
 

@@ -1,0 +1,1 @@
+"""Use cases: files of members, tasks, reports and days off, with their previews."""

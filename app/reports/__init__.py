@@ -1,0 +1,1 @@
+"""Use cases: progress is reported, on a page or from a mail."""
