@@ -25,10 +25,10 @@ from typing import Any
 from app import schema
 from app.config import load
 from app.db import Database
+from app.letters.reminder import read_again
 from app.mime.message import build
 from app.outbox.claim import claim
 from app.outbox.found import Letter
-from app.outbox.letters import read_again
 from app.reminders import plan
 from app.services import make
 from bench import members, morning, report, targets

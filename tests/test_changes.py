@@ -8,11 +8,11 @@ from sqlalchemy import select, update
 
 from app import outbox, reminders
 from app.db import Database
+from app.letters.reminder import read_again
 from app.members import changes, defaults, leave
 from app.members.snooze import NotNow, snooze_today, snooze_until
 from app.models import Audit, DecisionRow, Kind, Member, OutboxMail, State, Team
 from app.outbox.claim import claim
-from app.outbox.letters import read_again
 from app.people.settings import NoSuchMember
 from app.people.values import ValuesRefused
 from app.rules.due import Reason

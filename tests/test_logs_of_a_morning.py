@@ -233,7 +233,7 @@ def test_a_morning_is_told_line_by_line_and_no_line_tells_of_anybody(morning: Mo
     assert {one["reason"] for one in refused} == {"auth 5.7.8"}
     (broken,) = [one for one in ends if one["state"] == "failed"]
     assert broken["reason"] == "ValueError"
-    assert "app/outbox/letters.py" in broken["exception"]
+    assert "app/letters/reminder.py" in broken["exception"]
     assert {one["kind"] for one in ends} >= {"reminder", "sign_in"}
     assert all(int(one["attempts"]) > 0 for one in ends)
 

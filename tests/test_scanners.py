@@ -13,10 +13,10 @@ from sqlalchemy import select
 from app import create_app, reminders
 from app.config import Config
 from app.db import Database
+from app.letters.reminder import read_again
 from app.models import Base, OutboxMail, Report
 from app.outbox.claim import claim
 from app.outbox.found import Letter
-from app.outbox.letters import read_again
 from app.services import Services
 from tests.conftest import NOW, People, task
 

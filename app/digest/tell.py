@@ -160,7 +160,7 @@ def _next_step(role: Step, steps: Steps, found: Silence, before: Sequence[Taken]
 def _noticed(session: Session, found: Sequence[Telling], steps: Steps) -> list[Telling]:
     """Whose own mail of these days said when the lead will be told: it becomes a row.
 
-    The mail itself says so by the same rule when it is written (app/digest/notice.py); here it is
+    The mail itself says so by the same rule when it is written (app/letters/notice.py); here it is
     put on record, for the date of that mail.
     """
     waiting = {one.member.member.id: one for one in found if one.step is Step.NOTICE}

@@ -5,8 +5,8 @@ from contextlib import suppress
 from sqlalchemy import func, or_, select
 
 from app.doctor.finding import Case, Finding, green, red
+from app.letters.reminder import in_pilot
 from app.models import Member
-from app.outbox.letters import in_pilot
 from app.words import Both
 
 # Set aside for examples (RFC 2606, and example.jp by its registry): nobody has mail there.

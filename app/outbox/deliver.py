@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import identity
 from app.db import DatabaseDown
+from app.letters.reminder import read_again
 from app.mime.message import UnusableMessage, build
 from app.models import State
 from app.outbox import breaker, log_records
@@ -29,7 +30,6 @@ from app.outbox.lease import (
     give_back,
     take_back_decision,
 )
-from app.outbox.letters import read_again
 from app.outbox.lines import Job, Lines
 from app.outbox.packing import pack, unpack
 from app.outbox.probe import claim_probe

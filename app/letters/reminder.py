@@ -11,8 +11,8 @@ from app import compose
 from app.alerts.tell import how_things_stand
 from app.auth import SIGN_IN_MINUTES, ReportLink, StopLink
 from app.db import among
-from app.digest.letters import told_letter, week_letter
-from app.digest.notice import notices
+from app.letters.digest import told_letter, week_letter
+from app.letters.notice import notices
 from app.mime.address import address_key
 from app.mime.message import MailMessage
 from app.models import Kind, Member, State
