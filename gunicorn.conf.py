@@ -13,14 +13,14 @@ logger_class = "app.web.access_log.MaskingLogger"  # no token of a mail link in 
 
 def on_starting(_server: Any) -> None:
     """With a SECRET_KEY that the database does not know no page is shown."""
-    from app.identity import check_or_exit  # noqa: PLC0415 - a setting of gunicorn's must not need it
+    from app.identity.known_settings import check_or_exit  # noqa: PLC0415 - a setting of gunicorn's must not need it
 
     check_or_exit()
 
 
 def post_worker_init(worker: Any) -> None:
     """Each process of the pages looks for alarms, also where beat and the workers are dead."""
-    from app.heart import Heart  # noqa: PLC0415 - after the fork
+    from app.monitoring.heartbeat import Heart  # noqa: PLC0415 - after the fork
 
     services = worker.wsgi.extensions["task_progress"]
     Heart(None, lambda: services).start()

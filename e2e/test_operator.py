@@ -10,7 +10,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from app import clock, identity, reminders, timekeeping
+from app import clock, reminders, timekeeping
+from app.identity import known_settings
 from app.imports import uploads
 from app.members.roster import id_of
 from app.models import Setting
@@ -138,7 +139,7 @@ def test_all_sending_is_stopped_with_one_button(visit: Visit, own_site: Site) ->
 def doubtful(site: Site) -> None:
     """Mails went with other settings so far, and the clock jumped ahead."""
     with site.services.db.write() as session:
-        row = session.get_one(Setting, identity.KEY)
+        row = session.get_one(Setting, known_settings.KEY)
         row.value = row.value | {
             "mail_server": "smtp.example.com:587",
             "mail_from": "進捗のお知らせ <progress@an-older-and-longer-name.example.jp>",

@@ -15,7 +15,8 @@ from app.config import Config, load
 from app.db import Database
 from app.imports.files import import_file
 from app.letters.reminder import in_pilot
-from app.members import own_data, roster, sign_in
+from app.maintenance import own_data
+from app.members import roster, sign_in
 from app.members.changes import add_member, set_member, show_member
 from app.mime.address import address_key, bare, spellings
 from app.models import Kind, Member, OutboxMail, Report, State, Task

@@ -15,8 +15,8 @@ from app import digest, outbox, reminders
 from app.ai import early, recap, rows
 from app.config import Config, load
 from app.db import Database
+from app.maintenance.own_data import forget
 from app.members.defaults import set_settings
-from app.members.own_data import forget
 from app.models import AiBudget, Member, Recap, RecapState, Report, Task
 from app.services import Services, make
 from tests import ai_server

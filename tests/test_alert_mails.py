@@ -7,14 +7,15 @@ from email import message_from_bytes, policy
 import pytest
 from sqlalchemy import select, update
 
-from app import outbox, status
+from app import outbox
 from app.alerts import Alarm, close_alert, open_alerts, raise_alert
-from app.alerts.tell import GRACE, SPACING, tell
 from app.alerts.words import words_of
 from app.compose import AlertFacts, AlertLine, alert
 from app.compose.text import Locale
 from app.db import Database
 from app.models import Alert, Member, OutboxMail, Role, State
+from app.monitoring import status
+from app.monitoring.alert_mails import GRACE, SPACING, tell
 from app.outbox.claim import claim
 from app.outbox.lease import end_with_alert
 from app.reminders import plan

@@ -9,13 +9,14 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from app import clock, create_app, outbox, reminders, status
-from app.alerts import Alarm, acknowledge, open_alerts, raise_alert, recent, watch
+from app import clock, create_app, outbox, reminders
+from app.alerts import Alarm, acknowledge, open_alerts, raise_alert, recent
 from app.alerts.words import EVENTS, words_of
 from app.config import Config
 from app.db import Database
-from app.heart import Heart
 from app.models import ENDS, Alert, Audit, OutboxMail, Service
+from app.monitoring import checks, status
+from app.monitoring.heartbeat import Heart
 from app.services import Services
 from tests import servers
 from tests.conftest import NOW, People, task
@@ -61,9 +62,9 @@ def test_a_mail_due_and_not_attempted_for_10_minutes_raises_an_alert(
     services: Services, db: Database, due: int
 ) -> None:
     ticks(services, NOW + 10 * MINUTE)
-    watch.look(services, NOW + 10 * MINUTE - SECOND)
+    checks.look(services, NOW + 10 * MINUTE - SECOND)
     assert names(db) == []
-    watch.look(services, NOW + 11 * MINUTE)
+    checks.look(services, NOW + 11 * MINUTE)
     assert names(db) == ["mails_not_attempted"]
 
 
@@ -77,11 +78,11 @@ def test_a_mail_not_ended_30_minutes_after_it_was_due_raises_an_alert(
     while now < NOW + 30 * MINUTE:
         outbox.deliver(services, [due], at(now))
         ticks(services, now)
-        watch.look(services, now)
+        checks.look(services, now)
         assert names(db) == []
         now = only(db).not_before
     ticks(services, NOW + 30 * MINUTE)
-    watch.look(services, NOW + 30 * MINUTE)
+    checks.look(services, NOW + 30 * MINUTE)
     assert names(db) == ["mails_not_ended"]
 
 
@@ -92,7 +93,7 @@ def test_a_mail_whose_sender_hangs_is_not_ended_either(
         held = {"state": "sending", "lease_token": "x", "lease_until": NOW + 90 * MINUTE}
         session.execute(update(OutboxMail).values(**held, claims=1))
     ticks(services, NOW + 30 * MINUTE)
-    watch.look(services, NOW + 30 * MINUTE)
+    checks.look(services, NOW + 30 * MINUTE)
     assert names(db) == ["mails_not_ended"]
 
 
@@ -101,10 +102,10 @@ def test_both_close_by_themselves_when_the_mail_has_gone(
 ) -> None:
     later = NOW + 31 * MINUTE
     ticks(services, later)
-    watch.look(services, later)
+    checks.look(services, later)
     assert names(db) == ["mails_not_attempted", "mails_not_ended"]
     assert outbox.deliver(services, [due], lambda: later) == 1
-    watch.look(services, later + MINUTE)
+    checks.look(services, later + MINUTE)
     assert names(db) == []
     assert len(recent(services, everything=True)) == 2
 
@@ -113,14 +114,14 @@ def test_a_mail_that_waits_for_its_hour_is_not_late(services: Services, due: int
     with services.db.write() as session:
         session.execute(update(OutboxMail).values(not_before=NOW + 3 * 60 * MINUTE))
     ticks(services, NOW + 60 * MINUTE)
-    watch.look(services, NOW + 60 * MINUTE)
+    checks.look(services, NOW + 60 * MINUTE)
     assert names(services.db) == []
 
 
 def test_who_paused_sending_is_reminded_of_it(services: Services, db: Database, due: int) -> None:
     status.pause(services, who="cli:root", now=NOW)
     ticks(services, NOW + 11 * MINUTE)
-    watch.look(services, NOW + 11 * MINUTE)
+    checks.look(services, NOW + 11 * MINUTE)
     with db.read() as session:
         (alert,) = open_alerts(session)
     assert "一時停止中" in words_of(alert.name, alert.data).what.ja
@@ -144,7 +145,7 @@ def test_nothing_but_the_pages_alive_still_raises_it(
 
 def test_two_who_look_at_once_open_it_once(services: Services, db: Database, due: int) -> None:
     for now in (NOW + 11 * MINUTE, NOW + 11 * MINUTE + SECOND, NOW + 12 * MINUTE):
-        watch.look(services, now)
+        checks.look(services, now)
     with db.read() as session:
         opened = session.scalars(select(Alert.name)).all()
     assert opened.count("mails_not_attempted") == 1
@@ -165,23 +166,23 @@ def test_no_tick_for_5_minutes_raises_an_alert_that_the_next_one_closes(
     services: Services, db: Database
 ) -> None:
     ticks(services, NOW)
-    watch.look(services, NOW + 5 * MINUTE)
+    checks.look(services, NOW + 5 * MINUTE)
     assert names(db) == []
-    watch.look(services, NOW + 6 * MINUTE)
+    checks.look(services, NOW + 6 * MINUTE)
     assert names(db) == ["no_tick"]
     ticks(services, NOW + 7 * MINUTE)
-    watch.look(services, NOW + 7 * MINUTE)
+    checks.look(services, NOW + 7 * MINUTE)
     assert names(db) == []
 
 
 def test_ticks_that_never_come_are_missed_too(services: Services, db: Database) -> None:
-    watch.look(services, NOW)
+    checks.look(services, NOW)
     assert names(db) == []
-    watch.look(services, NOW + 6 * MINUTE)
+    checks.look(services, NOW + 6 * MINUTE)
     assert names(db) == ["no_tick"]
 
 
-@pytest.mark.parametrize("part", watch.PARTS)
+@pytest.mark.parametrize("part", checks.PARTS)
 def test_a_part_that_falls_silent_raises_an_alert(
     services: Services, db: Database, part: str
 ) -> None:
@@ -189,20 +190,20 @@ def test_a_part_that_falls_silent_raises_an_alert(
     ticks(services, later)
     for host, moment in (("a", NOW), ("b", NOW + 2 * MINUTE)):
         status.sign_of_life(services, f"{part}@{host}", moment)
-    watch.look(services, later)
+    checks.look(services, later)
     assert names(db) == []  # the other one lives
     ticks(services, NOW + 8 * MINUTE)
-    watch.look(services, NOW + 8 * MINUTE)
+    checks.look(services, NOW + 8 * MINUTE)
     assert names(db) == [f"part_silent:{part}"]
     status.sign_of_life(services, f"{part}@a", NOW + 9 * MINUTE)
-    watch.look(services, NOW + 9 * MINUTE)
+    checks.look(services, NOW + 9 * MINUTE)
     assert names(db) == []
 
 
 def test_a_part_taken_down_long_ago_is_no_part(services: Services, db: Database) -> None:
     status.sign_of_life(services, "worker-ai@old", NOW - timedelta(days=8))
     ticks(services, NOW)
-    watch.look(services, NOW)
+    checks.look(services, NOW)
     assert names(db) == []
 
 

@@ -15,18 +15,20 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from app import digest, outbox, reminders, status, ticks
-from app.alerts import open_alerts, watch
+from app import digest, outbox, reminders
+from app.alerts import open_alerts
 from app.alerts.words import words_of
-from app.care import purge, sqlite
-from app.care.backup import backup
-from app.care.behind import mark_if_behind
-from app.care.restore import check, restore
 from app.config import load
 from app.db import Database
+from app.maintenance import purge, sqlite
+from app.maintenance.backup import backup
+from app.maintenance.behind import mark_if_behind
+from app.maintenance.restore import check, restore
 from app.models import Audit, OutboxMail, Service, State
+from app.monitoring import checks, status
 from app.outbox import restored
 from app.services import Services, make
+from app.timekeeping import ticks
 from app.util import shared_redis
 from app.util.once import Guard, Once
 from tests.conftest import NOW, TODAY, People, sqlite_copy, task
@@ -61,7 +63,7 @@ def tick(services: Services, now: datetime) -> None:
     reminders.plan(services, now)
     digest.plan(services, now)
     status.sign_of_life(services, status.TICK, now)
-    watch.look(services, now)
+    checks.look(services, now)
     outbox.deliver(services, outbox.sweep(services, now), at(now))
 
 
@@ -123,7 +125,7 @@ def test_the_alert_says_what_was_found_and_where_the_database_ends(
     tick(services, NOW)
     saved.put()
     status.sign_of_life(services, "beat", TEN)
-    watch.look(services, TEN)
+    checks.look(services, TEN)
     tick(services, TEN)
     with services.db.read() as session:
         (alert,) = [one for one in open_alerts(session) if one.name == "restored"]
@@ -226,7 +228,7 @@ def test_many_ticks_at_once_mark_nothing(services: Services, redis_admin: redis.
                 for n in range(12):
                     mark_if_behind(ours, NOW + n * MINUTE)
                     status.sign_of_life(ours, status.TICK, NOW + n * MINUTE)
-                    watch.look(ours, NOW + n * MINUTE)
+                    checks.look(ours, NOW + n * MINUTE)
         except Exception as error:  # noqa: BLE001 - shown below
             failed.append(error)
 
@@ -240,7 +242,7 @@ def test_many_ticks_at_once_mark_nothing(services: Services, redis_admin: redis.
     count = counted(services)
     assert count is not None
     assert count.number == 49, "none is lost"
-    watch.look(services, NOW)
+    checks.look(services, NOW)
     assert known(redis_admin) == {count.timeline: 49}
 
 

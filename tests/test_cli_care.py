@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from app import clock, schema, status
+from app import clock, schema
 from app.db import Database
 from app.models import OutboxMail, Task
+from app.monitoring import status
 from app.services import Services
 from tests import servers
 from tests.conftest import NOW, People, task

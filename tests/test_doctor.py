@@ -25,7 +25,7 @@ import redis
 import trustme
 from sqlalchemy import text
 
-from app import clock, doctor, status
+from app import clock, doctor
 from app.cli.examples import EXAMPLES
 from app.config import load
 from app.config.sources import HOME
@@ -48,6 +48,7 @@ from app.doctor import (
     settings,
 )
 from app.models import Member
+from app.monitoring import status
 from app.schema import HEAD
 from app.services import make
 from app.util import zones

@@ -16,13 +16,13 @@ import pytest
 import trustme
 from sqlalchemy import select, update
 
-from app import clock, doctor, reminders, status
-from app.alerts import heartbeat
+from app import clock, doctor, reminders
 from app.config import load
 from app.db import Database, DatabaseDown
 from app.doctor import Case, Level
 from app.doctor.heartbeat import listener
 from app.models import OutboxMail, Service
+from app.monitoring import heartbeat_url, status
 from app.services import Services, make
 from tests import servers
 from tests.conftest import NOW, People, task
@@ -119,7 +119,7 @@ def still_telling() -> list[str]:
 
 def tick(services: Services, moment: Any) -> None:
     """A tick at this moment, with nothing to do."""
-    with heartbeat.told_of(services, moment):
+    with heartbeat_url.told_of(services, moment):
         status.sign_of_life(services, status.TICK, moment)
     told()
 
@@ -135,7 +135,7 @@ def test_a_good_tick_asks_for_the_address_once(installed: Installed, listener_: 
 def test_a_tick_that_breaks_asks_for_fail_and_still_breaks(
     installed: Installed, listener_: Listener
 ) -> None:
-    with pytest.raises(ZeroDivisionError), heartbeat.told_of(installed(listener_.url), NOW):
+    with pytest.raises(ZeroDivisionError), heartbeat_url.told_of(installed(listener_.url), NOW):
         raise ZeroDivisionError
     told()
     assert listener_.asked == ["/ping/himitsu/fail"]
@@ -146,7 +146,7 @@ def test_fail_stands_behind_the_path_and_before_the_question(
 ) -> None:
     services = installed(listener_.url + "/?key=a%20b&x=1")
     tick(services, NOW)
-    with contextlib.suppress(ValueError), heartbeat.told_of(services, NOW + MINUTE):
+    with contextlib.suppress(ValueError), heartbeat_url.told_of(services, NOW + MINUTE):
         raise ValueError
     told()
     assert listener_.asked == [
@@ -189,7 +189,7 @@ def test_without_an_address_nobody_is_told(
 ) -> None:
     tick(services, NOW)
     with db.read() as session:
-        assert session.get(Service, heartbeat.TOLD) is None
+        assert session.get(Service, heartbeat_url.TOLD) is None
 
 
 # --- once a minute, whoever ticks -----------------------------------------------------------
@@ -201,7 +201,7 @@ def test_overlapping_ticks_tell_once(installed: Installed, listener_: Listener) 
 
     def one(services: Services) -> None:
         start.wait()
-        with heartbeat.told_of(services, NOW + SECOND):
+        with heartbeat_url.told_of(services, NOW + SECOND):
             pass
 
     threads = [threading.Thread(target=one, args=(services,)) for services in programs]
@@ -237,7 +237,7 @@ def test_a_tick_that_breaks_because_the_database_is_away_is_told(
 ) -> None:
     away = f"postgresql://x@127.0.0.1:{servers.free_port()}/x"
     services = installed(listener_.url, DATABASE_URL=away)
-    with pytest.raises(DatabaseDown), heartbeat.told_of(services, NOW):
+    with pytest.raises(DatabaseDown), heartbeat_url.told_of(services, NOW):
         status.sign_of_life(services, status.TICK, NOW)
     told()
     assert listener_.asked == ["/ping/himitsu/fail"]
@@ -253,11 +253,11 @@ def test_a_listener_that_hangs_or_drips_delays_no_tick(
     setattr(listener_, how, True)
     services = installed(listener_.url, TEST_TIME_SCALE="0.1")
     started = time.monotonic()
-    with heartbeat.told_of(services, NOW):
+    with heartbeat_url.told_of(services, NOW):
         pass
     assert time.monotonic() - started < 0.2
     told()  # and the end of a command waits for a bounded time only
-    assert time.monotonic() - started < heartbeat.OVER_WITHIN * 0.1 + 0.5
+    assert time.monotonic() - started < heartbeat_url.OVER_WITHIN * 0.1 + 0.5
     servers.wait_until(lambda: not still_telling(), "the end of the thread", 2)
 
 
@@ -269,7 +269,7 @@ def test_a_listener_that_refuses_or_is_away_is_logged_without_its_address(
     with caplog.at_level(logging.DEBUG):
         tick(installed(listener_.url), NOW)
         tick(installed(nobody), NOW + MINUTE)
-    said = [one.getMessage() for one in caplog.records if one.name == heartbeat.__name__]
+    said = [one.getMessage() for one in caplog.records if one.name == heartbeat_url.__name__]
     assert said == [
         "HEARTBEAT_URL answers HTTP 404",
         "HEARTBEAT_URL is not told of this tick: ConnectionRefusedError",
@@ -315,7 +315,7 @@ def test_the_timers_tick_and_the_workers_tell_and_send_though_the_listener_hangs
         assert "suzuki.ichiro@example.jp" in stack.recipients()
         with db.write() as session:  # as if a minute had passed
             session.execute(update(Service).values(at=Service.at))
-            row = session.scalars(select(Service).where(Service.name == heartbeat.TOLD)).one()
+            row = session.scalars(select(Service).where(Service.name == heartbeat_url.TOLD)).one()
             row.at -= MINUTE
         worker = stack.worker()
         stack.run("call", "app.tasks.notifications.tick")

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, select, text
 
-from app import audit, doctor, fingerprints, identity, outbox, reminders, schema, status
-from app.alerts import open_alerts, watch
+from app import audit, doctor, outbox, reminders, schema
+from app.alerts import open_alerts
 from app.config import SECRET_KEY_FILE, load
 from app.db import Database
 from app.doctor import Case, Level, settings
+from app.identity import fingerprints, known_settings
 from app.models import Member, OutboxMail, Setting, State
+from app.monitoring import checks, status
 from app.services import Services, make
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
@@ -63,7 +65,7 @@ def due(db: Database, team: People) -> Member:
 def known_server(db: Database, server: str) -> None:
     """The database has sent through this server so far."""
     with db.write() as session:
-        row = session.get_one(Setting, identity.KEY)
+        row = session.get_one(Setting, known_settings.KEY)
         row.value = {**row.value, "mail_server": server}
 
 
@@ -75,11 +77,11 @@ def test_a_program_with_another_key_ends_with_what_to_do_and_sends_nothing(
 ) -> None:
     assert sent(program()) == 1
     stray = program(SECRET_KEY=ANOTHER)
-    with pytest.raises(identity.UnknownKey, match="SECRET_KEY_PREVIOUS"):
-        identity.check(stray)
+    with pytest.raises(known_settings.UnknownKey, match="SECRET_KEY_PREVIOUS"):
+        known_settings.check(stray)
     assert sent(stray, day=1) == 0
     assert (ready(db), len(smtp.mails)) == (1, 1)
-    identity.check(program())
+    known_settings.check(program())
     with db.read() as session:
         assert ANOTHER not in str([row.value for row in session.scalars(select(Setting))])
 
@@ -99,11 +101,11 @@ def test_a_database_without_fingerprints_takes_those_of_the_first_that_sends(
     program: Made, due: Member, db: Database
 ) -> None:
     with db.write() as session:
-        session.execute(delete(Setting).where(Setting.key == identity.KEY))
-    identity.check(program(SECRET_KEY=ANOTHER))
+        session.execute(delete(Setting).where(Setting.key == known_settings.KEY))
+    known_settings.check(program(SECRET_KEY=ANOTHER))
     assert sent(program(SECRET_KEY=ANOTHER)) == 1
-    with pytest.raises(identity.UnknownKey):
-        identity.check(program())
+    with pytest.raises(known_settings.UnknownKey):
+        known_settings.check(program())
 
 
 def test_a_lost_key_file_is_not_silently_replaced(
@@ -113,21 +115,21 @@ def test_a_lost_key_file_is_not_silently_replaced(
     sent(program(SECRET_KEY=""))
     kept = key.read_text()
     key.unlink()
-    with pytest.raises(identity.UnknownKey, match=f"{SECRET_KEY_FILE} .*--new-key"):
-        identity.check(program(SECRET_KEY=""))
+    with pytest.raises(known_settings.UnknownKey, match=f"{SECRET_KEY_FILE} .*--new-key"):
+        known_settings.check(program(SECRET_KEY=""))
     assert not key.exists()
     key.write_text(kept)
     key.chmod(0o600)
-    identity.check(program(SECRET_KEY=""))
+    known_settings.check(program(SECRET_KEY=""))
 
 
 def test_a_new_key_can_be_gone_on_with(program: Made, due: Member) -> None:
     sent(program())
     lost = program(SECRET_KEY=ANOTHER)
-    identity.confirm(lost, who="cli:root", now=NOW)
+    known_settings.confirm(lost, who="cli:root", now=NOW)
     assert sent(lost, day=1) == 1
-    with pytest.raises(identity.UnknownKey):
-        identity.check(program())
+    with pytest.raises(known_settings.UnknownKey):
+        known_settings.check(program())
     (entry,) = [one for one in audit.entries(lost, limit=50) if one.what == "identity.confirm"]
     assert (entry.who, entry.data["key"]) == ("cli:root", True)
 
@@ -148,7 +150,7 @@ def test_another_mail_server_sends_nothing_until_somebody_confirms_it(
     assert line.mark == "bad"
     assert "smtp.example.com:587" in line.sentence.ja
     assert _alerts(services, later) == ["mail_server_changed"]
-    identity.confirm(services, who="cli:root", now=later)
+    known_settings.confirm(services, who="cli:root", now=later)
     assert status.stopped(services, later) == []
     assert _alerts(services, later + MINUTE) == []
     assert outbox.deliver(services, [_last(db)], lambda: later) == 1
@@ -184,11 +186,13 @@ def test_another_port_of_the_own_mailbox_and_the_first_real_server_are_no_questi
     program: Made, due: Member
 ) -> None:
     mailbox = program(TASK_PROGRESS_MAILBOX="1")
-    here = identity.settings_of(mailbox.config, "x")
-    elsewhere = identity.settings_of(program(TASK_PROGRESS_MAILBOX="1", SMTP_PORT="9").config, "x")
+    here = known_settings.settings_of(mailbox.config, "x")
+    elsewhere = known_settings.settings_of(
+        program(TASK_PROGRESS_MAILBOX="1", SMTP_PORT="9").config, "x"
+    )
     known = fingerprints.taken(here)
     assert fingerprints.compare(known, elsewhere) == fingerprints.compare(known, here)
-    real = identity.settings_of(program(SMTP_HOST="smtp.example.com").config, "x")
+    real = known_settings.settings_of(program(SMTP_HOST="smtp.example.com").config, "x")
     assert fingerprints.compare(known, real).may_send
     assert fingerprints.learnt(known, real)["mail_server"].startswith("smtp.example.com:")
     assert not fingerprints.compare(fingerprints.taken(real), here).may_send
@@ -212,7 +216,7 @@ def test_another_sender_or_address_is_told_once_and_stops_nothing(
         return settings.identity_check(Case(tmp_path, lambda: NOW, services))
 
     assert {one.level for one in found()} == {Level.YELLOW}
-    identity.confirm(services, who="cli:root", now=NOW)
+    known_settings.confirm(services, who="cli:root", now=NOW)
     assert {one.level for one in found()} == {Level.GREEN}
 
 
@@ -270,7 +274,7 @@ _GUNICORN = str(Path(__file__).resolve().parent.parent / "gunicorn.conf.py")
 
 
 def _alerts(services: Services, now: datetime) -> list[str]:
-    watch.look(services, now)
+    checks.look(services, now)
     with services.db.read() as session:
         return [one.name for one in open_alerts(session) if one.name == "mail_server_changed"]
 

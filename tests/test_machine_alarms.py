@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from app import clock, create_app, outbox, status
-from app.alerts import local, open_alerts, starts, watch
-from app.alerts.tell import GRACE, tell
+from app import clock, create_app, outbox
+from app.alerts import open_alerts
 from app.alerts.words import words_of
 from app.config import load
 from app.db import Database
-from app.heart import Heart
-from app.metrics.read import facts
 from app.models import Member, Role, Service
+from app.monitoring import checks, machine, restarts, status
+from app.monitoring.alert_mails import GRACE, tell
+from app.monitoring.heartbeat import Heart
+from app.monitoring.metrics_read import facts
 from app.services import Services, make
 from tests.conftest import NOW, People
 from tests.servers import RedisServer
@@ -52,7 +53,7 @@ class Installation:
     def look(self, now: datetime) -> list[str]:
         """What a program that lives does, and the alerts that are open then."""
         ticked(self.services, now)
-        watch.look(self.services, now)
+        checks.look(self.services, now)
         return names(self.services.db)
 
 
@@ -79,9 +80,9 @@ def test_redis_away_for_5_minutes_is_an_alert_a_mail_and_a_reason_in_healthz(
     installation.redis.kill()
     for now in minutes[1:6]:
         assert installation.look(now) == []
-        assert watch.unwell(services, now) == []
+        assert checks.unwell(services, now) == []
     assert installation.look(minutes[6]) == ["redis_away"]
-    assert watch.unwell(services, minutes[6]) == ["redis_away"]
+    assert checks.unwell(services, minutes[6]) == ["redis_away"]
     tell(services, minutes[6] + GRACE)
     outbox.deliver(services, outbox.sweep(services, minutes[6] + GRACE), lambda: minutes[6] + GRACE)
     assert [mail.recipient for mail in smtp.mails] == [team.sato.email]
@@ -93,7 +94,7 @@ def test_redis_away_for_5_minutes_is_an_alert_a_mail_and_a_reason_in_healthz(
     installation.redis.start()
     time.sleep(3.1)  # 30 s without asking it again, scaled
     assert installation.look(minutes[7]) == []
-    assert watch.unwell(services, minutes[7]) == []
+    assert checks.unwell(services, minutes[7]) == []
 
 
 def test_one_machine_without_redis_is_told_though_another_has_it(
@@ -107,14 +108,14 @@ def test_one_machine_without_redis_is_told_though_another_has_it(
             row = row or Service(name="redis_away@other", data={"since": NOW.isoformat()})
             row.at = now
             session.add(row)
-        watch.look(services, now)
+        checks.look(services, now)
     with db.read() as session:
         (alert,) = open_alerts(session)
     assert alert.name == "redis_away"
     assert "(other)" in words_of(alert.name, alert.data).what.en
     # A machine that was taken away says no more, and nobody waits for it.
     ticked(services, now + 6 * MINUTE)
-    watch.look(services, now + 6 * MINUTE)
+    checks.look(services, now + 6 * MINUTE)
     assert names(db) == []
 
 
@@ -169,7 +170,7 @@ def test_a_disk_without_room_is_in_status_and_an_alert(
 
 
 def test_this_machines_disk_has_room(services: Services) -> None:
-    assert local.here(services) == {}
+    assert machine.here(services) == {}
 
 
 # --- starts -------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def test_a_part_that_starts_5_times_in_10_minutes_is_an_alarm(
         heart = Heart("worker-mail@here", lambda: services)
         heart.start()
         heart.stop()
-        watch.look(services, clock.now() + n * MINUTE)
+        checks.look(services, clock.now() + n * MINUTE)
     assert "part_restarts:worker-mail@here" in names(db)
     with db.read() as session:
         row = session.get(Service, "starts:worker-mail@here")
@@ -191,7 +192,7 @@ def test_a_part_that_starts_5_times_in_10_minutes_is_an_alarm(
         assert len(row.data["starts"]) == 5
     later = clock.now() + 11 * MINUTE
     ticked(services, later)
-    watch.look(services, later)
+    checks.look(services, later)
     assert [name for name in names(db) if name.startswith("part_restarts")] == []
 
 
@@ -199,7 +200,7 @@ def test_a_machine_that_restarts_now_and_then_is_none(services: Services, db: Da
     for n in range(8):
         now = NOW + n * 3 * MINUTE
         with db.write() as session:
-            starts.note(session, "beat", now)
+            restarts.note(session, "beat", now)
         ticked(services, now)
-        watch.look(services, now)
+        checks.look(services, now)
         assert names(db) == []

@@ -16,7 +16,7 @@ from sqlalchemy import select, text, update
 
 from app.db import Database
 from app.models import Member, OutboxMail, Service, State
-from app.watchdog import EXIT_CODE
+from app.monitoring.watchdog import EXIT_CODE
 from tests import specification
 from tests.conftest import People, task
 from tests.servers import wait_until

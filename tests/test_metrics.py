@@ -17,13 +17,14 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, update
 
-from app import clock, create_app, outbox, reminders, schema, status
-from app.alerts import Alarm, raise_alert, watch
+from app import clock, create_app, outbox, reminders, schema
+from app.alerts import Alarm, raise_alert
 from app.config import Config, load
 from app.db import Database, DatabaseDown
-from app.metrics import STANDS, Reading, page
-from app.metrics.read import facts
 from app.models import Kind, OutboxMail, State
+from app.monitoring import checks, metrics_page, status
+from app.monitoring.metrics import STANDS, Reading
+from app.monitoring.metrics_read import facts
 from app.outbox import breaker
 from app.services import Services, make
 from app.smtp.errors import MailSendError, Phase
@@ -43,7 +44,7 @@ Figures = dict[str, float]  # by name{labels} without the prefix, as Prometheus 
 def read(said: str) -> Figures:
     """What Prometheus would store of this page."""
     return {
-        sample.name.removeprefix(page.PREFIX)
+        sample.name.removeprefix(metrics_page.PREFIX)
         + "".join(f"{{{k}={v}}}" for k, v in sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(said)
         for sample in family.samples
@@ -51,7 +52,7 @@ def read(said: str) -> Figures:
 
 
 def figures(services: Services, now: datetime) -> Figures:
-    return read(page.text(facts(services, now)).decode())
+    return read(metrics_page.text(facts(services, now)).decode())
 
 
 def some(found: Figures, beginning: str) -> Figures:
@@ -223,7 +224,7 @@ def test_the_breaker_and_a_refused_login_are_told(services: Services, db: Databa
 
 def test_without_a_tick_the_wait_for_the_first_one_is_told(services: Services) -> None:
     assert "last_tick_age_seconds" not in figures(services, NOW)
-    watch.look(services, NOW)
+    checks.look(services, NOW)
     assert figures(services, NOW + 6 * MINUTE)["last_tick_age_seconds"] == 360
     status.sign_of_life(services, status.TICK, NOW + 6 * MINUTE)
     assert figures(services, NOW + 7 * MINUTE)["last_tick_age_seconds"] == 60

@@ -5,11 +5,10 @@ import re
 import pytest
 import yaml
 
-from app import status
-from app.alerts import Alarm, watch
+from app.alerts import Alarm
 from app.db import Database
-from app.metrics import page
-from app.metrics.read import facts
+from app.monitoring import checks, metrics_page, status
+from app.monitoring.metrics_read import facts
 from app.services import Services
 from tests.conftest import NOW
 from tests.stack import PROJECT
@@ -33,21 +32,21 @@ def test_every_figure_is_listed_with_its_labels_and_no_other(
         pytest.skip("the page names the same figures on both databases")
     for part in (status.TICK, status.TIMER):
         status.sign_of_life(services, part, NOW)
-    collected = page.Collected(facts(services, NOW)).collect()
+    collected = metrics_page.Collected(facts(services, NOW)).collect()
     exposed = {
         family.name: sorted({label for one in family.samples for label in one.labels} - {"le"})
         for family in collected
     }
     listed = {
         word: sorted(re.findall(r"`(\w+)`", row[0]))
-        for word, row in table(name, f"{page.PREFIX}\\w+").items()
+        for word, row in table(name, f"{metrics_page.PREFIX}\\w+").items()
     }
     assert listed == exposed
 
 
 def test_the_page_itself_says_of_each_figure_what_it_is(services: Services) -> None:
-    said = page.text(facts(services, NOW)).decode()
-    for word in table("monitoring.md", f"{page.PREFIX}\\w+"):
+    said = metrics_page.text(facts(services, NOW)).decode()
+    for word in table("monitoring.md", f"{metrics_page.PREFIX}\\w+"):
         assert f"# HELP {word}" in said, word
 
 
@@ -61,6 +60,6 @@ def test_every_rule_is_listed_and_no_other(name: str) -> None:
 @BOTH
 def test_every_reason_of_healthz_is_listed(name: str) -> None:
     said = (PROJECT / "docs" / name).read_text(encoding="utf-8")
-    reasons = [f"{Alarm.SILENT}:beat", *(set(watch._UNWELL) - {Alarm.SILENT})]
+    reasons = [f"{Alarm.SILENT}:beat", *(set(checks._UNWELL) - {Alarm.SILENT})]
     assert [reason for reason in ("database", *reasons) if f"`{reason}`" not in said] == []
-    assert all(f"`:{part}`" in said for part in watch.PARTS[1:])
+    assert all(f"`:{part}`" in said for part in checks.PARTS[1:])

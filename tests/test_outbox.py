@@ -12,11 +12,12 @@ import pytest
 import redis
 from sqlalchemy import select, update
 
-from app import outbox, reminders, status
+from app import outbox, reminders
 from app.config import load
 from app.db import Database, EachByItself
 from app.mime.message import Envelope
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, State, Task
+from app.monitoring import status
 from app.outbox.packing import pack
 from app.services import Services, make
 from app.util.once import guard_key

@@ -12,12 +12,13 @@ import pytest
 import redis
 from sqlalchemy import select, update
 
-from app import outbox, reminders, status
+from app import outbox, reminders
 from app.alerts import Alarm
 from app.config import load
 from app.db import Database, EachByItself
 from app.members.changes import set_member
 from app.models import Alert, Member, OutboxMail, Service, State
+from app.monitoring import status
 from app.outbox import breaker
 from app.outbox.claim import claim
 from app.outbox.lease import CLAIMS_AT_MOST

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from app import outbox, reminders, schema
-from app.care import backup
-from app.care.words import CareError
 from app.config import load
 from app.db import PAGES, Database, DatabaseDown
+from app.maintenance import backup
+from app.maintenance.errors import CareError
 from app.services import Services, make
 from tests.conftest import NOW, People, postgresql_copy, task
 from tests.pooler import MISSING, pgbouncer

@@ -12,12 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from sqlalchemy import update
 
-from app import reminders, status
+from app import reminders
 from app.alerts import Alarm, raise_alert
 from app.db import Database, put
-from app.metrics import page
-from app.metrics.read import facts
 from app.models import OutboxMail, Service
+from app.monitoring import metrics_page, status
+from app.monitoring.metrics_read import facts
 from app.outbox import breaker
 from app.services import Services
 from app.smtp.errors import MailSendError, Phase
@@ -49,7 +49,7 @@ OURS = [rule for rule in RULES if "up{" not in rule["expr"]]
 
 
 def exposed(services: Services, now: datetime) -> list[Sample]:
-    said = page.text(facts(services, now)).decode()
+    said = metrics_page.text(facts(services, now)).decode()
     return [s for family in text_string_to_metric_families(said) for s in family.samples]
 
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import event, func, select, update
 
 from app import outbox, reminders
-from app.care.purge import forget_bodies, newest, purge, what_goes
 from app.db import Database
+from app.maintenance.purge import forget_bodies, newest, purge, what_goes
 from app.mime.message import Envelope
 from app.models import Alert, Audit, DecisionRow, MailEvent, Member, OutboxMail, Report, State
 from app.outbox.lease import record

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app import reminders, status
+from app import reminders
 from app.alerts import open_alerts
 from app.db import Database
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, Setting, Task, Team
+from app.monitoring import status
 from app.people.settings import NoSuchMember
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, suzuki, task

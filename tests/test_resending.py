@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from app import outbox, reminders, status
+from app import outbox, reminders
 from app.alerts import Alarm, open_alerts, raise_alert
 from app.db import Database
 from app.models import Audit, Member, OutboxMail, State
+from app.monitoring import status
 from app.outbox import resending
 from app.outbox.resending import Which
 from app.outbox.restored import Restored, note

@@ -21,18 +21,18 @@ from alembic import command
 from sqlalchemy import Table, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from app import digest, doctor, installation, outbox, reminders, schema, status
+from app import digest, doctor, installation, outbox, reminders, schema
 from app.access import sessions
-from app.alerts import open_alerts, tell
+from app.alerts import open_alerts
 from app.alerts.words import words_of
-from app.care import postgresql
-from app.care.backup import backup
-from app.care.mark import mark
-from app.care.restore import check, look, restore
-from app.care.words import CareError
 from app.db import Database
 from app.doctor.database import database as doctors_look
 from app.installation import Installation
+from app.maintenance import postgresql
+from app.maintenance.backup import backup
+from app.maintenance.errors import CareError
+from app.maintenance.mark import mark
+from app.maintenance.restore import check, look, restore
 from app.members import sign_in
 from app.members.nudge import nudge
 from app.models import (
@@ -48,6 +48,7 @@ from app.models import (
     Task,
     WebSession,
 )
+from app.monitoring import alert_mails, status
 from app.rules.workdays import DAY
 from app.services import Services
 from tests import servers
@@ -672,7 +673,7 @@ def test_admins_are_told_of_the_restore(services: Services, tasks: People) -> No
     with services.db.write() as session:
         session.get_one(Member, tasks.sato.id).role = Role.ADMIN
     mark(services, who="cli:root", now=TEN)
-    tell.tell(services, TEN + timedelta(minutes=3))
+    alert_mails.tell(services, TEN + timedelta(minutes=3))
     assert [(mail.kind, mail.held) for mail in mails(services)] == [("alert", None)]
 
 

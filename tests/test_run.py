@@ -10,10 +10,11 @@ from signal import SIGINT
 
 from sqlalchemy import select, update
 
-from app import identity, outbox, reminders
+from app import outbox, reminders
 from app.config import SECRET_KEY_FILE
 from app.config.readers import DATABASE_FILE
 from app.db import Database
+from app.identity import known_settings
 from app.models import OutboxMail, Service, Setting
 from app.services import Services
 from tests.conftest import NOW, People, task
@@ -140,7 +141,9 @@ def test_whatever_the_programs_write_is_for_their_own_account_alone(tmp_path: Pa
 def broken_by_hand(data: Path) -> None:
     """What no program would write: the next one to read it meets an error of its own."""
     with closing(Database(f"sqlite:///{data / DATABASE_FILE}")) as db, db.write() as session:
-        session.execute(update(Setting).where(Setting.key == identity.KEY).values(value="by hand"))
+        session.execute(
+            update(Setting).where(Setting.key == known_settings.KEY).values(value="by hand")
+        )
 
 
 def test_a_run_on_the_database_of_another_installation_refuses_and_leaves_nothing_behind(

@@ -12,10 +12,11 @@ import pytest
 import redis
 from sqlalchemy import event, text, update
 
-from app import outbox, status
+from app import outbox
 from app.config import load
 from app.db import Database
 from app.models import Kind, OutboxMail, State
+from app.monitoring import status
 from app.outbox import claim as claims
 from app.outbox.claim import NextMails
 from app.reminders import brake

@@ -12,12 +12,13 @@ import redis
 from sqlalchemy import func, select
 
 from app import doctor, outbox, reminders, schema
-from app.alerts import open_alerts, watch
+from app.alerts import open_alerts
 from app.alerts.words import words_of
 from app.config import load
 from app.db import Database
 from app.doctor import Level, Machine
 from app.models import OutboxMail, Service
+from app.monitoring import checks
 from app.queue.publishing import publisher
 from app.services import Services, make
 from app.tasks.worker import make_celery
@@ -84,7 +85,7 @@ def states(services: Services) -> dict[tuple[str, str | None], int]:
 
 
 def alerts(services: Services, now: datetime) -> list[str]:
-    watch.look(services, now)
+    checks.look(services, now)
     with services.db.read() as session:
         return [one.name for one in open_alerts(session) if one.name == "redis_shared"]
 

@@ -10,17 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, update
 
-from app import clock, outbox, reminders, status, timekeeping
-from app.alerts import open_alerts, tell, watch
+from app import clock, outbox, reminders, timekeeping
+from app.alerts import open_alerts
 from app.db import Database
 from app.models import Alert, DecisionRow, Kind, Member, OutboxMail, Role, Service, State, Task
+from app.monitoring import alert_mails, checks, status
+from app.monitoring.watchdog import Watchdog
 from app.outbox import breaker
 from app.services import Services
 from app.smtp.errors import MailSendError, Phase
 from app.tasks import turns
 from app.timekeeping.judge import Doubt, Reading, Witness, judge
 from app.timekeeping.trust import PREFIX
-from app.watchdog import Watchdog
 from app.words import Both
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
@@ -207,8 +208,8 @@ def test_with_a_clock_in_doubt_alerts_are_mailed_and_nothing_else(
     for later in range(4):
         now = NOW + MONTH + later * MINUTE
         assert not timekeeping.may_work(services, now)
-        watch.look(services, now)
-        tell.tell(services, now)
+        checks.look(services, now)
+        alert_mails.tell(services, now)
         outbox.deliver(services, outbox.urgent(services, now), at(now))
     assert [mail.recipient for mail in smtp.mails] == [team.sato.email]
     assert names(db) == ["clock_in_doubt"]  # and nobody's silence is judged by that clock
@@ -331,11 +332,11 @@ def test_a_sign_of_life_from_the_future_is_told_until_a_right_one_comes(
 ) -> None:
     status.sign_of_life(services, status.TICK, NOW)
     status.sign_of_life(services, "beat", NOW + 9 * HOUR)
-    watch.look(services, NOW)
+    checks.look(services, NOW)
     assert names(db) == ["heartbeat_ahead"]
-    assert watch.unwell(services, NOW) == ["heartbeat_ahead:beat"]
+    assert checks.unwell(services, NOW) == ["heartbeat_ahead:beat"]
     status.sign_of_life(services, "beat", NOW + MINUTE)
-    watch.look(services, NOW + MINUTE)
+    checks.look(services, NOW + MINUTE)
     assert names(db) == []
 
 

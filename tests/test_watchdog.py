@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.watchdog import EXIT_CODE, Watchdog
+from app.monitoring.watchdog import EXIT_CODE, Watchdog
 
 SCALE = 0.001  # deaf after 60 ms
 

@@ -13,11 +13,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from app import clock, create_app, identity, outbox, status, timekeeping
+from app import clock, create_app, outbox, timekeeping
 from app.audit import WHAT, entries
 from app.config import Config
 from app.db import Database
+from app.identity import known_settings
 from app.models import Audit, Kind, Member, OutboxMail, Role, Setting, State
+from app.monitoring import status
 from app.outbox import browse
 from app.reminders import plan
 from app.services import Services
@@ -376,7 +378,7 @@ OTHERS = {
 def known_were(db: Database, **values: str | list[str]) -> None:
     """The database has sent with these settings so far."""
     with db.write() as session:
-        row = session.get_one(Setting, identity.KEY)
+        row = session.get_one(Setting, known_settings.KEY)
         row.value = row.value | values
 
 
@@ -408,7 +410,7 @@ def test_changed_settings_are_named_before_and_now_and_a_button_confirms_them(
     assert answer.status_code == 303
     assert "正しいものとして記録しました" in changed.get(answer.location).text
     assert "/admin/confirm" not in changed.get("/admin").text
-    assert identity.another_server(services) is None
+    assert known_settings.another_server(services) is None
     (entry,) = [one for one in entries(services, limit=50) if one.what == "identity.confirm"]
     assert entry.who == SATO
     assert entry.data["changes"][0] == {
@@ -426,7 +428,7 @@ def test_no_form_but_that_of_the_page_confirms_and_only_what_it_showed(
     known_were(db, mail_server="smtp.example.net:587")  # another machine sent through that one
     answer = press(changed, "/admin/confirm", page=page)
     assert "何も記録していません" in changed.get(answer.location).text
-    assert identity.another_server(services) is not None
+    assert known_settings.another_server(services) is not None
     assert audit(db) == []
 
 
@@ -437,7 +439,7 @@ def test_another_secret_key_is_confirmed_by_no_page(
     assert "/admin/confirm" not in changed.get("/admin").text
     answer = changed.post("/admin/confirm", headers=OURS)
     assert "done=another" in answer.location
-    assert identity.look(services).foreign_key
+    assert known_settings.look(services).foreign_key
 
 
 # --- who changed what -------------------------------------------------------------------------

@@ -10,11 +10,12 @@ import time_machine
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from app import create_app, reminders, status
+from app import create_app, reminders
 from app.auth import ReportLink, StopLink
 from app.config import Config
 from app.db import Database
 from app.models import Audit, Member, Setting
+from app.monitoring import status
 from app.services import Services
 from tests import servers
 from tests.conftest import NOW, TODAY, People, task

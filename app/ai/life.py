@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+from app.monitoring.status import sign_of_life
 from app.services import Services
-from app.status import sign_of_life
 
 HEARTBEAT = "ai"
 

@@ -31,7 +31,7 @@ from app.cli.systemd import systemd
 from app.cli.tick import tick
 from app.cli.words import Failed, complain, t, usage_words
 from app.config.sources import relative
-from app.identity import UnknownKey
+from app.identity.known_settings import UnknownKey
 from app.imports.csv_table import ImportRefused
 from app.schema import SchemaError
 from app.util.private import private_files

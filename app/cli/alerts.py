@@ -12,7 +12,7 @@ from app.cli.words import LOCALE, Failed, say, t
 from app.compose import show_date
 from app.compose.text import inert
 from app.models import Alert
-from app.status import who_words
+from app.monitoring.status import who_words
 from app.words import Both
 
 alerts_group = Group("alerts", help=t("警告", "what is the matter"))

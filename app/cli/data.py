@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from app import clock, identity, schema
+from app import clock, schema
 from app import sample as sample_team
 from app.cli.shell import Command, Group, OneOf, Shell, as_json, on_terminal, who
 from app.cli.show import show_json
 from app.cli.words import Failed, say, t
+from app.identity import known_settings
 from app.imports.files import ImportResult, import_file
 from app.people.records import HEADERS
 from app.words import Both
@@ -29,7 +30,7 @@ def upgrade(shell: Shell) -> None:
     services = shell.services(any_schema=True)
     services.db.make_file()
     if schema.version(services.db) is not None:
-        identity.check(services)
+        known_settings.check(services)
     version = schema.upgrade(services.db)
     say(f"データベースの準備ができました(版 {version})。", f"The database is ready ({version}).")
 

@@ -16,8 +16,8 @@ from app.cli.show import show_table
 from app.cli.words import LOCALE, t
 from app.compose import show_date
 from app.compose.text import Locale
+from app.monitoring.status import who_words
 from app.reminders.words import STATES
-from app.status import who_words
 
 _HAND = re.compile(r"\bcli:[^\s:]+")
 _LANGUAGE: Locale = "en" if LOCALE.lower().startswith("en") else "ja"

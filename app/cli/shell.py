@@ -12,11 +12,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from app import clock, identity, schema
+from app import clock, schema
 from app.cli.examples import EXAMPLES
 from app.cli.words import Refused, did_you_mean, t
 from app.config import Config, load_or_exit
 from app.config.sources import relative
+from app.identity import known_settings
 from app.models import LARGEST_ID
 from app.parse import MAX_LINE, mask_url, parse_whole, shown
 from app.people.records import read_date
@@ -52,7 +53,7 @@ class Shell:
         self._open.callback(services.close)
         if not any_schema:
             schema.check(services.db)
-            identity.check(services)
+            known_settings.check(services)
         return services
 
     def close(self) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
-from app import clock, identity, schema, timekeeping
-from app import status as state
+from app import clock, schema, timekeeping
 from app.alerts.about_clocks import span
 from app.cli.shell import Command, Number, Shell, as_json, who
 from app.cli.show import show_json
 from app.cli.words import LOCALE, complain, say, t
+from app.identity import known_settings
+from app.monitoring import status as state
 
 _MARKS = {"ok": "●", "warn": "▲", "bad": "■"}
 
@@ -117,10 +118,10 @@ def confirm(shell: Shell, *, new_key: bool) -> None:
     services = shell.services(any_schema=True)
     if schema.version(services.db) is None:
         schema.check(services.db)
-    verdict = identity.look(services)
+    verdict = known_settings.look(services)
     if verdict.foreign_key and not new_key:
-        identity.check(services)
-    found = identity.differences(services, verdict)
+        known_settings.check(services)
+    found = known_settings.differences(services, verdict)
     for one in found:
         say(*one)
     if verdict.foreign_key:
@@ -131,7 +132,7 @@ def confirm(shell: Shell, *, new_key: bool) -> None:
     elif not found:
         say("確認することはありません。", "There is nothing to confirm.")
         return
-    identity.confirm(services, who=who(), now=clock.now())
+    known_settings.confirm(services, who=who(), now=clock.now())
     say(
         "この設定を正しいものとして記録しました。",
         "These settings are the right ones from now on.",

@@ -13,12 +13,12 @@ from typing import Any
 
 import click
 
-from app import clock, digest, outbox, reminders, status, timekeeping
-from app.alerts import heartbeat, tell, watch
-from app.care import behind, purge
+from app import clock, digest, outbox, reminders, timekeeping
 from app.cli.common import interrupted, now_option, rehearsal_option
 from app.cli.shell import Command, Shell
 from app.cli.words import complain, say, t
+from app.maintenance import behind, purge
+from app.monitoring import alert_mails, checks, heartbeat_url, status
 from app.services import Services
 from app.util import logs
 from app.words import Both
@@ -43,7 +43,7 @@ def tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
     services = shell.services()
     real = clock.now()
     # It is told of before the mails go out, so that a long delivery is not taken for silence.
-    with heartbeat.told_of(services, real) if now is None else nullcontext():
+    with heartbeat_url.told_of(services, real) if now is None else nullcontext():
         planned = _decide(services, now or real, real, is_real=now is None)
     end = time.monotonic() + SEND_WITHIN * services.config.test_time_scale
     if planned is None:
@@ -92,8 +92,8 @@ def _decide(
         status.sign_of_life(services, status.TICK, real)
         status.sign_of_life(services, status.TIMER, real)
     if is_real:
-        watch.look(services, real)
-        tell.tell(services, real)
+        checks.look(services, real)
+        alert_mails.tell(services, real)
     if planned is not None:
         outbox.sweep(services, real)
     return planned

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 import redis
 
-from app.alerts.about_installations import old_rights
-from app.alerts.about_installations import shared_redis as words_of_sharing
 from app.config import readers
 from app.db import DatabaseDown
 from app.doctor.clocks import compare
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
+from app.identity.sentences import old_rights
+from app.identity.sentences import shared_redis as words_of_sharing
 from app.parse import mask_url
 from app.queue import redis_cluster
 from app.services import guard_url

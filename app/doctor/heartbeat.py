@@ -2,8 +2,8 @@
 
 import http.client
 
-from app.alerts import heartbeat
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, yellow
+from app.monitoring import heartbeat_url
 from app.words import Both
 
 
@@ -12,7 +12,7 @@ def listener(case: Case) -> list[Finding]:
     url = case.config.heartbeat_url
     if url is None:
         return [_nobody(case)]
-    server = heartbeat.connection(url, ANSWER_WITHIN)
+    server = heartbeat_url.connection(url, ANSWER_WITHIN)
     try:
         server.connect()
     except (OSError, http.client.HTTPException) as error:

@@ -6,10 +6,10 @@ import tempfile
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from app.alerts.local import ROOM
 from app.config.sources import relative
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
 from app.models import Setting
+from app.monitoring.machine import ROOM
 from app.reminders.plan import ZONES
 from app.util import zones
 from app.words import Both, of_the_system

@@ -4,12 +4,12 @@ import ssl
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app import status
 from app.config import readers
 from app.config.sources import relative
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
 from app.letters.reminder import in_pilot
 from app.mime.message import UnusableMessage
+from app.monitoring import status
 from app.smtp.fault import REMEDIES, Fault
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings, send_email
 from app.util.tls import authorities_in, is_unknown_authority

@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from app import identity
-from app.alerts.about_installations import COMMAND, how_to_confirm
 from app.config import NAMES, SECRET_KEY_FILE, ConfigError
 from app.config.sources import SECRETS, gather, relative
 from app.db import DatabaseDown
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.identity import known_settings
+from app.identity.sentences import COMMAND, how_to_confirm
 from app.systemd import environment_file
 from app.words import Both
 
@@ -110,13 +110,13 @@ def identity_check(case: Case) -> list[Finding]:
     if not case.has_database:
         return []
     try:
-        identity.check(case.services)
-        verdict = identity.look(case.services)
+        known_settings.check(case.services)
+        verdict = known_settings.look(case.services)
     except DatabaseDown:
         return []  # that check says so
-    except identity.UnknownKey as error:
+    except known_settings.UnknownKey as error:
         return [red("identity", error.sentence.ja, error.sentence.en, f"{COMMAND} --new-key")]
-    found = identity.differences(case.services, verdict)
+    found = known_settings.differences(case.services, verdict)
     if not found:
         ja = "設定: このデータベースが知っているものと同じです。"
         return [green("identity", ja, "Settings: those that the database knows as its own.")]

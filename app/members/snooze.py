@@ -13,7 +13,6 @@ from app.outbox import log_records, restored
 from app.outbox.lease import record, take_back_decision
 from app.outbox.rows import NewMail, enqueue
 from app.people.settings import Person, organisation, person
-from app.reminders.explain import SNOOZED
 from app.reminders.facts import decide_all
 from app.reminders.plan import store
 from app.reminders.words import REASONS
@@ -21,6 +20,7 @@ from app.rules import due
 from app.rules.due import ASKED_AT_MOST, Reason, Verdict
 from app.rules.workdays import DAY
 from app.services import Services
+from app.why.reminder import SNOOZED
 from app.words import Both
 
 NEXT_WORKDAY_WITHIN = timedelta(days=366)

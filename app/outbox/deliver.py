@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from app import identity
 from app.db import DatabaseDown
+from app.identity import known_settings
 from app.letters.reminder import read_again
 from app.mime.message import UnusableMessage, build
 from app.models import State
@@ -170,7 +170,7 @@ class _Sender:
         return mails
 
     def _claimed(self, session: Session, source: Source, now: datetime) -> list[Claimed]:
-        if not identity.may_send(session, self.services, now):
+        if not known_settings.may_send(session, self.services, now):
             return []
         host = self.services.host
         gate = breaker.gate(session, now, host)

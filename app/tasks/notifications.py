@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from celery import current_app, shared_task
 
-from app import clock, digest, outbox, reminders, status, timekeeping
+from app import clock, digest, outbox, reminders, timekeeping
 from app.ai import early
-from app.alerts import heartbeat, tell, watch
-from app.care import behind, purge
+from app.maintenance import behind, purge
+from app.monitoring import alert_mails, checks, heartbeat_url, status
 from app.queue import publishing
 from app.tasks import turns
 from app.tasks.ai import ask_for
@@ -77,11 +77,11 @@ def weekly_progress_digest(*, only_due: bool = False) -> None:
 def tick() -> None:
     """Each minute: decide for those whose hour has come, sweep, and queue what is to be sent."""
     now = clock.now()
-    with heartbeat.told_of(services(), now):
+    with heartbeat_url.told_of(services(), now):
         believed = _may_work(now)
         left = believed and _work(now)
-        watch.look(services(), now)
-        tell.tell(services(), now)
+        checks.look(services(), now)
+        alert_mails.tell(services(), now)
         if believed:
             purge.forget_bodies(services(), now)
     if left:

@@ -10,14 +10,16 @@ import redis
 from celery import Celery, current_app, signals
 from celery.worker import state
 
-from app import clock, identity, schema, status
+from app import clock, schema
 from app.config import Config, load_or_exit
 from app.db import SENDERS, DatabaseDown
-from app.heart import Heart
+from app.identity import known_settings
+from app.monitoring import status
+from app.monitoring.heartbeat import Heart
+from app.monitoring.watchdog import Watchdog
 from app.queue import publishing, redis_cluster
 from app.services import Services, guard_url, make
 from app.util import shared_redis
-from app.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +121,8 @@ def _database_is_ours(**_: object) -> None:
     try:
         schema.check(services().db)
         messages.know_ours(services().installation.id)
-        identity.check(services())
-    except identity.UnknownKey as error:
+        known_settings.check(services())
+    except known_settings.UnknownKey as error:
         log.critical("%s %s", *error.sentence)
         sys.exit(os.EX_CONFIG)
     except schema.SchemaError as error:
@@ -172,8 +174,8 @@ def _sign_of_life(**_: object) -> None:
     signals.before_task_publish.connect(_sign, weak=False)
     try:
         schema.check(services().db)
-        identity.check(services())
-    except identity.UnknownKey as error:
+        known_settings.check(services())
+    except known_settings.UnknownKey as error:
         log.critical("%s %s", *error.sentence)
         sys.exit(os.EX_CONFIG)
     except (schema.SchemaError, DatabaseDown) as error:

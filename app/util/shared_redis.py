@@ -1,7 +1,7 @@
 """Which installations use one Redis, and the jobs that one of them found for another.
 
 Each says every half minute that it is there, and how many ticks its database has counted
-(app/care/behind.py); whoever meets a trace of another (a guard, a job) notes it as well. The queues `mail` and `ai` are the same list for all on one Redis, so a worker
+(app/maintenance/behind.py); whoever meets a trace of another (a guard, a job) notes it as well. The queues `mail` and `ai` are the same list for all on one Redis, so a worker
 may receive a job of another installation: it lays it aside under that one's id, whose own worker
 puts it back on the queue. What nobody fetches is forgotten.
 """

@@ -4,9 +4,10 @@ import logging
 
 from flask import Flask
 
-from app import clock, status
+from app import clock
+from app.monitoring import status
+from app.monitoring.status import Line
 from app.services import Services
-from app.status import Line
 from app.words import Both
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.imports.csv_table import export_cell
-from app.members import own_data
+from app.maintenance import own_data
 from app.members.admins import LastAdmin
 from app.mime.address import address_key
 from app.services import Services

@@ -4,7 +4,7 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.alerts import watch
+from app.monitoring import checks
 from app.services import Services
 
 
@@ -24,6 +24,6 @@ def pages(services: Services) -> Blueprint:
 def _reasons(services: Services) -> list[str]:
     """The names of what is the matter: `database`, or those of app/alerts/words.py."""
     try:
-        return watch.unwell(services, clock.now())
+        return checks.unwell(services, clock.now())
     except Exception:  # noqa: BLE001 - whatever the driver raises, health must answer
         return ["database"]

@@ -14,12 +14,12 @@ from app.compose.text import inert
 from app.members import own_tasks
 from app.members.own_tasks import FIELDS, MyTasks, NoSuchTask
 from app.people.values import ValuesRefused
-from app.reminders.explain import next_reminder
 from app.services import Services
 from app.web import form_key
 from app.web.access import me, myself, signed_in
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, show_when
+from app.why.reminder import next_reminder
 from app.words import Both
 
 _NEW = {"title": "", "start_on": "", "due_on": "", "report_every": "daily"}

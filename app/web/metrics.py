@@ -3,7 +3,8 @@
 from flask import Blueprint, Response
 
 from app import clock
-from app.metrics import Reading, page
+from app.monitoring import metrics_page
+from app.monitoring.metrics import Reading
 from app.services import Services
 from app.words import Both
 
@@ -24,6 +25,6 @@ def pages(services: Services) -> Blueprint:
         if facts is None:
             words = f"{_DOWN.ja}\n{_DOWN.en}\n"
             return Response(words, status=503, mimetype="text/plain")
-        return Response(page.text(facts), content_type=page.CONTENT_TYPE)
+        return Response(metrics_page.text(facts), content_type=metrics_page.CONTENT_TYPE)
 
     return blueprint

@@ -14,12 +14,12 @@ from app import clock, outbox
 from app.auth import mask_tokens
 from app.mime.parts import html_of, text_of
 from app.models import ENDS, State
+from app.monitoring.status import who_words
 from app.outbox import NoSuchMail, NotPossible, browse, resending
 from app.outbox.resending import Which
 from app.people.lookup import has_mail_or_member
 from app.reminders.words import REASONS, STATES
 from app.services import Services
-from app.status import who_words
 from app.web import asked, form_key, frame
 from app.web.access import admin, myself
 from app.web.locale import current, show_when

@@ -9,7 +9,6 @@ from app import clock
 from app.auth import ReportLink
 from app.compose import show_date
 from app.compose.text import inert
-from app.reminders.explain import next_reminder
 from app.reports import from_mail
 from app.reports.from_mail import ReportPage, Written
 from app.services import Services
@@ -17,6 +16,7 @@ from app.web import form_key, later, report_form
 from app.web.locale import current, show_when, t
 from app.web.mail_link import guarded, no_link
 from app.web.report_form import MAX_TEXT, Typed, Wish
+from app.why.reminder import next_reminder
 
 
 def pages(services: Services) -> Blueprint:

@@ -18,7 +18,6 @@ from app.parse import narrow
 from app.people import values
 from app.people.records import read_date
 from app.people.values import ValuesRefused
-from app.reminders.preview import Preview, preview
 from app.reminders.simulate import Forecast
 from app.rules.due import DAY_OFF, Reason
 from app.rules.workdays import Span
@@ -26,6 +25,7 @@ from app.services import Services
 from app.web.access import myself, signed_in
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, forget_choice, show_when, t
+from app.why.preview import Preview, preview
 from app.words import Both
 
 # This page alone runs a script of ours, which asks for the preview while somebody types.

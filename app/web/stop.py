@@ -17,12 +17,12 @@ from app.models import Kind
 from app.parse import narrow
 from app.people.settings import NoSuchMember
 from app.people.values import ValuesRefused
-from app.reminders.explain import next_reminder
 from app.rules.due import Frequency
 from app.services import Services
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, show_when
 from app.web.mail_link import no_link
+from app.why.reminder import next_reminder
 
 _MAX_FIELD = 40  # characters; what browsers send for an hour or a date is shorter
 

@@ -9,12 +9,12 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.members.roster import id_of
 from app.people.settings import NoSuchMember
-from app.reminders.explain import Explanation, why
 from app.services import Services
 from app.web import asked
 from app.web.access import admin
 from app.web.outbox_words import KINDS, MARKS
 from app.web.showing import for_templates
+from app.why.reminder import Explanation, why
 from app.words import Both
 
 

@@ -3,9 +3,11 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app import clock, identity, status, timekeeping
-from app.alerts.about_installations import value_words
-from app.identity import Change
+from app import clock, timekeeping
+from app.identity import known_settings
+from app.identity.known_settings import Change
+from app.identity.sentences import value_words
+from app.monitoring import status
 from app.services import Services
 from app.web import asked
 from app.web.access import admin, myself
@@ -51,7 +53,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         shown = _as_form(_changes(services))
         if not shown or any(request.form.get(name) != value for name, value in shown.items()):
             return redirect(url_for(".index", done="another"), 303)
-        identity.confirm(services, who=myself().email, now=clock.now())
+        known_settings.confirm(services, who=myself().email, now=clock.now())
         return redirect(url_for(".index", done="confirmed"), 303)
 
     @blueprint.post("/resume")
@@ -63,8 +65,8 @@ def add(blueprint: Blueprint, services: Services) -> None:
 
 def _changes(services: Services) -> list[Change]:
     """What an admin may confirm here; with another SECRET_KEY nothing, as that ends all links."""
-    verdict = identity.look(services)
-    return [] if verdict.foreign_key else identity.changes(services, verdict)
+    verdict = known_settings.look(services)
+    return [] if verdict.foreign_key else known_settings.changes(services, verdict)
 
 
 def _as_form(changes: list[Change]) -> dict[str, str]:

@@ -7,10 +7,10 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.members import defaults
+from app.monitoring.status import who_words
 from app.people import setting_names, values
 from app.people.values import ValuesRefused
 from app.services import Services
-from app.status import who_words
 from app.web import asked
 from app.web.access import admin, myself
 from app.web.edited import Again, Edited, fresh

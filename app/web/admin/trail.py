@@ -6,9 +6,9 @@ from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from app import audit as road
+from app.monitoring.status import who_words
 from app.people import setting_names
 from app.services import Services
-from app.status import who_words
 from app.web import asked
 from app.web.access import admin
 from app.web.locale import show_when

@@ -6,10 +6,10 @@ from datetime import date, datetime
 
 from app.people import values
 from app.people.settings import find, organisation, person, put
-from app.reminders.explain import next_reminder
 from app.reminders.simulate import Forecast, ahead, forecast_of
 from app.rules.workdays import DAY
 from app.services import Services
+from app.why.reminder import next_reminder
 
 WEEKS = 5
 

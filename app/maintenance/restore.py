@@ -10,14 +10,14 @@ from pathlib import Path
 from sqlalchemy import Connection, func, inspect, or_, select, text
 
 from app import schema
-from app.alerts.watch import LOOKED, PARTS
-from app.care import postgresql, sqlite
-from app.care.backup import backup
-from app.care.mark import mark_in
-from app.care.words import CareError
 from app.config.sources import relative
 from app.db import Database, put
+from app.maintenance import postgresql, sqlite
+from app.maintenance.backup import backup
+from app.maintenance.errors import CareError
+from app.maintenance.mark import mark_in
 from app.models import Base, Member, Service, Setting
+from app.monitoring.checks import LOOKED, PARTS
 from app.outbox.lease import PAUSE
 from app.services import Services
 from app.words import Both

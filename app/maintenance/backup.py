@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.care import postgresql, sqlite
-from app.care.words import CareError
 from app.config import SECRET_KEY_FILE
 from app.config.sources import relative
+from app.maintenance import postgresql, sqlite
+from app.maintenance.errors import CareError
 from app.services import Services
 
 

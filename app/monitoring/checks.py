@@ -12,14 +12,15 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app import timekeeping
-from app.alerts import close_alert, keep_alert, local, name_of, open_alerts, starts
+from app.alerts import close_alert, keep_alert, name_of, open_alerts
 from app.alerts.words import Alarm
 from app.db import put
 from app.models import OPEN, OutboxMail, Service, Setting, State
+from app.monitoring import machine, restarts
+from app.monitoring.status import STALE, TICK
 from app.outbox import breaker
 from app.outbox.lease import PAUSE
 from app.services import Services
-from app.status import STALE, TICK
 
 LOOKED = "watch"
 LOOK_EVERY = timedelta(seconds=30)
@@ -58,7 +59,7 @@ def look(services: Services, now: datetime) -> None:
     if timekeeping.doubted(services, now) is not None:
         return
     scale = services.config.test_time_scale
-    local.note(services, now)
+    machine.note(services, now)
     with services.db.read() as session:
         last = session.get(Service, LOOKED)
         if last is not None and timedelta() <= now - last.at < LOOK_EVERY * scale:
@@ -86,7 +87,7 @@ def unwell(services: Services, now: datetime) -> list[str]:
         opened = [one.name for one in open_alerts(session)]
         lasting = {name for name in opened if name.partition(":")[0] in _LASTING}
     # A full disk may not take what is said of it.
-    return sorted(found | lasting | set(local.disk_here(services)))
+    return sorted(found | lasting | set(machine.disk_here(services)))
 
 
 def causes(session: Session, now: datetime, scale: float) -> Found:
@@ -110,7 +111,7 @@ def causes(session: Session, now: datetime, scale: float) -> Found:
     for part, age in heartbeats(session, now).items():
         if part in PARTS and STALE < age < FORGOTTEN:
             found[Alarm.SILENT, part] = {}
-    for part, minutes in starts.restless(session, now).items():
+    for part, minutes in restarts.restless(session, now).items():
         found[Alarm.RESTARTS, part] = {"minutes": minutes}
     return found | _of_machines(session, now) | signs_ahead(session, now)
 
@@ -118,8 +119,8 @@ def causes(session: Session, now: datetime, scale: float) -> Found:
 def _of_machines(session: Session, now: datetime) -> Found:
     """One alert for all machines that find the same with themselves."""
     found: Found = {}
-    for one in local.troubles(session, now):
-        if one.what != local.REDIS or now - one.since >= local.AWAY_FOR:
+    for one in machine.troubles(session, now):
+        if one.what != machine.REDIS or now - one.since >= machine.AWAY_FOR:
             facts = found.setdefault((Alarm(one.what), None), {"machines": []})
             facts["machines"].append(one.machine)
             facts |= {key: value for key, value in one.facts.items() if key != "since"}

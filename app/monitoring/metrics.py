@@ -6,8 +6,8 @@ import time
 from datetime import datetime
 from queue import Empty, SimpleQueue
 
-from app.metrics.page import Facts
-from app.metrics.read import facts
+from app.monitoring.metrics_page import Facts
+from app.monitoring.metrics_read import facts
 from app.services import Services
 
 log = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from sqlalchemy import or_, update
 
-from app.alerts import watch
 from app.db import DatabaseDown, insert_new
 from app.models import Service
+from app.monitoring import checks
 from app.services import Services
 from app.util.tls import client_context
 
@@ -79,7 +79,7 @@ def _told(
 ) -> None:
     try:
         if _first_this_minute(services, now, broke=broke):
-            good = not broke and not watch.unwell(services, now)
+            good = not broke and not checks.unwell(services, now)
             code = _ask(url, server, good=good)
             if code >= 300:
                 log.warning("HEARTBEAT_URL answers HTTP %d", code)

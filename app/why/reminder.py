@@ -9,7 +9,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.compose import show_date
-from app.digest.explain import told
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
 from app.outbox import restored
 from app.people import values
@@ -21,6 +20,7 @@ from app.rules import due
 from app.rules.due import Frequency, Reason, Verdict
 from app.rules.workdays import DAY
 from app.services import Services
+from app.why.digest import told
 from app.words import Both
 
 LOOK_AHEAD = 60 * DAY

@@ -19,12 +19,12 @@ import redis
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
-from app import identity, ticks
-from app.alerts import about_installations
 from app.alerts.words import Alarm
 from app.db import put
+from app.identity import known_settings, sentences
 from app.models import Service
 from app.services import Services, guard_url
+from app.timekeeping import ticks
 from app.util import shared_redis
 
 log = logging.getLogger(__name__)
@@ -56,9 +56,9 @@ def here(services: Services) -> dict[str, dict[str, Any]]:
     away. Raises DatabaseDown.
     """
     found: dict[str, dict[str, Any]] = disk_here(services)
-    known = identity.look(services).known_server
+    known = known_settings.look(services).known_server
     if known is not None:
-        found[SERVER] = {"known": known, "server": identity.server(services.config)}
+        found[SERVER] = {"known": known, "server": known_settings.server(services.config)}
     answers = services.once.answers()
     if answers is False:
         found[REDIS] = {}
@@ -92,7 +92,7 @@ def others_on_redis(services: Services) -> list[str]:
 @cache
 def _tell_of_old_rights() -> None:
     """Once in each process; `doctor` says it as often as it is asked."""
-    what, fix = about_installations.old_rights()
+    what, fix = sentences.old_rights()
     log.warning("%s %s", what.en, fix.en)
 
 

@@ -8,17 +8,19 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import identity, ticks
-from app.alerts import local, open_alerts
+from app.alerts import open_alerts
 from app.alerts.words import STOPS_MAIL, Alarm, words_of
 from app.compose import show_date
 from app.db import put
+from app.identity import known_settings
 from app.models import FIRST_DUE, OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
+from app.monitoring import machine
 from app.outbox import breaker, restored
 from app.outbox.lease import PAUSE
 from app.reminders import brake, undecided
 from app.reminders.words import REASONS, STATES
 from app.services import Services
+from app.timekeeping import ticks
 from app.words import Both
 
 TICK = ticks.TICK
@@ -124,7 +126,7 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
     paused = session.get(Setting, PAUSE)
     tick, stuck = session.get(Service, TICK), session.get(Service, breaker.NAME)
     oldest = _oldest_unsent(session, now)
-    free = local.room(services.config.data_dir)
+    free = machine.room(services.config.data_dir)
     return {
         "paused": paused is not None,
         "paused_by": paused.changed_by if paused else None,
@@ -132,7 +134,7 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
         "held": _held(session),
         "held_since_restore": restored.held_number(session),
         "smtp_host": services.config.smtp_host,
-        "another_mail_server": identity.another_server(services),
+        "another_mail_server": known_settings.another_server(services),
         "mail_server_trouble": stuck.data.get("why") if stuck else None,
         "mail_only_to": list(services.config.mail_only_to),
         "oldest_unsent": oldest.isoformat() if oldest else None,
@@ -142,7 +144,7 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
         "tick_is_late": tick is not None and now - tick.at > STALE,
         "redis_answers": services.once.answers(),
         "disk_free_mb": None if free is None else free // 2**20,
-        "disk_is_short": bool(local.disk_here(services)),
+        "disk_is_short": bool(machine.disk_here(services)),
         "dead_links": services.config.dead_links,
         "app_base_url": services.config.app_base_url,
         "timezone": services.config.app_timezone,

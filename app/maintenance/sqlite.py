@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from app.care.words import CareError
 from app.config.sources import relative
+from app.maintenance.errors import CareError
 
 MAGIC = b"SQLite format 3\x00"
 

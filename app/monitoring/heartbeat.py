@@ -4,9 +4,9 @@ import logging
 import threading
 from collections.abc import Callable
 
-from app import clock, status
-from app.alerts import starts, tell, watch
+from app import clock
 from app.db import DatabaseDown
+from app.monitoring import alert_mails, checks, restarts, status
 from app.services import Services
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ class Heart:
         try:
             if self._name is not None:
                 status.sign_of_life(self._services(), self._name, now)
-            watch.look(self._services(), now)
-            tell.tell(self._services(), now)
+            checks.look(self._services(), now)
+            alert_mails.tell(self._services(), now)
         except DatabaseDown as error:
             log.warning("no sign of life can be stored: %s", error.sentence.en)
         except Exception:
@@ -54,7 +54,7 @@ class Heart:
     def _note_start(self, name: str) -> None:
         try:
             with self._services().db.write() as session:
-                starts.note(session, name, clock.now())
+                restarts.note(session, name, clock.now())
         except DatabaseDown as error:
             log.warning("the start cannot be stored: %s", error.sentence.en)
 

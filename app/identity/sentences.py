@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.fingerprints import LOOPBACK, MAILBOX
+from app.identity.fingerprints import LOOPBACK, MAILBOX
 from app.words import Both
 
 COMMAND = "task-progress confirm"
@@ -70,7 +70,7 @@ def _server_words(server: str | None) -> Both:
 
 
 def value_words(value: str | None) -> Both:
-    """A setting's value as it is compared (app/fingerprints.py), for people."""
+    """A setting's value as it is compared (app/identity/fingerprints.py), for people."""
     if value == MAILBOX:
         return Both("ローカルのメールボックス", "the local mailbox")
     if value == LOOPBACK:

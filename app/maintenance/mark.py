@@ -7,12 +7,12 @@ from sqlalchemy import delete, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert, raise_alert
-from app.alerts.watch import LOOKED, PARTS
 from app.models import Audit, Base, Service, WebSession
+from app.monitoring.checks import LOOKED, PARTS
+from app.monitoring.status import TICK, TIMER
 from app.outbox import restored
 from app.outbox.restored import Restored
 from app.services import Services
-from app.status import TICK, TIMER
 
 # Ids that the lost database gave away after its backup lie below what this makes of the time of
 # the restore, as long as it gave away fewer than 100 a second.

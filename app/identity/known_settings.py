@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from app import fingerprints, schema
-from app.alerts.about_installations import COMMAND, how_to_confirm, other_server, value_words
+from app import schema
 from app.config import SECRET_KEY_FILE, Config, load_or_exit
 from app.config.readers import is_loopback, leads_home
 from app.config.sources import relative
 from app.db import DatabaseDown, insert_new, put
-from app.fingerprints import LOOPBACK, MAILBOX, Here, Verdict
+from app.identity import fingerprints
+from app.identity.fingerprints import LOOPBACK, MAILBOX, Here, Verdict
+from app.identity.sentences import COMMAND, how_to_confirm, other_server, value_words
 from app.models import Audit, OutboxMail, Service, Setting, State
 from app.services import Services, make
 from app.words import Both

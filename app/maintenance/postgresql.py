@@ -15,9 +15,9 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import Engine
 
-from app.care.words import CareError
 from app.config.sources import relative
 from app.db import POOLED
+from app.maintenance.errors import CareError
 from app.parse import mask_url
 
 MAGIC = b"PGDMP"  # the custom format

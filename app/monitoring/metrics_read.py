@@ -11,14 +11,15 @@ from sqlalchemy import Row, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from app import schema
-from app.alerts import Alarm, local, watch
+from app.alerts import Alarm
 from app.db import seconds_between
-from app.metrics.page import BUCKETS, Facts, Values, Waits
 from app.models import FIRST_DUE, OPEN, Alert, Kind, OutboxMail, Service, Setting, State
+from app.monitoring import checks, machine
+from app.monitoring.metrics_page import BUCKETS, Facts, Values, Waits
+from app.monitoring.status import TICK
 from app.outbox import breaker
 from app.outbox.lease import PAUSE
 from app.services import Services
-from app.status import TICK
 
 QUEUES = ("mail", "ai")
 WINDOW = timedelta(days=1)
@@ -35,7 +36,7 @@ def facts(services: Services, now: datetime) -> Facts:
             session.execute(text(f"SET LOCAL statement_timeout = {round(STATEMENT_MS * scale)}"))
         unsent = _unsent(session)
         mails, waits = _of_the_last_day(session, now)
-        late = watch.causes(session, now, scale)
+        late = checks.causes(session, now, scale)
         oldest = min((row.due for row in unsent), default=now)
         stuck = session.get(Service, breaker.NAME)
         return Facts(
@@ -94,7 +95,7 @@ def _of_the_last_day(
 
 
 def _tick_age(session: Session, now: datetime) -> float | None:
-    tick, looked = session.get(Service, TICK), session.get(Service, watch.LOOKED)
+    tick, looked = session.get(Service, TICK), session.get(Service, checks.LOOKED)
     if tick is not None:
         return _age(tick.at, now)
     return _age(datetime.fromisoformat(looked.data["first"]), now) if looked is not None else None
@@ -102,18 +103,18 @@ def _tick_age(session: Session, now: datetime) -> float | None:
 
 def _heartbeats(session: Session, now: datetime) -> Values:
     """A part that was taken down for good is no part any more."""
-    ages = watch.heartbeats(session, now).items()
-    return {(part,): max(0.0, a.total_seconds()) for part, a in ages if a < watch.FORGOTTEN}
+    ages = checks.heartbeats(session, now).items()
+    return {(part,): max(0.0, a.total_seconds()) for part, a in ages if a < checks.FORGOTTEN}
 
 
 def _redis_away(session: Session, now: datetime) -> float:
     """Of the machine that has been without it for the longest time; 0 where none is."""
-    troubles = local.troubles(session, now)
-    return max((_age(one.since, now) for one in troubles if one.what == local.REDIS), default=0.0)
+    troubles = machine.troubles(session, now)
+    return max((_age(one.since, now) for one in troubles if one.what == machine.REDIS), default=0.0)
 
 
 def _disks_short(session: Session, now: datetime) -> int:
-    return sum(one.what == local.DISK for one in local.troubles(session, now))
+    return sum(one.what == machine.DISK for one in machine.troubles(session, now))
 
 
 def _alerts(session: Session) -> Values:

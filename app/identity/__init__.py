@@ -1,0 +1,1 @@
+"""Whether a program may speak for its database."""
