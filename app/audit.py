@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.locale import Both
 from app.models import Audit
 from app.services import Services
-from app.words import Both
 
 # What is noted, in words. A new entry without words is shown by its name.
 WHAT: dict[str, Both] = {

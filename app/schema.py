@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from app import installation
 from app.db import Database, database_now, put
+from app.locale import Both
 from app.models import Setting
-from app.words import Both
 
 # Alembic takes longer to import than most commands take to run, and is needed to migrate only.
 if TYPE_CHECKING:

@@ -4,14 +4,14 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.auth import Links
 from app.config import Config
 from app.db import Database, Patience
 from app.installation import Installation
+from app.links import Links
 from app.smtp.idle import KeptSessions
 from app.util import crash
-from app.util.once import Once
 from app.util.rate import Limits, Rate
+from app.util.redis_guard import Once
 
 Publish = Callable[[Sequence[int]], None]
 

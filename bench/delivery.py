@@ -28,7 +28,7 @@ from app.db import Database
 from app.letters.reminder import read_again
 from app.mime.message import build
 from app.outbox.claim import claim
-from app.outbox.found import Letter
+from app.outbox.precheck import Letter
 from app.reminders import plan
 from app.services import make
 from bench import members, morning, report, targets

@@ -31,7 +31,7 @@ from app.letters.reminder import read_again
 from app.mime.message import MailMessage
 from app.models import OutboxMail
 from app.outbox.claim import claim
-from app.outbox.found import Letter
+from app.outbox.precheck import Letter
 from app.queue.publishing import IDS_PER_MESSAGE
 from app.services import Services, make
 from app.util import logs

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.alerts.words import Alarm
+from app.alerts.catalogue import Alarm
 from app.db import Database
 from app.models import State
 from chaos.conftest import Make

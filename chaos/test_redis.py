@@ -16,8 +16,8 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from app.auth import Links, ReportLink
 from app.config import load
+from app.links import Links, ReportLink
 from app.models import Member
 from chaos.conftest import Make
 from chaos.rig import DAY, Rig

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import func, select
 
 from app import clock, reminders
-from app.auth import ReportLink, StopLink
+from app.links import ReportLink, StopLink
 from app.models import Report
 from app.people.settings import find
 from e2e.conftest import DESK, PHONE, Theme, Visit

@@ -30,7 +30,7 @@ from zoneinfo import ZoneInfo
 
 import trustme
 
-from app.words import shell_locale
+from app.locale import shell_locale
 from rehearsal.protocol import Protocol, record
 from tests.machine import Machine, lay_out, write_units
 from tests.servers import RedisServer, free_port

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.words import Both
+from app.locale import Both
 from tests.stack import PROJECT
 
 _BEGIN, _END = "<!-- played: begin -->", "<!-- played: end -->"

@@ -9,10 +9,11 @@ from sqlalchemy import select, update
 
 from app import outbox
 from app.alerts import Alarm, close_alert, open_alerts, raise_alert
-from app.alerts.words import words_of
+from app.alerts.catalogue import words_of
 from app.compose import AlertFacts, AlertLine, alert
 from app.compose.text import Locale
 from app.db import Database
+from app.locale import Both
 from app.models import Alert, Member, OutboxMail, Role, State
 from app.monitoring import status
 from app.monitoring.alert_mails import GRACE, SPACING, tell
@@ -20,7 +21,6 @@ from app.outbox.claim import claim
 from app.outbox.lease import end_with_alert
 from app.reminders import plan
 from app.services import Services
-from app.words import Both
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from app import clock, create_app, outbox, reminders
 from app.alerts import Alarm, acknowledge, open_alerts, raise_alert, recent
-from app.alerts.words import EVENTS, words_of
+from app.alerts.catalogue import EVENTS, words_of
 from app.config import Config
 from app.db import Database
 from app.models import ENDS, Alert, Audit, OutboxMail, Service

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer
 from pydantic import SecretStr
 
-from app.auth import BadToken, Links, ReportLink, StopLink
 from app.config import Config
+from app.links import BadToken, Links, ReportLink, StopLink
 
 OLD = SecretStr("the key of last year, for tests only: 0123456789")
 NEW = SecretStr("the key of this year, for tests only: 9876543210")

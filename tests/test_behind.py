@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from app import digest, outbox, reminders
 from app.alerts import open_alerts
-from app.alerts.words import words_of
+from app.alerts.catalogue import words_of
 from app.config import load
 from app.db import Database
 from app.maintenance import purge, sqlite
@@ -30,7 +30,7 @@ from app.outbox import restored
 from app.services import Services, make
 from app.timekeeping import ticks
 from app.util import shared_redis
-from app.util.once import Guard, Once
+from app.util.redis_guard import Guard, Once
 from tests.conftest import NOW, TODAY, People, sqlite_copy, task
 from tests.safe_redis import ACL
 from tests.servers import RedisServer, wait_until

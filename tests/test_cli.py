@@ -27,11 +27,11 @@ from app.cli import cli, main
 from app.cli.examples import EXAMPLES
 from app.config.sources import HOME
 from app.db import Database
+from app.locale import Both
 from app.models import Audit, DecisionRow, Member, OutboxMail, Service
 from app.outbox import breaker
 from app.people.records import HEADERS
 from app.smtp.errors import MailSendError, Phase
-from app.words import Both
 from tests import servers
 from tests.conftest import NOW, People, open_connections, suzuki, task
 

@@ -21,7 +21,7 @@ from app import schema
 from app.config import Config, ConfigError, load
 from app.config.sources import HOME, home
 from app.db import Database
-from app.words import Both
+from app.locale import Both
 from tests.specification import ENV as SPECIFICATION
 
 PROJECT = Path(__file__).parent.parent

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from app.alerts.words import Alarm
+from app.alerts.catalogue import Alarm
 from app.cli import cli
 from app.models import State
-from app.reminders.words import REASONS
+from app.reminders.reasons import REASONS
 from rehearsal import protocol
 from tests import doc_pages
 from tests.doc_pages import PAGES, PAIRS

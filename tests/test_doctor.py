@@ -40,11 +40,11 @@ from app.doctor import (
     database,
     domain,
     letters,
-    life,
     machine,
     mail,
     pages,
     people,
+    programs,
     settings,
 )
 from app.models import Member
@@ -237,7 +237,7 @@ def test_a_ready_database_is_green(a_case: Make) -> None:
 
 def test_a_missing_file_is_red_and_not_made(a_case: Make, tmp_path: Path) -> None:
     case = a_case(DATABASE_URL="sqlite:///data/none.sqlite3")
-    found = [*database.database(case), *life.ticks(case), *letters.holidays(case)]
+    found = [*database.database(case), *programs.ticks(case), *letters.holidays(case)]
     assert level(found, "database") is Level.RED
     assert "task-progress db upgrade" in told(found)
     assert not (tmp_path / "data" / "none.sqlite3").exists()
@@ -350,7 +350,7 @@ def test_a_redis_that_is_down_is_red(a_case: Make) -> None:
     found = broker.broker(case)
     assert level(found, "redis") is Level.RED
     assert "himitsu" not in told(found)
-    assert level(life.workers(case), "workers") is Level.YELLOW
+    assert level(programs.workers(case), "workers") is Level.YELLOW
 
 
 @pytest.mark.parametrize("given", ["", ":wrong@"])
@@ -469,20 +469,22 @@ def test_a_long_queue_is_told(a_case: Make, redis_url: str, number: int, expecte
 
 def test_ticks_that_stopped_or_never_were_are_red(a_case: Make) -> None:
     case = a_case()
-    assert level(life.ticks(case), "ticks") is Level.RED
+    assert level(programs.ticks(case), "ticks") is Level.RED
     status.sign_of_life(case.services, status.TICK, clock.now() - timedelta(minutes=6))
-    assert level(life.ticks(case), "ticks") is Level.RED
+    assert level(programs.ticks(case), "ticks") is Level.RED
     status.sign_of_life(case.services, status.TICK, clock.now())
-    assert level(life.ticks(case), "ticks") is Level.GREEN
+    assert level(programs.ticks(case), "ticks") is Level.GREEN
 
 
 def test_a_tick_from_the_future_is_red_and_names_the_clock(a_case: Make) -> None:
     """By the clock that noted it, or by this one: both are looked at."""
     case = a_case()
     status.sign_of_life(case.services, status.TICK, clock.now() + timedelta(minutes=4))
-    assert level(life.ticks(case), "ticks") is Level.GREEN  # as far apart as two machines may be
+    assert (
+        level(programs.ticks(case), "ticks") is Level.GREEN
+    )  # as far apart as two machines may be
     status.sign_of_life(case.services, status.TICK, clock.now() + timedelta(days=30))
-    found = life.ticks(case)
+    found = programs.ticks(case)
     assert level(found, "ticks") is Level.RED
     assert "約30日先" in told(found)
     assert "30 days in the future" in told(found)
@@ -491,18 +493,18 @@ def test_a_tick_from_the_future_is_red_and_names_the_clock(a_case: Make) -> None
 
 def test_a_safety_timer_that_does_not_run_is_yellow(a_case: Make) -> None:
     case = a_case()
-    assert level(life.timer(case), "timer") is Level.YELLOW
-    assert "has not run yet" in told(life.timer(case))
+    assert level(programs.timer(case), "timer") is Level.YELLOW
+    assert "has not run yet" in told(programs.timer(case))
     status.sign_of_life(case.services, status.TIMER, clock.now() - timedelta(minutes=16))
-    assert level(life.timer(case), "timer") is Level.YELLOW
+    assert level(programs.timer(case), "timer") is Level.YELLOW
     status.sign_of_life(case.services, status.TIMER, clock.now())
-    assert level(life.timer(case), "timer") is Level.GREEN
+    assert level(programs.timer(case), "timer") is Level.GREEN
 
 
 def test_without_workers_the_mail_queue_is_red_and_the_ai_queue_yellow(
     a_case: Make, redis_url: str
 ) -> None:
-    found = life.workers(a_case(CELERY_BROKER_URL=redis_url))
+    found = programs.workers(a_case(CELERY_BROKER_URL=redis_url))
     assert level(found, "worker-mail") is Level.RED
     assert level(found, "worker-ai") is Level.YELLOW
 

@@ -20,14 +20,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.datastructures import ImmutableMultiDict
 
-from app import create_app, parse
+from app import create_app
 from app.access import sessions
-from app.auth import BadToken, Links, ReportLink, StopLink, mask_tokens
 from app.compose.text import inert
 from app.config import NAMES, Config, ConfigError, load
 from app.config.sources import gather
 from app.imports import files
 from app.imports.csv_table import ImportRefused, read_table
+from app.links import BadToken, Links, ReportLink, StopLink, mask_tokens
 from app.mime import address
 from app.mime.address import UnusableMessage, masked, read_mailbox
 from app.models import Member, Role
@@ -35,6 +35,7 @@ from app.people import records, values
 from app.people.lookup import nearest
 from app.services import Services
 from app.systemd.environment_file import read as read_as_systemd
+from app.util import parse
 from app.util.logs import formatter
 from app.web import limits
 from tests.conftest import NOW, TODAY, People, task

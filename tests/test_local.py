@@ -33,8 +33,8 @@ from app.local.plan import (
     run_env,
 )
 from app.local.supervisor import Supervisor
+from app.locale import Both, shell_locale
 from app.systemd import units
-from app.words import Both, shell_locale
 from tests.unit_file import Unit
 
 DRIVER = """

@@ -14,9 +14,9 @@ import pytest
 import trustme
 from sqlalchemy import select, update
 
-from app.auth import ReportLink, StopLink
 from app.config import load
 from app.db import Database
+from app.links import ReportLink, StopLink
 from app.models import DecisionRow, Member, OutboxMail, SignInLink, State
 from app.services import make
 from tests.conftest import TODAY, People, task

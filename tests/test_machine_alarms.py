@@ -14,7 +14,7 @@ from sqlalchemy import update
 
 from app import clock, create_app, outbox
 from app.alerts import open_alerts
-from app.alerts.words import words_of
+from app.alerts.catalogue import words_of
 from app.config import load
 from app.db import Database
 from app.models import Member, Role, Service

@@ -21,6 +21,7 @@ from app import clock, create_app, outbox, reminders, schema
 from app.alerts import Alarm, raise_alert
 from app.config import Config, load
 from app.db import Database, DatabaseDown
+from app.locale import Both
 from app.models import Kind, OutboxMail, State
 from app.monitoring import checks, metrics_page, status
 from app.monitoring.metrics import STANDS, Reading
@@ -29,7 +30,6 @@ from app.outbox import breaker
 from app.services import Services, make
 from app.smtp.errors import MailSendError, Phase
 from app.smtp.wire import Answer
-from app.words import Both
 from tests import servers
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer

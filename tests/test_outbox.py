@@ -20,7 +20,7 @@ from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, State, 
 from app.monitoring import status
 from app.outbox.packing import pack
 from app.services import Services, make
-from app.util.once import guard_key
+from app.util.redis_guard import guard_key
 from tests.conftest import NOW, TODAY, Hooked, People, task
 from tests.smtp_server import SmtpServer
 

@@ -10,15 +10,15 @@ from sqlalchemy import select, update
 
 from app import outbox, reminders
 from app.alerts import Alarm
-from app.alerts.words import words_of
+from app.alerts.catalogue import words_of
 from app.db import Database
+from app.locale import Both
 from app.models import Alert, Member, OutboxMail, Service, State
 from app.outbox import breaker
 from app.outbox.streak import NAME
 from app.services import Services
 from app.smtp.errors import MailSendError
 from app.smtp.fault import Fault, Phase
-from app.words import Both
 from tests.conftest import NOW, People
 from tests.smtp_server import SmtpServer
 from tests.test_outbox_lines import at, changed, crowd, mails, open_alerts, planned, states

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import clock, parse
-from app.words import Both
+from app import clock
+from app.locale import Both
+from app.util import parse
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from sqlalchemy import update
 from app import reminders
 from app.alerts import Alarm, raise_alert
 from app.db import Database, put
+from app.locale import Both
 from app.models import OutboxMail, Service
 from app.monitoring import metrics_page, status
 from app.monitoring.metrics_read import facts
@@ -22,7 +23,6 @@ from app.outbox import breaker
 from app.services import Services
 from app.smtp.errors import MailSendError, Phase
 from app.smtp.wire import Answer
-from app.words import Both
 from tests.conftest import NOW, People, task
 from tests.stack import PROJECT
 

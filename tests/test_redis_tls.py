@@ -19,8 +19,8 @@ from app.db import Database
 from app.doctor import broker
 from app.doctor.finding import Case, Level
 from app.services import Services, guard_url, make
-from app.util.once import Guard, Once
 from app.util.rate import Limits, Rate
+from app.util.redis_guard import Guard, Once
 from tests.conftest import NOW, TODAY, People, task
 from tests.safe_redis import WORD, SafeRedis, can_be
 from tests.servers import wait_until

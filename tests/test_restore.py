@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from app import digest, doctor, installation, outbox, reminders, schema
 from app.access import sessions
 from app.alerts import open_alerts
-from app.alerts.words import words_of
+from app.alerts.catalogue import words_of
 from app.db import Database
 from app.doctor.database import database as doctors_look
 from app.installation import Installation

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from app import create_app
-from app.auth import ReportLink, StopLink
 from app.config import load
 from app.db import Database
+from app.links import ReportLink, StopLink
 from app.members import sign_in
 from app.models import Kind, SignInLink
 from app.services import Services, make

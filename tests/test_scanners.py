@@ -16,7 +16,7 @@ from app.db import Database
 from app.letters.reminder import read_again
 from app.models import Base, OutboxMail, Report
 from app.outbox.claim import claim
-from app.outbox.found import Letter
+from app.outbox.precheck import Letter
 from app.services import Services
 from tests.conftest import NOW, People, task
 

@@ -15,9 +15,9 @@ from sqlalchemy import func, select, update
 
 from app import create_app, outbox, reminders
 from app.access import sent_forms
-from app.auth import ReportLink
 from app.config import Config
 from app.db import Database
+from app.links import ReportLink
 from app.models import Audit, Kind, Member, OutboxMail, Role, SentForm, State, Task, Team, Upload
 from app.services import Services
 from tests.browser import OURS, signed_in

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from app import doctor, outbox, reminders, schema
 from app.alerts import open_alerts
-from app.alerts.words import words_of
+from app.alerts.catalogue import words_of
 from app.config import load
 from app.db import Database
 from app.doctor import Level, Machine
@@ -23,7 +23,7 @@ from app.queue.publishing import publisher
 from app.services import Services, make
 from app.tasks.worker import make_celery
 from app.util import shared_redis
-from app.util.once import KEEP_SECONDS, Guard, guard_key
+from app.util.redis_guard import KEEP_SECONDS, Guard, guard_key
 from tests.conftest import NOW, TODAY, suzuki, task
 from tests.servers import wait_until
 from tests.smtp_server import SmtpServer

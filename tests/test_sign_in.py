@@ -26,7 +26,7 @@ from app.members.changes import set_member
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink, WebSession
 from app.outbox import NotPossible, browse
 from app.services import Services, make
-from app.web import again
+from app.web import csrf
 from tests.conftest import NOW, People
 from tests.servers import wait_until
 
@@ -572,9 +572,9 @@ def test_each_form_behind_the_sign_in_has_words_for_its_button(app: Flask) -> No
         rule.endpoint
         for rule in app.url_map.iter_rules()
         if "POST" in (rule.methods or ())
-        and rule.endpoint.partition(".")[0] not in again.TOKEN_PAGES
+        and rule.endpoint.partition(".")[0] not in csrf.TOKEN_PAGES
     }
-    assert mine - again.DOES.keys() == {"login.ask"}
+    assert mine - csrf.DOES.keys() == {"login.ask"}
 
 
 def test_a_form_that_was_open_for_8_hours_is_simply_taken(

@@ -15,8 +15,8 @@ from sqlalchemy import text
 from app import create_app, outbox, reminders, schema
 from app.config import load
 from app.db import PAGES, Database, DatabaseDown
+from app.locale import Both
 from app.services import Services, make
-from app.words import Both
 from tests.browser import signed_in
 from tests.conftest import NOW, People, postgresql_cluster, task
 from tests.smtp_server import SmtpServer

@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, select, update
 from app import clock, outbox, reminders, timekeeping
 from app.alerts import open_alerts
 from app.db import Database
+from app.locale import Both
 from app.models import Alert, DecisionRow, Kind, Member, OutboxMail, Role, Service, State, Task
 from app.monitoring import alert_mails, checks, status
 from app.monitoring.watchdog import Watchdog
@@ -22,7 +23,6 @@ from app.smtp.errors import MailSendError, Phase
 from app.tasks import turns
 from app.timekeeping.judge import Doubt, Reading, Witness, judge
 from app.timekeeping.trust import PREFIX
-from app.words import Both
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
 

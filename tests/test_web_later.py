@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from app import create_app
-from app.auth import ReportLink
 from app.config import Config
 from app.db import Database
+from app.links import ReportLink
 from app.models import DaysOff, Member, OutboxMail, State
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, task

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import update
 
-from app.auth import ReportLink, StopLink, mask_tokens
 from app.config import load
 from app.db import Database
+from app.links import ReportLink, StopLink, mask_tokens
 from app.models import Member
 from app.services import make
 from tests import servers

@@ -23,7 +23,7 @@ from app.monitoring import status
 from app.outbox import browse
 from app.reminders import plan
 from app.services import Services
-from app.web.outbox_words import KINDS, MARKS
+from app.web.outbox_labels import KINDS, MARKS
 from tests.browser import OURS, signed_in
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from app import create_app, reminders
-from app.auth import ReportLink, StopLink
 from app.config import Config
 from app.db import Database
+from app.links import ReportLink, StopLink
 from app.models import Member, Report, Task
 from app.reports import from_mail
 from app.services import Services, make

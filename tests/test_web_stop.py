@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from app import create_app, reminders
-from app.auth import ReportLink, StopLink
 from app.config import Config
 from app.db import Database
+from app.links import ReportLink, StopLink
 from app.models import Audit, Member, Setting
 from app.monitoring import status
 from app.services import Services

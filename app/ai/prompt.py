@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.compose.text import Locale, shorten
+from app.locale import Both
 from app.rules.week import Note, Said, Week
-from app.words import Both
 
 VERSION = "1"  # another one asks anew, also about reports that were summed up already
 MOST_REPORTS = 40

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app.alerts.words import EVENTS, Alarm, name_of
+from app.alerts.catalogue import EVENTS, Alarm, name_of
 from app.db import among, insert_new
 from app.models import Alert, Audit
 from app.services import Services

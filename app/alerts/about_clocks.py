@@ -1,7 +1,7 @@
 """QUIET. What the alerts about clocks say."""
 
-from app.alerts.wording import PARTS, Facts, Words
-from app.words import Both
+from app.alerts.sentence import PARTS, Facts, Words
+from app.locale import Both
 
 
 def in_doubt(host: str, facts: Facts) -> Words:

@@ -16,26 +16,26 @@ import click
 from app import db
 from app.cli.admin import admin
 from app.cli.alerts import alerts_group
-from app.cli.care import backup, purge, restore
 from app.cli.data import database, import_, sample
 from app.cli.days import leave_group, workday_group
 from app.cli.doctor import doctor
 from app.cli.explain import simulate, why
-from app.cli.mails import outbox_group
+from app.cli.language import Failed, complain, t, usage_words
+from app.cli.maintenance import backup, purge, restore
 from app.cli.members import member, off_today, settings, snooze
+from app.cli.outbox import outbox_group
 from app.cli.remind import remind
 from app.cli.resend import resend
 from app.cli.shell import Group, Shell
 from app.cli.state import clock_command, confirm, pause, resume, run, status
 from app.cli.systemd import systemd
 from app.cli.tick import tick
-from app.cli.words import Failed, complain, t, usage_words
 from app.config.sources import relative
 from app.identity.known_settings import UnknownKey
 from app.imports.csv_table import ImportRefused
+from app.locale import Both, of_the_system
 from app.schema import SchemaError
 from app.util.private import private_files
-from app.words import Both, of_the_system
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 _LAST_ERROR = "last-error.txt"

@@ -3,9 +3,9 @@
 import click
 
 from app import clock
-from app.auth import SIGN_IN_MINUTES
+from app.cli.language import Refused, say, t
 from app.cli.shell import Command, Shell, who
-from app.cli.words import Refused, say, t
+from app.links import SIGN_IN_MINUTES
 from app.members import sign_in
 from app.mime.address import UnusableMessage, read_mailbox
 

@@ -5,15 +5,15 @@ from zoneinfo import ZoneInfo
 import click
 
 from app import alerts, clock
-from app.alerts.words import words_of
+from app.alerts.catalogue import words_of
+from app.cli.language import LOCALE, Failed, say, t
 from app.cli.shell import Group, Shell, as_json, who
 from app.cli.show import show_json
-from app.cli.words import LOCALE, Failed, say, t
 from app.compose import show_date
 from app.compose.text import inert
+from app.locale import Both
 from app.models import Alert
 from app.monitoring.status import who_words
-from app.words import Both
 
 alerts_group = Group("alerts", help=t("警告", "what is the matter"))
 

@@ -5,15 +5,15 @@ from contextlib import contextmanager
 
 import click
 
+from app.cli.language import LOCALE, Failed, Refused, t
 from app.cli.shell import Day, Instant
-from app.cli.words import LOCALE, Failed, Refused, t
-from app.parse import shown
+from app.locale import Both
 from app.people.lookup import has_mail_or_member, nearest
 from app.people.settings import NoSuchMember
 from app.people.values import ValuesRefused
-from app.reminders.words import REASONS
+from app.reminders.reasons import REASONS
 from app.services import Services
-from app.words import Both
+from app.util.parse import shown
 
 date_option = click.option("--date", "on", type=Day(), help=t("その日付の", "of this date"))
 user_option = click.option(

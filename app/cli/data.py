@@ -7,13 +7,13 @@ import click
 
 from app import clock, schema
 from app import sample as sample_team
+from app.cli.language import Failed, say, t
 from app.cli.shell import Command, Group, OneOf, Shell, as_json, on_terminal, who
 from app.cli.show import show_json
-from app.cli.words import Failed, say, t
 from app.identity import known_settings
 from app.imports.files import ImportResult, import_file
+from app.locale import Both
 from app.people.records import HEADERS
-from app.words import Both
 
 _LISTED = 20  # members missing from a file that are shown by address
 

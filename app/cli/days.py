@@ -9,14 +9,14 @@ import click
 
 from app import clock
 from app.cli.common import faults_named, member_named
+from app.cli.language import Failed, Refused, say, t
 from app.cli.shell import Day, Group, Shell, as_json, who
 from app.cli.show import show_json, show_table
-from app.cli.words import Failed, Refused, say, t
+from app.locale import Both
 from app.members import extra_workdays, leave
 from app.people import values
 from app.rules.workdays import Span
 from app.services import Services
-from app.words import Both
 
 Change = Callable[[Services, Any, Span, str, datetime], list[Span]]  # of this address: what stands
 

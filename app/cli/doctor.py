@@ -4,13 +4,13 @@ import click
 
 from app import clock
 from app import doctor as road
+from app.cli.language import LOCALE, t
 from app.cli.shell import Command, as_json
 from app.cli.show import show_json
-from app.cli.words import LOCALE, t
 from app.config.sources import home
 from app.doctor import Finding, Level
+from app.locale import Both
 from app.mime.message import width
-from app.words import Both
 
 _MARKS = {
     Level.GREEN: ("●", Both("良好", "ok")),

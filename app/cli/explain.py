@@ -15,15 +15,15 @@ from app.cli.common import (
     user_option,
     verdict_words,
 )
+from app.cli.language import LOCALE, Failed, Refused, complain, say, t
 from app.cli.picture import Picture
 from app.cli.shell import Command, Day, OneOf, Shell, as_json
 from app.cli.show import show_json, show_json_list, show_table
-from app.cli.words import LOCALE, Failed, Refused, complain, say, t
+from app.locale import Both
 from app.mime.address import address_key
 from app.people.values import pairs
 from app.reminders import Compared, Forecast
 from app.services import Services
-from app.words import Both
 
 
 @click.command(

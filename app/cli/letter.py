@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from app.auth import mask_tokens
 from app.cli.common import reason_words
+from app.cli.language import LOCALE, t
 from app.cli.show import show_table
-from app.cli.words import LOCALE, t
 from app.compose import show_date
 from app.compose.text import Locale
+from app.links import mask_tokens
 from app.monitoring.status import who_words
-from app.reminders.words import STATES
+from app.reminders.reasons import STATES
 
 _HAND = re.compile(r"\bcli:[^\s:]+")
 _LANGUAGE: Locale = "en" if LOCALE.lower().startswith("en") else "ja"

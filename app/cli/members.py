@@ -10,18 +10,18 @@ import click
 from app import clock
 from app.cli.common import faults_named, member_named
 from app.cli.days import show_spans
+from app.cli.language import Failed, Refused, say, t
 from app.cli.shell import Command, Group, Shell, as_json, who
 from app.cli.show import show_json, show_table
-from app.cli.words import Failed, Refused, say, t
+from app.locale import Both
 from app.members import changes, defaults, leave
 from app.members.changes import Change
 from app.members.snooze import NotNow, snooze_today, snooze_until
-from app.parse import parse_time, shown
 from app.people import values
 from app.people.records import read_date
 from app.rules.workdays import Span
 from app.services import Services
-from app.words import Both
+from app.util.parse import parse_time, shown
 
 NEXT_WORKDAY = "next-workday"
 

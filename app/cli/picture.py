@@ -11,10 +11,10 @@ from itertools import groupby
 
 import click
 
-from app.cli.words import LOCALE, t
+from app.cli.language import LOCALE, t
+from app.locale import Both
 from app.mime.message import width
 from app.rules.due import DAY_OFF, Reason
-from app.words import Both
 
 SEND, OFF, NONE, STOPPED = "〇", "－", "・", "Ｘ"
 _LEGEND = Both(

@@ -17,14 +17,14 @@ from app.cli.common import (
     user_option,
     verdict_words,
 )
+from app.cli.language import Failed, Refused, say, t
 from app.cli.shell import Command, Shell, as_json, on_terminal
 from app.cli.show import show_json, show_table
-from app.cli.words import Failed, Refused, say, t
+from app.locale import Both
 from app.outbox.resending import to_bring_back
 from app.outbox.restored import held_of
 from app.reminders import Outcome
 from app.services import Services
-from app.words import Both
 
 ASK_ABOVE = 50  # mails that `remind --all` makes without asking
 

@@ -7,17 +7,17 @@ import click
 
 from app import clock, outbox
 from app.cli.common import date_option, known_member, user_option
-from app.cli.mails import MAIL_ID, found
+from app.cli.language import LOCALE, Failed, Refused, say, t
+from app.cli.outbox import MAIL_ID, found
 from app.cli.remind import ASK_ABOVE, say_what_waits
 from app.cli.shell import Command, OneOf, Shell, on_terminal, who
-from app.cli.words import LOCALE, Failed, Refused, say, t
+from app.locale import Both
 from app.models import ENDS
 from app.monitoring import status
 from app.outbox import resending as use_case
 from app.outbox.resending import Extent, Which
 from app.outbox.restored import held_of
 from app.services import Services
-from app.words import Both
 
 _ENDED = OneOf("STATE", *sorted(ENDS))
 

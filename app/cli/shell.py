@@ -14,16 +14,16 @@ import click
 
 from app import clock, schema
 from app.cli.examples import EXAMPLES
-from app.cli.words import Refused, did_you_mean, t
+from app.cli.language import Refused, did_you_mean, t
 from app.config import Config, load_or_exit
 from app.config.sources import relative
 from app.identity import known_settings
+from app.locale import Both
 from app.models import LARGEST_ID
-from app.parse import MAX_LINE, mask_url, parse_whole, shown
 from app.people.records import read_date
 from app.services import Services, make, publish_nothing
 from app.util import logs
-from app.words import Both
+from app.util.parse import MAX_LINE, mask_url, parse_whole, shown
 
 
 class Shell:

@@ -7,9 +7,9 @@ import click
 
 from app import clock, schema, timekeeping
 from app.alerts.about_clocks import span
+from app.cli.language import LOCALE, complain, say, t
 from app.cli.shell import Command, Number, Shell, as_json, who
 from app.cli.show import show_json
-from app.cli.words import LOCALE, complain, say, t
 from app.identity import known_settings
 from app.monitoring import status as state
 

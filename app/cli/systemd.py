@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from app.cli.language import LOCALE, Refused, say, t
 from app.cli.shell import Command
-from app.cli.words import LOCALE, Refused, say, t
 from app.systemd import units
 
 

@@ -15,13 +15,13 @@ import click
 
 from app import clock, digest, outbox, reminders, timekeeping
 from app.cli.common import interrupted, now_option, rehearsal_option
+from app.cli.language import complain, say, t
 from app.cli.shell import Command, Shell
-from app.cli.words import complain, say, t
+from app.locale import Both
 from app.maintenance import behind, purge
 from app.monitoring import alert_mails, checks, heartbeat_url, status
 from app.services import Services
 from app.util import logs
-from app.words import Both
 
 # Seconds in which it begins further mails: the timer runs again after five minutes, and what has
 # become due by then shall be decided.

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from app.compose.look import rendered
 from app.compose.text import Locale, automatic_headers, shorten, show_date
+from app.locale import Both
 from app.mime.address import write_mailbox
 from app.mime.message import MailMessage
-from app.words import Both
 
 SHOWN = 20  # alerts in one letter; the others are one link away
 NAME, SUBJECT, SENTENCE = 60, 80, 400

@@ -13,10 +13,10 @@ from app.compose.look import rendered
 from app.compose.picture import CELL, strip
 from app.compose.recap import recap_of
 from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
+from app.locale import Both
 from app.mime.address import write_mailbox
 from app.mime.message import Attachment, MailMessage
 from app.rules.week import Away, Mark, MemberWeek, Note, Progress, Week
-from app.words import Both
 
 ROWS = 20  # members in the picture; the others are one link away
 LISTED = 8  # tasks in each list

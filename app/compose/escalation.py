@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from app.compose.look import rendered
 from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
+from app.locale import Both
 from app.mime.address import write_mailbox
 from app.mime.message import MailMessage
-from app.words import Both
 
 SHOWN = 20  # people in one letter; the others are one link away
 TASKS = 3  # titles of each

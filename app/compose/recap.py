@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from app.compose.text import Locale, shorten, show_date
+from app.locale import Both
 from app.rules.week import Note, Week
-from app.words import Both
 
 LINES = 5
 NAMED = 2  # of each kind; the others are a number

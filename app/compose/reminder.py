@@ -10,9 +10,9 @@ from typing import Any, Literal, NamedTuple
 
 from app.compose.look import Fixed, parts
 from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
+from app.locale import Both
 from app.mime.address import write_mailbox
 from app.mime.message import MailMessage
-from app.words import Both
 
 Kind = Literal["reminder", "asked_reminder"]
 Status = Literal["on_track", "at_risk", "blocked", "done"]

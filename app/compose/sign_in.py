@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from app.compose.look import Fixed, parts
 from app.compose.text import Locale, automatic_headers, shorten
+from app.locale import Both
 from app.mime.address import write_mailbox
 from app.mime.message import MailMessage
-from app.words import Both
 
 NAME = 100  # columns shown of a name
 

@@ -31,11 +31,11 @@ from pydantic import (
     field_validator,
 )
 
-from app import parse
 from app.config import readers
 from app.config.sources import Faults, Warnings, check_mode, gather, home, relative
+from app.locale import Both, Passing, of_the_system, shell_locale
+from app.util import parse
 from app.util.private import keep_private
-from app.words import Both, Passing, of_the_system, shell_locale
 
 _MADE: set[Path] = set()  # keys that this process made; it may read its settings several times
 SECRET_KEY_FILE = "secret_key"  # noqa: S105  # the name of a file

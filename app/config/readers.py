@@ -14,11 +14,10 @@ from pydantic import SecretStr, ValidationInfo
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app import parse
 from app.config.sources import relative
+from app.locale import Both, Passing, of_the_system
 from app.mime import address
-from app.util import tls
-from app.words import Both, Passing, of_the_system
+from app.util import parse, tls
 
 DATABASE_FILE = "task-progress.sqlite3"
 

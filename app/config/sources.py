@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
-from app.words import Both, Passing, of_the_system
+from app.locale import Both, Passing, of_the_system
 
 SECRETS = frozenset({"SMTP_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS", "AI_API_KEY"})
 RUN_FILE = "run.env"

@@ -32,8 +32,8 @@ from app.db.server import (
     engine_for,
     has_spoken,
 )
+from app.locale import Both
 from app.util.private import keep_private
-from app.words import Both
 
 __all__ = [
     "PAGES",

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.digest.escalate import Telling, look, tellable
 from app.digest.facts import week_of
 from app.digest.plan import past_digests
 from app.digest.rule import decide
 from app.digest.silences import below
-from app.digest.tell import Telling, look, tellable
 from app.models import Kind, Member, Role
 from app.people.settings import Organisation, Person, organisation, people
 from app.reminders.simulate import check_span

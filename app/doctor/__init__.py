@@ -19,17 +19,17 @@ from app.doctor import (
     domain,
     heartbeat,
     letters,
-    life,
     machine,
     mail,
     mounts,
     pages,
     people,
+    programs,
     settings,
 )
 from app.doctor.finding import Case, Finding, Level, Machine, red
+from app.locale import Both
 from app.services import make
-from app.words import Both
 
 __all__ = ["Case", "Finding", "Level", "Machine", "examine", "run"]
 
@@ -71,9 +71,9 @@ def _whole(case: Case, recipient: str | None) -> list[Finding]:
         "database": lambda: database.database(case),
         "sqlite-disk": lambda: mounts.sqlite_disk(case),
         "redis": lambda: broker.broker(case),
-        "ticks": lambda: life.ticks(case),
-        "timer": lambda: life.timer(case),
-        "workers": lambda: life.workers(case),
+        "ticks": lambda: programs.ticks(case),
+        "timer": lambda: programs.timer(case),
+        "workers": lambda: programs.workers(case),
         "smtp": lambda: mail.mail_server(case),
         "sender": lambda: domain.sender_domain(case),
         "pages": lambda: pages.pages(case),

@@ -14,11 +14,11 @@ from app.doctor.clocks import compare
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
 from app.identity.sentences import old_rights
 from app.identity.sentences import shared_redis as words_of_sharing
-from app.parse import mask_url
+from app.locale import Both
 from app.queue import redis_cluster
 from app.services import guard_url
 from app.util import shared_redis
-from app.words import Both
+from app.util.parse import mask_url
 
 QUEUES = ("mail", "ai")
 QUEUE_YELLOW, QUEUE_RED = 100, 10_000  # messages; one of `mail` holds up to 50 mails

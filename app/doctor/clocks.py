@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.doctor.finding import Finding, green, red, yellow
-from app.words import Both
+from app.locale import Both
 
 CLOCK_YELLOW, CLOCK_RED = 2.0, 30.0  # seconds
 

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.engine import make_url
 
 from app import schema
-from app.alerts.words import Alarm, words_of
+from app.alerts.catalogue import Alarm, words_of
 from app.config.sources import relative
 from app.db import Database, DatabaseDown, database_now, in_words
 from app.doctor.clocks import compare
 from app.doctor.finding import Case, Finding, Level, green, red, yellow
+from app.locale import Both
 from app.outbox.restored import alert_facts, held_number, last_restore
-from app.parse import mask_url
-from app.words import Both
+from app.util.parse import mask_url
 
 
 def database(case: Case) -> list[Finding]:

@@ -14,8 +14,8 @@ from dns.resolver import Resolver
 
 from app.config import readers
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
+from app.locale import Both
 from app.mime.address import read_mailbox
-from app.words import Both
 
 
 class _NoAnswer(Exception):

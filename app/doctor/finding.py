@@ -10,8 +10,8 @@ from dns.resolver import Resolver
 from sqlalchemy.engine import make_url
 
 from app.config import Config
+from app.locale import Both
 from app.services import Services
-from app.words import Both
 
 ANSWER_WITHIN = 3.0  # seconds that one question to a server may take
 

@@ -3,8 +3,8 @@
 import http.client
 
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, yellow
+from app.locale import Both
 from app.monitoring import heartbeat_url
-from app.words import Both
 
 
 def listener(case: Case) -> list[Finding]:

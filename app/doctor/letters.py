@@ -10,12 +10,12 @@ from sqlalchemy import select
 from app.compose import ReminderFacts, TaskLine, reminder
 from app.compose.text import Locale
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.locale import Both
 from app.mime.message import MailMessage, build
 from app.models import Member
 from app.people.settings import Organisation, organisation
 from app.rules.workdays import public_holidays
 from app.rules.workdays import regions as known_regions
-from app.words import Both
 
 _URL = "https://progress.example.jp/r/token"
 _NASTY = "<b>{{ 7*7 }}</b> ${x} 髙①"

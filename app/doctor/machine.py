@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.config.sources import relative
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.locale import Both, of_the_system
 from app.models import Setting
 from app.monitoring.machine import ROOM
 from app.reminders.plan import ZONES
 from app.util import zones
-from app.words import Both, of_the_system
 
 MEGABYTE = 1024 * 1024
 DISK_YELLOW = 1024 * MEGABYTE

@@ -8,12 +8,12 @@ from app.config import readers
 from app.config.sources import relative
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
 from app.letters.reminder import in_pilot
+from app.locale import Both
 from app.mime.message import UnusableMessage
 from app.monitoring import status
 from app.smtp.fault import REMEDIES, Fault
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings, send_email
 from app.util.tls import authorities_in, is_unknown_authority
-from app.words import Both
 
 CERTIFICATE_YELLOW = timedelta(days=14)
 AUTHORITY_YELLOW = timedelta(days=60)

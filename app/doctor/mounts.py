@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from app.config.sources import relative
 from app.doctor.finding import Case, Finding, green, red
-from app.words import Both
+from app.locale import Both
 
 # The kernel's names; after "fuse." that of the program. `9p` is also a Windows disk in WSL.
 NETWORK = frozenset(

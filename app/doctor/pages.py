@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from app.config import readers
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
+from app.locale import Both
 from app.smtp.errors import explained
-from app.words import Both
 
 
 def pages(case: Case) -> list[Finding]:

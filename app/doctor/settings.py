@@ -9,8 +9,8 @@ from app.db import DatabaseDown
 from app.doctor.finding import Case, Finding, Machine, green, red, yellow
 from app.identity import known_settings
 from app.identity.sentences import COMMAND, how_to_confirm
+from app.locale import Both
 from app.systemd import environment_file
-from app.words import Both
 
 
 def faults(error: ConfigError) -> list[Finding]:

@@ -26,9 +26,9 @@ from app.db import DatabaseDown, insert_new, put
 from app.identity import fingerprints
 from app.identity.fingerprints import LOOPBACK, MAILBOX, Here, Verdict
 from app.identity.sentences import COMMAND, how_to_confirm, other_server, value_words
+from app.locale import Both
 from app.models import Audit, OutboxMail, Service, Setting, State
 from app.services import Services, make
-from app.words import Both
 
 log = logging.getLogger(__name__)
 

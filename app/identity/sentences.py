@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.identity.fingerprints import LOOPBACK, MAILBOX
-from app.words import Both
+from app.locale import Both
 
 COMMAND = "task-progress confirm"
 

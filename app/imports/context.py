@@ -10,11 +10,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from app.imports.csv_table import ImportRefused, LineFault
+from app.locale import Both
 from app.mime.address import address_key
 from app.models import Audit, Member
-from app.parse import shown
 from app.people.settings import Organisation
-from app.words import Both
+from app.util.parse import shown
 
 
 class Numbered(Protocol):

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.parse import shown
-from app.words import Both
+from app.locale import Both
+from app.util.parse import shown
 
 MAX_BYTES = 100_000_000  # more is no team, and would be read into memory at once
 MAX_LINES = 250_000  # an import holds about 8 KB a line until it is written

@@ -6,12 +6,12 @@ from datetime import date, timedelta
 from sqlalchemy import select
 
 from app.imports.context import Desk
+from app.locale import Both
 from app.members import spans
 from app.mime.address import address_key
 from app.models import DaysOff, ExtraWorkday, Spans
 from app.people.records import DaysOffLine
 from app.rules.workdays import Span, unite
-from app.words import Both
 
 _LONG = timedelta(days=366)
 _Owner = tuple[spans.Table, int | None]  # whose: a member's id, or None for the company

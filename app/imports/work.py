@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import select
 
 from app.imports.context import Desk, assign, differing, had
+from app.locale import Both
 from app.mime.address import address_key, spellings
 from app.models import Member, Report, Task
-from app.parse import shown
 from app.people.records import ReportLine, TaskLine
-from app.words import Both
+from app.util.parse import shown
 
 _KEYS_PER_QUERY = 500
 

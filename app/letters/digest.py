@@ -8,14 +8,14 @@ from sqlalchemy.orm import Session
 
 from app import compose
 from app.ai import stored
-from app.auth import StopLink
 from app.compose.text import Locale
 from app.digest.facts import week_of
 from app.digest.rule import rhythm_of_digest
 from app.digest.silences import below, local_date, silences, steps_of
+from app.links import StopLink
 from app.models import DecisionRow, Kind, Member, Report, State, Task
-from app.outbox.found import Letter, Stop
 from app.outbox.lease import Claimed
+from app.outbox.precheck import Letter, Stop
 from app.outbox.rows import from_us, origin
 from app.people.settings import Organisation, Person, organisation, people
 from app.reports.progress import details, open_tasks

@@ -8,16 +8,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import compose
-from app.auth import SIGN_IN_MINUTES, ReportLink, StopLink
 from app.db import among
 from app.letters.digest import told_letter, week_letter
 from app.letters.notice import notices
+from app.links import SIGN_IN_MINUTES, ReportLink, StopLink
 from app.mime.address import address_key
 from app.mime.message import MailMessage
 from app.models import Kind, Member, State
 from app.monitoring.alert_mails import how_things_stand
-from app.outbox.found import Letter, Stop, Wait
 from app.outbox.lease import Claimed
+from app.outbox.precheck import Letter, Stop, Wait
 from app.outbox.rows import from_us, origin
 from app.people.settings import Person, organisation, people
 from app.reports.progress import TaskDetail, open_details

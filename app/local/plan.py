@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.config.sources import RUN_FILE, gather, home
 from app.local import terminal
-from app.words import Both
+from app.locale import Both
 
 BAD_CONFIGURATION = 2  # the exit code of every program here that refuses its configuration
 _SENDER = "Task Progress <task-progress@example.jp>"

@@ -34,8 +34,8 @@ from app.local.plan import (
     write_private,
 )
 from app.local.supervisor import Finished, Part, StopAskedError, Supervisor
+from app.locale import Both, of_the_system, shell_locale
 from app.systemd import programs
-from app.words import Both, of_the_system, shell_locale
 
 TIMER_SECONDS = 300.0  # the safety timer: `task-progress tick`, as the systemd timer does it
 RETRY_SECONDS = 5.0  # between two tries to reach a configured database

@@ -25,8 +25,8 @@ from typing import IO, Self
 from app.config.sources import home
 from app.local import terminal
 from app.local.plan import BAD_CONFIGURATION, CannotRunError
+from app.locale import Both
 from app.util.private import keep_private
-from app.words import Both
 
 READY_SECONDS = 60.0  # how long a part may take until it is ready
 FIRST_PAUSE = 0.5  # seconds before the first restart; doubles each time ...

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.compose import show_date
 from app.config.sources import relative
-from app.words import Both
+from app.locale import Both
 
 _PROGRAM = Path(sys.executable).parent / "task-progress"
 

@@ -1,6 +1,6 @@
 """Why something about a backup did not work, in both languages."""
 
-from app.words import Both
+from app.locale import Both
 
 
 class CareError(Exception):

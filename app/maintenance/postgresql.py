@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from app.config.sources import relative
 from app.db import POOLED
 from app.maintenance.errors import CareError
-from app.parse import mask_url
+from app.util.parse import mask_url
 
 MAGIC = b"PGDMP"  # the custom format
 # Where Debian and Red Hat put the programs of each version, beside PATH.

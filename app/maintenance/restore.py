@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, inspect, or_, select, text
 from app import schema
 from app.config.sources import relative
 from app.db import Database, put
+from app.locale import Both
 from app.maintenance import postgresql, sqlite
 from app.maintenance.backup import backup
 from app.maintenance.errors import CareError
@@ -20,7 +21,6 @@ from app.models import Base, Member, Service, Setting
 from app.monitoring.checks import LOOKED, PARTS
 from app.outbox.lease import PAUSE
 from app.services import Services
-from app.words import Both
 
 ALIVE_WITHIN = timedelta(seconds=75)  # programs say so, or look for alarms, twice a minute
 

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import one_after_the_other
+from app.locale import Both
 from app.models import Member, Role
-from app.words import Both
 
 _LOCK = 7_305_516_003  # any fixed number
 _ADMINS = select(Member.id).where(Member.role == Role.ADMIN, Member.active.is_(True))

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from app.access import sent_forms
 from app.imports.context import no_such_member
 from app.imports.csv_table import Row, Table
+from app.locale import Both
 from app.members.changes import decide_before
 from app.members.roster import member_with
 from app.models import Audit, Member, Task
@@ -17,7 +18,6 @@ from app.people import records
 from app.people.settings import NoSuchMember, find, organisation
 from app.people.values import ValuesRefused
 from app.services import Services
-from app.words import Both
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from app.access import sent_forms
 from app.access.sessions import end_all
 from app.alerts import Alarm, close_alert
 from app.imports.context import OWN_MANAGER, no_such_member
+from app.locale import Both
 from app.members import spans
 from app.members.admins import LAST_ADMIN, LastAdmin, an_admin_stays
 from app.models import Audit, Member, OutboxMail, Role, Team
-from app.parse import shown, similar
 from app.people import values
 from app.people.calendar_values import NONE
 from app.people.settings import (
@@ -33,7 +33,7 @@ from app.people.values import ValuesRefused
 from app.reminders.plan import plan
 from app.rules import due
 from app.services import Services
-from app.words import Both
+from app.util.parse import shown, similar
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.locale import Both
 from app.members.changes import Change, set_member, show_member
 from app.models import Audit, Kind, Member
 from app.people import values
@@ -16,7 +17,6 @@ from app.people.values import ValuesRefused
 from app.reminders.plan import plan
 from app.rules.due import Frequency
 from app.services import Services
-from app.words import Both
 
 _STOPPED = "member.reminders_stopped"
 _RESTORED = "member.reminders_restored"

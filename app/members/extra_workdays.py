@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from sqlalchemy.orm import Session
 
+from app.locale import Both
 from app.members import spans
 from app.members.changes import locked
 from app.models import Audit, DaysOff, ExtraWorkday, Member
@@ -15,7 +16,6 @@ from app.people.settings import find
 from app.people.values import ValuesRefused
 from app.rules.workdays import Span, without
 from app.services import Services
-from app.words import Both
 
 
 class NoExtraWorkday(LookupError):

@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
+from app.locale import Both
 from app.members.changes import audit, decide_before, locked
 from app.members.snooze import NotNow, asked_mail, check_day
 from app.models import Kind, Member, OutboxMail, State
@@ -15,7 +16,6 @@ from app.reports.progress import open_tasks
 from app.rules import due
 from app.rules.workdays import DAY
 from app.services import Services
-from app.words import Both
 
 COOL_DOWN = timedelta(minutes=45)  # between two reminders of a member, whoever asked for them
 

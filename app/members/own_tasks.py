@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.access import sent_forms
 from app.compose.text import inert
+from app.locale import Both
 from app.models import Audit, Member, Report, ReportEvery, Task
-from app.parse import narrow
 from app.people.records import read_date
 from app.people.settings import Person, organisation, person
 from app.people.values import ValuesRefused, refuse_changed
@@ -19,7 +19,7 @@ from app.reports.from_mail import PageTask
 from app.reports.progress import details, open_tasks
 from app.rules import due
 from app.services import Services
-from app.words import Both
+from app.util.parse import narrow
 
 MAX_TITLE = 200
 CLOSED_FOR = timedelta(days=14)  # how long a finished task stays on the page

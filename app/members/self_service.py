@@ -7,19 +7,19 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.locale import Both
 from app.members.changes import audit
 from app.members.leave import NoLeave, add_leave, remove_leave
 from app.members.snooze import asked_mail
 from app.models import ENDS, Kind, Member, OutboxMail, State
 from app.outbox.rows import enqueue
 from app.people.settings import NoSuchMember, Person, organisation, person
-from app.reminders.words import REASONS
+from app.reminders.reasons import REASONS
 from app.reports.progress import open_tasks
 from app.rules import due
 from app.rules.due import ASKED_AT_MOST, Reason
 from app.rules.workdays import DAY, Span
 from app.services import Services
-from app.words import Both
 
 AN_HOUR = timedelta(hours=1)
 FULL_MINUTES = timedelta(minutes=5)

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.access import sessions
-from app.auth import SIGN_IN_MINUTES, BadToken
+from app.links import SIGN_IN_MINUTES, BadToken
 from app.members.changes import begin as begin_member
 from app.mime.address import bare
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink

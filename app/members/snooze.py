@@ -7,6 +7,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
+from app.locale import Both
 from app.members.changes import audit, decide_before, locked
 from app.models import DecisionRow, Kind, OutboxMail, State
 from app.outbox import log_records, restored
@@ -15,13 +16,12 @@ from app.outbox.rows import NewMail, enqueue
 from app.people.settings import Person, organisation, person
 from app.reminders.facts import decide_all
 from app.reminders.plan import store
-from app.reminders.words import REASONS
+from app.reminders.reasons import REASONS
 from app.rules import due
 from app.rules.due import ASKED_AT_MOST, Reason, Verdict
 from app.rules.workdays import DAY
 from app.services import Services
 from app.why.reminder import SNOOZED
-from app.words import Both
 
 NEXT_WORKDAY_WITHIN = timedelta(days=366)
 

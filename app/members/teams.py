@@ -9,11 +9,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
+from app.locale import Both
 from app.models import Audit, Member, Team
 from app.people import values
 from app.people.values import ValuesRefused
 from app.services import Services
-from app.words import Both
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
-from app.words import Both
+from app.locale import Both
 
 # RFC 5321 4.5.3.1: 64 octets before the @, 256 for the whole path with its < and >.
 MAX_LOCAL_PART = 64

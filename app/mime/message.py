@@ -15,9 +15,9 @@ from datetime import datetime
 from email.utils import encode_rfc2231, format_datetime
 from functools import lru_cache
 
+from app.locale import Both
 from app.mime.address import Mailbox, UnusableMessage, check_line, read_mailbox, refused
 from app.mime.encoding import base64_lines, encoded
-from app.words import Both
 
 __all__ = [
     "Attachment",

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts.words import words_of
+from app.alerts.catalogue import words_of
 from app.compose import AlertLine
 from app.db import among
 from app.models import Alert, Kind, Member, Role

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app import timekeeping
 from app.alerts import close_alert, keep_alert, name_of, open_alerts
-from app.alerts.words import Alarm
+from app.alerts.catalogue import Alarm
 from app.db import put
 from app.models import OPEN, OutboxMail, Service, Setting, State
 from app.monitoring import machine, restarts

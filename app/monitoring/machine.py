@@ -19,7 +19,7 @@ import redis
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
-from app.alerts.words import Alarm
+from app.alerts.catalogue import Alarm
 from app.db import put
 from app.identity import known_settings, sentences
 from app.models import Service

@@ -9,19 +9,19 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.alerts import open_alerts
-from app.alerts.words import STOPS_MAIL, Alarm, words_of
+from app.alerts.catalogue import STOPS_MAIL, Alarm, words_of
 from app.compose import show_date
 from app.db import put
 from app.identity import known_settings
+from app.locale import Both
 from app.models import FIRST_DUE, OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
 from app.monitoring import machine
 from app.outbox import breaker, restored
 from app.outbox.lease import PAUSE
 from app.reminders import brake, undecided
-from app.reminders.words import REASONS, STATES
+from app.reminders.reasons import REASONS, STATES
 from app.services import Services
 from app.timekeeping import ticks
-from app.words import Both
 
 TICK = ticks.TICK
 TIMER = "timer"  # whoever runs `task-progress tick`

@@ -19,7 +19,7 @@ from app.mime.message import UnusableMessage, build
 from app.models import State
 from app.outbox import breaker, log_records
 from app.outbox.claim import IDS_AT_ONCE, NamedMails, NextMails, Source
-from app.outbox.found import Letter, Stop, Wait
+from app.outbox.connections import Job, Lines
 from app.outbox.lease import (
     CLAIMS_AT_MOST,
     Claimed,
@@ -30,8 +30,8 @@ from app.outbox.lease import (
     give_back,
     take_back_decision,
 )
-from app.outbox.lines import Job, Lines
 from app.outbox.packing import pack, unpack
+from app.outbox.precheck import Letter, Stop, Wait
 from app.outbox.probe import claim_probe
 from app.rules.due import Reason
 from app.services import Services

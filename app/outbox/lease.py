@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
-from app.alerts.words import OF_MAILS
+from app.alerts.catalogue import OF_MAILS
 from app.db import among
 from app.models import (
     Base,
@@ -31,7 +31,7 @@ from app.models import (
     State,
 )
 from app.rules.due import Verdict
-from app.util.once import Guard
+from app.util.redis_guard import Guard
 
 CLAIMS_AT_MOST = 5
 DOUBTS_AT_MOST = 2  # the first copy and one more

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.access import sent_forms
 from app.alerts import close_alerts
-from app.alerts.words import OF_MAILS, Alarm
+from app.alerts.catalogue import OF_MAILS, Alarm
 from app.db import among, insert_new
 from app.letters.reminder import in_pilot
 from app.models import ENDS, Audit, Kind, MailEvent, Member, OutboxMail, State

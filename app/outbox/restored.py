@@ -18,13 +18,13 @@ from sqlalchemy.orm import Session
 from app.alerts import Alarm, close_alert
 from app.compose import show_date
 from app.db import among, insert_new, put
+from app.locale import Both
 from app.models import OPEN, Kind, MailEvent, OutboxMail, Setting, State
 from app.outbox import log_records
 from app.outbox.lease import DOUBTS_AT_MOST
 from app.rules.workdays import DAY, week_of
 from app.services import Services
-from app.util.once import Guard
-from app.words import Both
+from app.util.redis_guard import Guard
 
 RESTORED = "restored"  # settings key; also the reason of mails that end without anybody's word
 HELD = "restore"

@@ -1,8 +1,8 @@
 """QUIET. What people type about a week and its holidays -> a value, or ValueError(Both)."""
 
-from app.parse import parse_choice, shown, similar
+from app.locale import Both
 from app.rules.workdays import regions
-from app.words import Both
+from app.util.parse import parse_choice, shown, similar
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")  # Monday 0, as date.weekday()
 NONE = "none"  # no weekend at all, no public holidays

@@ -5,8 +5,8 @@ from sqlalchemy import select
 from app.db import same_address
 from app.mime.address import address_key
 from app.models import Member, OutboxMail
-from app.parse import similar
 from app.services import Services
+from app.util.parse import similar
 
 
 def has_mail_or_member(services: Services, email: str) -> bool:

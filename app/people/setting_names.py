@@ -3,8 +3,8 @@
 A setting that has no words here is shown by its key: a new one appears by itself.
 """
 
+from app.locale import Both
 from app.people.calendar_values import WEEKDAYS
-from app.words import Both
 
 NAMES: dict[str, Both] = {
     "email": Both("メールアドレス", "Mail address"),

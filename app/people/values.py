@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
 from typing import Any
 
+from app.locale import Both
 from app.mime.address import UnusableMessage
-from app.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown, similar
 from app.people.calendar_values import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
 from app.people.records import ROLES, read_address, read_date
 from app.people.setting_names import shown_value
 from app.rules.due import Frequency
-from app.words import Both
+from app.util.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown, similar
 
 UNTIL_FURTHER_NOTICE = "until-further-notice"
 

@@ -7,10 +7,10 @@ guards of one round of mails. A cluster refuses any command over both.
 import redis
 
 from app.config import Config
-from app.parse import mask_url
+from app.locale import Both
 from app.services import guard_url
 from app.util import shared_redis
-from app.words import Both
+from app.util.parse import mask_url
 
 
 def refused(config: Config) -> Both | None:

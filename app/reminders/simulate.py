@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.locale import Both
 from app.models import Member
 from app.people import values
 from app.people.settings import Person, find, organisation, people, put, with_values
@@ -17,7 +18,6 @@ from app.reports.progress import open_tasks_ahead
 from app.rules.due import Decision, Past, Verdict
 from app.rules.workdays import DAY
 from app.services import Services
-from app.words import Both
 
 LONGEST = 400  # days
 

@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, exists, func, or_, select, true
 from sqlalchemy.orm import Session
 
+from app.locale import Both
 from app.models import DecisionRow, Member
 from app.outbox.early_decisions import STANDS
 from app.people.settings import Person, organisation, people
 from app.rules import due
 from app.rules.workdays import DAY
 from app.services import Services
-from app.words import Both
 
 WITHIN = timedelta(minutes=10)  # after the hour
 AT_MOST = 500  # looked at of each time zone: enough to say that something is wrong

@@ -9,8 +9,8 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.auth import ReportLink
 from app.db import among
+from app.links import ReportLink
 from app.models import Member, Report, StatusWord, Task
 from app.people.settings import NoSuchMember, Person, organisation, person
 from app.reports.progress import UNDO_FOR, NotYours, TaskDetail, details, open_tasks, record, undo

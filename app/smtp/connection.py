@@ -9,13 +9,13 @@ from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
 
+from app.locale import Both
 from app.smtp.dialect import Dialect, features_of
 from app.smtp.errors import MailSendError, Phase, failure, no_tls, refusal
 from app.smtp.fault import status_of
 from app.smtp.settings import SmtpSettings
 from app.smtp.wire import Answer, Wire
 from app.util.tls import client_context
-from app.words import Both
 
 _NO_EHLO = {500, 502}  # a server older than RFC 1869, which knows HELO only (RFC 5321 3.2)
 

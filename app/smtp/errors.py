@@ -6,9 +6,9 @@ import socket
 import ssl
 from typing import Literal
 
+from app.locale import Both
 from app.smtp.fault import MOST_TEXT, Fault, Phase, judge, status_of
 from app.smtp.wire import Answer, BadReplyError
-from app.words import Both
 
 __all__ = [
     "MOST_TEXT",

@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.words import Both
+from app.locale import Both
 
 
 class Phase(StrEnum):

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 from app.config import Config
+from app.locale import Both
 from app.smtp.errors import MailSendError, Phase
-from app.words import Both
 
 # Seconds. The lease of a mail is 100 s before its dot and 660 s after it.
 BEFORE_DOT = 90.0

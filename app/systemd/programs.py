@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.words import Both
+from app.locale import Both
 
 CELERY_APP = "app.celery_app.celery"  # the specification's own name
 WEB_PORT = 8000

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.config.sources import gather
+from app.locale import Both
 from app.systemd import programs
-from app.words import Both
 
 SYSTEMD_FOLDER = Path("/etc/systemd/system")
 TICK_MINUTES = 5

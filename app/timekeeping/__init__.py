@@ -6,9 +6,9 @@ says so (`accept`). What a clock that ran ahead has stored is put right once it 
 (`put_back`).
 """
 
+from app.locale import Both
 from app.timekeeping.put_back import put_back
 from app.timekeeping.trust import accept, doubted, may_work, waiting
-from app.words import Both
 
 IN_DOUBT = Both(
     "このマシンの時計を確かめられないため、リマインダーを決めず、送りませんでした。"

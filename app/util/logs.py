@@ -1,6 +1,6 @@
 """TOOL. What the programs say: a record is one line, as text or as JSON (LOG_FORMAT).
 
-    2026-11-24T00:00:00.123Z INFO app.outbox.lines mail id=17 kind=reminder state=accepted ms=3
+    2026-11-24T00:00:00.123Z INFO app.outbox.connections mail id=17 kind=reminder state=accepted ms=3
     {"time": "2026-11-24T00:00:00.123Z", "level": "INFO", "logger": …, "event": "mail", "id": 17, …}
 
 `log.info("mail", extra={"facts": {"id": 17}})` is an event with facts; any other record, Celery's
@@ -20,7 +20,7 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
-from app.auth import mask_tokens
+from app.links import mask_tokens
 from app.util.log_stream import LogStream
 
 MOST = 4_000  # characters of a sentence, and of an exception

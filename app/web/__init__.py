@@ -5,15 +5,15 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import IntegerConverter, Map
 
-from app.auth import mask_tokens
 from app.db import DatabaseDown
+from app.links import mask_tokens
 from app.models import LARGEST_ID
 from app.services import Services
 from app.web import (
     access,
     admin,
-    again,
     banner,
+    csrf,
     data,
     form_key,
     health,
@@ -55,7 +55,7 @@ def register(app: Flask, services: Services) -> None:
     origin.register(app)
     access.register(app, services.config)
     locale.register(app)
-    again.register(app)
+    csrf.register(app)
     form_key.register(app)
     limits.register(app)
     nav.register(app)

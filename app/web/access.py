@@ -24,10 +24,10 @@ from itsdangerous import URLSafeTimedSerializer
 from app import clock
 from app.access import rights, sessions
 from app.access.sessions import SESSION_DAYS, Me
-from app.auth import OneTimedSpelling
 from app.config import Config
+from app.links import OneTimedSpelling
 from app.services import Services
-from app.web import again
+from app.web import csrf
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def services() -> Services:
 def me() -> Me | None:
     """Whoever is signed in. None on pages that a mail's link opens: the link says who they are."""
     if "me" not in g:
-        g.me = None if again.is_token_page() else _by_cookie()
+        g.me = None if csrf.is_token_page() else _by_cookie()
     found: Me | None = g.me
     return found
 
@@ -129,7 +129,7 @@ def signed_in(view: View[P]) -> View[P]:
             return view(*args, **kwargs)
         if request.method in ("GET", "HEAD"):
             return redirect(url_for("login.ask", next=_here()))
-        return again.page()
+        return csrf.page()
 
     return guarded
 

@@ -5,10 +5,10 @@ import logging
 from flask import Flask
 
 from app import clock
+from app.locale import Both
 from app.monitoring import status
 from app.monitoring.status import Line
 from app.services import Services
-from app.words import Both
 
 log = logging.getLogger(__name__)
 

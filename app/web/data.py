@@ -9,13 +9,13 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.imports.csv_table import export_cell
+from app.locale import Both
 from app.maintenance import own_data
 from app.members.admins import LastAdmin
 from app.mime.address import address_key
 from app.services import Services
 from app.web import access
 from app.web.access import myself, signed_in
-from app.words import Both
 
 _COLUMNS = ("task_ref", "title", "counts_for", "percent", "status", "text", "created_at")
 

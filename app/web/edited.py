@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from flask import request
 
+from app.locale import Both
 from app.people.values import ChangedMeanwhile, ValuesRefused
-from app.words import Both
 
 _WAS = "was."
 

@@ -22,7 +22,7 @@ def pages(services: Services) -> Blueprint:
 
 
 def _reasons(services: Services) -> list[str]:
-    """The names of what is the matter: `database`, or those of app/alerts/words.py."""
+    """The names of what is the matter: `database`, or those of app/alerts/catalogue.py."""
     try:
         return checks.unwell(services, clock.now())
     except Exception:  # noqa: BLE001 - whatever the driver raises, health must answer

@@ -8,9 +8,10 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.auth import ReportLink
 from app.compose import show_date
 from app.compose.text import inert
+from app.links import ReportLink
+from app.locale import Both
 from app.members import own_tasks
 from app.members.own_tasks import FIELDS, MyTasks, NoSuchTask
 from app.people.values import ValuesRefused
@@ -20,7 +21,6 @@ from app.web.access import me, myself, signed_in
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, show_when
 from app.why.reminder import next_reminder
-from app.words import Both
 
 _NEW = {"title": "", "start_on": "", "due_on": "", "report_every": "daily"}
 

@@ -6,20 +6,20 @@ from flask import Blueprint, abort, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.auth import BadToken, ReportLink, StopLink
 from app.compose import show_date
 from app.compose.text import inert
+from app.links import BadToken, ReportLink, StopLink
+from app.locale import Both
 from app.members import self_service
 from app.members.self_service import Later
 from app.members.snooze import NotNow, Snoozed, snooze_today, snooze_until
 from app.models import Kind
-from app.parse import narrow, parse_time
 from app.people.records import read_date
 from app.services import Services
+from app.util.parse import narrow, parse_time
 from app.web import form_key
 from app.web.locale import current
 from app.web.mail_link import guarded, no_link
-from app.words import Both
 
 # The longest that a browser's own fields for an hour and a date send, and room to type by hand.
 _MAX_FIELD = 40

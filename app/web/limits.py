@@ -11,8 +11,8 @@ from functools import cached_property
 from flask import Flask, Request, abort, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
-from app.auth import BadToken
-from app.parse import MAX_LINE, shown
+from app.links import BadToken
+from app.util.parse import MAX_LINE, shown
 from app.web.access import me, services
 
 BODY = 65_536  # bytes from whoever is not known
@@ -30,7 +30,7 @@ _NO_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 class MeasuredRequest(Request):
     """A request whose body is read only as far as whoever sends it may send.
 
-    Who that is is asked when a form is first looked at: of a forged one (app/web/again.py) nothing
+    Who that is is asked when a form is first looked at: of a forged one (app/web/csrf.py) nothing
     is, and no session.
     """
 

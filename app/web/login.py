@@ -17,13 +17,13 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.access import sessions
-from app.auth import SIGN_IN_MINUTES
+from app.links import SIGN_IN_MINUTES
+from app.locale import Both
 from app.members import sign_in
 from app.members.sign_in import LinkGone
 from app.mime.address import UnusableMessage, masked, read_mailbox
 from app.services import Services
 from app.web import access
-from app.words import Both
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from flask import Flask, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.auth import BadToken, ReportLink
+from app.links import BadToken, ReportLink
 from app.people.settings import NoSuchMember
 from app.services import Services
 

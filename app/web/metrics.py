@@ -3,10 +3,10 @@
 from flask import Blueprint, Response
 
 from app import clock
+from app.locale import Both
 from app.monitoring import metrics_page
 from app.monitoring.metrics import Reading
 from app.services import Services
-from app.words import Both
 
 _DOWN = Both(
     "データベースを読めないため、数値を出せません。",

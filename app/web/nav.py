@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 from flask import Flask, current_app, request, url_for
 
 from app.access.sessions import Me
+from app.locale import Both
 from app.web.access import me
-from app.words import Both
 
 
 class Entry(NamedTuple):

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from flask import Flask, Response, current_app, request
 
 from app.config import Config, readers
-from app.words import Both
+from app.locale import Both
 
 # Asked by machines, which know this one by its number: docs/monitoring.md.
 _FOR_MONITORS = frozenset({"health.healthz", "metrics.metrics"})

@@ -11,21 +11,21 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock, outbox
-from app.auth import mask_tokens
+from app.links import mask_tokens
+from app.locale import Both
 from app.mime.parts import html_of, text_of
 from app.models import ENDS, State
 from app.monitoring.status import who_words
 from app.outbox import NoSuchMail, NotPossible, browse, resending
 from app.outbox.resending import Which
 from app.people.lookup import has_mail_or_member
-from app.reminders.words import REASONS, STATES
+from app.reminders.reasons import REASONS, STATES
 from app.services import Services
-from app.web import asked, form_key, frame
+from app.web import form_key, frame, request_args
 from app.web.access import admin, myself
 from app.web.locale import current, show_when
-from app.web.outbox_words import DETAILS, EVENTS, KINDS, MARKS
-from app.web.showing import for_templates
-from app.words import Both
+from app.web.outbox_labels import DETAILS, EVENTS, KINDS, MARKS
+from app.web.template_helpers import for_templates
 
 _PER_PAGE = 50
 _MOST_AT_ONCE = 10_000  # mails that a page sends again; the command takes any number
@@ -50,9 +50,9 @@ def _add_list(blueprint: Blueprint, services: Services) -> None:
     @admin
     def index() -> ResponseReturnValue:
         faults: dict[str, Both] = {}
-        state, email = asked.choice("state", tuple(State)), asked.text("member")
-        on, before = asked.day("date", faults), asked.number("before")
-        reason = asked.text("reason")
+        state, email = request_args.choice("state", tuple(State)), request_args.text("member")
+        on, before = request_args.day("date", faults), request_args.number("before")
+        reason = request_args.text("reason")
         mails = browse.newest(
             services,
             limit=_PER_PAGE + 1,
@@ -63,8 +63,12 @@ def _add_list(blueprint: Blueprint, services: Services) -> None:
             reason=reason or None,
         )
         if email and not mails and not has_mail_or_member(services, email):
-            faults["member"] = asked.nobody(services, email)
-        wanted: dict[str, Any] = {"state": state, "member": email, "date": asked.text("date")}
+            faults["member"] = request_args.nobody(services, email)
+        wanted: dict[str, Any] = {
+            "state": state,
+            "member": email,
+            "date": request_args.text("date"),
+        }
         wanted = {name: value for name, value in (wanted | {"reason": reason}).items() if value}
         more = len(mails) > _PER_PAGE
         return render_template(
@@ -72,7 +76,7 @@ def _add_list(blueprint: Blueprint, services: Services) -> None:
             mails=mails[:_PER_PAGE],
             wanted=wanted,
             faults=faults,
-            resent=asked.number("resent"),
+            resent=request_args.number("resent"),
             may_resend=bool(mails and on is not None and state in ENDS),
             first=url_for(".index", **wanted) if before else None,
             older=url_for(".index", **wanted, before=mails[_PER_PAGE - 1]["id"]) if more else None,
@@ -147,11 +151,11 @@ def _add_mail(blueprint: Blueprint, services: Services) -> None:
 def _which() -> Which | None:
     """The mails that the filter names, or the form of its confirmation; None: not enough."""
     faults: dict[str, Both] = {}
-    on, state = asked.day("date", faults), asked.choice("state", tuple(ENDS))
+    on, state = request_args.day("date", faults), request_args.choice("state", tuple(ENDS))
     if on is None or not state:
         return None
-    reason, email = asked.text("reason") or None, asked.text("member") or None
-    return Which(on, state, reason, email, asked.number("up_to"))
+    reason, email = request_args.text("reason") or None, request_args.text("member") or None
+    return Which(on, state, reason, email, request_args.number("up_to"))
 
 
 def _before_resending(services: Services, which: Which) -> dict[str, Any]:
@@ -187,7 +191,7 @@ def _page(services: Services, mail_id: int, fault: Both | None = None) -> str:
         "outbox_mail.html",
         mail=mail,
         fault=fault,
-        done=asked.choice("done", ("resent", "cancelled")),
+        done=request_args.choice("done", ("resent", "cancelled")),
         text=mask_tokens(text_of(letter) or "")[:_SHOWN_CHARACTERS] if mail["source"] else None,
         height=frame.height(html) if html else 0,
         may_resend=_may_resend(mail),

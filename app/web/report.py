@@ -6,9 +6,9 @@ from flask import Blueprint, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.auth import ReportLink
 from app.compose import show_date
 from app.compose.text import inert
+from app.links import ReportLink
 from app.reports import from_mail
 from app.reports.from_mail import ReportPage, Written
 from app.services import Services

@@ -8,14 +8,14 @@ from typing import cast
 
 from flask import request
 
-from app.auth import ReportLink
 from app.compose.text import inert
+from app.links import ReportLink
+from app.locale import Both
 from app.models import STATUSES, StatusWord
-from app.parse import narrow, shown
 from app.reports.from_mail import SHOWN, Entry, Form, PageTask
 from app.reports.progress import ShownReport
+from app.util.parse import narrow, shown
 from app.web import form_key
-from app.words import Both
 
 MAX_TEXT = 2_000  # characters of one report
 _LOOKED_AT = 10 * MAX_TEXT  # with blanks and line breaks that do not count

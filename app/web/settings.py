@@ -11,10 +11,10 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.access import sessions
 from app.compose import show_date
+from app.locale import Both
 from app.members import changes, defaults, extra_workdays, leave
 from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
-from app.parse import narrow
 from app.people import values
 from app.people.records import read_date
 from app.people.values import ValuesRefused
@@ -22,11 +22,11 @@ from app.reminders.simulate import Forecast
 from app.rules.due import DAY_OFF, Reason
 from app.rules.workdays import Span
 from app.services import Services
+from app.util.parse import narrow
 from app.web.access import myself, signed_in
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, forget_choice, show_when, t
 from app.why.preview import Preview, preview
-from app.words import Both
 
 # This page alone runs a script of ours, which asks for the preview while somebody types.
 _POLICY = (

@@ -7,18 +7,18 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from app import clock
-from app.auth import BadToken, StopLink
 from app.compose import show_date
 from app.compose.text import inert
+from app.links import BadToken, StopLink
 from app.members import choices
 from app.members.changes import Change
 from app.members.choices import KEYS, Reminders
 from app.models import Kind
-from app.parse import narrow
 from app.people.settings import NoSuchMember
 from app.people.values import ValuesRefused
 from app.rules.due import Frequency
 from app.services import Services
+from app.util.parse import narrow
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, show_when
 from app.web.mail_link import no_link

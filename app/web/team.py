@@ -9,6 +9,7 @@ from app import board, clock
 from app.access.rights import leads_member, leads_team
 from app.board import Wanted
 from app.compose.text import inert
+from app.locale import Both
 from app.members.nudge import nudge
 from app.members.snooze import NotNow
 from app.services import Services
@@ -16,8 +17,7 @@ from app.web import form_key
 from app.web.access import lead, lead_of_member, myself
 from app.web.locale import current, show_when
 from app.web.report_form import is_id
-from app.web.team_words import Words
-from app.words import Both
+from app.web.team_labels import Words
 
 _MEMBER = "/team/<int:member_id>"
 _LONGEST_SEARCH = 100

@@ -7,15 +7,15 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from app import clock
+from app.locale import Both
 from app.members.roster import id_of
 from app.people.settings import NoSuchMember
 from app.services import Services
-from app.web import asked
+from app.web import request_args
 from app.web.access import admin
-from app.web.outbox_words import KINDS, MARKS
-from app.web.showing import for_templates
+from app.web.outbox_labels import KINDS, MARKS
+from app.web.template_helpers import for_templates
 from app.why.reminder import Explanation, why
-from app.words import Both
 
 
 def pages(services: Services) -> Blueprint:
@@ -27,18 +27,18 @@ def pages(services: Services) -> Blueprint:
     @admin
     def index() -> ResponseReturnValue:
         faults: dict[str, Both] = {}
-        email, on = asked.text("member"), asked.day("date", faults)
+        email, on = request_args.text("member"), request_args.day("date", faults)
         found: Explanation | None = None
         if email and not faults:
             try:
                 found = why(services, email, on, clock.now())
             except NoSuchMember:
-                faults["member"] = asked.nobody(services, email)
+                faults["member"] = request_args.nobody(services, email)
         facts: dict[str, Any] = found.facts if found else {}
         return render_template(
             "why.html",
             email=email,
-            on=asked.text("date") or facts.get("local_date") or "",
+            on=request_args.text("date") or facts.get("local_date") or "",
             found=found,
             facts=facts,
             member_id=id_of(services, email) if found else None,

@@ -7,10 +7,10 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from app.compose import show_date
+from app.locale import Both
 from app.models import DecisionRow, Member
 from app.people.settings import Person
 from app.rules.escalation import Step
-from app.words import Both
 
 NOTHING_TO_SAY = Both("知らせることがありません", "there is nothing to say")
 SWITCHED_OFF = Both("受け取らない設定になっています", "they are switched off")

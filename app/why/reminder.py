@@ -9,19 +9,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.compose import show_date
+from app.locale import Both
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
 from app.outbox import restored
 from app.people import values
 from app.people.settings import Person, find, organisation, person, put
 from app.reminders.facts import A_WEEK
+from app.reminders.reasons import REASONS, STATES
 from app.reminders.simulate import ahead
-from app.reminders.words import REASONS, STATES
 from app.rules import due
 from app.rules.due import Frequency, Reason, Verdict
 from app.rules.workdays import DAY
 from app.services import Services
 from app.why.digest import told
-from app.words import Both
 
 LOOK_AHEAD = 60 * DAY
 SNOOZED = "snoozed_until"  # in a decision's facts: the hour to which the member put the reminder

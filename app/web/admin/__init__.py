@@ -4,7 +4,7 @@ from flask import Blueprint
 
 from app.services import Services
 from app.web.admin import days_off, imports, members, overview, settings, tasks, teams, trail
-from app.web.showing import for_templates
+from app.web.template_helpers import for_templates
 
 
 def pages(services: Services) -> Blueprint:

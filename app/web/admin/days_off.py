@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.compose import show_date
+from app.locale import Both
 from app.members import extra_workdays, leave
 from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
@@ -17,9 +18,8 @@ from app.people.settings import NoSuchMember
 from app.people.values import ValuesRefused
 from app.rules.workdays import Span
 from app.services import Services
-from app.web import asked
+from app.web import request_args
 from app.web.access import admin, myself
-from app.words import Both
 
 _SHOWN = 200  # spans of members
 _BACK = timedelta(days=31)  # what the company has that has passed
@@ -34,11 +34,11 @@ def add(blueprint: Blueprint, services: Services) -> None:
         if request.method == "GET":
             return _page(services)
         try:
-            _write(services, asked.form("email"), _span())
+            _write(services, request_args.form("email"), _span())
         except ValuesRefused as error:
             return _page(services, dict(error.faults)), 422
         except NoSuchMember as error:
-            faults = {"email": asked.nobody(services, str(error.args[0]))}
+            faults = {"email": request_args.nobody(services, str(error.args[0]))}
             return _page(services, faults), 422
         return redirect(url_for(".days_off", done="saved"), 303)
 
@@ -47,7 +47,7 @@ def _write(services: Services, email: str, days: Span) -> None:
     who, now = myself().email, clock.now()
     remove = request.form.get("action") == "remove"
     try:
-        if asked.form("kind") == "workday":
+        if request_args.form("kind") == "workday":
             change = extra_workdays.remove_workdays if remove else extra_workdays.add_workdays
             change(services, email or None, days, who, now)
         elif email and remove:
@@ -64,14 +64,14 @@ def _write(services: Services, email: str, days: Span) -> None:
 
 def _span() -> Span:
     """The days of the form; nothing typed as the last one: one day."""
-    name = asked.form("name")
+    name = request_args.form("name")
     faults: list[tuple[str, Both]] = []
     if len(name) > 200 or not name.isprintable():
         faults.append(("name", _LONG_NAME))
     first = last = None
     try:
-        first = read_date(asked.form("first"))
-        last = values.read_last(asked.form("last") or None, first)
+        first = read_date(request_args.form("first"))
+        last = values.read_last(request_args.form("last") or None, first)
     except ValuesRefused as error:
         faults.append(("last", error.faults[0][1]))
     except ValueError as error:
@@ -86,7 +86,7 @@ def _page(services: Services, faults: Mapping[str, Both] | None = None) -> str:
     today = now.astimezone(myself().zone).date()
     away = leave.leave_from(services, today, _SHOWN + 1)
     working = extra_workdays.workdays_from(services, today, _SHOWN + 1)
-    typed = {key: asked.form(key) for key in ("kind", "email", "first", "last", "name")}
+    typed = {key: request_args.form(key) for key in ("kind", "email", "first", "last", "name")}
     return render_template(
         "admin/days_off.html",
         closures=leave.closures(services, today - _BACK),
@@ -94,7 +94,7 @@ def _page(services: Services, faults: Mapping[str, Both] | None = None) -> str:
         of_members=((away[:_SHOWN], len(away) > _SHOWN), (working[:_SHOWN], len(working) > _SHOWN)),
         typed=typed if faults else dict.fromkeys(typed, ""),
         faults=faults or {},
-        saved=asked.choice("done", ("saved",)),
+        saved=request_args.choice("done", ("saved",)),
         words=_words,
     )
 

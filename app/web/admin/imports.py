@@ -11,12 +11,12 @@ from app.imports import uploads
 from app.imports.csv_table import ImportRefused, LineFault
 from app.imports.files import ImportMoved
 from app.imports.uploads import NoSuchUpload, Preview
+from app.locale import Both
 from app.people import setting_names
 from app.people.records import HEADERS, OPTIONAL, SCOPES
 from app.services import Services
-from app.web import asked, form_key
+from app.web import form_key, request_args
 from app.web.access import admin, myself
-from app.words import Both
 
 _PER_PAGE = 100
 _UPLOAD = "<int:upload_id>"
@@ -94,17 +94,17 @@ def _form(faults: Sequence[LineFault] = (), *, missing: bool = False) -> str:
         scopes=SCOPES,
         faults=faults,
         missing=missing,
-        done=asked.choice("done", ("imported", "gone")),
-        counts={name: asked.number(name) or 0 for name in ("added", "changed", "unchanged")},
+        done=request_args.choice("done", ("imported", "gone")),
+        counts={name: request_args.number(name) or 0 for name in ("added", "changed", "unchanged")},
     )
 
 
 def _preview(found: Preview) -> str:
     rows = _rows(found)
     counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in _VERDICTS}
-    show = asked.choice("show", _VERDICTS)
+    show = request_args.choice("show", _VERDICTS)
     chosen = [row for row in rows if show in ("", row["verdict"])]
-    start = min(asked.number("start") or 0, len(chosen))
+    start = min(request_args.number("start") or 0, len(chosen))
     here: dict[str, Any] = {"upload_id": found.id, "show": show or None}
     more = start + _PER_PAGE < len(chosen)
     return render_template(

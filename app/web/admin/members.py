@@ -7,15 +7,15 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
+from app.locale import Both
 from app.members import assign, changes, roster, teams
 from app.people import setting_names, values
 from app.people.settings import NoSuchMember
 from app.people.values import ValuesRefused
 from app.services import Services
-from app.web import asked, form_key
+from app.web import form_key, request_args
 from app.web.access import admin, myself
 from app.web.edited import Again, Edited, fresh
-from app.words import Both
 
 _PER_PAGE = 50
 MEMBER = "<int:member_id>"
@@ -30,11 +30,11 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @admin
     def members() -> ResponseReturnValue:
         wanted: dict[str, Any] = {
-            "search": asked.text("search"),
-            "team_id": asked.number("team_id"),
-            "state": asked.choice("state", roster.STATES),
+            "search": request_args.text("search"),
+            "team_id": request_args.number("team_id"),
+            "state": request_args.choice("state", roster.STATES),
         }
-        after = asked.text("after")
+        after = request_args.text("after")
         found = roster.roster(services, limit=_PER_PAGE + 1, after=after, **wanted)
         asked_for = {key: value for key, value in wanted.items() if value}
         more = len(found) > _PER_PAGE
@@ -55,7 +55,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def new_member() -> ResponseReturnValue:
         if request.method == "GET":
             return _new(services, {})
-        typed = {key: asked.form(key) for key in ("email", *_PERSON)}
+        typed = {key: request_args.form(key) for key in ("email", *_PERSON)}
         try:
             who, now = myself().email, clock.now()
             member_id = changes.add_member(services, typed, who, now, form_key.sent())
@@ -68,7 +68,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def member(member_id: int) -> ResponseReturnValue:
         if request.method == "GET":
             return member_page(services, member_id)
-        edited = Edited.of((*_FIELDS, "active", "suppressed"), asked.form)
+        edited = Edited.of((*_FIELDS, "active", "suppressed"), request_args.form)
         try:
             email = address(services, member_id)
             changes.set_member(
@@ -122,7 +122,7 @@ def member_page(
         tasks=assign.tasks_of(services, member_id),
         task=dict.fromkeys(("ref", "title", "start_on", "due_on", "report_every"), "")
         | dict(task or {}),
-        done=asked.choice("done", ("added", "saved", "task", "passed")),
+        done=request_args.choice("done", ("added", "saved", "task", "passed")),
         teams=teams.teams(services),
         words=setting_names,
     )

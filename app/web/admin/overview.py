@@ -9,7 +9,7 @@ from app.identity.known_settings import Change
 from app.identity.sentences import value_words
 from app.monitoring import status
 from app.services import Services
-from app.web import asked
+from app.web import request_args
 from app.web.access import admin, myself
 from app.web.locale import show_when
 
@@ -26,12 +26,14 @@ def add(blueprint: Blueprint, services: Services) -> None:
             "admin/overview.html",
             facts=facts,
             lines=status.lines(facts),
-            done=asked.choice("done", ("paused", "resumed", "accepted", "confirmed", "another")),
+            done=request_args.choice(
+                "done", ("paused", "resumed", "accepted", "confirmed", "another")
+            ),
             doubted=[host for host, _ in timekeeping.waiting(services)],
             changes=changes,
             shown=_as_form(changes),
             value_words=value_words,
-            released=asked.number("released"),
+            released=request_args.number("released"),
             taken_at=show_when(now, services.config.app_timezone),
         )
 

@@ -11,7 +11,7 @@ from app.monitoring.status import who_words
 from app.people import setting_names, values
 from app.people.values import ValuesRefused
 from app.services import Services
-from app.web import asked
+from app.web import request_args
 from app.web.access import admin, myself
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import show_when
@@ -25,7 +25,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def settings() -> ResponseReturnValue:
         if request.method == "GET":
             return _page(services)
-        edited = Edited.of(values.ORGANISATION, asked.form)
+        edited = Edited.of(values.ORGANISATION, request_args.form)
         try:
             done = defaults.set_settings(
                 services, edited.typed, myself().email, clock.now(), edited.was
@@ -50,8 +50,8 @@ def _page(services: Services, form: Again | None = None) -> str:
         was=form.was,
         faults=form.faults,
         words=setting_names,
-        saved=asked.choice("done", ("saved",)),
-        changed=asked.number("changed"),
+        saved=request_args.choice("done", ("saved",)),
+        changed=request_args.number("changed"),
         by=who_words,
         when=lambda instant: show_when(datetime.fromisoformat(instant), zone),
     )

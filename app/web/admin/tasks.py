@@ -9,7 +9,7 @@ from app.members.assign import NoSuchTask
 from app.people.settings import NoSuchMember
 from app.people.values import ValuesRefused
 from app.services import Services
-from app.web import asked, form_key
+from app.web import form_key, request_args
 from app.web.access import admin, myself
 from app.web.admin.members import MEMBER, address, member_page
 
@@ -22,7 +22,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post(f"/members/{MEMBER}/tasks")
     @admin
     def new_task(member_id: int) -> ResponseReturnValue:
-        typed = {key: asked.form(key) for key in _FIELDS}
+        typed = {key: request_args.form(key) for key in _FIELDS}
         address(services, member_id)
         try:
             who, now = myself().email, clock.now()
@@ -35,7 +35,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post(f"/members/{MEMBER}/pass-on")
     @admin
     def pass_on(member_id: int) -> ResponseReturnValue:
-        ref, email = request.form.get("ref", ""), asked.form("email")
+        ref, email = request.form.get("ref", ""), request_args.form("email")
         try:
             assign.pass_on(
                 services,

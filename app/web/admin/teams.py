@@ -6,14 +6,14 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
+from app.locale import Both
 from app.members import teams as road
 from app.members.teams import NoSuchTeam
 from app.people.values import ChangedMeanwhile, ValuesRefused
 from app.services import Services
-from app.web import asked, form_key
+from app.web import form_key, request_args
 from app.web.access import admin, myself
 from app.web.edited import Edited
-from app.words import Both
 
 _PER_PAGE = 50
 _TEAM = "<int:team_id>"
@@ -27,7 +27,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def teams() -> ResponseReturnValue:
         if request.method == "GET":
             return _page(services)
-        name = asked.form("name")
+        name = request_args.form("name")
         try:
             road.add_team(services, name, myself().email, clock.now(), form_key.sent())
         except ValuesRefused as error:
@@ -42,7 +42,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             if remove:
                 road.remove_team(services, team_id, myself().email, clock.now())
             else:
-                edited = Edited.of(("name",), asked.form)
+                edited = Edited.of(("name",), request_args.form)
                 for name in edited.typed.values():
                     who, now = myself().email, clock.now()
                     road.rename_team(services, team_id, name, who, now, edited.was.get("name"))
@@ -56,7 +56,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
 
 
 def _page(services: Services, faults: Mapping[str, Both] | None = None, name: str = "") -> str:
-    after = asked.text("after")
+    after = request_args.text("after")
     found = road.teams(services, after=after, limit=_PER_PAGE + 1)
     more = len(found) > _PER_PAGE
     return render_template(

@@ -9,7 +9,7 @@ from app import audit as road
 from app.monitoring.status import who_words
 from app.people import setting_names
 from app.services import Services
-from app.web import asked
+from app.web import request_args
 from app.web.access import admin
 from app.web.locale import show_when
 
@@ -22,8 +22,11 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/audit")
     @admin
     def audit() -> ResponseReturnValue:
-        wanted = {"who": asked.text("who"), "what": asked.choice("what", tuple(road.WHAT))}
-        before = asked.number("before")
+        wanted = {
+            "who": request_args.text("who"),
+            "what": request_args.choice("what", tuple(road.WHAT)),
+        }
+        before = request_args.number("before")
         found = road.entries(services, limit=_PER_PAGE + 1, before=before, **wanted)
         asked_for: dict[str, Any] = {name: value for name, value in wanted.items() if value}
         more = len(found) > _PER_PAGE

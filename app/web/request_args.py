@@ -4,12 +4,12 @@ from datetime import date
 
 from flask import request
 
+from app.locale import Both
 from app.models import LARGEST_ID
-from app.parse import shown
 from app.people.lookup import nearest
 from app.people.records import read_date
 from app.services import Services
-from app.words import Both
+from app.util.parse import shown
 
 _LONGEST = 320  # characters of a filter; an address has no more
 

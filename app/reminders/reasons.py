@@ -1,9 +1,9 @@
 """The reasons and states of decisions and mails, as people read them."""
 
+from app.locale import Both
 from app.models import State
 from app.outbox.restored import RESTORED
 from app.rules.due import Reason
-from app.words import Both
 
 REASONS: dict[str, Both] = {
     Reason.ADDRESS_SUPPRESSED: Both(

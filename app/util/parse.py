@@ -14,7 +14,7 @@ from functools import cache
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 from zoneinfo import available_timezones
 
-from app.words import Both
+from app.locale import Both
 
 REDIS_SCHEMES = ("redis", "rediss", "redis+socket")
 

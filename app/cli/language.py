@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import click
 
-from app.parse import similar
+from app.locale import Both, shell_locale
 from app.util import logs
-from app.words import Both, shell_locale
+from app.util.parse import similar
 
 log = logging.getLogger(__name__)
 

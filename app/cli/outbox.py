@@ -16,14 +16,14 @@ from app.cli.common import (
     reason_words,
     user_option,
 )
+from app.cli.language import Failed, say, t
 from app.cli.letter import show_mail
 from app.cli.shell import Group, OneOf, RowId, Shell, as_json, who
 from app.cli.show import show_json, show_json_list, show_table
-from app.cli.words import Failed, say, t
 from app.imports.csv_table import export_cell
+from app.locale import Both
 from app.models import LARGEST_ID, Kind, State
-from app.reminders.words import STATES
-from app.words import Both
+from app.reminders.reasons import STATES
 
 MAIL_ID = RowId("ID")
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 from app.compose import show_date
+from app.locale import Both
 from app.members.teams import TeamRow
 from app.people import setting_names
 from app.web.locale import current, t
-from app.web.outbox_words import MARKS
-from app.words import Both
+from app.web.outbox_labels import MARKS
 
 Options = list[tuple[str, str]]
 

@@ -1,7 +1,7 @@
 """What mails are called on pages: their kinds, their states with a mark, their history."""
 
+from app.locale import Both
 from app.models import Kind, State
-from app.words import Both
 
 KINDS = {
     Kind.REMINDER: Both("リマインダー", "Reminder"),

@@ -9,17 +9,17 @@ from pathlib import Path
 import click
 
 from app import clock
+from app.cli.language import LOCALE, Failed, Refused, say, t
 from app.cli.shell import Command, Day, Shell, as_json, on_terminal, who
 from app.cli.show import show_json
-from app.cli.words import LOCALE, Failed, Refused, say, t
 from app.config.sources import relative
+from app.locale import Both
 from app.maintenance import backup as keeping
 from app.maintenance import mark as marking
 from app.maintenance import purge as clearing
 from app.maintenance import restore as bringing
 from app.maintenance.errors import CareError
 from app.services import Services
-from app.words import Both
 
 
 @contextmanager

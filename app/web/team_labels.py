@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 
 from app.compose import show_date
 from app.compose.text import inert, shorten
+from app.locale import Both
 from app.rules.standing import DaySquare, Row, Standing, Stopped
 from app.rules.week import Mark
 from app.rules.workdays import DayOff
-from app.words import Both
 
 CELL = 24  # px, a square of the picture with its space
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.words import Both
+from app.locale import Both
 
 Facts = Mapping[str, Any]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from app.alerts import about_clocks
-from app.alerts.wording import PARTS, Facts, Words
+from app.alerts.sentence import PARTS, Facts, Words
 from app.identity.sentences import how_to_confirm, other_server, shared_redis
+from app.locale import Both
 from app.smtp.fault import REMEDIES, Fault, judge_again
-from app.words import Both
 
 
 class Alarm(StrEnum):

@@ -15,10 +15,10 @@ from flask import Flask, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
-from app.auth import has_one_spelling
+from app.links import has_one_spelling
+from app.locale import Both
 from app.people import setting_names
 from app.web.origin import Origin, origin
-from app.words import Both
 
 # Their links say who is asking and no cookie is looked at: nobody else can send their forms.
 TOKEN_PAGES = frozenset({"report", "stop"})

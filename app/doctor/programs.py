@@ -8,12 +8,12 @@ from celery import Celery
 from app.alerts.about_clocks import span
 from app.doctor.broker import QUEUES, client
 from app.doctor.finding import Case, Finding, green, red, yellow
+from app.locale import Both
 from app.models import Service
 from app.monitoring.checks import heartbeats
 from app.monitoring.status import STALE, TICK, TIMER
 from app.services import guard_url
 from app.tasks.worker import make_celery
-from app.words import Both
 
 PING_SECONDS = 3.0
 
