@@ -54,8 +54,8 @@ def _queue(config: "Config", beside: "Executor", whose: "Callable[[], Services]"
     def publish(ids: "Sequence[int]") -> None:
         with lock:  # two threads of `beside` may be the first
             if not made:
+                from app.queue.application import make_celery  # noqa: PLC0415 - see above
                 from app.queue.publishing import publisher  # noqa: PLC0415 - see above
-                from app.tasks.worker import make_celery  # noqa: PLC0415 - see above
 
                 made.append(publisher(make_celery(config), config.test_time_scale, whose))
         made[0](ids)

@@ -4,9 +4,9 @@ import os
 import sys
 
 from app.config import load_or_exit
+from app.queue.application import make_celery
 from app.systemd.programs import lives, wrong_node_name
-from app.tasks import celery_log
-from app.tasks.worker import make_celery
+from app.tasks import ai, celery_log, notifications, worker  # noqa: F401 - jobs and signals
 from app.util import log_stream
 from app.util.private import UMASK
 

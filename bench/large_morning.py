@@ -26,9 +26,9 @@ from app.config import load
 from app.db import Database
 from app.members import sign_in
 from app.models import OPEN, Kind, OutboxMail, State
+from app.queue.application import make_celery
 from app.queue.publishing import QUEUE, TICK, publisher
 from app.services import Services, make
-from app.tasks.worker import make_celery
 from bench import members, morning, report
 from bench.delivery import PEER_MAILS, Bench, Case, _flush, _servers, machine
 from bench.rig import Missing

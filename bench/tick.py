@@ -26,6 +26,7 @@ from sqlalchemy import Date, bindparam, text
 from app import outbox, reminders, schema
 from app.config import load
 from app.services import Services, make
+from app.why.reminder import explain
 from bench import members as organisation
 from bench.rig import PostgreSQL
 
@@ -191,7 +192,7 @@ def why_seconds(services: Services) -> float:
     seconds = []
     for n in range(1, REPEATS + 1):
         begin = time.perf_counter()
-        reminders.why(services, f"m{n * 100}@example.jp", TODAY, NOW)
+        explain(services, f"m{n * 100}@example.jp", TODAY, NOW)
         seconds.append(time.perf_counter() - begin)
     return statistics.median(seconds)
 

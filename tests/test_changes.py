@@ -18,6 +18,7 @@ from app.people.values import ValuesRefused
 from app.rules.due import Reason
 from app.rules.workdays import Span
 from app.services import Services
+from app.why.reminder import explain
 from tests.conftest import NOW, TODAY, People, task
 
 HOUR = timedelta(hours=1)
@@ -338,7 +339,7 @@ def test_a_reminder_snoozed_to_an_hour_today_comes_then_and_only_then(
         mail = session.get_one(OutboxMail, new)
         assert mail.not_before == datetime(2026, 11, 24, 15, tzinfo=TOKYO)
         assert mail.expires_at == datetime(2026, 11, 25, 0, tzinfo=TOKYO)
-    found = reminders.why(services, SUZUKI, TODAY, NOW + HOUR)
+    found = explain(services, SUZUKI, TODAY, NOW + HOUR)
     assert found.facts["next_mail_at"] == "2026-11-24T15:00:00+09:00"
 
 
@@ -353,7 +354,7 @@ def test_snoozing_before_the_hour_leaves_nothing_for_the_hour(
 def test_why_tells_a_snooze_from_an_operators_cancelling(services: Services, busy: People) -> None:
     reminders.plan(services, NOW)
     snooze(services, time(15), NOW + HOUR)
-    told = reminders.why(services, SUZUKI, None, NOW + HOUR).paragraph
+    told = explain(services, SUZUKI, None, NOW + HOUR).paragraph
     assert "本人の希望で 15:00 のお知らせに変えました" in told.ja
     assert "asked for a reminder at 15:00 instead" in told.en
     with services.db.read() as session:
@@ -361,7 +362,7 @@ def test_why_tells_a_snooze_from_an_operators_cancelling(services: Services, bus
             select(OutboxMail.id).where(OutboxMail.to_addr == busy.sato.email)
         ).one()
     outbox.cancel(services, mail_id, who="admin", now=NOW)
-    told = reminders.why(services, busy.sato.email, None, NOW + HOUR).paragraph
+    told = explain(services, busy.sato.email, None, NOW + HOUR).paragraph
     assert "運用担当者が取り消しました" in told.ja
     assert "an operator cancelled it" in told.en
 
@@ -371,10 +372,10 @@ def test_a_snoozed_reminder_is_not_announced_for_a_day_that_became_a_day_off(
 ) -> None:
     reminders.plan(services, NOW)
     snooze(services, time(15), NOW + HOUR)
-    found = reminders.why(services, SUZUKI, None, NOW + HOUR).facts
+    found = explain(services, SUZUKI, None, NOW + HOUR).facts
     assert found["next_mail_at"] == "2026-11-24T15:00:00+09:00"
     leave.off_today(services, SUZUKI, SUZUKI, NOW + 2 * HOUR)
-    found = reminders.why(services, SUZUKI, None, NOW + 2 * HOUR).facts
+    found = explain(services, SUZUKI, None, NOW + 2 * HOUR).facts
     assert found["next_mail_at"] == "2026-11-25T09:00:00+09:00"
 
 

@@ -19,6 +19,7 @@ from app.models import DaysOff, DecisionRow, ExtraWorkday, Member, OutboxMail, R
 from app.people.values import ValuesRefused
 from app.rules.workdays import DAY
 from app.services import Services
+from app.why.reminder import explain
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import Plan, SmtpServer
 
@@ -602,11 +603,11 @@ def test_why_tells_of_the_digest_of_each_step_and_of_a_report_that_came_first(
     ids = tick(services, NOW)
     report(db, "T-2", silent.suzuki, date(2026, 11, 20))
     outbox.deliver(services, ids, at(NOW))
-    lead = reminders.why(services, SATO, TODAY, NOW)
+    lead = explain(services, SATO, TODAY, NOW)
     assert "2026年11月24日(火) の週次のまとめを送ることにしました。" in lead.paragraph.ja
     assert f"{SATO} is told that 田中 美咲 has been silent for 5 workday(s)." in lead.paragraph.en
     assert lead.facts["digest"] == {"verdict": "send", "reason": None}
-    member = reminders.why(services, SUZUKI, TODAY, NOW)
+    member = explain(services, SUZUKI, TODAY, NOW)
     assert "取りやめました。理由: 送る直前に、すべて報告済みになりました" in member.paragraph.ja
     (step,) = member.facts["escalation"]
     assert (step["step"], step["told"], step["reason"]) == ("lead", SATO, "reported_meanwhile")

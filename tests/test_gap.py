@@ -13,6 +13,7 @@ from app.members.snooze import snooze_until
 from app.models import DecisionRow, Member
 from app.people.values import ValuesRefused
 from app.services import Services
+from app.why.reminder import explain
 from tests.conftest import NOW, TODAY, People, suzuki, task
 
 HOUR = timedelta(hours=1)
@@ -130,12 +131,12 @@ def test_why_says_of_a_date_whose_hour_has_passed_that_nothing_has_run(
     services: Services, missed: People
 ) -> None:
     thursday = date(2026, 11, 19)
-    waiting = reminders.why(services, SUZUKI, thursday, NOW).paragraph
+    waiting = explain(services, SUZUKI, thursday, NOW).paragraph
     assert "まだ決まっていません" in waiting.ja
     assert "nothing has run since" in waiting.en
     reminders.plan(services, NOW)
-    assert "送れる時間のうちに" in reminders.why(services, SUZUKI, thursday, NOW).paragraph.ja
-    before = reminders.why(services, SUZUKI, date(2026, 11, 18), NOW).paragraph
+    assert "送れる時間のうちに" in explain(services, SUZUKI, thursday, NOW).paragraph.ja
+    before = explain(services, SUZUKI, date(2026, 11, 18), NOW).paragraph
     assert "記録はありません" in before.ja
 
 
@@ -146,7 +147,7 @@ def test_why_says_of_a_weekly_reminder_still_to_come_on_which_day_of_the_week_it
     changes.set_member(services, SUZUKI, {"notify_frequency": "weekly"}, "admin", NOW - HOUR)
     reminders.plan(services, NOW + 10 * HOUR)  # seven in the evening: too late
     evening = NOW + 11 * HOUR
-    wednesday = reminders.why(services, SUZUKI, date(2026, 11, 25), evening).paragraph
+    wednesday = explain(services, SUZUKI, date(2026, 11, 25), evening).paragraph
     assert "1件のリマインダーを送ります" in wednesday.ja
-    thursday = reminders.why(services, SUZUKI, date(2026, 11, 26), evening).paragraph
+    thursday = explain(services, SUZUKI, date(2026, 11, 26), evening).paragraph
     assert "送る曜日ではありません" in thursday.ja

@@ -16,18 +16,11 @@ from sqlalchemy import func, select
 
 from app import sample
 from app.config import load
-from app.imports.csv_table import (
-    MAX_LINES,
-    ImportRefused,
-    LineFault,
-    Row,
-    check_size,
-    export_cell,
-    read_table,
-)
+from app.imports.csv_table import MAX_LINES, ImportRefused, check_size, export_cell, read_table
 from app.imports.files import ImportResult, import_file
 from app.models import Audit, DaysOff, ExtraWorkday, Member, Report, Setting, Task
 from app.people.records import HEADERS
+from app.people.table import LineFault, Row
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People
 

@@ -16,9 +16,9 @@ from app.config import Config
 from app.db import Database
 from app.models import DecisionRow, OutboxMail, State
 from app.queue import publishing
+from app.queue.application import make_celery
 from app.services import Services
 from app.tasks import turns
-from app.tasks.worker import make_celery
 from tests.conftest import NOW, People
 from tests.test_outbox_lines import crowd, states
 

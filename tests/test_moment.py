@@ -13,6 +13,7 @@ from app.people.settings import NoSuchMember
 from app.people.values import ValuesRefused
 from app.rules.workdays import DAY
 from app.services import Services
+from app.why.reminder import explain
 from tests.conftest import NOW, TODAY, People, suzuki, task
 
 HOUR = timedelta(hours=1)
@@ -255,7 +256,7 @@ def test_an_hour_that_exists_twice_brings_one_mail(services: Services, alone: Me
 
 
 def next_mail(services: Services, now: datetime) -> str | None:
-    at: str | None = reminders.why(services, SUZUKI, None, now).facts["next_mail_at"]
+    at: str | None = explain(services, SUZUKI, None, now).facts["next_mail_at"]
     return at
 
 
@@ -273,7 +274,7 @@ def test_why_names_the_next_date_and_hour_on_which_a_mail_can_come(
         session.execute(update(Member).values(paused_until=date(2026, 12, 31)))
         session.add(DaysOff(user_id=None, first_day=date(2026, 12, 29), last_day=date(2027, 1, 3)))
     assert next_mail(services, NOW) == "2027-01-04T09:00:00+09:00"
-    assert "2027年1月4日(月) 09:00" in reminders.why(services, SUZUKI, None, NOW).paragraph.ja
+    assert "2027年1月4日(月) 09:00" in explain(services, SUZUKI, None, NOW).paragraph.ja
 
 
 @pytest.mark.parametrize(
@@ -284,7 +285,7 @@ def test_why_says_when_no_mail_can_come(
 ) -> None:
     start(services, TODAY, **values)
     assert next_mail(services, NOW) is None
-    assert "60日" in reminders.why(services, SUZUKI, None, NOW).paragraph.ja
+    assert "60日" in explain(services, SUZUKI, None, NOW).paragraph.ja
 
 
 def test_a_change_of_settings_is_simulated_and_leaves_no_trace(

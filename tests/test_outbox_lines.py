@@ -24,6 +24,7 @@ from app.outbox.claim import claim
 from app.outbox.lease import CLAIMS_AT_MOST
 from app.services import Services, make
 from app.util.rate import Limits, Rate, windows
+from app.why.reminder import explain
 from tests.conftest import NOW, Hooked, People, task
 from tests.smtp_server import SmtpServer
 from tests.test_mailer_ahead import impatient
@@ -419,7 +420,7 @@ def test_an_address_refused_on_three_days_gets_no_further_mail(
         assert "5.1.1" in (member.suppressed_reason or "")
     last = NOW + timedelta(days=3)
     assert reminders.plan(services, last).ids == []
-    why = reminders.why(services, "gone+550@example.jp", last.date(), last)
+    why = explain(services, "gone+550@example.jp", last.date(), last)
     assert why.facts["reason"] == "address_suppressed"
 
     # Lifted by an operator: the count begins anew, one more refusal does not suppress again.
@@ -455,7 +456,7 @@ def test_a_doubt_is_not_forgotten_when_it_gets_too_late(
         outbox.cancel(services, ids[0], who="operator", now=NOW)
     outbox.sweep(services, NOW + timedelta(hours=10))
     assert states(db) == [State.UNKNOWN]
-    why = reminders.why(services, "suzuki+closedotx1+dot451@example.jp", None, NOW)
+    why = explain(services, "suzuki+closedotx1+dot451@example.jp", None, NOW)
     assert why.facts["verdict"] == "send"
 
 
@@ -498,7 +499,7 @@ def test_a_resent_mail_that_is_accepted_makes_the_decision_sent(
     outbox.sweep(services, evening)
     again = outbox.resend(services, mail_id, who="operator", now=evening)
     assert outbox.deliver(services, [again], at(evening)) == 1
-    facts = reminders.why(services, "suzuki.ichiro@example.jp", None, NOW).facts
+    facts = explain(services, "suzuki.ichiro@example.jp", None, NOW).facts
     assert (facts["verdict"], facts["reason"]) == ("send", None)
 
 

@@ -13,9 +13,9 @@ from celery import current_app
 from app import create_app
 from app.config import Config
 from app.db import Database
+from app.queue.application import make_celery
 from app.queue.publishing import publisher
 from app.tasks import ai
-from app.tasks.worker import make_celery
 from tests import servers
 from tests.browser import OURS
 from tests.conftest import suzuki

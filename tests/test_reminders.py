@@ -14,6 +14,7 @@ from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, Setting
 from app.monitoring import status
 from app.people.settings import NoSuchMember
 from app.services import Services
+from app.why.reminder import explain
 from tests.conftest import NOW, TODAY, People, suzuki, task
 
 HOUR = timedelta(hours=1)
@@ -360,11 +361,11 @@ def test_why_tells_what_was_decided_and_what_it_saw(
     with db.write() as session:
         session.execute(update(Member).values(decided_through=date(2026, 11, 22)))
     reminders.plan(services, NOW)
-    holiday = reminders.why(services, "suzuki.ichiro@example.jp", date(2026, 11, 23), NOW)
+    holiday = explain(services, "suzuki.ichiro@example.jp", date(2026, 11, 23), NOW)
     assert "2026年11月23日(月)" in holiday.paragraph.ja
     assert "祝日です(勤労感謝の日)" in holiday.paragraph.ja
     assert holiday.facts["reason"] == "holiday"
-    today = reminders.why(services, "suzuki.ichiro@example.jp", None, NOW)
+    today = explain(services, "suzuki.ichiro@example.jp", None, NOW)
     assert "未報告のタスク1件" in today.paragraph.ja
     assert "waiting to be sent" in today.paragraph.en
     assert today.facts["next_decision_at"] == "2026-11-25T09:00:00+09:00"
@@ -373,15 +374,15 @@ def test_why_tells_what_was_decided_and_what_it_saw(
 def test_why_without_a_date_finds_what_was_decided_ahead(services: Services, busy: People) -> None:
     suzuki, thursday = "suzuki.ichiro@example.jp", date(2026, 11, 26)
     reminders.remind(services, now=NOW - HOUR, on=thursday)
-    assert reminders.why(services, suzuki, None, NOW - HOUR).facts["local_date"] == "2026-11-26"
+    assert explain(services, suzuki, None, NOW - HOUR).facts["local_date"] == "2026-11-26"
     reminders.plan(services, NOW)
-    assert reminders.why(services, suzuki, None, NOW).facts["local_date"] == "2026-11-24"
+    assert explain(services, suzuki, None, NOW).facts["local_date"] == "2026-11-24"
 
 
 def test_why_looks_ahead_when_the_hour_is_still_to_come(
     services: Services, db: Database, busy: People
 ) -> None:
     early = NOW - HOUR
-    ahead = reminders.why(services, "suzuki.ichiro@example.jp", None, early)
+    ahead = explain(services, "suzuki.ichiro@example.jp", None, early)
     assert "09:00 に決まります" in ahead.paragraph.ja
     assert ahead.facts["verdict"] is None

@@ -51,6 +51,7 @@ from app.models import (
 from app.monitoring import alert_mails, status
 from app.rules.workdays import DAY
 from app.services import Services
+from app.why.reminder import explain
 from tests import servers
 from tests.conftest import NOW, TODAY, People, postgresql_copy, sqlite_copy, suzuki, task
 from tests.smtp_server import SmtpServer
@@ -459,7 +460,7 @@ def test_without_a_word_the_mails_end_unknown_and_no_later_day_makes_up_for_them
     tick(services, EVENING)
     assert {mail.state for mail in mails(services)} == {State.UNKNOWN}
     assert decisions(services)[TODAY] == ("send", None)
-    assert reminders.why(services, SUZUKI, TODAY, EVENING).paragraph.ja.count("復元") >= 2
+    assert explain(services, SUZUKI, TODAY, EVENING).paragraph.ja.count("復元") >= 2
     for days in (1, 2, 3):
         tick(services, NOW + days * DAY)
     assert [one for one in recipients(smtp) if one == SUZUKI] == [SUZUKI]
@@ -757,7 +758,7 @@ def test_status_doctor_why_and_the_audit_say_what_happened(
     assert status.status(services, TEN)["held_since_restore"] == 2
     case = doctor.Case(tmp_path, at(TEN), services, None)
     assert "復元" in " ".join(one.says.ja for one in doctors_look(case))
-    why = reminders.why(services, SUZUKI, TODAY, TEN).paragraph
+    why = explain(services, SUZUKI, TODAY, TEN).paragraph
     assert "復元前に届いた可能性があり、確認待ち" in why.ja
     assert "held: it may have gone out before the restore" in why.en
     assert "restored from a backup at 24 Nov" in why.en or "restored from a backup" in why.en

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from celery.schedules import crontab
 
+from app.queue.timetable import TIMETABLE
 from app.systemd.programs import wrong_node_name
-from app.tasks import TIMETABLE
 from tests.conftest import sqlite_copy
 from tests.servers import RedisServer, wait_until
 from tests.stack import CELERY, Processes

@@ -12,8 +12,8 @@ from flask import Flask
 
 from app import create_app
 from app.config import Config
+from app.queue.application import make_celery
 from app.services import Services
-from app.tasks.worker import make_celery
 from tests.test_house import PROJECT, calls, is_text, texts, tree
 
 EN, JA = PROJECT / "docs/security.md", PROJECT / "docs/security.ja.md"

@@ -19,9 +19,9 @@ from app.db import Database
 from app.doctor import Level, Machine
 from app.models import OutboxMail, Service
 from app.monitoring import checks
+from app.queue.application import make_celery
 from app.queue.publishing import publisher
 from app.services import Services, make
-from app.tasks.worker import make_celery
 from app.util import shared_redis
 from app.util.redis_guard import KEEP_SECONDS, Guard, guard_key
 from tests.conftest import NOW, TODAY, suzuki, task

@@ -22,9 +22,10 @@ from sqlalchemy import select, text
 
 from app.db import Database
 from app.models import Member, OutboxMail, State
+from app.queue import application
 from app.smtp import settings
 from app.systemd import environment_file, programs, units
-from app.tasks import notifications, worker
+from app.tasks import notifications
 from tests.conftest import sqlite_copy, suzuki, task
 from tests.machine import ANALYZE, Machine, lay_out, write_units
 from tests.servers import wait_until
@@ -98,11 +99,11 @@ def test_every_line_of_the_hardening_has_its_reason_above_it(locale: str) -> Non
 def test_the_waits_of_systemd_are_longer_than_those_of_the_programs() -> None:
     """Nobody is killed whose mail is past its dot, nor a job that its own limit would end."""
     one_mail = settings.BEFORE_DOT + settings.DOT_ANSWER
-    assert units.MAIL_STOP_SECONDS > worker.JOB_SECONDS
-    assert notifications.SEND_WITHIN + one_mail < worker.JOB_SECONDS
+    assert units.MAIL_STOP_SECONDS > application.JOB_SECONDS
+    assert notifications.SEND_WITHIN + one_mail < application.JOB_SECONDS
     assert one_mail < units.TICK_STOP_SECONDS
-    assert units.AI_STOP_SECONDS > worker.SOFT_SHUTDOWN_SECONDS
-    assert units.MAIL_STOP_SECONDS > worker.SOFT_SHUTDOWN_SECONDS
+    assert units.AI_STOP_SECONDS > application.SOFT_SHUTDOWN_SECONDS
+    assert units.MAIL_STOP_SECONDS > application.SOFT_SHUTDOWN_SECONDS
     assert units.WEB_STOP_SECONDS > programs.WEB_GRACE_SECONDS
 
 

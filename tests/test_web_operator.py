@@ -24,6 +24,7 @@ from app.outbox import browse
 from app.reminders import plan
 from app.services import Services
 from app.web.outbox_labels import KINDS, MARKS
+from app.why.reminder import explain
 from tests.browser import OURS, signed_in
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
@@ -278,9 +279,8 @@ def test_a_mail_that_is_not_there_is_said_so(admin: FlaskClient, path: str) -> N
 
 
 def test_why_tells_what_the_command_tells(admin: FlaskClient, services: Services) -> None:
-    from app.reminders import why  # noqa: PLC0415 - beside its only use
 
-    told = why(services, SUZUKI, None, clock.now()).paragraph
+    told = explain(services, SUZUKI, None, clock.now()).paragraph
     assert told.ja in admin.get(f"/why?member={SUZUKI}").text
     assert told.en in admin.get(f"/why?member={SUZUKI}&date={TODAY}&lang=en").text
 

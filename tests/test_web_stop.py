@@ -17,6 +17,7 @@ from app.links import ReportLink, StopLink
 from app.models import Audit, Member, Setting
 from app.monitoring import status
 from app.services import Services
+from app.why.reminder import explain
 from tests import servers
 from tests.conftest import NOW, TODAY, People, task
 
@@ -125,7 +126,7 @@ def test_after_stopping_no_reminder_is_decided_and_the_row_says_why(
         session.execute(update(Member).values(next_due_at=NOW + timedelta(days=1)))
     browser.post(link(services, team.suzuki), data=ONE_CLICK)
     reminders.plan(services, NOW)
-    explanation = reminders.why(services, "suzuki.ichiro@example.jp", TODAY, NOW)
+    explanation = explain(services, "suzuki.ichiro@example.jp", TODAY, NOW)
     assert "frequency_none" in str(explanation.facts)
 
 

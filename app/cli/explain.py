@@ -24,6 +24,7 @@ from app.mime.address import address_key
 from app.people.values import pairs
 from app.reminders import Compared, Forecast
 from app.services import Services
+from app.why.reminder import explain
 
 
 @click.command(
@@ -247,7 +248,7 @@ def why(shell: Shell, email: str, on: date | None, json_wanted: bool) -> None:
     """The recorded decision, and what became of the mail."""
     services = shell.services()
     with member_named(services):
-        found = reminders.why(services, email, on, clock.now())
+        found = explain(services, email, on, clock.now())
     if json_wanted:
         show_json(found.facts)
     else:

@@ -100,8 +100,8 @@ def _log(config: Config) -> Callable[[], None]:
 
 
 def _queue(config: Config, whose: Callable[[], Services]) -> Any:
+    from app.queue.application import make_celery  # noqa: PLC0415 - slow, and seldom needed
     from app.queue.publishing import publisher  # noqa: PLC0415 - the same
-    from app.tasks.worker import make_celery  # noqa: PLC0415 - slow, and seldom needed
 
     return publisher(make_celery(config), config.test_time_scale, whose)
 

@@ -12,8 +12,8 @@ from app.locale import Both
 from app.models import Service
 from app.monitoring.checks import heartbeats
 from app.monitoring.status import STALE, TICK, TIMER
+from app.queue.application import make_celery
 from app.services import guard_url
-from app.tasks.worker import make_celery
 
 PING_SECONDS = 3.0
 

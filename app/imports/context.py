@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from app.imports.csv_table import ImportRefused, LineFault
+from app.imports.csv_table import ImportRefused
 from app.locale import Both
 from app.mime.address import address_key
 from app.models import Audit, Member
+from app.people.lookup import no_such_member
 from app.people.settings import Organisation
-from app.util.parse import shown
+from app.people.table import LineFault
 
 
 class Numbered(Protocol):
@@ -175,18 +176,3 @@ def assign(row: object, values: dict[str, Any]) -> None:
     """Gives `row` the values."""
     for name, value in values.items():
         setattr(row, name, value)
-
-
-def no_such_member(email: str) -> Both:
-    """For an address nobody has."""
-    return Both(
-        f"「{shown(email)}」というメンバーはいません。アドレスを直すか、"
-        "先に members を取り込んでください。",
-        f'There is no member "{shown(email)}". Mend the address, or import the members first.',
-    )
-
-
-OWN_MANAGER = Both(
-    "本人が自分の上司になっています。空にするか、別の人にしてください。",
-    "It names the member as their own manager. Leave it empty, or name somebody else.",
-)

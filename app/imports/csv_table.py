@@ -10,9 +10,9 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from app.locale import Both
+from app.people.table import LineFault, Row, Table
 from app.util.parse import shown
 
 MAX_BYTES = 100_000_000  # more is no team, and would be read into memory at once
@@ -32,38 +32,12 @@ _MOST_COLUMNS = 100  # of a header; more is no file of ours
 _SHOWN = 20  # columns named in a message
 
 
-@dataclass(frozen=True, slots=True)
-class LineFault:
-    """What is wrong with one cell, and how to mend it. Line 1 is the header; 0: the whole file."""
-
-    line: int
-    column: str
-    sentence: Both
-
-
 class ImportRefused(Exception):
     """Nothing was written; `faults` lists everything that is wrong with the file."""
 
     def __init__(self, faults: Sequence[LineFault]) -> None:
         super().__init__("; ".join(f"{one.line} {one.column} {one.sentence}" for one in faults))
         self.faults = list(faults)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One record: the line on which it begins, and its cells by column, blanks cut off."""
-
-    line: int
-    cells: dict[str, str]
-
-
-@dataclass
-class Table:
-    """A file's records, those that could be read; `faults` are the lines that could not."""
-
-    encoding: str
-    rows: list[Row] = field(default_factory=list)
-    faults: list[LineFault] = field(default_factory=list)
 
 
 def read_table(data: bytes, header: Sequence[str], optional: Sequence[str] = ()) -> Table:

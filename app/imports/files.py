@@ -15,9 +15,10 @@ from app.config import Config
 from app.db import one_after_the_other
 from app.imports import days_off, members, work
 from app.imports.context import Desk, Outcome
-from app.imports.csv_table import LineFault, read_table
+from app.imports.csv_table import read_table
 from app.people import records
 from app.people.settings import organisation
+from app.people.table import LineFault
 from app.reminders.plan import plan
 from app.services import Services
 

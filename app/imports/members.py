@@ -5,13 +5,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.imports.context import OWN_MANAGER, Desk, assign, differing, had
+from app.imports.context import Desk, assign, differing, had
 from app.locale import Both
 from app.members.admins import LAST_ADMIN, lock_admins
 from app.members.changes import begin
 from app.mime.address import address_key
 from app.models import Member, Role, Team
 from app.people.calendar_values import NONE, WEEKDAYS
+from app.people.lookup import OWN_MANAGER
 from app.people.records import MemberLine
 
 _Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, and after

@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from app.access import sent_forms
-from app.imports.context import no_such_member
-from app.imports.csv_table import Row, Table
 from app.locale import Both
 from app.members.changes import decide_before
 from app.members.roster import member_with
 from app.models import Audit, Member, Task
 from app.people import records
+from app.people.lookup import no_such_member
 from app.people.settings import NoSuchMember, find, organisation
+from app.people.table import Row, Table
 from app.people.values import ValuesRefused
 from app.services import Services
 

@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 from app.access import sent_forms
 from app.access.sessions import end_all
 from app.alerts import Alarm, close_alert
-from app.imports.context import OWN_MANAGER, no_such_member
 from app.locale import Both
 from app.members import spans
 from app.members.admins import LAST_ADMIN, LastAdmin, an_admin_stays
 from app.models import Audit, Member, OutboxMail, Role, Team
 from app.people import values
 from app.people.calendar_values import NONE
+from app.people.lookup import OWN_MANAGER, no_such_member
 from app.people.settings import (
     NoSuchMember,
     Organisation,

@@ -21,9 +21,10 @@ from app.rules import due
 from app.rules.due import ASKED_AT_MOST, Reason, Verdict
 from app.rules.workdays import DAY
 from app.services import Services
-from app.why.reminder import SNOOZED
 
 NEXT_WORKDAY_WITHIN = timedelta(days=366)
+
+SNOOZED = "snoozed_until"  # in a decision's facts: the hour to which the member put the reminder
 
 
 class NotNow(Exception):

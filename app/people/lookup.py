@@ -3,10 +3,11 @@
 from sqlalchemy import select
 
 from app.db import same_address
+from app.locale import Both
 from app.mime.address import address_key
 from app.models import Member, OutboxMail
 from app.services import Services
-from app.util.parse import similar
+from app.util.parse import shown, similar
 
 
 def has_mail_or_member(services: Services, email: str) -> bool:
@@ -31,3 +32,18 @@ def nearest(services: Services, email: str) -> str | None:
         if similar(name, [close.partition("@")[0]]):
             return addresses[close]
     return None
+
+
+def no_such_member(email: str) -> Both:
+    """For an address nobody has."""
+    return Both(
+        f"「{shown(email)}」というメンバーはいません。アドレスを直すか、"
+        "先に members を取り込んでください。",
+        f'There is no member "{shown(email)}". Mend the address, or import the members first.',
+    )
+
+
+OWN_MANAGER = Both(
+    "本人が自分の上司になっています。空にするか、別の人にしてください。",
+    "It names the member as their own manager. Leave it empty, or name somebody else.",
+)

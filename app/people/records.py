@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date, time
 from typing import TypeVar
 
-from app.imports.csv_table import LineFault, Row, Table
 from app.locale import Both
 from app.mime.address import UNPRINTABLE, UnusableMessage, bare, masked, read_mailbox
 from app.people.calendar_values import parse_region, parse_weekday, parse_weekend
+from app.people.table import LineFault, Row, Table
 from app.rules.due import Frequency
 from app.util import parse
 

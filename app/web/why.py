@@ -15,7 +15,7 @@ from app.web import request_args
 from app.web.access import admin
 from app.web.outbox_labels import KINDS, MARKS
 from app.web.template_helpers import for_templates
-from app.why.reminder import Explanation, why
+from app.why.reminder import Explanation
 
 
 def pages(services: Services) -> Blueprint:
@@ -31,7 +31,7 @@ def pages(services: Services) -> Blueprint:
         found: Explanation | None = None
         if email and not faults:
             try:
-                found = why(services, email, on, clock.now())
+                found = explain(services, email, on, clock.now())
             except NoSuchMember:
                 faults["member"] = request_args.nobody(services, email)
         facts: dict[str, Any] = found.facts if found else {}

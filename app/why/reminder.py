@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.compose import show_date
 from app.locale import Both
+from app.members.snooze import SNOOZED
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
 from app.outbox import restored
 from app.people import values
@@ -24,7 +25,6 @@ from app.services import Services
 from app.why.digest import told
 
 LOOK_AHEAD = 60 * DAY
-SNOOZED = "snoozed_until"  # in a decision's facts: the hour to which the member put the reminder
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Explanation:
     facts: dict[str, Any]
 
 
-def why(services: Services, email: str, on: date | None, now: datetime) -> Explanation:
+def explain(services: Services, email: str, on: date | None, now: datetime) -> Explanation:
     """What was decided for the member's local date, and what became of it.
 
     By default that is today; while today has no record, a date that was decided ahead of it.

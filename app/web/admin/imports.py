@@ -8,12 +8,13 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.imports import uploads
-from app.imports.csv_table import ImportRefused, LineFault
+from app.imports.csv_table import ImportRefused
 from app.imports.files import ImportMoved
 from app.imports.uploads import NoSuchUpload, Preview
 from app.locale import Both
 from app.people import setting_names
 from app.people.records import HEADERS, OPTIONAL, SCOPES
+from app.people.table import LineFault
 from app.services import Services
 from app.web import form_key, request_args
 from app.web.access import admin, myself

@@ -1,0 +1,31 @@
+"""PURE. A table of text cells, as a file or a form gives it, and what is wrong with its lines."""
+
+from dataclasses import dataclass, field
+
+from app.locale import Both
+
+
+@dataclass(frozen=True, slots=True)
+class LineFault:
+    """What is wrong with one cell, and how to mend it. Line 1 is the header; 0: the whole file."""
+
+    line: int
+    column: str
+    sentence: Both
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record: the line on which it begins, and its cells by column, blanks cut off."""
+
+    line: int
+    cells: dict[str, str]
+
+
+@dataclass
+class Table:
+    """A file's records, those that could be read; `faults` are the lines that could not."""
+
+    encoding: str
+    rows: list[Row] = field(default_factory=list)
+    faults: list[LineFault] = field(default_factory=list)
