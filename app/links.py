@@ -8,7 +8,6 @@ import base64
 import hashlib
 import hmac
 import json
-import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -20,15 +19,6 @@ from app.config import Config
 
 REPORT_LINK_DAYS = 7
 SIGN_IN_MINUTES = 15
-
-
-# In a path, a request line, a Referer, or a mail; up to what ends a path segment.
-_TOKEN = re.compile(r"(/(?:r|u|login)/)[^\s/?#\"'<>]+")
-
-
-def mask_tokens(text: str) -> str:
-    """`text` with "…" in the place of each token."""
-    return _TOKEN.sub(r"\1…", text)
 
 
 class BadToken(Exception):

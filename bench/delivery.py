@@ -25,10 +25,10 @@ from typing import Any
 from app import schema
 from app.config import load
 from app.db import Database
-from app.letters.reminder import read_again
+from app.letters import read_again
 from app.mime.message import build
 from app.outbox.claim import claim
-from app.outbox.precheck import Letter
+from app.outbox.precheck import Send
 from app.reminders import plan
 from app.services import make
 from bench import members, morning, report, targets
@@ -128,7 +128,7 @@ class Bench:
         with services.db.read() as session:
             (mail,) = claim(session, planned.ids, now=members.NOW, scale=1, at_most=1)
             (letter,) = read_again(services, session, [mail], members.NOW)
-        if isinstance(letter, Letter):
+        if isinstance(letter, Send):
             self.message_bytes = len(build(letter.message, date=members.NOW).data)
         if planned.held:
             raise RuntimeError("the brake holds the mails that were to be measured")

@@ -25,17 +25,18 @@ from typing import Any
 
 from sqlalchemy import event, select
 
-from app import outbox, reminders
+from app import reminders
 from app.config import load
-from app.letters.reminder import read_again
+from app.letters import read_again
 from app.mime.message import MailMessage
 from app.models import OutboxMail
 from app.outbox.claim import claim
-from app.outbox.precheck import Letter
+from app.outbox.precheck import Send
 from app.queue.publishing import IDS_PER_MESSAGE
 from app.services import Services, make
 from app.util import logs
 from bench.members import EARLIER, NOW, WARM
+from tests import sending
 
 PREPARED = 500  # letters that the plain loop sends over and over: their words cost it nothing
 
@@ -125,8 +126,8 @@ def _from_ready(services: Services, task: dict[str, Any]) -> Run:
     """Mails that lie in the outbox; `part` of `parts` senders takes its share."""
     part, parts = task["part"]
     ids = _outbox_ids(services)[part::parts]
-    outbox.deliver(services, ids[:WARM], _now)
-    return lambda: outbox.deliver(services, ids[WARM:], _now)
+    sending.deliver(services, ids[:WARM], _now)
+    return lambda: sending.deliver(services, ids[WARM:], _now)
 
 
 def _from_due(services: Services, task: dict[str, Any]) -> Run:
@@ -138,13 +139,13 @@ def _from_due(services: Services, task: dict[str, Any]) -> Run:
     planner = get_context("spawn").Process(target=_planner, args=(task, theirs), daemon=True)
     planner.start()
     theirs.close()
-    outbox.deliver(services, ours.recv(), _now)
+    sending.deliver(services, ours.recv(), _now)
 
     def run() -> int:
         ours.send("go")
         accepted = 0
         while ids := ours.recv():
-            accepted += outbox.deliver(services, ids, _now)
+            accepted += sending.deliver(services, ids, _now)
         planner.join()
         return accepted
 
@@ -174,7 +175,7 @@ def _smtplib(services: Services, task: dict[str, Any]) -> Run:
         ids = _outbox_ids(services)[:PREPARED]
         mails = claim(session, ids, now=NOW, scale=1, at_most=PREPARED)  # undone at the end
         letters = read_again(services, session, mails, NOW)
-    messages = [letter.message for letter in letters if isinstance(letter, Letter)]
+    messages = [letter.message for letter in letters if isinstance(letter, Send)]
     smtp = smtplib.SMTP("127.0.0.1", services.config.smtp_port)
     _send(smtp, messages[0])
 

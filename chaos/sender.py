@@ -23,6 +23,7 @@ from app.db import DatabaseDown
 from app.mime.message import MailMessage
 from app.services import make
 from app.util import logs
+from tests import sending
 
 EVERY = 20.0  # seconds, unscaled
 log = logging.getLogger("sender")
@@ -80,7 +81,7 @@ def main() -> None:
             planned = reminders.plan(services, clock.now())
             if "--plan-only" not in sys.argv:
                 outbox.sweep(services, clock.now())
-                accepted = outbox.send(services, clock.now, lambda: _Asked.over).accepted
+                accepted = sending.send(services, clock.now, lambda: _Asked.over).accepted
                 if accepted or planned.decided:
                     log.info("%d decided, %d accepted", planned.decided, accepted)
         except DatabaseDown as error:

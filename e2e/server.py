@@ -19,6 +19,7 @@ from app.members import sign_in
 from app.mime.parts import text_of
 from app.services import Services, make
 from app.systemd import programs
+from tests import sending
 from tests.servers import die_with_parent, free_port, wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -59,7 +60,7 @@ class Site:
     def send(self) -> None:
         """What a tick would do now for mails that are ready."""
         now = clock.now()
-        outbox.deliver(self.services, outbox.sweep(self.services, now), clock.now)
+        sending.deliver(self.services, outbox.sweep(self.services, now), clock.now)
 
 
 @contextmanager

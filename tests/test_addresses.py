@@ -14,13 +14,13 @@ from app import create_app
 from app.config import Config, load
 from app.db import Database
 from app.imports.files import import_file
-from app.letters.reminder import in_pilot
 from app.maintenance import own_data
 from app.members import roster, sign_in
 from app.members.changes import add_member, set_member, show_member
 from app.mime.address import address_key, bare, spellings
 from app.models import Kind, Member, OutboxMail, Report, State, Task
 from app.outbox import browse
+from app.outbox.pilot import in_pilot
 from app.outbox.rows import NewMail, enqueue
 from app.people.lookup import has_mail_or_member, nearest
 from app.people.records import HEADERS

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app import digest, outbox, reminders
+from app import digest, reminders
 from app.ai import early, recap, rows
 from app.config import Config, load
 from app.db import Database
@@ -19,7 +19,7 @@ from app.maintenance.own_data import forget
 from app.members.defaults import set_settings
 from app.models import AiBudget, Member, Recap, RecapState, Report, Task
 from app.services import Services, make
-from tests import ai_server
+from tests import ai_server, sending
 from tests.ai_server import AiServer, says
 from tests.conftest import NOW, People, task
 from tests.servers import wait_until
@@ -109,7 +109,7 @@ def letter(services: Services, smtp: SmtpServer, now: datetime = NOW) -> str:
     """The text of the digest that goes out at nine."""
     digest.look_for_leads(services, now - timedelta(minutes=1))
     reminders.plan(services, now)
-    outbox.deliver(services, digest.plan(services, now).ids, lambda: now)
+    sending.deliver(services, digest.plan(services, now).ids, lambda: now)
     found = [message_from_bytes(one.data, policy=policy.default) for one in smtp.mails]
     (one,) = [one for one in found if "の週" in str(one["Subject"])]
     body = one.get_body(("plain",))

@@ -21,6 +21,7 @@ from app.outbox.claim import claim
 from app.outbox.lease import end_with_alert
 from app.reminders import plan
 from app.services import Services
+from tests import sending
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 
@@ -49,7 +50,7 @@ def mails(db: Database) -> list[OutboxMail]:
 
 
 def sent(services: Services, now: datetime) -> int:
-    return outbox.deliver(services, outbox.sweep(services, now), at(now))
+    return sending.deliver(services, outbox.sweep(services, now), at(now))
 
 
 def subjects(smtp: SmtpServer) -> list[str]:
@@ -198,7 +199,7 @@ def test_an_alert_mail_names_the_member_and_the_servers_words(
         session.execute(
             update(Member).where(Member.id == team.suzuki.id).values(email="ichiro+rcpt550@x.jp")
         )
-    outbox.deliver(services, plan(services, NOW).ids, at(NOW))
+    sending.deliver(services, plan(services, NOW).ids, at(NOW))
     tell(services, LATER)
     sent(services, LATER)
     letter = message_from_bytes(smtp.mails[-1].data, policy=policy.default)

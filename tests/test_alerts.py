@@ -9,16 +9,16 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from app import clock, create_app, outbox, reminders
+from app import clock, create_app, reminders
 from app.alerts import Alarm, acknowledge, open_alerts, raise_alert, recent
 from app.alerts.catalogue import EVENTS, words_of
 from app.config import Config
 from app.db import Database
-from app.models import ENDS, Alert, Audit, OutboxMail, Service
+from app.models import ENDS, TICK, Alert, Audit, OutboxMail, Service
 from app.monitoring import checks, status
 from app.monitoring.heartbeat import Heart
 from app.services import Services
-from tests import servers
+from tests import sending, servers
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 from tests.stack import PROJECT
@@ -47,7 +47,7 @@ def due(services: Services, db: Database, team: People) -> int:
 
 
 def ticks(services: Services, now: datetime) -> None:
-    status.sign_of_life(services, status.TICK, now)
+    status.sign_of_life(services, TICK, now)
 
 
 def only(db: Database) -> OutboxMail:
@@ -76,7 +76,7 @@ def test_a_mail_not_ended_30_minutes_after_it_was_due_raises_an_alert(
         session.execute(update(OutboxMail).values(to_addr="suzuki+451x9@example.jp"))
     now = NOW
     while now < NOW + 30 * MINUTE:
-        outbox.deliver(services, [due], at(now))
+        sending.deliver(services, [due], at(now))
         ticks(services, now)
         checks.look(services, now)
         assert names(db) == []
@@ -104,7 +104,7 @@ def test_both_close_by_themselves_when_the_mail_has_gone(
     ticks(services, later)
     checks.look(services, later)
     assert names(db) == ["mails_not_attempted", "mails_not_ended"]
-    assert outbox.deliver(services, [due], lambda: later) == 1
+    assert sending.deliver(services, [due], lambda: later) == 1
     checks.look(services, later + MINUTE)
     assert names(db) == []
     assert len(recent(services, everything=True)) == 2

@@ -24,13 +24,14 @@ from app.maintenance import purge, sqlite
 from app.maintenance.backup import backup
 from app.maintenance.behind import mark_if_behind
 from app.maintenance.restore import check, restore
-from app.models import Audit, OutboxMail, Service, State
+from app.models import TICK, Audit, OutboxMail, Service, State
 from app.monitoring import checks, status
 from app.outbox import restored
 from app.services import Services, make
 from app.timekeeping import ticks
 from app.util import shared_redis
 from app.util.redis_guard import Guard, Once
+from tests import sending
 from tests.conftest import NOW, TODAY, People, sqlite_copy, task
 from tests.safe_redis import ACL
 from tests.servers import RedisServer, wait_until
@@ -62,9 +63,9 @@ def tick(services: Services, now: datetime) -> None:
     digest.look_for_leads(services, now)
     reminders.plan(services, now)
     digest.plan(services, now)
-    status.sign_of_life(services, status.TICK, now)
+    status.sign_of_life(services, TICK, now)
     checks.look(services, now)
-    outbox.deliver(services, outbox.sweep(services, now), at(now))
+    sending.deliver(services, outbox.sweep(services, now), at(now))
 
 
 def restores(services: Services) -> list[str]:
@@ -227,12 +228,12 @@ def test_many_ticks_at_once_mark_nothing(services: Services, redis_admin: redis.
             with closing(make(services.config)) as ours:
                 for n in range(12):
                     mark_if_behind(ours, NOW + n * MINUTE)
-                    status.sign_of_life(ours, status.TICK, NOW + n * MINUTE)
+                    status.sign_of_life(ours, TICK, NOW + n * MINUTE)
                     checks.look(ours, NOW + n * MINUTE)
         except Exception as error:  # noqa: BLE001 - shown below
             failed.append(error)
 
-    status.sign_of_life(services, status.TICK, EARLY)
+    status.sign_of_life(services, TICK, EARLY)
     threads = [threading.Thread(target=many) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -312,7 +313,7 @@ def test_a_tick_of_a_former_version_begins_a_new_count(
     for n in range(3):
         tick(services, EARLY + n * MINUTE)
     with services.db.write() as session:
-        session.get_one(Service, ticks.TICK).data = {"log_written": True}
+        session.get_one(Service, TICK).data = {"log_written": True}
     tick(services, NOW)
     assert restores(services) == []
     assert sorted(known(redis_admin).values()) == [1, 3]

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from app import outbox, reminders
 from app.db import Database
-from app.letters.reminder import read_again
+from app.letters import read_again
 from app.members import changes, defaults, leave
 from app.members.snooze import NotNow, snooze_today, snooze_until
 from app.models import Audit, DecisionRow, Kind, Member, OutboxMail, State, Team
@@ -400,7 +400,7 @@ def test_the_letter_of_a_snoozed_reminder_is_composed_when_it_comes(
     with services.db.write() as session:
         claimed = claim(session, [new], now=at, scale=1.0, at_most=1)
         (letter,) = read_again(services, session, claimed, at)
-    assert type(letter).__name__ == "Letter"
+    assert type(letter).__name__ == "Send"
 
 
 def test_snoozing_again_moves_the_mail_and_three_of_a_day_are_enough(

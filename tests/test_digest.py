@@ -20,6 +20,7 @@ from app.people.values import ValuesRefused
 from app.rules.workdays import DAY
 from app.services import Services
 from app.why.reminder import explain
+from tests import sending
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import Plan, SmtpServer
 
@@ -111,7 +112,7 @@ def test_the_sample_teams_leads_and_the_admin_get_their_week_at_nine(
     sample.load(services, NOW - HOUR)
     ids = tick(services, NOW)
     assert len(ids) == 4
-    assert outbox.deliver(services, ids, at(NOW)) == 4
+    assert sending.deliver(services, ids, at(NOW)) == 4
     (letter,) = received(smtp, SATO)
     assert letter["Subject"] == "7人中4人が報告、止まっている1件 11月16日の週"
     assert "のべ35営業日のうち14日分です。" in plain(letter)
@@ -185,8 +186,8 @@ def test_the_organisation_may_say_a_later_hour(
     ids = tick(services, NOW)
     (mail,) = mails(db, "weekly_digest")
     assert mail.not_before == NOW + 2.5 * HOUR
-    assert outbox.deliver(services, ids, at(NOW)) == 0
-    assert outbox.deliver(services, ids, at(NOW + 2.5 * HOUR)) == 1
+    assert sending.deliver(services, ids, at(NOW)) == 0
+    assert sending.deliver(services, ids, at(NOW + 2.5 * HOUR)) == 1
 
 
 def test_quiet_hours_of_the_lead_move_it(services: Services, db: Database, known: People) -> None:
@@ -212,7 +213,7 @@ def test_switched_off_after_it_was_planned_it_ends_opted_out(
     tick(services, NOW - HOUR)
     ids = tick(services, NOW)
     change(db, known.sato, weekly_digest=False)
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     (mail,) = mails(db, "weekly_digest")
     assert (mail.state, mail.reason) == (State.SUPPRESSED, "opted_out")
     assert [(one.verdict, one.reason) for one in decisions(db, "digest")] == [("skip", "opted_out")]
@@ -335,7 +336,7 @@ def test_after_five_workdays_the_lead_is_told_once_of_both_in_one_mail(
     assert escalated(db) == [(SATO, TODAY)]
     told = [one for one in steps(db) if one[1] == "lead"]
     assert told == [("鈴木 一郎", "lead", "send", 5), ("田中 美咲", "lead", "send", 5)]
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     letter = next(one for one in received(smtp, SATO) if "報告がない方" in one["Subject"])
     assert letter["Subject"] == "報告がない方が2人います 11月24日(火)"
     assert "鈴木 一郎さん" in plain(letter)
@@ -349,7 +350,7 @@ def test_what_one_lead_is_told_no_other_sees(
 ) -> None:
     tick(services, NOW - HOUR)
     tick(services, NOW)
-    outbox.deliver(services, [one.id for one in mails(db, "escalation")], at(NOW))
+    sending.deliver(services, [one.id for one in mails(db, "escalation")], at(NOW))
     (mail,) = smtp.mails
     message = message_from_bytes(mail.data, policy=policy.default)
     assert (message["Cc"], message["Bcc"], len(message["To"].addresses)) == (None, None, 1)
@@ -361,7 +362,7 @@ def test_a_report_takes_a_member_out_of_a_mail_that_waits_already(
     tick(services, NOW - HOUR)
     ids = tick(services, NOW)
     report(db, "T-2", silent.suzuki, date(2026, 11, 20))
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     letter = next(one for one in received(smtp, SATO) if "報告がない方" in one["Subject"])
     assert "鈴木" not in plain(letter)
     assert "田中 美咲さん" in plain(letter)
@@ -376,7 +377,7 @@ def test_when_all_have_reported_no_mail_goes_out(
     ids = tick(services, NOW)
     report(db, "T-2", silent.suzuki, date(2026, 11, 20))
     report(db, "T-3", silent.tanaka, date(2026, 11, 20))
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     (mail,) = mails(db, "escalation")
     assert (mail.state, mail.reason) == (State.SUPPRESSED, "reported_meanwhile")
     assert {one.reason for one in decisions(db, "escalation")} == {"reported_meanwhile"}
@@ -540,8 +541,8 @@ def test_after_three_workdays_the_members_own_mail_says_when_the_lead_will_be_to
     thursday = wednesday + DAY
     tick(services, thursday)
     reminder = [one for one in mails(db, "reminder") if one.to_addr == SUZUKI]
-    outbox.deliver(services, [reminder[0].id], at(wednesday))
-    outbox.deliver(services, [reminder[1].id], at(thursday))
+    sending.deliver(services, [reminder[0].id], at(wednesday))
+    sending.deliver(services, [reminder[1].id], at(thursday))
     before, after = (plain(one) for one in received(smtp, SUZUKI))
     assert "お知らせします" not in before
     # 3 on Thursday 19, 4 on Friday 20, Monday 23 is a holiday, 5 on Tuesday 24
@@ -559,7 +560,7 @@ def test_without_a_lead_the_mail_threatens_nothing(
     tick(services, NOW - HOUR)
     tick(services, NOW)
     reminder = [one.id for one in mails(db, "reminder") if one.to_addr == SUZUKI]
-    outbox.deliver(services, reminder, at(NOW))
+    sending.deliver(services, reminder, at(NOW))
     (letter,) = received(smtp, SUZUKI)
     assert "お知らせします" not in plain(letter)
 
@@ -602,7 +603,7 @@ def test_why_tells_of_the_digest_of_each_step_and_of_a_report_that_came_first(
     tick(services, NOW - HOUR)
     ids = tick(services, NOW)
     report(db, "T-2", silent.suzuki, date(2026, 11, 20))
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     lead = explain(services, SATO, TODAY, NOW)
     assert "2026年11月24日(火) の週次のまとめを送ることにしました。" in lead.paragraph.ja
     assert f"{SATO} is told that 田中 美咲 has been silent for 5 workday(s)." in lead.paragraph.en

@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import text
 
-from app import create_app, outbox, reminders
+from app import create_app, reminders
 from app.config import load
 from app.db import PAGES, Database, DatabaseDown
 from app.doctor import database as doctor
 from app.doctor.finding import Case, Level
 from app.services import Services, make
+from tests import sending
 from tests.browser import signed_in
 from tests.conftest import NOW, People, task
 from tests.servers import wait_until
@@ -80,7 +81,7 @@ def test_when_the_standby_takes_over_pages_and_senders_follow(
     page = browser.get("/settings")
     assert (page.status_code, page.headers["Retry-After"]) == (503, "30")
     with pytest.raises(DatabaseDown):
-        outbox.deliver(services, ids, at(NOW))
+        sending.deliver(services, ids, at(NOW))
     assert smtp.mails == []
     found = doctor.database(Case(Path(), at(NOW), services))
     assert {one.level for one in found} == {Level.RED}
@@ -88,7 +89,7 @@ def test_when_the_standby_takes_over_pages_and_senders_follow(
 
     second.says("SELECT pg_promote()")
     assert browser.get("/settings").status_code == 200
-    assert outbox.deliver(services, ids, at(NOW)) == len(ids) == 1
+    assert sending.deliver(services, ids, at(NOW)) == len(ids) == 1
     found = doctor.database(Case(Path(), at(NOW), services))
     assert "standby" not in {one.check for one in found}
     app.extensions["beside"].shutdown()

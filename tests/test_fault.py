@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import select
 
-from app import outbox, reminders
+from app import reminders
 from app.alerts import Alarm
 from app.db import Database
 from app.models import Alert, Member, OutboxMail, Service, State
@@ -24,6 +24,7 @@ from app.smtp.fault import (
     refusal_words,
     same_refusal,
 )
+from tests import sending
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 from tests.test_outbox_lines import at
@@ -94,7 +95,7 @@ def test_what_happens_on_a_line_of_the_table(
     with db.write() as session:
         session.add(task("T-1", team.suzuki))
     smtp._script = {row.step: iter([f"{row.code} {row.text}"])}
-    outbox.deliver(services, reminders.plan(services, NOW).ids, lambda: NOW)
+    sending.deliver(services, reminders.plan(services, NOW).ids, lambda: NOW)
     state, stops, told = HAPPENS[row.happens]
     with db.read() as session:
         mail = session.scalars(select(OutboxMail)).one()
@@ -157,7 +158,7 @@ def test_an_address_that_does_not_exist_is_stopped_after_three_days_in_whatever_
     for day in range(3):
         smtp._script = {"rcpt": iter([f"550 {text}"])}
         moment = NOW + timedelta(days=day)
-        outbox.deliver(services, reminders.plan(services, moment).ids, at(moment))
+        sending.deliver(services, reminders.plan(services, moment).ids, at(moment))
     with db.read() as session:
         suzuki = session.get_one(Member, team.suzuki.id)
         assert text in (suzuki.suppressed_reason or "")

@@ -21,7 +21,7 @@ from app.config import load
 from app.db import Database, DatabaseDown
 from app.doctor import Case, Level
 from app.doctor.heartbeat import listener
-from app.models import OutboxMail, Service
+from app.models import TICK, OutboxMail, Service
 from app.monitoring import heartbeat_url, status
 from app.services import Services, make
 from tests import servers
@@ -120,7 +120,7 @@ def still_telling() -> list[str]:
 def tick(services: Services, moment: Any) -> None:
     """A tick at this moment, with nothing to do."""
     with heartbeat_url.told_of(services, moment):
-        status.sign_of_life(services, status.TICK, moment)
+        status.sign_of_life(services, TICK, moment)
     told()
 
 
@@ -238,7 +238,7 @@ def test_a_tick_that_breaks_because_the_database_is_away_is_told(
     away = f"postgresql://x@127.0.0.1:{servers.free_port()}/x"
     services = installed(listener_.url, DATABASE_URL=away)
     with pytest.raises(DatabaseDown), heartbeat_url.told_of(services, NOW):
-        status.sign_of_life(services, status.TICK, NOW)
+        status.sign_of_life(services, TICK, NOW)
     told()
     assert listener_.asked == ["/ping/himitsu/fail"]
 

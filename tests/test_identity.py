@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, select, text
 
-from app import audit, doctor, outbox, reminders, schema
+from app import audit, doctor, reminders, schema
 from app.alerts import open_alerts
 from app.config import SECRET_KEY_FILE, load
 from app.db import Database
@@ -17,6 +17,7 @@ from app.identity import fingerprints, known_settings
 from app.models import Member, OutboxMail, Setting, State
 from app.monitoring import checks, status
 from app.services import Services, make
+from tests import sending
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 from tests.stack import PYTHON, running
@@ -47,7 +48,7 @@ def program(environ: dict[str, str], smtp: SmtpServer, tmp_path: Path) -> Iterat
 def sent(services: Services, day: int = 0) -> int:
     """How many mails this program gets out on this day."""
     now = NOW + timedelta(days=day)
-    return outbox.deliver(services, reminders.plan(services, now).ids, lambda: now)
+    return sending.deliver(services, reminders.plan(services, now).ids, lambda: now)
 
 
 def ready(db: Database) -> int:
@@ -153,7 +154,7 @@ def test_another_mail_server_sends_nothing_until_somebody_confirms_it(
     known_settings.confirm(services, who="cli:root", now=later)
     assert status.stopped(services, later) == []
     assert _alerts(services, later + MINUTE) == []
-    assert outbox.deliver(services, [_last(db)], lambda: later) == 1
+    assert sending.deliver(services, [_last(db)], lambda: later) == 1
 
 
 def test_a_mail_server_that_never_took_a_mail_is_no_known_one(
@@ -164,7 +165,7 @@ def test_a_mail_server_that_never_took_a_mail_is_no_known_one(
     assert sent(program(SMTP_HOST="smtp.localhost")) == 0
     known_server(db, "smtp.exmaple.com:587")
     assert status.stopped(services, NOW) == []
-    assert outbox.deliver(services, [_last(db)], lambda: NOW + MINUTE) == 1
+    assert sending.deliver(services, [_last(db)], lambda: NOW + MINUTE) == 1
     known_server(db, "smtp.example.com:587")
     assert len(status.stopped(services, NOW)) == 1
 
@@ -177,7 +178,7 @@ def test_the_right_program_goes_on_beside_a_stray_one_and_the_alert_stays(
     assert sent(stray, day=1) == 0
     now = NOW + timedelta(days=1)
     assert _alerts(stray, now) == ["mail_server_changed"]
-    assert outbox.deliver(right, [_last(db)], lambda: now) == 1
+    assert sending.deliver(right, [_last(db)], lambda: now) == 1
     assert _alerts(right, now + MINUTE) == ["mail_server_changed"]
     assert _alerts(right, now + 10 * MINUTE) == []  # since the stray one is gone
 

@@ -7,13 +7,14 @@ from datetime import datetime
 
 import pytest
 
-from app import outbox, reminders
+from app import reminders
 from app.db import Database
 from app.mime.message import Envelope
 from app.services import Services
 from app.smtp.idle import KeptSessions
 from app.smtp.session import SmtpSession
 from app.smtp.settings import SmtpSettings
+from tests import sending
 from tests.conftest import NOW, People, task
 from tests.smtp_server import Plan, SmtpServer
 
@@ -44,7 +45,7 @@ def test_two_deliveries_in_a_row_use_one_connection(
     with db.write() as session:
         session.add_all([task("T-1", team.sato), task("T-2", team.suzuki)])
     for mail_id in reminders.plan(services, NOW).ids:
-        assert outbox.deliver(services, [mail_id], at(NOW)) == 1
+        assert sending.deliver(services, [mail_id], at(NOW)) == 1
     assert (len(smtp.mails), smtp.connections) == (2, 1)
 
 
@@ -111,5 +112,5 @@ def test_all_lines_connect_at_the_same_time(services: Services, db: Database, te
         values = {"smtp_connections": 3, "smtp_port": smtp.port}
         three = replace(services, config=services.config.model_copy(update=values))
         ids = reminders.plan(three, NOW).ids
-        assert outbox.deliver(three, ids, at(NOW)) == 3
+        assert sending.deliver(three, ids, at(NOW)) == 3
         assert smtp.connections == 3

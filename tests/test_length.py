@@ -27,7 +27,7 @@ from app.config import NAMES, Config, ConfigError, load
 from app.config.sources import gather
 from app.imports import files
 from app.imports.csv_table import ImportRefused, read_table
-from app.links import BadToken, Links, ReportLink, StopLink, mask_tokens
+from app.links import BadToken, Links, ReportLink, StopLink
 from app.mime import address
 from app.mime.address import UnusableMessage, masked, read_mailbox
 from app.models import Member, Role
@@ -36,7 +36,7 @@ from app.people.lookup import nearest
 from app.services import Services
 from app.systemd.environment_file import read as read_as_systemd
 from app.util import parse
-from app.util.logs import formatter
+from app.util.logs import formatter, mask_tokens
 from app.web import limits
 from tests.conftest import NOW, TODAY, People, task
 from tests.test_house import PROJECT

@@ -17,12 +17,13 @@ from app.alerts import open_alerts
 from app.alerts.catalogue import words_of
 from app.config import load
 from app.db import Database
-from app.models import Member, Role, Service
+from app.models import TICK, Member, Role, Service
 from app.monitoring import checks, machine, restarts, status
 from app.monitoring.alert_mails import GRACE, tell
 from app.monitoring.heartbeat import Heart
 from app.monitoring.metrics_read import facts
 from app.services import Services, make
+from tests import sending
 from tests.conftest import NOW, People
 from tests.servers import RedisServer
 from tests.smtp_server import SmtpServer
@@ -37,7 +38,7 @@ def names(db: Database) -> list[str]:
 
 
 def ticked(services: Services, now: datetime) -> None:
-    status.sign_of_life(services, status.TICK, now)
+    status.sign_of_life(services, TICK, now)
 
 
 # --- Redis --------------------------------------------------------------------------------
@@ -84,7 +85,9 @@ def test_redis_away_for_5_minutes_is_an_alert_a_mail_and_a_reason_in_healthz(
     assert installation.look(minutes[6]) == ["redis_away"]
     assert checks.unwell(services, minutes[6]) == ["redis_away"]
     tell(services, minutes[6] + GRACE)
-    outbox.deliver(services, outbox.sweep(services, minutes[6] + GRACE), lambda: minutes[6] + GRACE)
+    sending.deliver(
+        services, outbox.sweep(services, minutes[6] + GRACE), lambda: minutes[6] + GRACE
+    )
     assert [mail.recipient for mail in smtp.mails] == [team.sato.email]
     with services.db.read() as session:
         said = facts(services, minutes[6]), open_alerts(session)[0]

@@ -17,12 +17,12 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, update
 
-from app import clock, create_app, outbox, reminders, schema
+from app import clock, create_app, reminders, schema
 from app.alerts import Alarm, raise_alert
 from app.config import Config, load
 from app.db import Database, DatabaseDown
 from app.locale import Both
-from app.models import Kind, OutboxMail, State
+from app.models import TICK, Kind, OutboxMail, State
 from app.monitoring import checks, metrics_page, status
 from app.monitoring.metrics import STANDS, Reading
 from app.monitoring.metrics_read import facts
@@ -30,7 +30,7 @@ from app.outbox import breaker
 from app.services import Services, make
 from app.smtp.errors import MailSendError, Phase
 from app.smtp.wire import Answer
-from tests import servers
+from tests import sending, servers
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 
@@ -86,7 +86,7 @@ def change(db: Database, **values: Any) -> None:
 def test_on_a_quiet_morning_the_page_says_that_nothing_is_the_matter(
     browser: FlaskClient, services: Services
 ) -> None:
-    status.sign_of_life(services, status.TICK, clock.now())
+    status.sign_of_life(services, TICK, clock.now())
     answer = browser.get("/metrics")
     assert answer.status_code == 200
     assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
@@ -108,7 +108,7 @@ def test_every_kind_and_state_is_there_from_the_start(services: Services) -> Non
 def test_nothing_of_a_person_is_on_it(
     browser: FlaskClient, services: Services, due: int, smtp: SmtpServer
 ) -> None:
-    outbox.deliver(services, [due], lambda: NOW)
+    sending.deliver(services, [due], lambda: NOW)
     with services.db.write() as session:
         raise_alert(session, Alarm.ADDRESS, 7, now=NOW, to="suzuki.ichiro@example.jp")
     said = browser.get("/metrics").text
@@ -130,7 +130,7 @@ def test_a_mail_is_counted_by_kind_and_state_before_and_after_its_end(
     services: Services, due: int, smtp: SmtpServer
 ) -> None:
     assert some(figures(services, NOW), "mails{") == {"mails{kind=reminder}{state=ready}": 1}
-    outbox.deliver(services, [due], lambda: NOW + SECOND)
+    sending.deliver(services, [due], lambda: NOW + SECOND)
     found = some(figures(services, NOW + MINUTE), "mails{")
     assert found == {"mails{kind=reminder}{state=accepted}": 1}
 
@@ -152,7 +152,7 @@ def test_how_long_a_mail_took_counts_from_its_first_hour(
 ) -> None:
     """Put off once by its server: not_before has moved, and the wait counts all the same."""
     change(db, not_before=NOW + 60 * SECOND, retries=1)
-    outbox.deliver(services, [due], lambda: NOW + 67 * SECOND)
+    sending.deliver(services, [due], lambda: NOW + 67 * SECOND)
     found = figures(services, NOW + 2 * MINUTE)
     assert found["mail_wait_seconds_bucket{kind=reminder}{le=60.0}"] == 0
     assert found["mail_wait_seconds_bucket{kind=reminder}{le=120.0}"] == 1
@@ -226,7 +226,7 @@ def test_without_a_tick_the_wait_for_the_first_one_is_told(services: Services) -
     assert "last_tick_age_seconds" not in figures(services, NOW)
     checks.look(services, NOW)
     assert figures(services, NOW + 6 * MINUTE)["last_tick_age_seconds"] == 360
-    status.sign_of_life(services, status.TICK, NOW + 6 * MINUTE)
+    status.sign_of_life(services, TICK, NOW + 6 * MINUTE)
     assert figures(services, NOW + 7 * MINUTE)["last_tick_age_seconds"] == 60
 
 

@@ -21,6 +21,7 @@ from app.monitoring import status
 from app.outbox.packing import pack
 from app.services import Services, make
 from app.util.redis_guard import guard_key
+from tests import sending
 from tests.conftest import NOW, TODAY, Hooked, People, task
 from tests.smtp_server import SmtpServer
 
@@ -79,7 +80,7 @@ def test_a_due_mail_is_accepted_and_the_answer_recorded(
     services: Services, db: Database, team: People, smtp: SmtpServer
 ) -> None:
     suzuki_only(db, team)
-    assert outbox.deliver(services, planned(services), at(NOW)) == 1
+    assert sending.deliver(services, planned(services), at(NOW)) == 1
     mail = only(db)
     assert (mail.state, mail.accepted_at, mail.response) == (
         State.ACCEPTED,
@@ -103,11 +104,11 @@ def test_ten_copies_of_every_id_send_one_mail_each(
         session.add_all([task("T-1", team.sato), task("T-2", team.suzuki)])
     ids = planned(services)
     threads = [
-        threading.Thread(target=outbox.deliver, args=(services, ids, at(NOW))) for _ in range(5)
+        threading.Thread(target=sending.deliver, args=(services, ids, at(NOW))) for _ in range(5)
     ]
     for thread in threads:
         thread.start()
-    outbox.deliver(services, ids * 5, at(NOW))
+    sending.deliver(services, ids * 5, at(NOW))
     for thread in threads:
         thread.join()
     assert sorted(mail.recipient for mail in smtp.mails) == [
@@ -136,7 +137,7 @@ def test_a_task_reported_after_the_decision_is_not_in_the_letter(
         session.add_all([task("T-1", team.suzuki), task("T-2", team.suzuki)])
     ids = planned(services)
     report(db, team.suzuki, "T-1", TODAY)
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     assert only(db).task_refs == ["T-2"]
 
 
@@ -146,7 +147,7 @@ def test_when_all_is_reported_meanwhile_no_mail_goes_and_the_decision_says_so(
     member = suzuki_only(db, team)
     ids = planned(services)
     report(db, member, "T-1", date(2026, 11, 20))
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     assert (only(db).state, only(db).reason) == (State.SUPPRESSED, "reported_meanwhile")
     assert (decision(db, member).verdict, decision(db, member).reason) == (
         "skip",
@@ -192,7 +193,7 @@ def test_a_change_of_the_member_stops_a_mail_that_was_decided(  # noqa: PLR0917 
     ids = planned(services)
     with db.write() as session:
         session.execute(update(Member).where(Member.id == member.id).values(**values))
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     assert (only(db).state, only(db).reason) == (State.SUPPRESSED, reason)
     assert decision(db, member).reason == reason
     assert smtp.mails == []
@@ -205,7 +206,7 @@ def test_leave_taken_this_morning_stops_this_mornings_mail(
     ids = planned(services)
     with db.write() as session:
         session.add(DaysOff(user_id=member.id, first_day=TODAY, last_day=TODAY))
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     assert (only(db).state, only(db).reason, smtp.mails) == (State.SUPPRESSED, "on_leave", [])
 
 
@@ -228,7 +229,7 @@ def test_a_pilot_reaches_only_who_is_named(
         services,
         config=services.config.model_copy(update={"mail_only_to": ("sato.hanako@example.jp",)}),
     )
-    outbox.deliver(pilot, planned(pilot), at(NOW))
+    sending.deliver(pilot, planned(pilot), at(NOW))
     assert [mail.recipient for mail in smtp.mails] == ["sato.hanako@example.jp"]
     assert [mail.reason for mail in mails(db)] == [None, "not_in_pilot"]
 
@@ -242,10 +243,10 @@ def test_pause_stops_all_and_resume_starts_again(
     suzuki_only(db, team)
     ids = planned(services)
     status.pause(services, who="operator", now=NOW)
-    assert outbox.deliver(services, ids, at(NOW)) == 0
+    assert sending.deliver(services, ids, at(NOW)) == 0
     assert (only(db).state, status.status(services, NOW)["paused"]) == (State.READY, True)
     status.resume(services, who="operator", now=NOW)
-    assert outbox.deliver(services, ids, at(NOW)) == 1
+    assert sending.deliver(services, ids, at(NOW)) == 1
 
 
 def test_without_a_mail_server_mails_stay_ready(
@@ -254,7 +255,7 @@ def test_without_a_mail_server_mails_stay_ready(
     suzuki_only(db, team)
     ids = planned(services)
     silent = replace(services, config=services.config.model_copy(update={"smtp_host": None}))
-    assert outbox.deliver(silent, ids, at(NOW)) == 0
+    assert sending.deliver(silent, ids, at(NOW)) == 0
     assert only(db).state == State.READY
 
 
@@ -266,16 +267,16 @@ def test_a_temporary_refusal_waits_a_minute_then_five_and_is_accepted(
 ) -> None:
     suzuki_only(db, team, "451x2")
     ids = planned(services)
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     first = only(db)
     assert (first.state, first.retries) == (State.READY, 1)
     assert 48 * SECOND <= first.not_before - NOW <= 60 * SECOND
-    assert outbox.deliver(services, ids, at(NOW)) == 0  # not before its time
+    assert sending.deliver(services, ids, at(NOW)) == 0  # not before its time
     again = first.not_before
-    outbox.deliver(services, ids, at(again))
+    sending.deliver(services, ids, at(again))
     second = only(db)
     assert 240 * SECOND <= second.not_before - again <= 300 * SECOND
-    assert outbox.deliver(services, ids, at(second.not_before)) == 1
+    assert sending.deliver(services, ids, at(second.not_before)) == 1
 
 
 @pytest.mark.parametrize("tag", ["550", "dot554"])
@@ -283,7 +284,7 @@ def test_a_refusal_for_good_fails_this_mail_with_the_servers_words(
     services: Services, db: Database, team: People, smtp: SmtpServer, tag: str
 ) -> None:
     suzuki_only(db, team, tag)
-    outbox.deliver(services, planned(services), at(NOW))
+    sending.deliver(services, planned(services), at(NOW))
     mail = only(db)
     assert mail.state == State.FAILED
     assert mail.response is not None
@@ -297,7 +298,7 @@ def test_one_bad_address_does_not_stop_the_others(
     suzuki_only(db, team, "550")
     with db.write() as session:
         session.add_all([task("T-2", team.sato), task("T-3", team.tanaka)])
-    outbox.deliver(services, planned(services), at(NOW))
+    sending.deliver(services, planned(services), at(NOW))
     assert [mail.state for mail in mails(db)] == [State.ACCEPTED, State.FAILED, State.ACCEPTED]
 
 
@@ -308,7 +309,7 @@ def test_a_server_that_is_away_costs_no_mail_its_claims(
     ids = planned(services)
     smtp.stop()
     for n in range(7):  # more often than a mail may be claimed
-        outbox.deliver(services, ids, at(NOW + n * 31 * SECOND))
+        sending.deliver(services, ids, at(NOW + n * 31 * SECOND))
     mail = only(db)
     assert (mail.state, mail.claims) == (State.READY, 0)
 
@@ -330,8 +331,8 @@ def test_a_server_that_is_away_is_in_the_log_once_a_try(
     ids = planned(services)
     smtp.stop()
     for n in (0, 31, 31 + 61):
-        outbox.deliver(services, ids, at(NOW + n * SECOND))
-    outbox.deliver(services, ids, at(NOW + 93 * SECOND))  # nobody tries: the breaker is open
+        sending.deliver(services, ids, at(NOW + n * SECOND))
+    sending.deliver(services, ids, at(NOW + 93 * SECOND))  # nobody tries: the breaker is open
     told = told_of_the_server(caplog)
     assert [one.levelname for one in told] == ["WARNING"] * 3
     assert vars(told[0])["facts"]["phase"] == "connect"
@@ -348,7 +349,7 @@ def test_a_servers_own_words_about_its_outage_stay_out_of_the_log(
     """They may quote whoever the mail is from or for."""
     suzuki_only(db, team)
     smtp._script = {"mail": iter(["451 4.3.0 <app@example.jp>: lookup failed"])}
-    outbox.deliver(services, planned(services), at(NOW))
+    sending.deliver(services, planned(services), at(NOW))
     (told,) = told_of_the_server(caplog)
     facts = vars(told)["facts"]
     assert (facts["phase"], facts["code"], facts["status"]) == ("mail", 451, "4.3.0")
@@ -364,7 +365,7 @@ def test_a_letter_that_cannot_be_built_fails_alone(
         session.execute(
             update(Member).where(Member.id == team.suzuki.id).values(email="not an address")
         )
-    outbox.deliver(services, planned(services), at(NOW))
+    sending.deliver(services, planned(services), at(NOW))
     assert [mail.state for mail in mails(db)] == [State.ACCEPTED, State.FAILED]
 
 
@@ -376,12 +377,12 @@ def test_no_answer_to_the_dot_is_sent_once_more_with_the_same_bytes(
 ) -> None:
     suzuki_only(db, team, "closedotlostx1")
     ids = planned(services)
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     first = only(db)
     assert (first.state, first.doubts) == (State.IN_DOUBT, 1)
-    assert outbox.deliver(services, ids, at(NOW)) == 0  # the lease holds
+    assert sending.deliver(services, ids, at(NOW)) == 0  # the lease holds
     lapse(db)
-    assert outbox.deliver(services, outbox.sweep(services, NOW), at(NOW + 60 * SECOND)) == 1
+    assert sending.deliver(services, outbox.sweep(services, NOW), at(NOW + 60 * SECOND)) == 1
     assert only(db).state == State.ACCEPTED
     assert pack(Envelope("app@example.jp", smtp.mails[0].recipient, smtp.mails[0].data)) == (
         first.sent_bytes
@@ -393,12 +394,12 @@ def test_in_doubt_twice_is_unknown_after_at_most_two_copies(
 ) -> None:
     suzuki_only(db, team, "closedot")
     ids = planned(services)
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     lapse(db)
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     lapse(db)
     assert outbox.sweep(services, NOW) == []
-    assert outbox.deliver(services, ids, at(NOW)) == 0
+    assert sending.deliver(services, ids, at(NOW)) == 0
     assert (only(db).state, len(smtp.mails)) == (State.UNKNOWN, 2)
     assert smtp.mails[0].data == smtp.mails[1].data
 
@@ -408,10 +409,10 @@ def test_in_doubt_and_reported_meanwhile_is_unknown_not_sent_again(
 ) -> None:
     member = suzuki_only(db, team, "closedot")
     ids = planned(services)
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     lapse(db)
     report(db, member, "T-1", TODAY)
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     assert (only(db).state, len(smtp.mails)) == (State.UNKNOWN, 1)
 
 
@@ -419,7 +420,7 @@ def test_in_doubt_past_its_expiry_is_unknown(
     services: Services, db: Database, team: People, smtp: SmtpServer
 ) -> None:
     suzuki_only(db, team, "closedot")
-    outbox.deliver(services, planned(services), at(NOW))
+    sending.deliver(services, planned(services), at(NOW))
     lapse(db)
     outbox.sweep(services, NOW + timedelta(hours=10))
     assert (only(db).state, len(smtp.mails)) == (State.UNKNOWN, 1)
@@ -430,10 +431,10 @@ def test_a_temporary_refusal_at_the_dot_is_no_doubt(
 ) -> None:
     suzuki_only(db, team, "dot451x1")
     ids = planned(services)
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     mail = only(db)
     assert (mail.state, mail.doubts, mail.sent_bytes) == (State.READY, 0, None)
-    assert outbox.deliver(services, ids, at(mail.not_before)) == 1
+    assert sending.deliver(services, ids, at(mail.not_before)) == 1
 
 
 def test_a_sender_that_lost_its_lease_sends_no_dot(
@@ -459,7 +460,7 @@ def test_a_sender_that_lost_its_lease_sends_no_dot(
                     session.execute(update(OutboxMail).values(lease_token="somebody else's"))
 
     thief = Thief(services.config.database_url)
-    outbox.deliver(replace(services, db=thief), ids, at(NOW))
+    sending.deliver(replace(services, db=thief), ids, at(NOW))
     thief.close()
     assert smtp.mails == []
     assert only(db).state == State.SENDING
@@ -479,7 +480,7 @@ def test_a_mail_that_kills_its_sender_five_times_is_dead(
                 lease_until=LONG_AGO,
             )
         )
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     assert (only(db).state, smtp.mails) == (State.DEAD, [])
 
 
@@ -491,7 +492,7 @@ def test_the_guard_of_another_program_stops_the_mail(
 ) -> None:
     member = suzuki_only(db, team)
     redis_admin.set(guard_key(member.id, TODAY), "1")
-    outbox.deliver(services, planned(services), at(NOW))
+    sending.deliver(services, planned(services), at(NOW))
     assert (only(db).state, only(db).reason) == (State.SUPPRESSED, "already_sent")
     assert decision(db, member).reason == "already_sent"
     assert smtp.mails == []
@@ -501,7 +502,7 @@ def test_the_guard_is_held_for_a_day_after_the_mail_was_accepted(
     services: Services, db: Database, team: People, smtp: SmtpServer, redis_admin: redis.Redis
 ) -> None:
     member = suzuki_only(db, team)
-    outbox.deliver(services, planned(services), at(NOW))
+    sending.deliver(services, planned(services), at(NOW))
     key = f"remind:{member.id}:2026-11-24"
     assert redis_admin.get(key) == f"{services.installation.id()}:{only(db).id}"
     assert 86_000 < int(str(redis_admin.ttl(key))) <= 86_400
@@ -511,7 +512,7 @@ def test_the_guard_is_released_when_the_mail_was_certainly_not_accepted(
     services: Services, db: Database, team: People, smtp: SmtpServer, redis_admin: redis.Redis
 ) -> None:
     suzuki_only(db, team, "451x1")
-    outbox.deliver(services, planned(services), at(NOW))
+    sending.deliver(services, planned(services), at(NOW))
     assert redis_admin.keys("remind:*") == []
 
 
@@ -519,7 +520,7 @@ def test_the_guard_is_kept_while_in_doubt(
     services: Services, db: Database, team: People, smtp: SmtpServer, redis_admin: redis.Redis
 ) -> None:
     suzuki_only(db, team, "closedot")
-    outbox.deliver(services, planned(services), at(NOW))
+    sending.deliver(services, planned(services), at(NOW))
     assert len(list(redis_admin.keys("remind:*"))) == 1
 
 
@@ -530,7 +531,7 @@ def test_without_redis_the_mail_goes_all_the_same(
     config = load({**environ, **nowhere, "SMTP_PORT": str(smtp.port)}, tmp_path)
     services = make(config)
     suzuki_only(db, team)
-    assert outbox.deliver(services, planned(services), at(NOW)) == 1
+    assert sending.deliver(services, planned(services), at(NOW)) == 1
     services.db.close()
 
 
@@ -556,13 +557,13 @@ def test_resending_makes_a_new_mail_with_another_message_id(
 ) -> None:
     suzuki_only(db, team)
     (mail_id,) = planned(services)
-    outbox.deliver(services, [mail_id], at(NOW))
+    sending.deliver(services, [mail_id], at(NOW))
     queued: list[Sequence[int]] = []
     again = outbox.resend(
         replace(services, publish=queued.append), mail_id, who="operator", now=NOW
     )
     assert queued == [[again]]
-    assert outbox.deliver(services, [again], at(NOW)) == 1
+    assert sending.deliver(services, [again], at(NOW)) == 1
     first, second = smtp.mails
     assert _id_of(first.data) != _id_of(second.data)
     assert outbox.show(services, mail_id)["history"][-1]["event"] == "resent"
@@ -577,8 +578,8 @@ def test_showing_a_mail_tells_its_life_and_its_source(
 ) -> None:
     suzuki_only(db, team, "451x1")
     (mail_id,) = planned(services)
-    outbox.deliver(services, [mail_id], at(NOW))
-    outbox.deliver(services, [mail_id], at(only(db).not_before))
+    sending.deliver(services, [mail_id], at(NOW))
+    sending.deliver(services, [mail_id], at(only(db).not_before))
     shown = outbox.show(services, mail_id)
     assert [one["event"] for one in shown["history"]] == ["deferred"]
     assert shown["state"] == "accepted"

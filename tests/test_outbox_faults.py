@@ -8,7 +8,7 @@ from itertools import cycle, repeat
 import pytest
 from sqlalchemy import select, update
 
-from app import outbox, reminders
+from app import reminders
 from app.alerts import Alarm
 from app.alerts.catalogue import words_of
 from app.db import Database
@@ -19,6 +19,7 @@ from app.outbox.streak import NAME
 from app.services import Services
 from app.smtp.errors import MailSendError
 from app.smtp.fault import Fault, Phase
+from tests import sending
 from tests.conftest import NOW, People
 from tests.smtp_server import SmtpServer
 from tests.test_outbox_lines import at, changed, crowd, mails, open_alerts, planned, states
@@ -72,7 +73,7 @@ def test_a_fault_of_the_sender_ends_no_mail_and_once_mended_all_go_out(  # noqa:
     ids = planned(four)
     says(smtp, step, answer)
     for minute in (0, 1, 3, 7, 12, 17):
-        outbox.deliver(four, ids, at(NOW + timedelta(minutes=minute)))
+        sending.deliver(four, ids, at(NOW + timedelta(minutes=minute)))
     assert states(db) == [State.READY] * 8
     assert {(mail.claims, mail.retries) for mail in mails(db)} == {(0, 0)}
     assert answer[4:40] in str([mail.response for mail in mails(db)])
@@ -84,7 +85,7 @@ def test_a_fault_of_the_sender_ends_no_mail_and_once_mended_all_go_out(  # noqa:
     assert ".env" in words.fix.ja
 
     says(smtp, step, [])
-    assert outbox.deliver(four, ids, at(NOW + timedelta(minutes=22))) == 8
+    assert sending.deliver(four, ids, at(NOW + timedelta(minutes=22))) == 8
     assert open_alerts(db) == []
     with db.read() as session:
         assert session.scalars(select(Member.suppressed_reason)).all() == [None] * len(
@@ -99,10 +100,10 @@ def test_a_quota_reached_in_the_middle_of_the_morning_ends_nothing(
     eight = changed(services, smtp_connections=8)
     ids = planned(eight)
     says(smtp, "dot", [*["ok"] * 12, *[QUOTA] * 100])
-    assert outbox.deliver(eight, ids, at(NOW)) == 12
+    assert sending.deliver(eight, ids, at(NOW)) == 12
     assert sorted(states(db)) == [State.ACCEPTED] * 12 + [State.READY] * 18
     says(smtp, "dot", [])
-    assert outbox.deliver(eight, ids, at(NOW + 31 * SECOND)) == 18
+    assert sending.deliver(eight, ids, at(NOW + 31 * SECOND)) == 18
 
 
 # --- everybody's --------------------------------------------------------------------------
@@ -117,15 +118,15 @@ def test_the_same_refusal_for_three_in_a_row_is_not_theirs_whatever_it_says(  # 
     many = changed(services, smtp_connections=connections)
     ids = planned(many)
     says(smtp, step, [UNHEARD_OF.format(f"{n}f3") for n in range(100)])
-    outbox.deliver(many, ids, at(NOW))
+    sending.deliver(many, ids, at(NOW))
     assert states(db) == [State.READY] * 12
     assert open_alerts(db) == [Alarm.MAIL_SERVER]
     assert (
         len([one for one in smtp.said() if one.startswith("RCPT")]) <= 4 * connections
     )  # one more each is offered with the dot
-    assert outbox.deliver(many, ids, at(NOW + 31 * SECOND)) == 0
+    assert sending.deliver(many, ids, at(NOW + 31 * SECOND)) == 0
     says(smtp, step, [])
-    assert outbox.deliver(many, ids, at(NOW + 120 * SECOND)) == 12
+    assert sending.deliver(many, ids, at(NOW + 120 * SECOND)) == 12
     assert open_alerts(db) == []
 
 
@@ -136,15 +137,15 @@ def test_three_in_a_row_are_counted_over_all_deliveries_and_senders(
     ids = planned(services)
     says(smtp, "dot", [UNHEARD_OF.format(f"{n}f3") for n in range(100)])
     for n in range(2):
-        outbox.deliver(services, [ids[n]], at(NOW + n * SECOND))
+        sending.deliver(services, [ids[n]], at(NOW + n * SECOND))
     assert states(db) == [State.FAILED] * 2 + [State.READY] * 3
     assert open_alerts(db) == [f"mail_failed:{ids[0]}", f"mail_failed:{ids[1]}"]
     other = replace(services, host="another-machine")
-    outbox.deliver(other, [ids[2]], at(NOW + 2 * SECOND))
+    sending.deliver(other, [ids[2]], at(NOW + 2 * SECOND))
     assert states(db) == [State.READY] * 5
     assert open_alerts(db) == [Alarm.MAIL_SERVER]
     says(smtp, "dot", [])
-    assert outbox.deliver(services, ids, at(NOW + 60 * SECOND)) == 5
+    assert sending.deliver(services, ids, at(NOW + 60 * SECOND)) == 5
 
 
 def test_a_mail_that_is_accepted_ends_the_row(
@@ -153,7 +154,7 @@ def test_a_mail_that_is_accepted_ends_the_row(
     crowd(db, team, 9)
     no = UNHEARD_OF.format("1f3")
     says(smtp, "rcpt", [no, no, "ok"] * 3)
-    assert outbox.deliver(services, planned(services), at(NOW)) == 3
+    assert sending.deliver(services, planned(services), at(NOW)) == 3
     assert states(db) == [State.FAILED, State.FAILED, State.ACCEPTED] * 3
     assert service(db, breaker.NAME) is None
 
@@ -166,11 +167,11 @@ def test_what_another_sender_had_accepted_meanwhile_ends_the_row(
     no = UNHEARD_OF.format("1f3")
     says(smtp, "rcpt", no)
     for n in range(2):
-        outbox.deliver(services, [ids[n]], at(NOW))
+        sending.deliver(services, [ids[n]], at(NOW))
     with db.write() as session:  # a sender that has accepted mails all the while
         accepted = {"state": State.ACCEPTED, "accepted_at": NOW + SECOND, "created_at": NOW}
         session.execute(update(OutboxMail).where(OutboxMail.id == ids[3]).values(accepted))
-    outbox.deliver(services, [ids[2]], at(NOW + 2 * SECOND))
+    sending.deliver(services, [ids[2]], at(NOW + 2 * SECOND))
     assert states(db) == [State.FAILED] * 3 + [State.ACCEPTED]
     assert service(db, breaker.NAME) is None
 
@@ -182,7 +183,7 @@ def test_one_mail_refused_again_and_again_is_no_row(
     ids = planned(services)
     says(smtp, "rcpt", "451 4.3.0 not now")
     for hour in range(4):
-        outbox.deliver(services, ids, at(NOW + timedelta(hours=hour)))
+        sending.deliver(services, ids, at(NOW + timedelta(hours=hour)))
     assert states(db) == [State.READY]
     assert mails(db)[0].retries == 4
     assert service(db, breaker.NAME) is None
@@ -194,7 +195,7 @@ def test_a_wrong_address_fails_at_once_and_many_of_them_stop_nobody(
     """A file with a misspelt domain: each line is refused, and each is believed."""
     crowd(db, team, 10)
     says(smtp, "rcpt", ["550 5.1.1 no such user"] * 7)
-    assert outbox.deliver(services, planned(services), at(NOW)) == 3
+    assert sending.deliver(services, planned(services), at(NOW)) == 3
     assert states(db) == [State.FAILED] * 7 + [State.ACCEPTED] * 3
     assert service(db, breaker.NAME) is None
 
@@ -203,14 +204,14 @@ def test_a_server_that_does_not_know_whom_it_knew_yesterday_is_not_believed(
     services: Services, db: Database, team: People, smtp: SmtpServer
 ) -> None:
     crowd(db, team, 5)
-    assert outbox.deliver(services, planned(services), at(NOW)) == 5
+    assert sending.deliver(services, planned(services), at(NOW)) == 5
     tomorrow = NOW + timedelta(days=1)
     ids = reminders.plan(services, tomorrow).ids
     says(smtp, "rcpt", "550 5.1.1 User unknown in virtual mailbox table")
-    outbox.deliver(services, ids, at(tomorrow))
+    sending.deliver(services, ids, at(tomorrow))
     assert states(db) == [State.ACCEPTED] * 5 + [State.READY] * 5
     says(smtp, "rcpt", [])
-    assert outbox.deliver(services, ids, at(tomorrow + 31 * SECOND)) == 5
+    assert sending.deliver(services, ids, at(tomorrow + 31 * SECOND)) == 5
 
 
 def test_a_group_that_is_refused_in_unheard_of_words_does_not_keep_the_others_waiting(
@@ -225,7 +226,7 @@ def test_a_group_that_is_refused_in_unheard_of_words_does_not_keep_the_others_wa
     ids = planned(services)
     moment = NOW
     for _ in range(20):
-        outbox.deliver(services, ids, at(moment))
+        sending.deliver(services, ids, at(moment))
         moment += 31 * SECOND
     assert states(db) == [State.FAILED] * 7 + [State.ACCEPTED] * 3
     assert service(db, breaker.NAME) is None
@@ -242,7 +243,7 @@ def test_a_full_mailbox_waits_alone(
 ) -> None:
     crowd(db, team, 6)
     says(smtp, "rcpt", [full])
-    assert outbox.deliver(services, planned(services), at(NOW)) == 5
+    assert sending.deliver(services, planned(services), at(NOW)) == 5
     assert states(db) == [State.READY] + [State.ACCEPTED] * 5
     first = mails(db)[0]
     assert full in (first.response or "")
@@ -260,11 +261,11 @@ def test_the_probe_is_another_mail_than_the_one_that_met_the_trouble(
             update(Member).where(Member.id == members[0]).values(email="m0+drop421@example.jp")
         )
     ids = planned(services)
-    assert outbox.deliver(services, ids, at(NOW)) == 0
-    assert outbox.deliver(services, [ids[0]], at(NOW + 31 * SECOND)) == 1  # another than asked for
-    assert outbox.deliver(services, ids[1:], at(NOW + 32 * SECOND)) == 4
+    assert sending.deliver(services, ids, at(NOW)) == 0
+    assert sending.deliver(services, [ids[0]], at(NOW + 31 * SECOND)) == 1  # another than asked for
+    assert sending.deliver(services, ids[1:], at(NOW + 32 * SECOND)) == 4
     for minute in (1, 2, 3, 4):
-        outbox.deliver(services, ids, at(NOW + timedelta(minutes=minute)))
+        sending.deliver(services, ids, at(NOW + timedelta(minutes=minute)))
     first = mails(db)[0]
     assert (first.state, first.retries > 0) == (State.READY, True)
     assert service(db, breaker.NAME) is None
@@ -276,8 +277,8 @@ def test_a_mail_alone_probes_for_itself(
     crowd(db, team, 1)
     ids = planned(services)
     says(smtp, "rcpt", ["421 4.3.2 going down"])
-    assert outbox.deliver(services, ids, at(NOW)) == 0
-    assert outbox.deliver(services, ids, at(NOW + 31 * SECOND)) == 1
+    assert sending.deliver(services, ids, at(NOW)) == 0
+    assert sending.deliver(services, ids, at(NOW + 31 * SECOND)) == 1
 
 
 def test_a_recipient_to_whom_the_server_does_not_relay_stops_the_others_once(
@@ -287,10 +288,10 @@ def test_a_recipient_to_whom_the_server_does_not_relay_stops_the_others_once(
     ids = planned(services)
     denied = "554 5.7.1 <m0@example.jp>: Relay access denied"
     says(smtp, "rcpt", [denied])
-    assert outbox.deliver(services, ids, at(NOW)) == 0
-    assert outbox.deliver(services, ids[1:], at(NOW + 31 * SECOND)) == 4
+    assert sending.deliver(services, ids, at(NOW)) == 0
+    assert sending.deliver(services, ids[1:], at(NOW + 31 * SECOND)) == 4
     says(smtp, "rcpt", [denied])
-    outbox.deliver(services, ids, at(NOW + 40 * SECOND))
+    sending.deliver(services, ids, at(NOW + 40 * SECOND))
     assert states(db) == [State.FAILED] + [State.ACCEPTED] * 4
     assert service(db, breaker.NAME) is None
     assert open_alerts(db) == [f"mail_failed:{ids[0]}"]
@@ -311,7 +312,7 @@ def test_throttling_without_an_enhanced_code_slows_down_and_all_go_in_the_end(
     fast = "454 Throttling failure: Maximum sending rate exceeded."
     smtp._script = {"dot": cycle([*["ok"] * 3, fast])}
     for n in range(12):
-        outbox.deliver(slow, ids, at(NOW + timedelta(minutes=10 * n)))
+        sending.deliver(slow, ids, at(NOW + timedelta(minutes=10 * n)))
     assert states(db) == [State.ACCEPTED] * 12
     assert service(db, NAME) is None
 
@@ -331,20 +332,20 @@ def test_a_machine_without_a_resolver_stops_only_itself(
     crowd(db, team, 8)
     lost, well = two_machines(services)
     ids = planned(services)
-    assert outbox.deliver(lost, ids, at(NOW)) == 0
+    assert sending.deliver(lost, ids, at(NOW)) == 0
     assert service(db, breaker.NAME) is None
-    assert outbox.deliver(well, ids[:4], at(NOW + SECOND)) == 4
+    assert sending.deliver(well, ids[:4], at(NOW + SECOND)) == 4
     for seconds in (31, 92, 213):
-        assert outbox.deliver(lost, ids, at(NOW + seconds * SECOND)) == 0
+        assert sending.deliver(lost, ids, at(NOW + seconds * SECOND)) == 0
     assert service(db, breaker.NAME) is None
     assert open_alerts(db) == ["mail_server_unusable:lost"]
     words = words_of("mail_server_unusable:lost", alert(db, "mail_server_unusable:lost").data)
     assert "lost" in words.what.en
     assert "DNS" in words.fix.en
-    assert outbox.deliver(well, ids[4:], at(NOW + 214 * SECOND)) == 4
+    assert sending.deliver(well, ids[4:], at(NOW + 214 * SECOND)) == 4
     mended = replace(well, host="lost")
     later = NOW + timedelta(days=1)
-    assert outbox.deliver(mended, reminders.plan(services, later).ids, at(later)) > 0
+    assert sending.deliver(mended, reminders.plan(services, later).ids, at(later)) > 0
     assert open_alerts(db) == []
 
 
@@ -355,11 +356,11 @@ def test_when_nobody_has_a_way_all_stop_and_it_is_told(
     lost, well = two_machines(services)
     ids = planned(services)
     for seconds in (0, 31, 92, 213):
-        assert outbox.deliver(lost, ids, at(NOW + seconds * SECOND)) == 0
+        assert sending.deliver(lost, ids, at(NOW + seconds * SECOND)) == 0
     assert service(db, breaker.NAME) is not None
     assert open_alerts(db) == [Alarm.MAIL_SERVER]
     # Another machine may try at once: the lost one keeps no probe for itself.
-    assert outbox.deliver(well, ids, at(NOW + 214 * SECOND)) == 3
+    assert sending.deliver(well, ids, at(NOW + 214 * SECOND)) == 3
     assert open_alerts(db) == []
 
 

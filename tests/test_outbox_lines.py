@@ -25,6 +25,7 @@ from app.outbox.lease import CLAIMS_AT_MOST
 from app.services import Services, make
 from app.util.rate import Limits, Rate, windows
 from app.why.reminder import explain
+from tests import sending
 from tests.conftest import NOW, Hooked, People, task
 from tests.smtp_server import SmtpServer
 from tests.test_mailer_ahead import impatient
@@ -82,7 +83,7 @@ def test_several_lines_share_the_work_and_send_each_mail_once(
 ) -> None:
     crowd(db, team, 30)
     eight = changed(services, smtp_connections=8)
-    assert outbox.deliver(eight, planned(eight), at(NOW)) == 30
+    assert sending.deliver(eight, planned(eight), at(NOW)) == 30
     assert len({mail.recipient for mail in smtp.mails}) == len(smtp.mails) == 30
     assert smtp.connections == 8
 
@@ -94,7 +95,7 @@ def test_a_line_that_hangs_does_not_cost_the_others_their_answers(
     crowd(db, team, 6, tag="hangdotlost")
     hasty = changed(services, smtp_connections=6, test_time_scale=0.002)  # dot: 1.2 s
     hasty = replace(hasty, config=hasty.config.model_copy(update={"smtp_timeout": 500.0}))
-    outbox.deliver(hasty, planned(hasty), at(NOW))
+    sending.deliver(hasty, planned(hasty), at(NOW))
     assert states(db) == [State.ACCEPTED, State.IN_DOUBT] * 3
     assert len(smtp.mails) == 3
 
@@ -104,7 +105,7 @@ def test_a_line_that_is_refused_does_not_disturb_the_others(
 ) -> None:
     crowd(db, team, 10, tag="550")
     four = changed(services, smtp_connections=4)
-    assert outbox.deliver(four, planned(four), at(NOW)) == 5
+    assert sending.deliver(four, planned(four), at(NOW)) == 5
     assert states(db) == [State.ACCEPTED, State.FAILED] * 5
 
 
@@ -114,14 +115,14 @@ def test_two_senders_at_once_send_each_mail_once(
     crowd(db, team, 40)
     ids = planned(services)
     others = [make(services.config) for _ in range(3)]
-    threads = [threading.Thread(target=outbox.deliver, args=(one, ids, at(NOW))) for one in others]
+    threads = [threading.Thread(target=sending.deliver, args=(one, ids, at(NOW))) for one in others]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     for one in others:
         one.db.close()
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     assert states(db) == [State.ACCEPTED] * 40
     assert len({mail.recipient for mail in smtp.mails}) == len(smtp.mails) == 40
 
@@ -198,7 +199,7 @@ def test_a_mail_that_kills_its_senders_costs_the_others_two_claims_at_most(
     for _ in range(CLAIMS_AT_MOST):
         while claimed_without_poison():
             pass
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     by_id = {mail.id: mail for mail in mails(db)}
     assert by_id[poison].state == State.DEAD
     assert {by_id[one].state for one in others} == {State.ACCEPTED}
@@ -227,7 +228,7 @@ def test_pause_stops_also_what_is_claimed_already(
                 status.pause(services, who="operator", now=NOW)
 
     with_pause = PausesAfterTheFirst(services.config.database_url)
-    outbox.deliver(replace(services, db=with_pause), ids, at(NOW))
+    sending.deliver(replace(services, db=with_pause), ids, at(NOW))
     with_pause.close()
     assert len(smtp.mails) == 1
     assert states(db) == [State.ACCEPTED] + [State.READY] * 11
@@ -244,13 +245,13 @@ def test_a_server_at_fault_is_left_alone_and_then_probed_by_one_mail(
     ids = planned(services)
     smtp.plan.script = {}
     smtp._script = {"mail": iter(["421 4.3.2 going down"] * 2)}
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     assert smtp.mails == []
-    assert outbox.deliver(services, ids, at(NOW + 29 * SECOND)) == 0
+    assert sending.deliver(services, ids, at(NOW + 29 * SECOND)) == 0
     assert [mail.claims for mail in mails(db)] == [0] * 5
-    assert outbox.deliver(services, ids, at(NOW + 31 * SECOND)) == 0  # the probe is refused too
-    assert outbox.deliver(services, ids, at(NOW + 60 * SECOND)) == 0  # twice as long
-    assert outbox.deliver(services, ids, at(NOW + 92 * SECOND)) == 5
+    assert sending.deliver(services, ids, at(NOW + 31 * SECOND)) == 0  # the probe is refused too
+    assert sending.deliver(services, ids, at(NOW + 60 * SECOND)) == 0  # twice as long
+    assert sending.deliver(services, ids, at(NOW + 92 * SECOND)) == 5
     with db.read() as session:
         assert session.get(Service, breaker.NAME) is None
 
@@ -261,10 +262,10 @@ def test_old_copies_of_ids_do_not_use_up_the_probe(
     crowd(db, team, 2)
     ids = planned(services)
     smtp._script = {"banner": iter(["421 4.3.2 too busy"])}
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     later = NOW + 40 * SECOND
-    assert outbox.deliver(services, [999_999], at(later)) == 0
-    assert outbox.deliver(services, ids, at(later)) == 2
+    assert sending.deliver(services, [999_999], at(later)) == 0
+    assert sending.deliver(services, ids, at(later)) == 2
 
 
 def test_a_breaker_open_for_two_minutes_raises_an_alert_that_a_good_mail_closes(
@@ -273,11 +274,11 @@ def test_a_breaker_open_for_two_minutes_raises_an_alert_that_a_good_mail_closes(
     crowd(db, team, 2)
     ids = planned(services)
     smtp._script = {"banner": iter(["421 4.3.2 too busy"])}
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     assert open_alerts(db) == []
     outbox.sweep(services, NOW + 121 * SECOND)
     assert open_alerts(db) == [Alarm.MAIL_SERVER]
-    outbox.deliver(services, ids, at(NOW + 130 * SECOND))
+    sending.deliver(services, ids, at(NOW + 130 * SECOND))
     assert open_alerts(db) == []
 
 
@@ -286,7 +287,7 @@ def test_a_refused_login_raises_the_alert_at_once(
 ) -> None:
     crowd(db, team, 1)
     smtp._script = {"mail": iter(["530 5.7.0 log in first"])}
-    outbox.deliver(services, planned(services), at(NOW))
+    sending.deliver(services, planned(services), at(NOW))
     assert open_alerts(db) == [Alarm.MAIL_SERVER]
 
 
@@ -307,7 +308,7 @@ def test_a_server_that_throttles_gets_all_mails_in_the_end(
     slow = changed(services, test_time_scale=0.01)
     moment = NOW
     for _ in range(12):
-        outbox.deliver(slow, ids, at(moment))
+        sending.deliver(slow, ids, at(moment))
         moment += timedelta(minutes=10)
     assert states(db) == [State.ACCEPTED] * 20
     assert len(smtp.mails) == 20
@@ -325,10 +326,10 @@ def test_the_rate_is_kept_by_all_senders_together(  # noqa: PLR0917 - all fixtur
     limited = {**environ, "SMTP_PORT": str(smtp.port), "SMTP_RATE_PER_MINUTE": "8"}
     first, second = (make(load(limited, tmp_path)) for _ in range(2))
     ids = planned(first)
-    sent = outbox.deliver(first, ids, at(NOW)) + outbox.deliver(second, ids, at(NOW))
+    sent = sending.deliver(first, ids, at(NOW)) + sending.deliver(second, ids, at(NOW))
     assert sent == len(smtp.mails) == 8
     redis_admin.flushall()
-    assert outbox.deliver(second, ids, at(NOW)) == 8
+    assert sending.deliver(second, ids, at(NOW)) == 8
     for one in (first, second):
         one.db.close()
 
@@ -396,7 +397,7 @@ def test_without_redis_each_process_keeps_the_rate_by_itself(
     nowhere = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0", "CELERY_RESULT_BACKEND": ""}
     limited = {"SMTP_PORT": str(smtp.port), "SMTP_RATE_PER_MINUTE": "4"}
     services = make(load({**environ, **nowhere, **limited}, tmp_path))
-    assert outbox.deliver(services, planned(services), at(NOW)) == 4
+    assert sending.deliver(services, planned(services), at(NOW)) == 4
     services.db.close()
 
 
@@ -413,7 +414,7 @@ def test_an_address_refused_on_three_days_gets_no_further_mail(
         )
     for n in range(3):
         moment = NOW + timedelta(days=n)
-        outbox.deliver(services, reminders.plan(services, moment).ids, at(moment))
+        sending.deliver(services, reminders.plan(services, moment).ids, at(moment))
     with db.read() as session:
         member = session.get(Member, member_id)
         assert member is not None
@@ -426,7 +427,7 @@ def test_an_address_refused_on_three_days_gets_no_further_mail(
     # Lifted by an operator: the count begins anew, one more refusal does not suppress again.
     set_member(services, "gone+550@example.jp", {"suppressed": "no"}, who="operator", now=last)
     monday = NOW + timedelta(days=6)
-    outbox.deliver(services, reminders.plan(services, monday).ids, at(monday))
+    sending.deliver(services, reminders.plan(services, monday).ids, at(monday))
     with db.read() as session:
         member = session.get(Member, member_id)
         assert member is not None
@@ -448,9 +449,9 @@ def test_a_doubt_is_not_forgotten_when_it_gets_too_late(
             .values(email="suzuki+closedotx1+dot451@example.jp")
         )
     ids = planned(services)
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     lapse(db)
-    outbox.deliver(services, ids, at(NOW + 60 * SECOND))
+    sending.deliver(services, ids, at(NOW + 60 * SECOND))
     assert states(db) == [State.READY]
     with pytest.raises(outbox.NotPossible):
         outbox.cancel(services, ids[0], who="operator", now=NOW)
@@ -472,7 +473,7 @@ def test_in_doubt_twice_is_never_claimed_again(
         )
     ids = planned(services)
     for _ in range(4):
-        outbox.deliver(services, ids, at(NOW))
+        sending.deliver(services, ids, at(NOW))
         lapse(db)
     assert len(smtp.mails) == 2
     outbox.sweep(services, NOW)
@@ -498,7 +499,7 @@ def test_a_resent_mail_that_is_accepted_makes_the_decision_sent(
     evening = NOW + timedelta(hours=10)
     outbox.sweep(services, evening)
     again = outbox.resend(services, mail_id, who="operator", now=evening)
-    assert outbox.deliver(services, [again], at(evening)) == 1
+    assert sending.deliver(services, [again], at(evening)) == 1
     facts = explain(services, "suzuki.ichiro@example.jp", None, NOW).facts
     assert (facts["verdict"], facts["reason"]) == ("send", None)
 
@@ -516,7 +517,7 @@ def test_a_slow_database_does_not_keep_mails_from_being_sent(
 
     hasty = {"test_time_scale": 0.01, "smtp_timeout": 200.0}  # fresh for 50 ms
     slow = replace(changed(services, **hasty), db=Slow(services.config.database_url))
-    assert outbox.deliver(slow, planned(services), at(NOW)) == 3
+    assert sending.deliver(slow, planned(services), at(NOW)) == 3
     slow.db.close()
 
 
@@ -546,7 +547,7 @@ def test_a_pause_while_mails_are_offered_ahead_does_not_open_the_breaker(
     impatient(monkeypatch, 0.8)
     crowd(db, team, 6, tag="dot450-4-7-1x1")
     four = changed(services, smtp_connections=4, test_time_scale=1.0)
-    outbox.deliver(four, planned(four), at(NOW))
+    sending.deliver(four, planned(four), at(NOW))
     with db.read() as session:
         assert session.get(Service, "breaker") is None
     assert states(db) == [State.ACCEPTED, State.READY] * 3
@@ -559,7 +560,7 @@ def test_lines_wait_together_for_what_was_lost_with_their_dots(
     smtp._script = {"mail": iter(["ok"] * 4 + ["hang"] * 4)}
     crowd(db, team, 8)
     four = changed(services, smtp_connections=4, test_time_scale=0.02, smtp_timeout=30.0)
-    outbox.deliver(four, planned(four), at(NOW))
+    sending.deliver(four, planned(four), at(NOW))
     with db.read() as session:
         assert session.get(Service, "breaker") is None
     assert states(db) == [State.ACCEPTED] * 8
@@ -570,7 +571,7 @@ def test_an_answer_that_holds_a_zero_byte_is_recorded(
 ) -> None:
     smtp._script = {"dot": iter(["250 ok\0 taken"])}
     crowd(db, team, 3)
-    assert outbox.deliver(services, planned(services), at(NOW)) == 3
+    assert sending.deliver(services, planned(services), at(NOW)) == 3
     assert states(db) == [State.ACCEPTED] * 3
 
 
@@ -590,5 +591,5 @@ def test_bytes_that_cannot_be_read_stop_no_other_mail(
                 task_refs=[],
             )
         )  # fmt: skip
-    outbox.deliver(services, ids, at(NOW))
+    sending.deliver(services, ids, at(NOW))
     assert states(db) == [State.UNKNOWN, State.ACCEPTED, State.ACCEPTED]

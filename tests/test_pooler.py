@@ -10,12 +10,13 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from app import outbox, reminders, schema
+from app import reminders, schema
 from app.config import load
 from app.db import PAGES, Database, DatabaseDown
 from app.maintenance import backup
 from app.maintenance.errors import CareError
 from app.services import Services, make
+from tests import sending
 from tests.conftest import NOW, People, postgresql_copy, task
 from tests.pooler import MISSING, pgbouncer
 from tests.smtp_server import SmtpServer
@@ -57,7 +58,7 @@ def test_a_morning_goes_out(services: Services, team: People, smtp: SmtpServer) 
     with services.db.write() as session:
         session.add_all([task(f"T-{n}", team.suzuki) for n in range(3)] + [task("U", team.tanaka)])
     ids = reminders.plan(services, NOW).ids
-    assert outbox.deliver(services, ids, at(NOW)) == len(ids) == len(smtp.mails) == 2
+    assert sending.deliver(services, ids, at(NOW)) == len(ids) == len(smtp.mails) == 2
 
 
 def test_the_same_statements_again_and_again_on_servers_that_change(services: Services) -> None:

@@ -16,7 +16,7 @@ from app import reminders
 from app.alerts import Alarm, raise_alert
 from app.db import Database, put
 from app.locale import Both
-from app.models import OutboxMail, Service
+from app.models import TICK, OutboxMail, Service
 from app.monitoring import metrics_page, status
 from app.monitoring.metrics_read import facts
 from app.outbox import breaker
@@ -84,7 +84,7 @@ def firing(services: Services, now: datetime) -> list[str]:
 
 def alive(services: Services, now: datetime) -> None:
     """Everybody gave a sign of life just now."""
-    for name in (status.TICK, "timer", "beat", "worker-mail@a", "worker-ai@a"):
+    for name in (TICK, "timer", "beat", "worker-mail@a", "worker-ai@a"):
         status.sign_of_life(services, name, now)
 
 
@@ -203,7 +203,7 @@ def test_a_part_that_starts_again_and_again_speaks(services: Services, db: Datab
 @pytest.mark.parametrize(
     ("silent", "expected"),
     [
-        (status.TICK, "NoTick"),
+        (TICK, "NoTick"),
         ("beat", "PartSilent:beat"),
         ("worker-mail@a", "PartSilent:worker-mail"),
         ("worker-ai@a", "PartSilent:worker-ai"),

@@ -16,6 +16,7 @@ from app.outbox.lease import record
 from app.outbox.packing import pack
 from app.rules.workdays import DAY
 from app.services import Services
+from tests import sending
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
 
@@ -216,10 +217,10 @@ def test_a_purge_while_a_batch_is_sent_harms_nothing(
         session.add(task("T-S", team.suzuki, start_on=date(2026, 10, 1)))
     again = fill(db, team.suzuki, FRIDAY, **OPEN | {"kind": "asked_reminder"})
     ids = [*reminders.plan(services, NOW).ids, again]
-    sending = threading.Thread(target=outbox.deliver, args=(services, ids, lambda: NOW))
-    sending.start()
+    thread = threading.Thread(target=sending.deliver, args=(services, ids, lambda: NOW))
+    thread.start()
     removed = clear(services)
-    sending.join()
+    thread.join()
     assert removed["mails"] == 400
     assert sorted(mail.recipient for mail in smtp.mails) == sorted(
         [*(f"m{at}@example.jp" for at in range(40)), *["suzuki.ichiro@example.jp"] * 2]

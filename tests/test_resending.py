@@ -17,6 +17,7 @@ from app.outbox import resending
 from app.outbox.resending import Which
 from app.outbox.restored import Restored, note
 from app.services import Services
+from tests import sending
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
 
@@ -54,7 +55,7 @@ def test_a_morning_of_failed_mails_goes_out_again_and_its_alerts_close(
     assert resending.extent(services, FAILED).mails == 3
     new = resend_all(replace(services, publish=queued.append))
     assert queued == [new]
-    assert outbox.deliver(services, new, lambda: NOW) == 3
+    assert sending.deliver(services, new, lambda: NOW) == 3
     assert len(smtp.mails) == 3
     assert [mail.resend_of for mail in all_mails(db)[3:]] == morning
     with db.read() as session:
@@ -155,7 +156,7 @@ def test_a_pause_holds_what_was_brought_back(
 ) -> None:
     status.pause(services, who="cli:root", now=NOW)
     new = resend_all(services)
-    assert outbox.deliver(services, new, lambda: NOW) == 0
+    assert sending.deliver(services, new, lambda: NOW) == 0
     assert status.stopped(services, NOW)[0].mark == "bad"
     assert {mail.state for mail in all_mails(db)[3:]} == {State.READY}
 
@@ -166,7 +167,7 @@ def test_after_a_restore_they_wait_for_an_admins_word(
     with db.write() as session:
         note(session, Restored(NOW, NOW - timedelta(hours=1), waits=True), who="cli:root")
     new = resend_all(services)
-    assert outbox.deliver(services, new, lambda: NOW) == 0
+    assert sending.deliver(services, new, lambda: NOW) == 0
     assert {mail.held for mail in all_mails(db)[3:]} == {"restore"}
     assert status.resume(services, who="cli:root", now=NOW) == 3
 

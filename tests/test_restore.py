@@ -52,7 +52,7 @@ from app.monitoring import alert_mails, status
 from app.rules.workdays import DAY
 from app.services import Services
 from app.why.reminder import explain
-from tests import servers
+from tests import sending, servers
 from tests.conftest import NOW, TODAY, People, postgresql_copy, sqlite_copy, suzuki, task
 from tests.smtp_server import SmtpServer
 
@@ -101,7 +101,7 @@ def tick(services: Services, now: datetime) -> None:
     digest.look_for_leads(services, now)
     reminders.plan(services, now)
     digest.plan(services, now)
-    outbox.deliver(services, outbox.sweep(services, now), at(now))
+    sending.deliver(services, outbox.sweep(services, now), at(now))
 
 
 def back(services: Services, file: Path, now: datetime = TEN) -> int:
@@ -589,7 +589,7 @@ def test_resume_does_not_send_what_redis_knows_to_be_out(
         reminders.plan(services, NOW)
     saved = Saved(services)
     reminders.plan(services, NOW)
-    outbox.deliver(services, [mail_of(services, SUZUKI).id], at(NOW))
+    sending.deliver(services, [mail_of(services, SUZUKI).id], at(NOW))
     assert recipients(smtp) == [SUZUKI]
     saved.back(TEN)
     tick(services, TEN)
@@ -684,7 +684,7 @@ def test_a_member_can_ask_for_a_sign_in_link_after_a_restore(
     """The mail's number is the link's id, and holds 31 bits."""
     mark(services, who="cli:root", now=TEN)
     sign_in.ask(services, SUZUKI, "/", TEN)
-    outbox.deliver(services, outbox.sweep(services, TEN), at(TEN))
+    sending.deliver(services, outbox.sweep(services, TEN), at(TEN))
     assert [(mail.kind, mail.state) for mail in mails(services)] == [("sign_in", State.ACCEPTED)]
     assert recipients(smtp) == [SUZUKI]
 

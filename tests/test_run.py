@@ -10,13 +10,14 @@ from signal import SIGINT
 
 from sqlalchemy import select, update
 
-from app import outbox, reminders
+from app import reminders
 from app.config import SECRET_KEY_FILE
 from app.config.readers import DATABASE_FILE
 from app.db import Database
 from app.identity import known_settings
 from app.models import OutboxMail, Service, Setting
 from app.services import Services
+from tests import sending
 from tests.conftest import NOW, People, task
 from tests.machine import lay_out
 from tests.servers import die_with_parent, free_port, wait_until
@@ -153,7 +154,7 @@ def test_a_run_on_the_database_of_another_installation_refuses_and_leaves_nothin
     with db.write() as session:
         session.add_all([task("T-1", team.suzuki), task("T-2", team.tanaka)])
     first, _ = reminders.plan(services, NOW).ids  # the other one lies ready
-    assert outbox.deliver(services, [first], lambda: NOW) == 1
+    assert sending.deliver(services, [first], lambda: NOW) == 1
     before = contents(db)
     url = services.config.database_url
     with running(tmp_path / "laptop", DATABASE_URL=url, SECRET_KEY=ANOTHER) as run:

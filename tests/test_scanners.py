@@ -13,10 +13,10 @@ from sqlalchemy import select
 from app import create_app, reminders
 from app.config import Config
 from app.db import Database
-from app.letters.reminder import read_again
+from app.letters import read_again
 from app.models import Base, OutboxMail, Report
 from app.outbox.claim import claim
-from app.outbox.precheck import Letter
+from app.outbox.precheck import Send
 from app.services import Services
 from tests.conftest import NOW, People, task
 
@@ -30,7 +30,7 @@ SCANNERS: list[dict[str, str]] = [
 
 
 @pytest.fixture
-def letter(services: Services, db: Database, team: People) -> Iterator[Letter]:
+def letter(services: Services, db: Database, team: People) -> Iterator[Send]:
     """The letter of 鈴木さん with three tasks, as it would go out at nine."""
     with time_machine.travel(NOW, tick=False):
         with db.write() as session:
@@ -53,7 +53,7 @@ def letter(services: Services, db: Database, team: People) -> Iterator[Letter]:
             ids = session.scalars(select(OutboxMail.id)).all()
             mails = claim(session, ids, now=NOW, scale=1.0, at_most=9)
             (made,) = read_again(services, session, mails, NOW)
-        assert isinstance(made, Letter)
+        assert isinstance(made, Send)
         yield made
 
 
@@ -63,7 +63,7 @@ def scanner(config: Config, services: Services) -> FlaskClient:
     return create_app(config, services).test_client()
 
 
-def links_of(letter: Letter, services: Services) -> list[str]:
+def links_of(letter: Send, services: Services) -> list[str]:
     """Every address in the mail: both parts, and the headers."""
     message = letter.message
     text = "\n".join([unescape(message.html or ""), message.text, *message.headers.values()])
@@ -81,7 +81,7 @@ def everything(db: Database) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def test_fifty_looks_at_every_link_of_a_mail_change_no_row(
-    letter: Letter, scanner: FlaskClient, services: Services, db: Database
+    letter: Send, scanner: FlaskClient, services: Services, db: Database
 ) -> None:
     links = links_of(letter, services)
     assert len(links) == 3 * 5 + 1 + 3 + 1 + 2 + 1  # choices, as before, pages, all, others, stop
@@ -100,7 +100,7 @@ def test_fifty_looks_at_every_link_of_a_mail_change_no_row(
 
 
 def test_methods_that_no_page_of_a_mail_has_are_refused_and_change_no_row(
-    letter: Letter, scanner: FlaskClient, services: Services, db: Database
+    letter: Send, scanner: FlaskClient, services: Services, db: Database
 ) -> None:
     before = everything(db)
     for path in links_of(letter, services):

@@ -21,6 +21,7 @@ from app.outbox import claim as claims
 from app.outbox.claim import NextMails
 from app.reminders import brake
 from app.services import Services, make
+from tests import sending
 from tests.conftest import NOW, People
 from tests.servers import wait_until
 from tests.smtp_server import SmtpServer
@@ -58,7 +59,7 @@ def test_all_that_is_ready_goes_without_anybody_naming_it(
     """More than one claim takes."""
     crowd(db, team, 300)
     ready(services)
-    assert outbox.send(services, at(NOW)) == (300, False)
+    assert sending.send(services, at(NOW)) == (300, False)
     assert states(db) == [State.ACCEPTED] * 300
     assert len({mail.recipient for mail in smtp.mails}) == len(smtp.mails) == 300
 
@@ -70,7 +71,7 @@ def test_what_somebody_waits_for_goes_first_then_what_was_named_then_by_the_hour
     ids = ready(services)
     changed_mails(db, ids[3:4], not_before=NOW - MINUTE)
     changed_mails(db, ids[5:6], kind=Kind.ASKED_REMINDER)
-    assert outbox.send(services, at(NOW), first=[ids[4]]).accepted == 6
+    assert sending.send(services, at(NOW), first=[ids[4]]).accepted == 6
     assert order(db, smtp) == [ids[5], ids[4], ids[3], *ids[:3]]
 
 
@@ -89,7 +90,7 @@ def test_an_urgent_mail_does_not_wait_for_the_bulk_that_is_being_sent(
 
     asks = threading.Thread(target=after_the_first)
     asks.start()
-    outbox.send(services, at(NOW))
+    sending.send(services, at(NOW))
     asks.join()
     assert order(db, smtp).index(urgent) <= 256  # no further claim came in between
 
@@ -105,7 +106,7 @@ def test_what_may_not_be_sent_stays(
     crowd(db, team, 3)
     ids = ready(services)
     changed_mails(db, ids[1:2], **values)
-    assert outbox.send(services, at(NOW)) == (2, False)
+    assert sending.send(services, at(NOW)) == (2, False)
     assert states(db) == [State.ACCEPTED, State.READY, State.ACCEPTED]
 
 
@@ -115,7 +116,7 @@ def test_while_sending_is_paused_nothing_goes(
     crowd(db, team, 3)
     ready(services)
     status.pause(services, who="test", now=NOW)
-    assert outbox.send(services, at(NOW)) == (0, False)
+    assert sending.send(services, at(NOW)) == (0, False)
     assert states(db) == [State.READY] * 3
 
 
@@ -126,7 +127,7 @@ def test_mails_of_a_dead_sender_go_too_after_the_new_ones(
     ids = ready(services)
     dead(db, ids[:9], claimed=1)
     dead(db, ids[9:11], claimed=2)
-    assert outbox.send(services, at(NOW)).accepted == 12
+    assert sending.send(services, at(NOW)).accepted == 12
     assert order(db, smtp) == [ids[11], *ids[:11]]
 
 
@@ -138,7 +139,7 @@ def test_mails_of_a_dead_sender_do_not_wait_for_the_end_of_a_large_morning(
     crowd(db, team, 300)
     ids = ready(services)
     dead(db, ids[-1:], claimed=1)
-    outbox.send(services, at(NOW))
+    sending.send(services, at(NOW))
     assert order(db, smtp)[0] == ids[-1]
 
 
@@ -159,7 +160,7 @@ def test_four_senders_share_the_work_and_send_each_mail_once(
     ready(services)
     sent: list[int] = []
     hands = [
-        threading.Thread(target=lambda: sent.append(outbox.send(services, at(NOW)).accepted))
+        threading.Thread(target=lambda: sent.append(sending.send(services, at(NOW)).accepted))
         for _ in range(4)
     ]
     for hand in hands:
@@ -174,11 +175,11 @@ def test_stopped_in_the_middle_it_says_that_there_is_more(
 ) -> None:
     crowd(db, team, 300)
     ready(services)
-    outcome = outbox.send(services, at(NOW), lambda: len(smtp.mails) >= 20)
+    outcome = sending.send(services, at(NOW), lambda: len(smtp.mails) >= 20)
     assert outcome.more
     assert 20 <= outcome.accepted < 300
     assert set(states(db)) == {State.ACCEPTED, State.READY}
-    assert outbox.send(services, at(NOW)) == (300 - outcome.accepted, False)
+    assert sending.send(services, at(NOW)) == (300 - outcome.accepted, False)
 
 
 def test_however_short_its_time_a_delivery_sends_its_first_round(
@@ -189,7 +190,7 @@ def test_however_short_its_time_a_delivery_sends_its_first_round(
     ready(services)
     for sent in range(3):
         asked = iter([False])
-        outcome = outbox.send(services, at(NOW), partial(next, asked, True))
+        outcome = sending.send(services, at(NOW), partial(next, asked, True))
         assert outcome == (1, True)
         assert len(smtp.mails) == sent + 1
 
@@ -201,8 +202,8 @@ def test_a_server_at_fault_ends_it_without_more(
     crowd(db, team, 3)
     ready(services)
     smtp._script = {"mail": cycle(["421 4.3.2 going down"])}
-    assert outbox.send(services, at(NOW)) == (0, False)
-    assert outbox.send(services, at(NOW)) == (0, False)
+    assert sending.send(services, at(NOW)) == (0, False)
+    assert sending.send(services, at(NOW)) == (0, False)
     assert states(db) == [State.READY] * 3
 
 
@@ -224,7 +225,7 @@ def test_within_a_rate_each_mail_waits_for_its_share_and_an_urgent_one_is_the_ne
     ids = ready(limited)
     changed_mails(db, ids[-1:], held="brake")
     over = threading.Event()
-    sender = threading.Thread(target=outbox.send, args=(limited, at(NOW), over.is_set))
+    sender = threading.Thread(target=sending.send, args=(limited, at(NOW), over.is_set))
     sender.start()
     settled(smtp, 3)
     time.sleep(1.0)

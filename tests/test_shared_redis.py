@@ -11,7 +11,7 @@ import pytest
 import redis
 from sqlalchemy import func, select
 
-from app import doctor, outbox, reminders, schema
+from app import doctor, reminders, schema
 from app.alerts import open_alerts
 from app.alerts.catalogue import words_of
 from app.config import load
@@ -24,6 +24,7 @@ from app.queue.publishing import publisher
 from app.services import Services, make
 from app.util import shared_redis
 from app.util.redis_guard import KEEP_SECONDS, Guard, guard_key
+from tests import sending
 from tests.conftest import NOW, TODAY, suzuki, task
 from tests.servers import wait_until
 from tests.smtp_server import SmtpServer
@@ -71,7 +72,7 @@ def two(
 
 
 def morning(services: Services, now: datetime) -> None:
-    outbox.deliver(services, reminders.plan(services, now).ids, lambda: now)
+    sending.deliver(services, reminders.plan(services, now).ids, lambda: now)
 
 
 def states(services: Services) -> dict[tuple[str, str | None], int]:

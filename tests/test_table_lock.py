@@ -12,11 +12,12 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from app import create_app, outbox, reminders, schema
+from app import create_app, reminders, schema
 from app.config import load
 from app.db import PAGES, Database, DatabaseDown
 from app.locale import Both
 from app.services import Services, make
+from tests import sending
 from tests.browser import signed_in
 from tests.conftest import NOW, People, postgresql_cluster, task
 from tests.smtp_server import SmtpServer
@@ -84,9 +85,9 @@ def test_a_sender_before_a_locked_table_gives_up_and_sends_afterwards(
         session.add(task("T-1", team.suzuki))
     ids = reminders.plan(services, NOW).ids
     with locked(database_url, "outbox"), pytest.raises(DatabaseDown):
-        outbox.deliver(services, ids, at(NOW))
+        sending.deliver(services, ids, at(NOW))
     assert smtp.mails == []
-    assert outbox.deliver(services, ids, at(NOW)) == len(ids) == 1
+    assert sending.deliver(services, ids, at(NOW)) == len(ids) == 1
 
 
 def test_a_database_in_sql_ascii_is_refused_with_the_command_that_makes_a_right_one() -> None:

@@ -14,7 +14,18 @@ from app import clock, outbox, reminders, timekeeping
 from app.alerts import open_alerts
 from app.db import Database
 from app.locale import Both
-from app.models import Alert, DecisionRow, Kind, Member, OutboxMail, Role, Service, State, Task
+from app.models import (
+    TICK,
+    Alert,
+    DecisionRow,
+    Kind,
+    Member,
+    OutboxMail,
+    Role,
+    Service,
+    State,
+    Task,
+)
 from app.monitoring import alert_mails, checks, status
 from app.monitoring.watchdog import Watchdog
 from app.outbox import breaker
@@ -23,6 +34,7 @@ from app.smtp.errors import MailSendError, Phase
 from app.tasks import turns
 from app.timekeeping.judge import Doubt, Reading, Witness, judge
 from app.timekeeping.trust import PREFIX
+from tests import sending
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
 
@@ -119,8 +131,8 @@ def minute(services: Services, now: datetime) -> list[int]:
         return []
     reminders.plan(services, now)
     ids = outbox.sweep(services, now)
-    status.sign_of_life(services, status.TICK, now)
-    outbox.deliver(services, ids, at(now))
+    status.sign_of_life(services, TICK, now)
+    sending.deliver(services, ids, at(now))
     return ids
 
 
@@ -210,7 +222,7 @@ def test_with_a_clock_in_doubt_alerts_are_mailed_and_nothing_else(
         assert not timekeeping.may_work(services, now)
         checks.look(services, now)
         alert_mails.tell(services, now)
-        outbox.deliver(services, outbox.urgent(services, now), at(now))
+        sending.deliver(services, outbox.urgent(services, now), at(now))
     assert [mail.recipient for mail in smtp.mails] == [team.sato.email]
     assert names(db) == ["clock_in_doubt"]  # and nobody's silence is judged by that clock
     with db.read() as session:
@@ -291,7 +303,7 @@ def test_a_mail_that_a_clock_ahead_put_off_is_due_again(
     reminders.plan(services, NOW)
     with db.write() as session:
         session.execute(update(OutboxMail).values(not_before=NOW + MONTH, updated_at=NOW + MONTH))
-    status.sign_of_life(services, status.TICK, NOW + MONTH)
+    status.sign_of_life(services, TICK, NOW + MONTH)
     timekeeping.may_work(services, NOW)
     with db.read() as session:
         assert set(session.scalars(select(OutboxMail.not_before))) == {NOW}
@@ -330,7 +342,7 @@ def test_a_breaker_that_a_clock_ahead_opened_is_probed_at_once(
 def test_a_sign_of_life_from_the_future_is_told_until_a_right_one_comes(
     services: Services, db: Database
 ) -> None:
-    status.sign_of_life(services, status.TICK, NOW)
+    status.sign_of_life(services, TICK, NOW)
     status.sign_of_life(services, "beat", NOW + 9 * HOUR)
     checks.look(services, NOW)
     assert names(db) == ["heartbeat_ahead"]
@@ -371,7 +383,7 @@ def test_a_rehearsal_silences_no_real_day(
     early = NOW - 2 * HOUR
     tomorrow = NOW + DAY
     rehearsed = reminders.plan(services, tomorrow, real_now=early)
-    outbox.deliver(services, rehearsed.ids, at(early))
+    sending.deliver(services, rehearsed.ids, at(early))
     reminders.remind(services, now=early, on=TODAY + 2 * DAY, real_now=early)
     first = len(smtp.mails)
     assert first == len(rehearsed.ids) == 3
@@ -398,7 +410,7 @@ def test_a_rehearsal_twice_sends_once(
     early = NOW - 2 * HOUR
     for _ in range(2):
         ids = reminders.plan(services, NOW + DAY, real_now=early).ids
-        outbox.deliver(services, ids, at(early))
+        sending.deliver(services, ids, at(early))
     assert len(message_ids(smtp)) == len(set(message_ids(smtp))) == 3
 
 

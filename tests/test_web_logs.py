@@ -16,9 +16,10 @@ from sqlalchemy import update
 
 from app.config import load
 from app.db import Database
-from app.links import ReportLink, StopLink, mask_tokens
+from app.links import ReportLink, StopLink
 from app.models import Member
 from app.services import make
+from app.util.logs import mask_tokens
 from tests import servers
 from tests.conftest import sqlite_copy, suzuki, task
 from tests.stack import PROJECT

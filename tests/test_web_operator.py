@@ -18,13 +18,14 @@ from app.audit import WHAT, entries
 from app.config import Config
 from app.db import Database
 from app.identity import known_settings
-from app.models import Audit, Kind, Member, OutboxMail, Role, Setting, State
+from app.models import TICK, Audit, Kind, Member, OutboxMail, Role, Setting, State
 from app.monitoring import status
 from app.outbox import browse
 from app.reminders import plan
 from app.services import Services
 from app.web.outbox_labels import KINDS, MARKS
 from app.why.reminder import explain
+from tests import sending
 from tests.browser import OURS, signed_in
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
@@ -56,7 +57,7 @@ def admin(app: Flask, services: Services, db: Database, team: People) -> FlaskCl
         session.add(task("T-1", team.suzuki, title="監視<b>盤</b>"))
     browser = signed_in(app, services, SATO)
     plan(services, clock.now())
-    status.sign_of_life(services, status.TICK, clock.now())
+    status.sign_of_life(services, TICK, clock.now())
     return browser
 
 
@@ -71,7 +72,7 @@ def mail_of(db: Database, email: str = SUZUKI) -> OutboxMail:
 
 def send(services: Services) -> None:
     """What a tick would do now."""
-    outbox.deliver(services, outbox.sweep(services, clock.now()), clock.now)
+    sending.deliver(services, outbox.sweep(services, clock.now()), clock.now)
 
 
 def audit(db: Database) -> list[tuple[str, str]]:

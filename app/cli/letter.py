@@ -15,9 +15,9 @@ from app.cli.language import LOCALE, t
 from app.cli.show import show_table
 from app.compose import show_date
 from app.compose.text import Locale
-from app.links import mask_tokens
 from app.monitoring.status import who_words
 from app.reminders.reasons import STATES
+from app.util.logs import mask_tokens
 
 _HAND = re.compile(r"\bcli:[^\s:]+")
 _LANGUAGE: Locale = "en" if LOCALE.lower().startswith("en") else "ja"

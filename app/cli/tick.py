@@ -5,22 +5,20 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
 from datetime import datetime
 from types import FrameType
 from typing import Any
 
 import click
 
-from app import clock, digest, outbox, reminders, timekeeping
+from app import clock, outbox, reminders, timekeeping
+from app import tick as story
 from app.cli.common import interrupted, now_option, rehearsal_option
 from app.cli.language import complain, say, t
 from app.cli.shell import Command, Shell
 from app.locale import Both
-from app.maintenance import behind, purge
-from app.monitoring import alert_mails, checks, heartbeat_url, status
-from app.services import Services
+from app.models import TICK, TIMER
+from app.monitoring import status
 from app.util import logs
 
 # Seconds in which it begins further mails: the timer runs again after five minutes, and what has
@@ -42,28 +40,25 @@ def tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
         shell.rehearsal("--now", said=rehearsal)
     services = shell.services()
     real = clock.now()
-    # It is told of before the mails go out, so that a long delivery is not taken for silence.
-    with heartbeat_url.told_of(services, real) if now is None else nullcontext():
-        planned = _decide(services, now or real, real, is_real=now is None)
+    if now is None:
+        ticked = story.run(services, real, heartbeats=(TICK, TIMER))
+    else:
+        ticked = story.rehearse(services, now, real)
     end = time.monotonic() + SEND_WITHIN * services.config.test_time_scale
-    if planned is None:
+    if ticked.planned is None:
         complain(timekeeping.IN_DOUBT)
     with _Patience() as patience:
-        accepted = _send(
-            services, lambda: patience.over or time.monotonic() > end, believed=planned is not None
-        )
+        sent = story.deliver(services, clock.now, lambda: patience.over or time.monotonic() > end)
     left = outbox.ready_number(services, clock.now())
     if patience.over:
-        raise interrupted(accepted, left)
-    if now is None:
-        purge.forget_bodies(services, real)
+        raise interrupted(sent.accepted, left)
     try:
-        _tell(planned or reminders.Planned(), accepted, accepted + left)
+        _tell(ticked.planned or reminders.Planned(), sent.accepted, sent.accepted + left)
     except OSError as error:  # the work is done; `status` says that nobody could write it down
         if error.errno != errno.ENOSPC:
             raise
         if now is None:
-            status.sign_of_life(services, status.TICK, real, log_written=False)
+            status.sign_of_life(services, TICK, real, log_written=False)
         sys.exit(1)
     if services.config.smtp_host is None and left:
         complain(
@@ -72,38 +67,6 @@ def tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
                 "SMTP_HOST is not set: the mails stay where they are.",
             )
         )
-
-
-def _decide(
-    services: Services, now: datetime, real: datetime, *, is_real: bool
-) -> reminders.Planned | None:
-    """Decides all that is due and ends what is too late; returns what became of the reminders.
-
-    None: the clock of this machine is in doubt.
-    """
-    planned = None
-    if not is_real or timekeeping.may_work(services, real):
-        if is_real:
-            behind.mark_if_behind(services, real)
-        digest.look_for_leads(services, now)
-        planned = reminders.plan(services, now, real_now=real)
-        digest.plan(services, now, real_now=real)
-    if is_real and planned is not None:
-        status.sign_of_life(services, status.TICK, real)
-        status.sign_of_life(services, status.TIMER, real)
-    if is_real:
-        checks.look(services, real)
-        alert_mails.tell(services, real)
-    if planned is not None:
-        outbox.sweep(services, real)
-    return planned
-
-
-def _send(services: Services, stopped: Callable[[], bool], *, believed: bool) -> int:
-    """Returns how many mails were accepted."""
-    if believed:
-        return outbox.send(services, clock.now, stopped).accepted
-    return outbox.deliver(services, outbox.urgent(services, clock.now()), clock.now, stopped)
 
 
 def _tell(planned: reminders.Planned, accepted: int, of: int) -> None:

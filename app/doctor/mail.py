@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from app.config import readers
 from app.config.sources import relative
 from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
-from app.letters.reminder import in_pilot
 from app.locale import Both
 from app.mime.message import UnusableMessage
 from app.monitoring import status
+from app.outbox.pilot import in_pilot
 from app.smtp.fault import REMEDIES, Fault
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings, send_email
 from app.util.tls import authorities_in, is_unknown_authority

@@ -5,9 +5,9 @@ from contextlib import suppress
 from sqlalchemy import func, or_, select
 
 from app.doctor.finding import Case, Finding, green, red
-from app.letters.reminder import in_pilot
 from app.locale import Both
 from app.models import Member
+from app.outbox.pilot import in_pilot
 
 # Set aside for examples (RFC 2606, and example.jp by its registry): nobody has mail there.
 _DOMAINS = ("example.com", "example.net", "example.org", "example.jp")

@@ -9,9 +9,9 @@ from app.alerts.about_clocks import span
 from app.doctor.broker import QUEUES, client
 from app.doctor.finding import Case, Finding, green, red, yellow
 from app.locale import Both
-from app.models import Service
+from app.models import TICK, TIMER, Service
 from app.monitoring.checks import heartbeats
-from app.monitoring.status import STALE, TICK, TIMER
+from app.monitoring.status import STALE
 from app.queue.application import make_celery
 from app.services import guard_url
 

@@ -13,7 +13,7 @@ import logging
 from datetime import datetime
 
 from app.maintenance.mark import mark_in
-from app.models import Service
+from app.models import TICK, Service
 from app.services import Services
 from app.timekeeping import ticks
 
@@ -32,7 +32,7 @@ def mark_if_behind(services: Services, now: datetime) -> bool:
         return False
     with services.db.write() as session:
         # Looked at again after Redis, and alone: ticks go on meanwhile, or another one has marked.
-        row = session.get(Service, ticks.TICK, with_for_update=True)
+        row = session.get(Service, TICK, with_for_update=True)
         count = ticks.Count.of(row)
         if row is None or count is None or count.timeline != seen.timeline or count.number >= known:
             return False

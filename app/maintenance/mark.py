@@ -7,9 +7,8 @@ from sqlalchemy import delete, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert, raise_alert
-from app.models import Audit, Base, Service, WebSession
+from app.models import TICK, TIMER, Audit, Base, Service, WebSession
 from app.monitoring.checks import LOOKED, PARTS
-from app.monitoring.status import TICK, TIMER
 from app.outbox import restored
 from app.outbox.restored import Restored
 from app.services import Services

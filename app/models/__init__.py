@@ -37,6 +37,8 @@ from app.models.base import Id, one_of
 from app.models.days import DaysOff as DaysOff
 from app.models.days import ExtraWorkday as ExtraWorkday
 from app.models.days import Spans as Spans
+from app.models.operation import TICK as TICK
+from app.models.operation import TIMER as TIMER
 from app.models.operation import Alert as Alert
 from app.models.operation import Audit as Audit
 from app.models.operation import Service as Service

@@ -40,6 +40,10 @@ class Alert(Base):
     )
 
 
+# Parts that show that they are alive: any tick; and whoever runs `task-progress tick`.
+TICK, TIMER = "tick", "timer"
+
+
 class Service(Base):
     """The last sign of life of a part (beat, a worker, the timer), and shared state."""
 

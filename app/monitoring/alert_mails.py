@@ -12,8 +12,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts.catalogue import words_of
-from app.compose import AlertLine
 from app.db import among
 from app.models import Alert, Kind, Member, Role
 from app.outbox.rows import NewMail, enqueue
@@ -34,28 +32,6 @@ def tell(services: Services, now: datetime) -> None:
     with services.db.write() as session:
         ids = _enqueue(services, session, now, scale)
     services.publish(ids)
-
-
-def how_things_stand(
-    services: Services, zone: ZoneInfo, now: datetime
-) -> tuple[list[AlertLine], list[AlertLine]]:
-    """What a letter says at `now`: the open alerts, the newest first; those told of and over."""
-    opened = Alert.closed_at.is_(None)
-    over = and_(Alert.over_mailed_at.is_not(None), Alert.closed_at > now - EXPIRES)
-    both = select(Alert).where(or_(opened, over)).order_by(Alert.id.desc())
-    with services.db.read() as session:
-        rows = session.scalars(both).all()
-    found = [(one, words_of(one.name, one.data, one.detail)) for one in rows]
-    made = [
-        AlertLine(
-            what=words.what,
-            fix=words.fix,
-            since=one.opened_at.astimezone(zone),
-            until=one.closed_at.astimezone(zone) if one.closed_at else None,
-        )
-        for one, words in found
-    ]
-    return [one for one in made if not one.until], [one for one in made if one.until]
 
 
 def _news(session: Session, now: datetime, scale: float) -> list[Alert]:

@@ -15,9 +15,9 @@ from app import timekeeping
 from app.alerts import close_alert, keep_alert, name_of, open_alerts
 from app.alerts.catalogue import Alarm
 from app.db import put
-from app.models import OPEN, OutboxMail, Service, Setting, State
+from app.models import OPEN, TICK, OutboxMail, Service, Setting, State
 from app.monitoring import machine, restarts
-from app.monitoring.status import STALE, TICK
+from app.monitoring.status import STALE
 from app.outbox import breaker
 from app.outbox.lease import PAUSE
 from app.services import Services

@@ -13,10 +13,9 @@ from sqlalchemy.orm import Session
 from app import schema
 from app.alerts import Alarm
 from app.db import seconds_between
-from app.models import FIRST_DUE, OPEN, Alert, Kind, OutboxMail, Service, Setting, State
+from app.models import FIRST_DUE, OPEN, TICK, Alert, Kind, OutboxMail, Service, Setting, State
 from app.monitoring import checks, machine
 from app.monitoring.metrics_page import BUCKETS, Facts, Values, Waits
-from app.monitoring.status import TICK
 from app.outbox import breaker
 from app.outbox.lease import PAUSE
 from app.services import Services

@@ -14,7 +14,17 @@ from app.compose import show_date
 from app.db import put
 from app.identity import known_settings
 from app.locale import Both
-from app.models import FIRST_DUE, OPEN, Audit, DecisionRow, Member, OutboxMail, Service, Setting
+from app.models import (
+    FIRST_DUE,
+    OPEN,
+    TICK,
+    Audit,
+    DecisionRow,
+    Member,
+    OutboxMail,
+    Service,
+    Setting,
+)
 from app.monitoring import machine
 from app.outbox import breaker, restored
 from app.outbox.lease import PAUSE
@@ -23,8 +33,6 @@ from app.reminders.reasons import REASONS, STATES
 from app.services import Services
 from app.timekeeping import ticks
 
-TICK = ticks.TICK
-TIMER = "timer"  # whoever runs `task-progress tick`
 STALE = timedelta(minutes=5)  # without a tick something is wrong
 UNSENT = timedelta(minutes=10)  # a mail that waits longer is late
 

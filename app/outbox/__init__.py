@@ -2,16 +2,19 @@
 
 from app.outbox.browse import NoSuchMail, NotPossible, cancel, listing, show
 from app.outbox.claim import next_hour, ready_number
-from app.outbox.deliver import deliver, send
+from app.outbox.deliver import Clock, Sent, deliver, never, send
 from app.outbox.resending import resend
 from app.outbox.sweep import sweep, urgent
 
 __all__ = [
+    "Clock",
     "NoSuchMail",
     "NotPossible",
+    "Sent",
     "cancel",
     "deliver",
     "listing",
+    "never",
     "next_hour",
     "ready_number",
     "resend",

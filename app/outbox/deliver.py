@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from app.db import DatabaseDown
 from app.identity import known_settings
-from app.letters.reminder import read_again
 from app.mime.message import UnusableMessage, build
 from app.models import State
 from app.outbox import breaker, log_records
@@ -31,7 +30,7 @@ from app.outbox.lease import (
     take_back_decision,
 )
 from app.outbox.packing import pack, unpack
-from app.outbox.precheck import Letter, Stop, Wait
+from app.outbox.precheck import Defer, ReadAgain, Send, Skip
 from app.outbox.probe import claim_probe
 from app.rules.due import Reason
 from app.services import Services
@@ -54,7 +53,7 @@ def never() -> bool:
     return False
 
 
-class Outcome(NamedTuple):
+class Sent(NamedTuple):
     """What became of one delivery."""
 
     accepted: int
@@ -63,22 +62,27 @@ class Outcome(NamedTuple):
 
 def send(
     services: Services,
+    read_again: ReadAgain,
     clock: Clock,
     stopped: Callable[[], bool] = never,
     *,
     first: Sequence[int] = (),
-) -> Outcome:
+) -> Sent:
     """Sends all that is ready, the urgent mails first, until nothing is or until `stopped()`.
 
     Any number of senders may do so at once: each mail is claimed before anything happens. With a
     rate each waits for its share. Ends early when the server is at fault or sending is paused.
     """
     queue = NextMails(services.config.test_time_scale, first)
-    return _with_lines(services, clock, stopped, lambda sender: sender.send_all(queue))
+    return _with_lines(services, read_again, clock, stopped, lambda sender: sender.send_all(queue))
 
 
 def deliver(
-    services: Services, ids: Sequence[int], clock: Clock, stopped: Callable[[], bool] = never
+    services: Services,
+    read_again: ReadAgain,
+    ids: Sequence[int],
+    clock: Clock,
+    stopped: Callable[[], bool] = never,
 ) -> int:
     """Sends these mails alone; returns how many were accepted.
 
@@ -90,33 +94,40 @@ def deliver(
         parts = range(0, len(ids), IDS_AT_ONCE)
         return all(sender.work_through(ids[start : start + IDS_AT_ONCE]) for start in parts)
 
-    return _with_lines(services, clock, stopped, these).accepted
+    return _with_lines(services, read_again, clock, stopped, these).accepted
 
 
 def _with_lines(
     services: Services,
+    read_again: ReadAgain,
     clock: Clock,
     stopped: Callable[[], bool],
     work: "Callable[[_Sender], bool]",
-) -> Outcome:
+) -> Sent:
     if services.config.smtp_host is None:
         log.error("SMTP_HOST is not set: mails stay ready")
-        return Outcome(0, more=False)
+        return Sent(0, more=False)
     with Lines(services, clock) as lines:
         try:
-            more = work(_Sender(services, lines, clock, stopped))
+            more = work(_Sender(services, read_again, lines, clock, stopped))
         finally:
             lines.record()
-    return Outcome(lines.accepted, more)
+    return Sent(lines.accepted, more)
 
 
 class _Sender:
     """One delivery."""
 
     def __init__(
-        self, services: Services, lines: Lines, clock: Clock, stopped: Callable[[], bool]
+        self,
+        services: Services,
+        read_again: ReadAgain,
+        lines: Lines,
+        clock: Clock,
+        stopped: Callable[[], bool],
     ) -> None:
         self.services = services
+        self.read_again = read_again
         self.lines = lines
         self.clock = clock
         self.stopped = stopped
@@ -232,12 +243,12 @@ class _Sender:
         """The mails that are still to be sent, ready for the wire; the others end or wait."""
         now = self.clock()
         with self.services.db.read() as session:
-            letters = read_again(self.services, session, mails, now)
+            letters = self.read_again(self.services, session, mails, now)
         jobs: list[Job] = []
-        others: list[tuple[Claimed, Stop | Wait | Exception]] = []
+        others: list[tuple[Claimed, Skip | Defer | Exception]] = []
         for mail, letter in zip(mails, letters, strict=True):
             try:
-                if isinstance(letter, Letter):
+                if isinstance(letter, Send):
                     jobs.append(self._built(mail, letter))
                 else:
                     others.append((mail, letter))
@@ -249,7 +260,7 @@ class _Sender:
         told = [
             one
             for mail, letter in zip(mails, letters, strict=True)
-            if isinstance(letter, Letter) and mail.sent_bytes is None
+            if isinstance(letter, Send) and mail.sent_bytes is None
             for one in letter.taken_back
         ]
         if told:
@@ -258,7 +269,7 @@ class _Sender:
                     take_back_decision(session, [decision_id], reason)
         return jobs
 
-    def _built(self, mail: Claimed, letter: Letter) -> Job:
+    def _built(self, mail: Claimed, letter: Send) -> Job:
         if mail.sent_bytes is not None:  # in doubt before: the same bytes again
             subject, refs = mail.subject or "", list(mail.task_refs or [])
             return Job(mail, unpack(mail.sent_bytes), subject, refs, mail.sent_bytes)
@@ -270,12 +281,12 @@ class _Sender:
         return Job(mail, envelope, letter.message.subject, letter.task_refs, pack(envelope))
 
     def _not_sent(
-        self, others: Sequence[tuple[Claimed, Stop | Wait | Exception]], now: datetime
+        self, others: Sequence[tuple[Claimed, Skip | Defer | Exception]], now: datetime
     ) -> None:
         with self.services.db.write() as session:
             for mail, why in others:
                 try:
-                    if isinstance(why, Wait):
+                    if isinstance(why, Defer):
                         give_back(session, mail, now=now, not_before=why.until)
                         log_records.ended(session, mail, State.READY, "quiet_hours")
                     elif isinstance(why, Exception):
@@ -299,8 +310,8 @@ class _Sender:
         guards = {one: job for job in jobs if (one := job.mail.guard) is not None}
         taken = self.services.once.take([*guards])
         if taken:
-            stop = Stop(State.SUPPRESSED, Reason.ALREADY_SENT)
-            self._not_sent([(guards[one].mail, stop) for one in taken], self.clock())
+            skip = Skip(State.SUPPRESSED, Reason.ALREADY_SENT)
+            self._not_sent([(guards[one].mail, skip) for one in taken], self.clock())
         lost = {guards[one].mail.id for one in taken}
         return [job for job in jobs if job.mail.id not in lost]
 

@@ -1,15 +1,19 @@
 """What reading a mail again, right before it is sent, can find."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.orm import Session
+
 from app.mime.message import MailMessage
 from app.models import State
+from app.outbox.lease import Claimed
+from app.services import Services
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Send:
     """What is to be sent now. `taken_back`: decisions (id, reason) that it no longer tells of."""
 
     message: MailMessage
@@ -18,7 +22,7 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Skip:
     """The mail ends here."""
 
     state: State
@@ -26,7 +30,12 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Defer:
     """Not now: quiet hours."""
 
     until: datetime
+
+
+Found = Send | Skip | Defer | Exception
+# Of each claimed mail what is found now; the letters hand it in (app/letters), the outbox knows none.
+ReadAgain = Callable[[Services, Session, Sequence[Claimed], datetime], list[Found]]

@@ -17,11 +17,11 @@ from app.access import sent_forms
 from app.alerts import close_alerts
 from app.alerts.catalogue import OF_MAILS, Alarm
 from app.db import among, insert_new
-from app.letters.reminder import in_pilot
 from app.models import ENDS, Audit, Kind, MailEvent, Member, OutboxMail, State
 from app.outbox import restored
 from app.outbox.browse import NotPossible, find, says, wanted, whose
 from app.outbox.lease import record
+from app.outbox.pilot import in_pilot
 from app.outbox.rows import NewMail, enqueue
 from app.services import Services
 

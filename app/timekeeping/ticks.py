@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from app.models import Service
-
-TICK = "tick"  # in `service`
+from app.models import TICK, Service
 
 
 class Count(NamedTuple):

@@ -16,8 +16,7 @@ from sqlalchemy.orm import Session
 from app import clock
 from app.alerts import Alarm, close_alert, raise_alert
 from app.db import database_now, put
-from app.models import Audit, Service
-from app.monitoring.status import TICK
+from app.models import TICK, Audit, Service
 from app.services import Services
 from app.timekeeping.judge import HOUR, Doubt, Reading, judge, moved
 from app.timekeeping.put_back import may_be_ahead, put_back

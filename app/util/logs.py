@@ -20,7 +20,6 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
-from app.links import mask_tokens
 from app.util.log_stream import LogStream
 
 MOST = 4_000  # characters of a sentence, and of an exception
@@ -38,6 +37,14 @@ _AS_JSON = json.JSONEncoder(ensure_ascii=False).encode
 _NONE: dict[str, Any] = {}
 # Whose words quote nobody: what is wrong with a file, a socket, Redis or the database.
 _SPEAKS = ("redis.", "kombu.", "amqp.", "app.db", "app.schema", "app.ai.")
+
+# In a path, a request line, a Referer, or a mail; up to what ends a path segment.
+_TOKEN = re.compile(r"(/(?:r|u|login)/)[^\s/?#\"'<>]+")
+
+
+def mask_tokens(text: str) -> str:
+    """`text` with "…" in the place of each token."""
+    return _TOKEN.sub(r"\1…", text)
 
 
 def install(

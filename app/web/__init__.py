@@ -6,9 +6,9 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import IntegerConverter, Map
 
 from app.db import DatabaseDown
-from app.links import mask_tokens
 from app.models import LARGEST_ID
 from app.services import Services
+from app.util.logs import mask_tokens
 from app.web import (
     access,
     admin,

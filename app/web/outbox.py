@@ -11,7 +11,6 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock, outbox
-from app.links import mask_tokens
 from app.locale import Both
 from app.mime.parts import html_of, text_of
 from app.models import ENDS, State
@@ -21,6 +20,7 @@ from app.outbox.resending import Which
 from app.people.lookup import has_mail_or_member
 from app.reminders.reasons import REASONS, STATES
 from app.services import Services
+from app.util.logs import mask_tokens
 from app.web import form_key, frame, request_args
 from app.web.access import admin, myself
 from app.web.locale import current, show_when

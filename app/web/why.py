@@ -15,7 +15,7 @@ from app.web import request_args
 from app.web.access import admin
 from app.web.outbox_labels import KINDS, MARKS
 from app.web.template_helpers import for_templates
-from app.why.reminder import Explanation
+from app.why.reminder import Explanation, explain
 
 
 def pages(services: Services) -> Blueprint:

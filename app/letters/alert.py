@@ -1,0 +1,51 @@
+"""The mail that tells an admin what is the matter: how things stand when it is sent."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from app import compose
+from app.alerts.catalogue import words_of
+from app.compose import AlertLine
+from app.letters.case import Case
+from app.models import Alert
+from app.outbox.precheck import Send
+
+OVER_FOR = timedelta(days=1)  # so long an alert that is over is named
+
+
+def letter(case: Case) -> Send:
+    """Whatever was the matter when it was written down; whatever the hour."""
+    opened, over = _alerts(case.session, case.one.rhythm.zone, case.now)
+    facts = compose.AlertFacts(
+        name=case.one.member.name,
+        email=case.mail.to_addr,
+        locale=case.locale,
+        open=opened,
+        over=over,
+        url=f"{case.services.config.app_base_url.rstrip('/')}/admin",
+    )
+    return Send(case.from_us(compose.alert(facts)), [])
+
+
+def _alerts(
+    session: Session, zone: ZoneInfo, now: datetime
+) -> tuple[list[AlertLine], list[AlertLine]]:
+    """The open alerts, the newest first; those told of and over."""
+    opened = Alert.closed_at.is_(None)
+    over = and_(Alert.over_mailed_at.is_not(None), Alert.closed_at > now - OVER_FOR)
+    both = select(Alert).where(or_(opened, over)).order_by(Alert.id.desc())
+    rows = session.scalars(both).all()
+    found = [(one, words_of(one.name, one.data, one.detail)) for one in rows]
+    made = [
+        AlertLine(
+            what=words.what,
+            fix=words.fix,
+            since=one.opened_at.astimezone(zone),
+            until=one.closed_at.astimezone(zone) if one.closed_at else None,
+        )
+        for one, words in found
+    ]
+    return [one for one in made if not one.until], [one for one in made if one.until]
