@@ -65,11 +65,12 @@ bench-web: setup-dev ## 各ページの時間(2万人、90日分) / server time 
 bench-ai: setup-dev ## AI のキューが一杯のときのメール(smtp-sink が必要) / mails while the ai queue is full (needs smtp-sink)
 	@.venv/bin/python -m bench.ai_queue $(ARGS)
 
-lint: setup-dev ## 書式、規則、型の検査と、長い関数の一覧 / style, rules, types, longest functions
+lint: setup-dev ## 書式、型、部屋どうしの関係、大きさの検査 / style, types, which room knows which, sizes
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy $(PYTHONS)
-	@.venv/bin/python tools/longest.py app
+	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/python tools/house.py
 
 licences: setup-dev ## 使っている部品のライセンスを確かめる / whose licence each installed package has, and whether we may
 	@.venv/bin/python tools/licences.py

@@ -1,4 +1,4 @@
-"""ROAD: who changed what, and when: looking back."""
+"""Who changed what, and when: looking back."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -39,7 +39,7 @@ from app.util import parse
 from app.util.logs import formatter, mask_tokens
 from app.web import limits
 from tests.conftest import NOW, TODAY, People, task
-from tests.test_house import PROJECT
+from tools.house import PROJECT
 
 MEGABYTE = 1_000_000
 MOST = 0.2  # seconds of this thread's processor time

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tests.test_house import PROJECT
 from tools import licences
+from tools.house import PROJECT
 
 PAGE = licences.documented((PROJECT / "docs/dependencies.md").read_text(encoding="utf-8"))
 

@@ -14,7 +14,7 @@ from app import create_app
 from app.config import Config
 from app.queue.application import make_celery
 from app.services import Services
-from tests.test_house import PROJECT, calls, is_text, texts, tree
+from tools.house import PROJECT, calls, is_text, texts, tree
 
 EN, JA = PROJECT / "docs/security.md", PROJECT / "docs/security.ja.md"
 SHOWN_BY = re.compile(r"`(tests/\w+\.py)::(test_\w+)`")

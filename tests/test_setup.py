@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_house import PROJECT
+from tools.house import PROJECT
 
 # A Python that can say its version and make an environment of itself; the rest it takes as done.
 PYTHON = """#!/bin/sh

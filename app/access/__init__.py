@@ -1,1 +1,1 @@
-"""ROAD: who is asking: sign-in by mailed link, sessions, and whom somebody leads."""
+"""Who is asking: sign-in by mailed link, sessions, and whom somebody leads."""

@@ -1,4 +1,4 @@
-"""ROAD: a form that makes something makes it once, however often it is sent.
+"""A form that makes something makes it once, however often it is sent.
 
 The form has a key, made when it was shown. The use case takes the key in the transaction in which it
 makes what it makes: both are there, or neither. A second click waits for the first one's end, and

@@ -1,4 +1,4 @@
-"""QUIET. What came back, believed only as far as it can be checked.
+"""PURE. What came back, believed only as far as it can be checked.
 
 An answer is used whole or not at all: a line that was made up says something about the others.
 """

@@ -1,4 +1,4 @@
-"""TOOL. One question to an OpenAI-compatible server: bounded in time and size, tried once.
+"""One question to an OpenAI-compatible server: bounded in time and size, tried once.
 
 Trying again is the business of `rows`, which all workers share; the client's own retries are off.
 """

@@ -1,4 +1,4 @@
-"""QUIET. What the AI is asked: the week's reports as data, and the rules of the answer.
+"""PURE. What the AI is asked: the week's reports as data, and the rules of the answer.
 
 Reports are written by people, and one may hold words meant for the AI. They go in as one JSON
 document, apart from the instructions, and whatever comes of it passes `answer`.

@@ -1,4 +1,4 @@
-"""QUIET. What the alerts about clocks say."""
+"""PURE. What the alerts about clocks say."""
 
 from app.alerts.sentence import PARTS, Facts, Words
 from app.locale import Both

@@ -1,4 +1,4 @@
-"""QUIET. The alerts' names, and what each says to people: what is the matter, and what to do."""
+"""PURE. The alerts' names, and what each says to people: what is the matter, and what to do."""
 
 from collections.abc import Callable
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""QUIET. What the sentences of an alert are made of."""
+"""PURE. What the sentences of an alert are made of."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""ROAD: the lead's board: who reported, who is stuck, who has been silent, and for how long.
+"""The lead's board: who reported, who is stuck, who has been silent, and for how long.
 
 `state` is the quiet corner that says where a member stands, `facts` reads a team at once,
 `team` puts the pages together, `export` the CSV.

@@ -1,4 +1,4 @@
-"""DOOR: the command line. Parses, calls one use case, shows what it says.
+"""The command line. Parses, calls one use case, shows what it says.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted by Ctrl-C.
 """

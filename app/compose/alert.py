@@ -1,4 +1,4 @@
-"""QUIET. The mail that tells an admin what is the matter, and what is over."""
+"""PURE. The mail that tells an admin what is the matter, and what is over."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

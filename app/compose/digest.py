@@ -1,4 +1,4 @@
-"""QUIET. The lead's week: who reported, what is stuck, what comes.
+"""PURE. The lead's week: who reported, what is stuck, what comes.
 
 Sentences stand in `templates/mail/digest.*`; what depends on one task or member is made here, once
 for the text and the HTML part.

@@ -1,4 +1,4 @@
-"""QUIET. The mail that tells a lead, or the lead's manager, who has been silent for days.
+"""PURE. The mail that tells a lead, or the lead's manager, who has been silent for days.
 
 It asks for help, not for an account: what is known of the last report stands beside each name.
 """

@@ -1,4 +1,4 @@
-"""QUIET. The digest's picture: one strip of marks per member, as PNG bytes.
+"""PURE. The digest's picture: one strip of marks per member, as PNG bytes.
 
 One strip a row, so that names stay text that wraps, and a mail program without pictures still has
 rows with numbers. Shapes differ, not only colours, and the paper is transparent: each colour has

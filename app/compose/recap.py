@@ -1,4 +1,4 @@
-"""QUIET. The week in at most five lines, counted: what takes its place when nobody wrote one."""
+"""PURE. The week in at most five lines, counted: what takes its place when nobody wrote one."""
 
 from collections.abc import Sequence
 

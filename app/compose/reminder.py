@@ -1,4 +1,4 @@
-"""QUIET. The reminder: the tasks a member has not reported on, and the way to report each.
+"""PURE. The reminder: the tasks a member has not reported on, and the way to report each.
 
 Its sentences stand in `templates/mail/reminder.*`; the few words that depend on the facts of one
 task (its due date, its last report) are made here, once for the text and the HTML part.

@@ -1,4 +1,4 @@
-"""QUIET. The letter with a link that signs its reader in. No way to stop it: it was asked for."""
+"""PURE. The letter with a link that signs its reader in. No way to stop it: it was asked for."""
 
 from dataclasses import dataclass
 

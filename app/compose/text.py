@@ -1,4 +1,4 @@
-"""QUIET. Text in letters: dates, what people wrote shown as data, and lines of a stated width."""
+"""PURE. Text in letters: dates, what people wrote shown as data, and lines of a stated width."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""ROAD: the lead's week, and gentle escalation.
+"""The lead's week, and gentle escalation.
 
 `plan` decides and enqueues, `letters` writes the two mails right before they are sent, `notice` is
 the sentence in a silent member's own mail, `explain` looks back and ahead.

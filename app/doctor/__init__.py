@@ -1,4 +1,4 @@
-"""ROAD. `doctor`: looks at everything a working installation needs, and says how to mend it.
+"""`doctor`: looks at everything a working installation needs, and says how to mend it.
 
 A check is a small function that returns findings; it writes nothing and sends nothing. All run at
 once, each in a thread of its own, and one that does not come back in time is a finding itself.

@@ -1,4 +1,4 @@
-"""QUIET. Which settings a database knows as its own, and what differs from them here.
+"""PURE. Which settings a database knows as its own, and what differs from them here.
 
 A program with the same database and other settings (a copy on another machine) would sign links
 that nobody can open, and record as accepted what went to a mail server of its own.

@@ -1,4 +1,4 @@
-"""ROAD. Whether a program may speak for this database: asked when it starts, and before it sends.
+"""Whether a program may speak for this database: asked when it starts, and before it sends.
 
 The database keeps fingerprints of SECRET_KEY, mail server, MAIL_FROM and APP_BASE_URL
 (`fingerprints` compares). Another key ends the program; with another mail server nothing is sent

@@ -1,4 +1,4 @@
-"""QUIET. What alerts, `status` and `doctor` say of installations that come into each other's way."""
+"""PURE. What alerts, `status` and `doctor` say of installations that come into each other's way."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""QUIET. A CSV file as bytes -> rows with their line numbers, or the faults of the whole file.
+"""PURE. A CSV file as bytes -> rows with their line numbers, or the faults of the whole file.
 
 Read: UTF-8 with or without BOM, else cp932 (what Japanese Excel writes). Everything else is
 refused with advice: a wrong guess would store unreadable names. Cells stay the text they are,

@@ -1,4 +1,4 @@
-"""ROAD: a file to import, kept between its preview and the word that writes it."""
+"""A file to import, kept between its preview and the word that writes it."""
 
 import json
 import zlib

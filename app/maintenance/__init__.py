@@ -1,1 +1,1 @@
-"""ROAD: looking after the data: backup, restore, purge."""
+"""Looking after the data: backup, restore, purge."""

@@ -1,4 +1,4 @@
-"""ROAD. What is stored about a member, for them to take along; and its deletion."""
+"""What is stored about a member, for them to take along; and its deletion."""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""ROAD: members, their settings, leave, and imports."""
+"""Members, their settings, leave, and imports."""

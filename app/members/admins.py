@@ -1,4 +1,4 @@
-"""ROAD: the last admin cannot be lost, by whatever way a role or a member changes."""
+"""The last admin cannot be lost, by whatever way a role or a member changes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""ROAD: whose task is it: a member's open tasks, a new one, and passing one on."""
+"""Whose task is it: a member's open tasks, a new one, and passing one on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

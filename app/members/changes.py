@@ -1,4 +1,4 @@
-"""ROAD: an operator's or a member's own hand on one member's settings; effective at once."""
+"""An operator's or a member's own hand on one member's settings; effective at once."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext

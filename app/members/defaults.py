@@ -1,4 +1,4 @@
-"""ROAD: the organisation's defaults, shown and changed without a restart."""
+"""The organisation's defaults, shown and changed without a restart."""
 
 from collections.abc import Mapping
 from datetime import datetime, time

@@ -1,4 +1,4 @@
-"""ROAD: a member's leave, and closures: spans that overlap become one, and days can be taken out again."""
+"""A member's leave, and closures: spans that overlap become one, and days can be taken out again."""
 
 from datetime import date, datetime
 

@@ -1,4 +1,4 @@
-"""ROAD. A member's own tasks: the list, one task with its history, adding and editing."""
+"""A member's own tasks: the list, one task with its history, adding and editing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

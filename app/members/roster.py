@@ -1,4 +1,4 @@
-"""ROAD: everybody, page by page; and a member's id and address."""
+"""Everybody, page by page; and a member's id and address."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""ROAD. What a member asks for from a mail, other than reporting: later, off today, a fresh mail."""
+"""What a member asks for from a mail, other than reporting: later, off today, a fresh mail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

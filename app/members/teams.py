@@ -1,4 +1,4 @@
-"""ROAD: the teams: made, renamed, and taken away when nobody is in them."""
+"""The teams: made, renamed, and taken away when nobody is in them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""QUIET. One mailbox, read from what people write: a name and an address fit for the wire.
+"""PURE. One mailbox, read from what people write: a name and an address fit for the wire.
 
 `read_mailbox` is strict. It takes exactly one address, changes nothing silently, and every
 refusal is an `UnusableMessage` that names the field, the masked value, the reason and the fix.

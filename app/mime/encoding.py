@@ -1,4 +1,4 @@
-"""QUIET. A text as it goes on the wire: CRLF, and quoted-printable or base64 (RFC 2045 6.7, 6.8)."""
+"""PURE. A text as it goes on the wire: CRLF, and quoted-printable or base64 (RFC 2045 6.7, 6.8)."""
 
 import binascii
 import re

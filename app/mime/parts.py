@@ -1,4 +1,4 @@
-"""TOOL. The parts of a mail as a page shows them; broken mails give what can be read of them."""
+"""The parts of a mail as a page shows them; broken mails give what can be read of them."""
 
 from base64 import b64encode
 from collections.abc import Callable

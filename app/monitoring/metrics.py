@@ -1,4 +1,4 @@
-"""`/metrics`: the figures for Prometheus. `read` asks the database, `page` (QUIET) writes them."""
+"""`/metrics`: the figures for Prometheus. `read` asks the database, `page` (pure) writes them."""
 
 import logging
 import threading

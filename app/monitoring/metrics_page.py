@@ -1,4 +1,4 @@
-"""QUIET. The page for Prometheus: what each figure is called, and what it means."""
+"""PURE. The page for Prometheus: what each figure is called, and what it means."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping

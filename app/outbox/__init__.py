@@ -1,4 +1,4 @@
-"""ROAD: the life of one mail, from the row that says it shall be sent to its end."""
+"""The life of one mail, from the row that says it shall be sent to its end."""
 
 from app.outbox.browse import NoSuchMail, NotPossible, cancel, listing, show
 from app.outbox.claim import next_hour, ready_number

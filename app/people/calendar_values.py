@@ -1,4 +1,4 @@
-"""QUIET. What people type about a week and its holidays -> a value, or ValueError(Both)."""
+"""PURE. What people type about a week and its holidays -> a value, or ValueError(Both)."""
 
 from app.locale import Both
 from app.rules.workdays import regions

@@ -1,4 +1,4 @@
-"""QUIET. The cells of one line of an import -> a checked record, with every fault of the line."""
+"""PURE. The cells of one line of an import -> a checked record, with every fault of the line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""QUIET. The settings in words, for pages: a name, a hint, and the values to choose from.
+"""PURE. The settings in words, for pages: a name, a hint, and the values to choose from.
 
 A setting that has no words here is shown by its key: a new one appears by itself.
 """

@@ -1,4 +1,4 @@
-"""QUIET. Settings as people type them, `key=value` -> values, with every fault by its key."""
+"""PURE. Settings as people type them, `key=value` -> values, with every fault by its key."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time

@@ -1,4 +1,4 @@
-"""ROAD. The page behind a mail's link: what it shows, what is written from it, and its undo."""
+"""The page behind a mail's link: what it shows, what is written from it, and its undo."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress

@@ -1,6 +1,6 @@
 """Who is due: what is unreported, at which hour a mail may come, and the decision with its reason.
 
-A quiet room: `now`, the calendar and all facts are arguments, and every answer says why.
+Pure: `now`, the calendar and all facts are arguments, and every answer says why.
 The rules are those of docs/rules.md.
 """
 

@@ -1,4 +1,4 @@
-"""QUIET. When silence is told, to whom, and since when it counts.
+"""PURE. When silence is told, to whom, and since when it counts.
 
 The steps are those of docs/rules.md: the member's own mail says when the lead will be told,
 then the lead is told, then the lead's manager. Each step happens once for one silence.

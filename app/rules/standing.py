@@ -1,4 +1,4 @@
-"""QUIET. Where a member stands today, what comes first on the board, and what its days show.
+"""PURE. Where a member stands today, what comes first on the board, and what its days show.
 
 Days, silence and "blocked" are counted by app/rules/week.py, like those of the weekly digest.
 """

@@ -1,4 +1,4 @@
-"""QUIET. The week of a team, counted: who reported on which of their workdays, and what stands out.
+"""PURE. The week of a team, counted: who reported on which of their workdays, and what stands out.
 
 Facts in, numbers out; the lead's digest and board are made of them; nothing here knows a letter.
 """

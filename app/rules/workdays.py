@@ -1,6 +1,6 @@
 """Which days are workdays: weekends, public holidays, closures, leave, extra workdays; counting them.
 
-A quiet room: everything it needs comes as an argument, nothing here asks for today's date.
+Pure: everything it needs comes as an argument, nothing here asks for today's date.
 """
 
 from bisect import bisect_right

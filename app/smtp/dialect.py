@@ -1,4 +1,4 @@
-"""TOOL. What a mail server understands: what its EHLO offers, and what it proved not to take."""
+"""What a mail server understands: what its EHLO offers, and what it proved not to take."""
 
 import re
 from dataclasses import dataclass

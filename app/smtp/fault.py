@@ -1,4 +1,4 @@
-"""QUIET. Whose fault a refusal is, judged by what the server says and not by where it says it.
+"""PURE. Whose fault a refusal is, judged by what the server says and not by where it says it.
 
 One table, read from above; the first row that fits decides. A server states its reason three
 times: the reply code (RFC 5321), the enhanced status code (RFC 3463, where it has one), and words.

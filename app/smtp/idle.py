@@ -1,4 +1,4 @@
-"""TOOL. Connections to the mail server between two deliveries of one process.
+"""Connections to the mail server between two deliveries of one process.
 
 The jobs of a morning follow each other in milliseconds: none need connect where the one before
 has just left. A connection that nobody took up for two seconds is closed.

@@ -1,4 +1,4 @@
-"""TOOL. The SMTP session: one connection, mail after mail. The mailer hands it on.
+"""The SMTP session: one connection, mail after mail. The mailer hands it on.
 
 One mail's way: MAIL, RCPT, DATA (in one go where the server takes that, RFC 2920), the body
 without its final dot, `before_dot()`, the dot, the answer. Before the dot the server has nothing:

@@ -1,4 +1,4 @@
-"""TOOL. Where the mail server is, what it asks for, and how long each step may take."""
+"""Where the mail server is, what it asks for, and how long each step may take."""
 
 import ssl
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""TOOL. One TCP connection that speaks lines, on which no wait is longer than was said.
+"""One TCP connection that speaks lines, on which no wait is longer than was said.
 
 smtplib is not used: its time-out starts anew with every byte of a dripping server, it turns a
 reply line that is too long into a "500", and it hides at which step a connection was lost.

@@ -1,4 +1,4 @@
-"""QUIET. What systemd makes of an EnvironmentFile, which is not what python-dotenv makes of it."""
+"""PURE. What systemd makes of an EnvironmentFile, which is not what python-dotenv makes of it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""DOOR. The ai queue: no mail waits for a job of it."""
+"""The ai queue: no mail waits for a job of it."""
 
 import logging
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""DOOR. The mail queue: each job calls one use case; running one twice does no harm."""
+"""The mail queue: each job calls one use case; running one twice does no harm."""
 
 import time
 from collections.abc import Callable

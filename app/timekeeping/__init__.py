@@ -1,4 +1,4 @@
-"""ROAD. May this machine's clock be believed? An instant from the future is evidence, not state.
+"""May this machine's clock be believed? An instant from the future is evidence, not state.
 
 `may_work` is asked once in each minute's work and by each delivery. With a clock in doubt nothing is
 planned, swept or sent but alerts and sign-in links, until the clocks agree again or an admin

@@ -1,4 +1,4 @@
-"""QUIET. Whether a machine's wall clock can be believed, from what other clocks say.
+"""PURE. Whether a machine's wall clock can be believed, from what other clocks say.
 
 The first witness is the time since the machine started, which nobody can set. The second is the
 clock of the database, where it is another machine's: it counts only if it kept in step with the

@@ -1,4 +1,4 @@
-"""TOOL. What the programs say: a record is one line, as text or as JSON (LOG_FORMAT).
+"""What the programs say: a record is one line, as text or as JSON (LOG_FORMAT).
 
     2026-11-24T00:00:00.123Z INFO app.outbox.connections mail id=17 kind=reminder state=accepted ms=3
     {"time": "2026-11-24T00:00:00.123Z", "level": "INFO", "logger": …, "event": "mail", "id": 17, …}

@@ -1,4 +1,4 @@
-"""QUIET. Text a person typed -> a value, or a ValueError that carries a sentence in both languages.
+"""PURE. Text a person typed -> a value, or a ValueError that carries a sentence in both languages.
 
 Used wherever such text comes in: the environment, imported files, the settings page. Every
 reader is strict: it never guesses, it names the nearest value it would take.

@@ -1,4 +1,4 @@
-"""TOOL. Files and folders that nobody but the account of this program may read."""
+"""Files and folders that nobody but the account of this program may read."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""TOOL. Limits that all processes keep together on Redis.
+"""Limits that all processes keep together on Redis.
 
 With Redis away each process keeps them by itself until Redis is back.
 """

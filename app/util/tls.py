@@ -1,4 +1,4 @@
-"""TOOL. TLS as a client: whom this machine trusts, and the oldest version it speaks."""
+"""TLS as a client: whom this machine trusts, and the oldest version it speaks."""
 
 import ssl
 from datetime import UTC, datetime

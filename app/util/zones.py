@@ -1,4 +1,4 @@
-"""TOOL. Time zone data: of the system's and the pinned package's, the newer.
+"""Time zone data: of the system's and the pinned package's, the newer.
 
 `zoneinfo` takes the system's files whenever there are any, and a stable system keeps old ones for
 years: laws on clocks change with weeks of notice, and mails then come an hour early or late.

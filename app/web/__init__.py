@@ -1,4 +1,4 @@
-"""DOOR. The pages: blueprints, their common frame, and the headers every answer carries."""
+"""The pages: blueprints, their common frame, and the headers every answer carries."""
 
 from flask import Flask, Response, current_app, render_template, request
 from jinja2 import StrictUndefined
