@@ -68,7 +68,7 @@ WHAT: dict[str, Both] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One change."""
 
     id: int
@@ -80,7 +80,7 @@ class Entry:
 
 def entries(
     services: Services, *, limit: int, before: int | None = None, who: str = "", what: str = ""
-) -> list[Entry]:
+) -> list[AuditEntry]:
     """The newest first, at most `limit`; with `before`, those with a smaller id."""
     query = select(Audit.id, Audit.at, Audit.who, Audit.what, Audit.data)
     if before is not None:
@@ -91,5 +91,6 @@ def entries(
         query = query.where(Audit.what == what)
     with services.db.read() as session:
         return [
-            Entry(*row) for row in session.execute(query.order_by(Audit.id.desc()).limit(limit))
+            AuditEntry(*row)
+            for row in session.execute(query.order_by(Audit.id.desc()).limit(limit))
         ]

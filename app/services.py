@@ -8,7 +8,7 @@ from app.config import Config
 from app.db import Database, Patience
 from app.installation import Installation
 from app.links import Links
-from app.smtp.idle import KeptSessions
+from app.smtp.idle import IdleConnections
 from app.util import crash
 from app.util.rate import Limits, Rate
 from app.util.redis_guard import Once
@@ -27,7 +27,7 @@ class Services:
     links: Links
     limits: Limits
     rate: Rate
-    kept: KeptSessions  # to the mail server, between two deliveries
+    kept: IdleConnections  # to the mail server, between two deliveries
     host: str  # this machine's name
     publish: Publish  # outbox ids -> queue `mail`; never raises, losing ids costs latency only
 
@@ -58,7 +58,7 @@ def make(
         links=Links(config),
         limits=limits,
         rate=Rate(config.smtp_rate_per_minute, limits),
-        kept=KeptSessions(),
+        kept=IdleConnections(),
         host=socket.gethostname(),
         publish=publish,
     )

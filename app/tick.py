@@ -21,7 +21,7 @@ from app.letters import read_again
 from app.maintenance import behind, purge
 from app.models import TICK
 from app.monitoring import alert_mails, checks, heartbeat_url, status
-from app.outbox import Clock, Sent, never
+from app.outbox import Clock, Delivery, never
 from app.reminders import Planned
 from app.services import Services
 
@@ -124,7 +124,7 @@ def deliver(
     stopped: Callable[[], bool] = never,
     *,
     first: Sequence[int] = (),
-) -> Sent:
+) -> Delivery:
     """Sends what is ready, `first` before the rest (but for what somebody waits for).
 
     With a clock in doubt only alerts and sign-in links.
@@ -134,7 +134,7 @@ def deliver(
         behind.mark_if_behind(services, now)
         return outbox.send(services, read_again, clock, stopped, first=first)
     urgent = outbox.urgent(services, now)
-    return Sent(outbox.deliver(services, read_again, urgent, clock, stopped), more=False)
+    return Delivery(outbox.deliver(services, read_again, urgent, clock, stopped), more=False)
 
 
 def _ask_for_recaps(services: Services, now: datetime, ask_for: Callable[[Recaps], None]) -> None:

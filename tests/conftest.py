@@ -22,7 +22,7 @@ from sqlalchemy.pool import Pool
 from app import installation, schema
 from app.config import Config, load
 from app.config.sources import HOME
-from app.db import Database, EachByItself
+from app.db import AutocommitConnection, Database
 from app.models import Member, Role, Setting, Task, Team
 from app.services import Services, make
 from tests import servers
@@ -400,7 +400,7 @@ def no_digest(db: Database) -> None:
         session.add(off)
 
 
-class Hooked(EachByItself):
+class Hooked(AutocommitConnection):
     """Something happens right before each of its statements."""
 
     def __init__(self, engine: Engine, before: Callable[[], None]) -> None:

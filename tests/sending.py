@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from app import outbox
 from app.letters import read_again
-from app.outbox import Clock, Sent, never
+from app.outbox import Clock, Delivery, never
 from app.services import Services
 
 
@@ -21,6 +21,6 @@ def send(
     stopped: Callable[[], bool] = never,
     *,
     first: Sequence[int] = (),
-) -> Sent:
+) -> Delivery:
     """Sends all that is ready."""
     return outbox.send(services, read_again, clock, stopped, first=first)

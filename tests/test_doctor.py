@@ -32,7 +32,7 @@ from app.config.sources import HOME
 from app.db import Database
 from app.doctor import (
     ALL_WITHIN,
-    Case,
+    CheckContext,
     Finding,
     Level,
     Machine,
@@ -61,20 +61,20 @@ from tests.stack import PROJECT, running
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 KEY = "0123456789abcdefghijklmnopqrstuv"
-Make = Callable[..., Case]
+Make = Callable[..., CheckContext]
 
 
 @pytest.fixture
 def a_case(tmp_path: Path) -> Iterator[Make]:
     """An installation with these settings; SQLite, prepared, unless they say otherwise."""
-    made: list[Case] = []
+    made: list[CheckContext] = []
 
-    def maker(**environ: str) -> Case:
+    def maker(**environ: str) -> CheckContext:
         (tmp_path / "data").mkdir(mode=0o700, exist_ok=True)
         if "DATABASE_URL" not in environ:
             sqlite_copy(tmp_path / "data" / "task-progress.sqlite3")
         config = load({"SECRET_KEY": KEY, **environ}, tmp_path)
-        made.append(Case(tmp_path, clock.now, make(config)))
+        made.append(CheckContext(tmp_path, clock.now, make(config)))
         return made[-1]
 
     yield maker
@@ -158,7 +158,7 @@ def test_a_previous_key_that_is_the_present_one_is_red(a_case: Make) -> None:
 
 
 def test_it_is_told_whether_the_key_was_given_or_made(tmp_path: Path) -> None:
-    case = Case(tmp_path, clock.now, make(load({}, tmp_path)))
+    case = CheckContext(tmp_path, clock.now, make(load({}, tmp_path)))
     assert "data/secret_key" in told(settings.secret_key(case))
 
 
@@ -194,7 +194,7 @@ def test_files_of_another_user_are_yellow(a_case: Make, tmp_path: Path) -> None:
 # --- the people ---------------------------------------------------------------------------------
 
 
-def with_member(case: Case, email: str, *, active: bool = True, **values: Any) -> None:
+def with_member(case: CheckContext, email: str, *, active: bool = True, **values: Any) -> None:
     with case.services.db.write() as session:
         day = NOW.date()
         session.add(
@@ -270,7 +270,7 @@ def test_sqlite_without_wal_is_red(a_case: Make, tmp_path: Path) -> None:
         connection.execute("PRAGMA journal_mode=DELETE")
     with closing(Database(f"sqlite:///file:{file}?vfs=unix-none&uri=true")) as odd:
         services = replace(case.services, db=odd)
-        found = database.database(Case(case.folder, case.clock, services))
+        found = database.database(CheckContext(case.folder, case.clock, services))
         assert level(found, "durability") is Level.RED
 
 
@@ -650,7 +650,7 @@ def asked(a_case: Make, records: Records, **environ: str) -> list[Finding]:
     case = a_case(**{**AWAY, **environ})
     with DnsServer(records) as server:
         return domain.sender_domain(
-            Case(case.folder, case.clock, case.services, resolver=server.resolver)
+            CheckContext(case.folder, case.clock, case.services, resolver=server.resolver)
         )
 
 
@@ -710,7 +710,7 @@ def test_the_record_of_the_domain_above_counts(a_case: Make) -> None:
 def test_a_dns_that_does_not_answer_is_yellow(a_case: Make) -> None:
     case = a_case(**AWAY)
     with DnsServer({}, silent=True) as server:
-        silent = Case(case.folder, case.clock, case.services, resolver=server.resolver)
+        silent = CheckContext(case.folder, case.clock, case.services, resolver=server.resolver)
         assert level(domain.sender_domain(silent), "sender") is Level.YELLOW
 
 
@@ -793,7 +793,7 @@ def test_no_holidays_for_the_next_year_is_yellow_and_for_this_year_red(a_case: M
     case = a_case()
 
     def in_year(year: int) -> Level:
-        then = Case(case.folder, lambda: datetime(year, 6, 1, tzinfo=UTC), case.services)
+        then = CheckContext(case.folder, lambda: datetime(year, 6, 1, tzinfo=UTC), case.services)
         return level(letters.holidays(then), "holidays")
 
     assert in_year(2026) is Level.GREEN

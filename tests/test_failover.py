@@ -13,7 +13,7 @@ from app import create_app, reminders
 from app.config import load
 from app.db import PAGES, Database, DatabaseDown
 from app.doctor import database as doctor
-from app.doctor.finding import Case, Level
+from app.doctor.finding import CheckContext, Level
 from app.services import Services, make
 from tests import sending
 from tests.browser import signed_in
@@ -83,14 +83,14 @@ def test_when_the_standby_takes_over_pages_and_senders_follow(
     with pytest.raises(DatabaseDown):
         sending.deliver(services, ids, at(NOW))
     assert smtp.mails == []
-    found = doctor.database(Case(Path(), at(NOW), services))
+    found = doctor.database(CheckContext(Path(), at(NOW), services))
     assert {one.level for one in found} == {Level.RED}
     assert "standby" in " ".join(one.says.en for one in found)
 
     second.says("SELECT pg_promote()")
     assert browser.get("/settings").status_code == 200
     assert sending.deliver(services, ids, at(NOW)) == len(ids) == 1
-    found = doctor.database(Case(Path(), at(NOW), services))
+    found = doctor.database(CheckContext(Path(), at(NOW), services))
     assert "standby" not in {one.check for one in found}
     app.extensions["beside"].shutdown()
 
@@ -126,7 +126,7 @@ def test_a_standby_alone_is_refused_and_who_wants_it_gets_it_for_reading(
     alone = f"postgresql://tests@127.0.0.1:{pair[1].port}/{NAME}"
     for url, says in ((alone, "is a standby"), (f"{alone}?target_session_attrs=any", "a standby")):
         services = make(load({**environ, "DATABASE_URL": url}, tmp_path))
-        found = doctor.database(Case(Path(), at(NOW), services))
+        found = doctor.database(CheckContext(Path(), at(NOW), services))
         red = [one for one in found if one.level is Level.RED]
         assert "standby" in {one.check for one in red}
         assert says in red[0].says.en

@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 from app import clock, doctor, reminders
 from app.config import load
 from app.db import Database, DatabaseDown
-from app.doctor import Case, Level
+from app.doctor import CheckContext, Level
 from app.doctor.heartbeat import listener
 from app.models import TICK, OutboxMail, Service
 from app.monitoring import heartbeat_url, status
@@ -328,7 +328,7 @@ def test_the_timers_tick_and_the_workers_tell_and_send_though_the_listener_hangs
 
 
 def examined(services: Services, tmp_path: Path) -> tuple[Level, str]:
-    (found,) = listener(Case(tmp_path, clock.now, services))
+    (found,) = listener(CheckContext(tmp_path, clock.now, services))
     assert found.says.en.isascii()
     return doctor.worst([found]), f"{found.says} {found.fix}"
 

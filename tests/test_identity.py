@@ -12,7 +12,7 @@ from app import audit, doctor, reminders, schema
 from app.alerts import open_alerts
 from app.config import SECRET_KEY_FILE, load
 from app.db import Database
-from app.doctor import Case, Level, settings
+from app.doctor import CheckContext, Level, settings
 from app.identity import fingerprints, known_settings
 from app.models import Member, OutboxMail, Setting, State
 from app.monitoring import checks, status
@@ -214,7 +214,7 @@ def test_another_sender_or_address_is_told_once_and_stops_nothing(
     assert keys == [["APP_BASE_URL", "MAIL_FROM"]]
 
     def found() -> list[doctor.Finding]:
-        return settings.identity_check(Case(tmp_path, lambda: NOW, services))
+        return settings.identity_check(CheckContext(tmp_path, lambda: NOW, services))
 
     assert {one.level for one in found()} == {Level.YELLOW}
     known_settings.confirm(services, who="cli:root", now=NOW)

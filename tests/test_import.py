@@ -20,7 +20,7 @@ from app.imports.csv_table import MAX_LINES, ImportRefused, check_size, export_c
 from app.imports.files import ImportResult, import_file
 from app.models import Audit, DaysOff, ExtraWorkday, Member, Report, Setting, Task
 from app.people.records import HEADERS
-from app.people.table import LineFault, Row
+from app.people.table import LineFault, TableRow
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People
 
@@ -92,7 +92,7 @@ def refusal(data: bytes) -> LineFault:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932"])
 def test_utf8_with_and_without_bom_and_cp932_are_read_right(encoding: str) -> None:
     table = read_table("ref,title\r\n髙①,山﨑の件 ｶﾅ\r\n".encode(encoding), HEADER)
-    assert table.rows == [Row(2, {"ref": "髙①", "title": "山﨑の件 ｶﾅ"})]
+    assert table.rows == [TableRow(2, {"ref": "髙①", "title": "山﨑の件 ｶﾅ"})]
     assert table.encoding == ("cp932" if encoding == "cp932" else "UTF-8")
 
 

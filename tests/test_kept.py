@@ -11,7 +11,7 @@ from app import reminders
 from app.db import Database
 from app.mime.message import Envelope
 from app.services import Services
-from app.smtp.idle import KeptSessions
+from app.smtp.idle import IdleConnections
 from app.smtp.session import SmtpSession
 from app.smtp.settings import SmtpSettings
 from tests import sending
@@ -32,8 +32,8 @@ def settings(smtp: SmtpServer) -> SmtpSettings:
 
 
 @pytest.fixture
-def kept() -> Iterator[KeptSessions]:
-    kept = KeptSessions()
+def kept() -> Iterator[IdleConnections]:
+    kept = IdleConnections()
     yield kept
     kept.close()
 
@@ -50,7 +50,7 @@ def test_two_deliveries_in_a_row_use_one_connection(
 
 
 def test_a_connection_that_nobody_takes_up_is_closed_with_a_word(
-    smtp: SmtpServer, kept: KeptSessions
+    smtp: SmtpServer, kept: IdleConnections
 ) -> None:
     (line,) = kept.take(replace(settings(smtp), time_scale=0.05), 1)
     line.settings = replace(line.settings, timeout=100.0)
@@ -61,7 +61,7 @@ def test_a_connection_that_nobody_takes_up_is_closed_with_a_word(
 
 
 def test_a_connection_the_server_closed_meanwhile_costs_no_mail(
-    smtp: SmtpServer, kept: KeptSessions
+    smtp: SmtpServer, kept: IdleConnections
 ) -> None:
     (line,) = kept.take(settings(smtp), 1)
     line.send(MAIL)
@@ -75,7 +75,9 @@ def test_a_connection_the_server_closed_meanwhile_costs_no_mail(
     assert (len(smtp.mails), smtp.connections) == (2, 2)
 
 
-def test_a_connection_with_other_settings_is_not_used(smtp: SmtpServer, kept: KeptSessions) -> None:
+def test_a_connection_with_other_settings_is_not_used(
+    smtp: SmtpServer, kept: IdleConnections
+) -> None:
     (line,) = kept.take(settings(smtp), 1)
     line.open()
     kept.keep([line])

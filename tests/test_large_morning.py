@@ -15,10 +15,9 @@ from app.alerts import open_alerts
 from app.config import Config
 from app.db import Database
 from app.models import DecisionRow, OutboxMail, State
-from app.queue import publishing
+from app.queue import publishing, turns
 from app.queue.application import make_celery
 from app.services import Services
-from app.tasks import turns
 from tests.conftest import NOW, People
 from tests.test_outbox_lines import crowd, states
 
@@ -142,7 +141,7 @@ def test_no_tick_and_no_single_mail_waits_behind_the_bulk(
 
 @on_sqlite
 def test_the_alarm_pokes_when_the_hour_comes(celery: Celery, redis_admin: redis.Redis) -> None:
-    alarm = publishing.Alarm()
+    alarm = publishing.NextMailTimer()
     alarm.set(celery, timedelta(minutes=1))
     alarm.set(celery, timedelta(seconds=0.2))
     assert waiting(redis_admin) == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.mime.message import Envelope
-from app.smtp.idle import KeptSessions
+from app.smtp.idle import IdleConnections
 from app.util.mailer import MailSendError, Phase, SmtpSession, SmtpSettings
 from tests import smtp_server
 from tests.smtp_server import Plan, SmtpServer
@@ -147,7 +147,7 @@ def test_a_mail_too_large_for_the_server_is_not_offered_ahead() -> None:
 def test_a_connection_left_after_an_offer_is_not_kept(pipelining: bool, agreed: bool) -> None:
     """Else the next mail is taken for the body of this one, and goes to this one's recipient."""
     with SmtpServer(Plan(pipelining=pipelining)) as server:
-        kept, left = KeptSessions(), session_at(server, timeout=0.5)
+        kept, left = IdleConnections(), session_at(server, timeout=0.5)
         left.offer(to("a"))
         if agreed:
             left.agree()

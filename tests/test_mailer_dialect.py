@@ -12,7 +12,7 @@ import trustme
 
 from app.mime.message import Envelope, build
 from app.smtp.dialect import Dialect, features_of
-from app.smtp.idle import KeptSessions
+from app.smtp.idle import IdleConnections
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings
 from tests.smtp_server import Plan, SmtpServer
 
@@ -78,7 +78,7 @@ def test_a_login_is_never_said_to_a_server_without_ehlo() -> None:
 def test_who_does_not_take_several_commands_at_once_gets_one_by_one_from_then_on(
     confused: Confused,
 ) -> None:
-    kept = KeptSessions()
+    kept = IdleConnections()
     with SmtpServer(Plan(confused=confused)) as server:
         for _ in range(2):
             sessions = kept.take(settings(server), 2)
@@ -93,7 +93,7 @@ def test_who_does_not_take_several_commands_at_once_gets_one_by_one_from_then_on
 
 @pytest.mark.parametrize("confused", CONFUSED)
 def test_lines_that_offered_together_are_all_taken_one_by_one(confused: Confused) -> None:
-    kept = KeptSessions()
+    kept = IdleConnections()
     with SmtpServer(Plan(confused=confused)) as server:
         sessions = kept.take(settings(server), 3)
         for session in sessions:

@@ -24,7 +24,7 @@ from app.db import Database, DatabaseDown
 from app.locale import Both
 from app.models import TICK, Kind, OutboxMail, State
 from app.monitoring import checks, metrics_page, status
-from app.monitoring.metrics import STANDS, Reading
+from app.monitoring.metrics import STANDS, MetricsReading
 from app.monitoring.metrics_read import facts
 from app.outbox import breaker
 from app.services import Services, make
@@ -348,7 +348,7 @@ def test_who_waits_for_another_does_not_wait_for_the_whole_time_again(
     """The page may take 0.8 s, and the first who asks takes 0.7 s of it."""
     config = load({**environ, "TEST_TIME_SCALE": "0.1"}, tmp_path)
     services = replace(make(config), db=Slow(config.database_url))
-    reading = Reading(services)
+    reading = MetricsReading(services)
     started = time.monotonic()
     with closing(services.db), ThreadPoolExecutor(2) as askers:
         assert [*askers.map(reading.facts, [NOW, NOW])] == [None, None]

@@ -8,7 +8,7 @@ import pytest
 
 from app import clock, doctor
 from app.config import load
-from app.doctor import Case, Level, Machine
+from app.doctor import CheckContext, Level, Machine
 from app.doctor.mounts import Mount, mount_of, sqlite_disk
 from app.services import make
 from tests.conftest import sqlite_copy
@@ -74,17 +74,17 @@ def test_a_text_that_is_none_holds_nothing(text: str) -> None:
 
 
 @pytest.fixture
-def case(tmp_path: Path) -> Iterator[Case]:
+def case(tmp_path: Path) -> Iterator[CheckContext]:
     """An installation whose file lies in DATA_DIR, on a machine with the mounts of a file."""
     (tmp_path / "data").mkdir()
     sqlite_copy(tmp_path / "data" / "task-progress.sqlite3")
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTINFO)
     with closing(make(load({}, tmp_path))) as services:
-        yield Case(tmp_path, clock.now, services, mounts=mounts)
+        yield CheckContext(tmp_path, clock.now, services, mounts=mounts)
 
 
-def mount(case: Case, kind: str, at: Path) -> None:
+def mount(case: CheckContext, kind: str, at: Path) -> None:
     """One more line of the kernel's: this folder is mounted."""
     escaped = str(at).replace(" ", r"\040")
     with case.mounts.open("a") as file:
@@ -93,7 +93,7 @@ def mount(case: Case, kind: str, at: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "fuse.rclone"])
 def test_a_file_in_a_network_folder_is_red_with_kind_reason_and_remedy(
-    case: Case, kind: str
+    case: CheckContext, kind: str
 ) -> None:
     mount(case, kind, case.folder / "data")
     (found,) = sqlite_disk(case)
@@ -105,7 +105,7 @@ def test_a_file_in_a_network_folder_is_red_with_kind_reason_and_remedy(
     assert all("DATA_DIR" in one and "PostgreSQL" in one for one in found.fix)
 
 
-def test_a_link_leads_to_where_the_file_really_is(tmp_path: Path, case: Case) -> None:
+def test_a_link_leads_to_where_the_file_really_is(tmp_path: Path, case: CheckContext) -> None:
     far = tmp_path / "far away"
     (tmp_path / "data").rename(far)
     (tmp_path / "data").symlink_to(far)
@@ -113,22 +113,24 @@ def test_a_link_leads_to_where_the_file_really_is(tmp_path: Path, case: Case) ->
     assert [one.level for one in sqlite_disk(case)] == [Level.RED]
 
 
-def test_a_file_that_is_not_there_yet_is_told_by_its_folder(tmp_path: Path, case: Case) -> None:
+def test_a_file_that_is_not_there_yet_is_told_by_its_folder(
+    tmp_path: Path, case: CheckContext
+) -> None:
     (tmp_path / "data" / "task-progress.sqlite3").unlink()
     mount(case, "nfs4", tmp_path)
     assert [one.level for one in sqlite_disk(case)] == [Level.RED]
 
 
 def test_a_disk_of_this_machine_is_green_and_a_server_has_no_file(
-    tmp_path: Path, case: Case
+    tmp_path: Path, case: CheckContext
 ) -> None:
     assert [one.level for one in sqlite_disk(case)] == [Level.GREEN]
     away = load({"DATABASE_URL": "postgresql://127.0.0.1:1/none"}, tmp_path)
     with closing(make(away)) as services:
-        assert sqlite_disk(Case(tmp_path, clock.now, services, mounts=case.mounts)) == []
+        assert sqlite_disk(CheckContext(tmp_path, clock.now, services, mounts=case.mounts)) == []
 
 
-def test_the_whole_examination_has_the_line(tmp_path: Path, case: Case) -> None:
+def test_the_whole_examination_has_the_line(tmp_path: Path, case: CheckContext) -> None:
     mount(case, "nfs4", tmp_path / "data")
     found = doctor.examine(Machine(tmp_path, clock.now, mounts=case.mounts), {})
     assert [one.level for one in found if one.check == "sqlite-disk"] == [Level.RED]

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from app import outbox, reminders
 from app.config import load
-from app.db import Database, EachByItself
+from app.db import AutocommitConnection, Database
 from app.mime.message import Envelope
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, State, Task
 from app.monitoring import status
@@ -450,7 +450,7 @@ def test_a_sender_that_lost_its_lease_sends_no_dot(
             self._steal()
             return super().write()
 
-        def each_by_itself(self) -> EachByItself:
+        def each_by_itself(self) -> AutocommitConnection:
             return Hooked(self._each_by_itself, self._steal)
 
         def _steal(self) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from app import outbox, reminders
 from app.alerts import Alarm
 from app.config import load
-from app.db import Database, EachByItself
+from app.db import AutocommitConnection, Database
 from app.members.changes import set_member
 from app.models import Alert, Member, OutboxMail, Service, State
 from app.monitoring import status
@@ -220,7 +220,7 @@ def test_pause_stops_also_what_is_claimed_already(
             self._pause()
             return super().write()
 
-        def each_by_itself(self) -> EachByItself:
+        def each_by_itself(self) -> AutocommitConnection:
             return Hooked(self._each_by_itself, self._pause)
 
         def _pause(self) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.config import load
 from app.db import Database
 from app.doctor import broker
-from app.doctor.finding import Case, Level
+from app.doctor.finding import CheckContext, Level
 from app.models import OutboxMail, State
 from app.services import make
 from tests.conftest import NOW, People, task
@@ -82,7 +82,7 @@ def test_with_the_rights_of_before_mails_go_and_log_and_doctor_name_the_file(
     assert stack.said(worker).count("deploy/redis.acl") <= 3
 
     services = make(load(stack.environ, tmp_path))
-    found = {one.check: one for one in broker.broker(Case(tmp_path, lambda: NOW, services))}
+    found = {one.check: one for one in broker.broker(CheckContext(tmp_path, lambda: NOW, services))}
     services.db.close()
     assert found["redis"].level is found["queues"].level is Level.GREEN
     assert found["redis-shared"].level is Level.YELLOW

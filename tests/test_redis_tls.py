@@ -17,7 +17,7 @@ from limits import RateLimitItemPerMinute
 from app.config import load
 from app.db import Database
 from app.doctor import broker
-from app.doctor.finding import Case, Level
+from app.doctor.finding import CheckContext, Level
 from app.services import Services, guard_url, make
 from app.util.rate import Limits, Rate
 from app.util.redis_guard import Guard, Once
@@ -106,7 +106,7 @@ def test_the_guard_and_the_limits_hold_over_tls(services: Services, team: People
 def test_doctor_finds_it_encrypted_and_says_what_it_may_not_look_at(
     services: Services, tmp_path: Path
 ) -> None:
-    found = broker.broker(Case(tmp_path, lambda: NOW, services))
+    found = broker.broker(CheckContext(tmp_path, lambda: NOW, services))
     levels = {one.check: one.level for one in found}
     assert levels["redis"] is levels["redis-tls"] is levels["redis-exposed"] is Level.GREEN
     assert levels["queues"] is Level.GREEN
@@ -138,7 +138,7 @@ def test_what_is_not_that_redis_is_not_spoken_to(
     with caplog.at_level(logging.DEBUG):
         assert services.once.take([Guard(1, TODAY, 1)]) == set()
         assert services.once.answers() is False
-        found = broker.broker(Case(tmp_path, lambda: NOW, services))
+        found = broker.broker(CheckContext(tmp_path, lambda: NOW, services))
     (red,) = [one for one in found if one.level is Level.RED]
     assert red.check == "redis"
     assert ("password" in str(red.says.en)) == (wrong == "password")

@@ -756,7 +756,7 @@ def test_status_doctor_why_and_the_audit_say_what_happened(
     assert "11月24日(火) 08:30のバックアップから復元" in said
     assert "2通が確認待ち" in said
     assert status.status(services, TEN)["held_since_restore"] == 2
-    case = doctor.Case(tmp_path, at(TEN), services, None)
+    case = doctor.CheckContext(tmp_path, at(TEN), services, None)
     assert "復元" in " ".join(one.says.ja for one in doctors_look(case))
     why = explain(services, SUZUKI, TODAY, TEN).paragraph
     assert "復元前に届いた可能性があり、確認待ち" in why.ja

@@ -29,10 +29,10 @@ from app.models import (
 from app.monitoring import alert_mails, checks, status
 from app.monitoring.watchdog import Watchdog
 from app.outbox import breaker
+from app.queue import turns
 from app.services import Services
 from app.smtp.errors import MailSendError, Phase
-from app.tasks import turns
-from app.timekeeping.judge import Doubt, Reading, Witness, judge
+from app.timekeeping.judge import ClockReading, Doubt, Witness, judge
 from app.timekeeping.trust import PREFIX
 from tests import sending
 from tests.conftest import NOW, TODAY, People, task
@@ -52,10 +52,10 @@ def at(moment: datetime) -> Callable[[], datetime]:
 # --- the judge ------------------------------------------------------------------------------
 
 
-def reading(hours: float, *, wall: float = 0, database: float = 0) -> Reading:
+def reading(hours: float, *, wall: float = 0, database: float = 0) -> ClockReading:
     """`hours` after the start; wall and database are so many hours ahead of the right time."""
     right = NOW + hours * HOUR
-    return Reading(right + wall * HOUR, hours * 3600, right + database * HOUR)
+    return ClockReading(right + wall * HOUR, hours * 3600, right + database * HOUR)
 
 
 BEFORE = reading(0)
@@ -100,7 +100,7 @@ def test_the_one_of_two_machines_whose_clock_goes_on_is_believed_though_the_data
 
 def test_days_asleep_or_off_are_no_fault() -> None:
     assert judge(reading(24 * 5), BEFORE) is None  # the time since the start goes on in sleep
-    started_anew = Reading(NOW + 5 * DAY, 12.0, NOW + 5 * DAY)
+    started_anew = ClockReading(NOW + 5 * DAY, 12.0, NOW + 5 * DAY)
     assert judge(started_anew, None) is None
 
 

@@ -817,7 +817,7 @@ def test_writing_looks_again_whose_task_it_is(
     services: Services, db: Database, work: People
 ) -> None:
     """The page was read a moment before; the task may have gone in between."""
-    entry = from_mail.Entry("T-3", 5, "on_track", "")
+    entry = from_mail.FilledReport("T-3", 5, "on_track", "")
     whose, opened = ReportLink(work.suzuki.id, TODAY), from_mail.Form(None, NOW)
     result = from_mail.write(services, whose, [entry], opened, NOW)
     assert result.tasks == []

@@ -132,7 +132,7 @@ def test_a_program_with_older_data_takes_no_turns_with_a_newer_one(
 def test_doctor_names_the_machine_with_older_data(
     services: Services, team: People, tmp_path: Path
 ) -> None:
-    case = doctor.Case(tmp_path, lambda: NOW, services)
+    case = doctor.CheckContext(tmp_path, lambda: NOW, services)
     assert newer_time_zones(case) == []
     reminders.plan(services, NOW)
     assert newer_time_zones(case) == []

@@ -34,7 +34,7 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RecapLine:
     """One line, and the reports it rests on."""
 
     text: str
@@ -50,7 +50,7 @@ class Line:
         return {"text": self.text, "reports": list(self.reports), "states": states}
 
 
-def read(text: str, prompt: Prompt, locale: Locale) -> list[Line]:
+def read(text: str, prompt: Prompt, locale: Locale) -> list[RecapLine]:
     """The lines of an answer, with names in place of stand-ins. Raises Unusable."""
     lines = [_line(one) for one in _listed(text)]
     check_reports(lines, prompt)
@@ -59,22 +59,22 @@ def read(text: str, prompt: Prompt, locale: Locale) -> list[Line]:
         locale == "en" or any(_KANA.search(one) for one in words)
     ):
         raise Unusable("wrong_language")
-    return [Line(_named(one.text, prompt), one.reports) for one in lines]
+    return [RecapLine(_named(one.text, prompt), one.reports) for one in lines]
 
 
-def still_so(found: Sequence[Mapping[str, Any]], prompt: Prompt) -> list[Line]:
+def still_so(found: Sequence[Mapping[str, Any]], prompt: Prompt) -> list[RecapLine]:
     """Stored lines, where each report is still there and stands for the same.
 
     Raises Unusable: who was stuck at eight and is not at nine must not be called stuck.
     """
-    lines = [Line(one["text"], tuple(one["reports"])) for one in found]
+    lines = [RecapLine(one["text"], tuple(one["reports"])) for one in found]
     check_reports(lines, prompt)
     if [one.as_json(prompt) for one in lines] != list(found):
         raise Unusable("changed_meanwhile")
     return lines
 
 
-def check_reports(lines: Sequence[Line], prompt: Prompt) -> None:
+def check_reports(lines: Sequence[RecapLine], prompt: Prompt) -> None:
     """Every report exists, and what is blocked comes first.
 
     Raises Unusable.
@@ -105,7 +105,7 @@ def _listed(text: str) -> list[Any]:
     return lines
 
 
-def _line(one: object) -> Line:
+def _line(one: object) -> RecapLine:
     if not isinstance(one, Mapping):
         raise Unusable("no_json")
     text, reports = one.get("text"), one.get("reports")
@@ -119,7 +119,7 @@ def _line(one: object) -> Line:
         raise Unusable("no_report_named")
     if width(text) > _MAPPED or len(set(reports)) > _CITED:
         raise Unusable("too_long")
-    return Line(text.strip(), tuple(dict.fromkeys(reports)))
+    return RecapLine(text.strip(), tuple(dict.fromkeys(reports)))
 
 
 def _words_alone(text: str, prompt: Prompt) -> str:

@@ -28,14 +28,14 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AiAnswer:
     """What came back, unread, and what it cost; None where the server does not say."""
 
     text: str
     tokens: int | None
 
 
-def ask(config: Config, messages: Sequence[Mapping[str, str]]) -> Answer:
+def ask(config: Config, messages: Sequence[Mapping[str, str]]) -> AiAnswer:
     """The server's answer. Raises NoAnswer."""
     try:
         import openai  # noqa: PLC0415 - an extra: requirements/ai.txt, and half a second to import
@@ -84,7 +84,7 @@ def _bounded(pieces: Iterable[bytes], ends: float) -> bytes:
     return body
 
 
-def _read(body: bytes) -> Answer:
+def _read(body: bytes) -> AiAnswer:
     try:
         found = json.loads(body)
         text = found["choices"][0]["message"]["content"] or ""
@@ -93,7 +93,7 @@ def _read(body: bytes) -> Answer:
         raise NoAnswer("no_json", again=False) from None
     if not isinstance(text, str):
         raise NoAnswer("no_json", again=False)
-    return Answer(text, tokens if type(tokens) is int and tokens >= 0 else None)
+    return AiAnswer(text, tokens if type(tokens) is int and tokens >= 0 else None)
 
 
 def _refused(status: int, retry_after: str | None) -> NoAnswer:

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.compose.text import Locale, shorten
 from app.locale import Both
-from app.rules.week import Note, Said, Week
+from app.rules.week import Note, Week, WeekReport
 
 VERSION = "1"  # another one asks anew, also about reports that were summed up already
 MOST_REPORTS = 40
@@ -113,7 +113,7 @@ def _entries(week: Week) -> Iterator[tuple[str, int, dict[str, Any]]]:
             yield "moved", moved.member_id, entry | {"percent_before": moved.before}
 
 
-def _entry(kind: str, name: str, title: str, said: Said) -> dict[str, Any]:
+def _entry(kind: str, name: str, title: str, said: WeekReport) -> dict[str, Any]:
     return {
         "report": said.id,
         "state": kind,

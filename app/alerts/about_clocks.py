@@ -1,16 +1,16 @@
 """PURE. What the alerts about clocks say."""
 
-from app.alerts.sentence import PARTS, Facts, Words
+from app.alerts.sentence import PARTS, AlertWords, Facts
 from app.locale import Both
 
 
-def in_doubt(host: str, facts: Facts) -> Words:
+def in_doubt(host: str, facts: Facts) -> AlertWords:
     """This machine\'s clock is not believed."""
     ahead = span(facts.get("ahead", 0))
     against = {
         "boot": Both("起動してからの経過時間", "the time since the machine started"),
     }.get(str(facts.get("witness")), Both("データベースの時計", "the database's clock"))
-    return Words(
+    return AlertWords(
         Both(
             f"{host} の時計が、{against.ja}より約{ahead.ja}進んでいます。"
             "確かめられるまで、このマシンではリマインダーを決めず、送りません。",
@@ -26,10 +26,10 @@ def in_doubt(host: str, facts: Facts) -> Words:
     )
 
 
-def was_ahead(_about: str, facts: Facts) -> Words:
+def was_ahead(_about: str, facts: Facts) -> AlertWords:
     """It was set back, and what it had stored was put right."""
     members, mails = facts.get("members", 0), facts.get("mails", 0)
-    return Words(
+    return AlertWords(
         Both(
             "このマシンの時計が進んでいたため、未来の日時が記録されていました。元に戻しました"
             f"(メンバー {members}人、メール {mails}通)。",
@@ -45,10 +45,10 @@ def was_ahead(_about: str, facts: Facts) -> Words:
     )
 
 
-def sign_ahead(about: str, facts: Facts) -> Words:
+def sign_ahead(about: str, facts: Facts) -> AlertWords:
     """A part was last seen in the future."""
     part, ahead = PARTS.get(about, Both(about, about)), span(facts.get("ahead", 0))
-    return Words(
+    return AlertWords(
         Both(
             f"{part.ja}の最後の記録が、約{ahead.ja}先の時刻になっています。時計がずれています。",
             f"{part.en} was last seen {ahead.en} in the future: a clock is wrong.",

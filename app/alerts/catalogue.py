@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from app.alerts import about_clocks
-from app.alerts.sentence import PARTS, Facts, Words
+from app.alerts.sentence import PARTS, AlertWords, Facts
 from app.identity.sentences import how_to_confirm, other_server, shared_redis
 from app.locale import Both
 from app.smtp.fault import REMEDIES, Fault, judge_again
@@ -59,20 +59,20 @@ def name_of(alarm: Alarm, about: object = None) -> str:
     return str(alarm) if about is None else f"{alarm}:{about}"
 
 
-def words_of(name: str, facts: Facts | None, detail: str = "") -> Words:
+def words_of(name: str, facts: Facts | None, detail: str = "") -> AlertWords:
     """The sentences for a row. One that a former version opened says what it said then."""
     alarm, _, about = name.partition(":")
     if facts is None or alarm not in _WORDS:
         told = Both.of(detail)
         what = Both(f"{name}({told.ja})", f"{name} ({told.en})") if detail else Both(name, name)
-        return Words(what, _LOOK)
+        return AlertWords(what, _LOOK)
     return _WORDS[Alarm(alarm)](about, facts)
 
 
-def _mail_server(about: str, facts: Facts) -> Words:
+def _mail_server(about: str, facts: Facts) -> AlertWords:
     why = Both.of(str(facts.get("why", "")))
     here = Both(f"マシン {about} で", f" from the machine {about}") if about else Both("", "")
-    return Words(
+    return AlertWords(
         Both(
             f"{here.ja}メールサーバーを使えません({why.ja})。",
             f"The mail server cannot be used{here.en} ({why.en}).",
@@ -83,9 +83,11 @@ def _mail_server(about: str, facts: Facts) -> Words:
     )
 
 
-def _mail_server_changed(_about: str, facts: Facts) -> Words:
+def _mail_server_changed(_about: str, facts: Facts) -> AlertWords:
     said, where = other_server(str(facts.get("known")), facts.get("server")), _machines(facts)
-    return Words(Both(f"{where.ja}{said.ja}", f"{where.en} {said.en}".strip()), how_to_confirm())
+    return AlertWords(
+        Both(f"{where.ja}{said.ja}", f"{where.en} {said.en}".strip()), how_to_confirm()
+    )
 
 
 def _remedy(facts: Facts, calm: Both) -> Both:
@@ -97,9 +99,9 @@ def _remedy(facts: Facts, calm: Both) -> Both:
     return Both(f"{calm.ja}{mend.ja}{after.ja}", f"{calm.en} {mend.en}{after.en}")
 
 
-def _not_attempted(_about: str, facts: Facts) -> Words:
+def _not_attempted(_about: str, facts: Facts) -> AlertWords:
     number = facts.get("number", 1)
-    return Words(
+    return AlertWords(
         Both(
             f"時刻から10分たっても送信を試みていないメールが{number}通あります。{_why(facts).ja}",
             f"Mails due for 10 minutes that nobody tried to send: {number}.{_why(facts).en}",
@@ -108,9 +110,9 @@ def _not_attempted(_about: str, facts: Facts) -> Words:
     )
 
 
-def _not_ended(_about: str, facts: Facts) -> Words:
+def _not_ended(_about: str, facts: Facts) -> AlertWords:
     number = facts.get("number", 1)
-    return Words(
+    return AlertWords(
         Both(
             f"時刻から30分たっても送り終えていないメールが{number}通あります。{_why(facts).ja}",
             f"Mails due 30 minutes ago that have not ended: {number}.{_why(facts).en}",
@@ -136,16 +138,16 @@ def _why(facts: Facts) -> Both:
     return said
 
 
-def _no_tick(_about: str, _facts: Facts) -> Words:
-    return Words(
+def _no_tick(_about: str, _facts: Facts) -> AlertWords:
+    return AlertWords(
         Both("5分以上、定期処理が動いていません。", "No tick for more than 5 minutes."),
         _status_of("celery-beat celery-worker-mail task-progress-tick.timer"),
     )
 
 
-def _silent(about: str, _facts: Facts) -> Words:
+def _silent(about: str, _facts: Facts) -> AlertWords:
     part = PARTS.get(about, Both(about, about))
-    return Words(
+    return AlertWords(
         Both(
             f"{part.ja}から5分以上、応答がありません。", f"{part.en} has been silent for 5 minutes."
         ),
@@ -153,11 +155,11 @@ def _silent(about: str, _facts: Facts) -> Words:
     )
 
 
-def _restarts(about: str, facts: Facts) -> Words:
+def _restarts(about: str, facts: Facts) -> AlertWords:
     minutes = facts.get("minutes", 10)
     unit = about.partition("@")[0]
     unit = "celery-beat" if unit == "beat" else f"celery-{unit}"
-    return Words(
+    return AlertWords(
         Both(
             f"{about} が{minutes}分のあいだに5回起動しました。起動のたびに終わっています。",
             f"{about} started 5 times in {minutes} minutes: something ends it each time.",
@@ -169,9 +171,9 @@ def _restarts(about: str, facts: Facts) -> Words:
     )
 
 
-def _redis(_about: str, facts: Facts) -> Words:
+def _redis(_about: str, facts: Facts) -> AlertWords:
     where = _machines(facts)
-    return Words(
+    return AlertWords(
         Both(
             f"Redis が5分以上応答していません{where.ja}。メールは安全タイマー(5分ごと)だけで"
             "送られます。",
@@ -182,14 +184,14 @@ def _redis(_about: str, facts: Facts) -> Words:
     )
 
 
-def _redis_shared(_about: str, facts: Facts) -> Words:
+def _redis_shared(_about: str, facts: Facts) -> AlertWords:
     what, fix = shared_redis(facts.get("others", ()), _machines(facts))
-    return Words(what, fix)
+    return AlertWords(what, fix)
 
 
-def _disk(_about: str, facts: Facts) -> Words:
+def _disk(_about: str, facts: Facts) -> AlertWords:
     where, free = _machines(facts), facts.get("free_mb", 0)
-    return Words(
+    return AlertWords(
         Both(
             f"ディスクの空きが {free} MB しかありません{where.ja}。なくなるとメールを送れません。",
             f"The disk has only {free} MB left{where.en}. Without room no mail is sent.",
@@ -206,9 +208,9 @@ def _machines(facts: Facts) -> Both:
     return Both(f"({names})", f" ({names})") if names else Both("", "")
 
 
-def _unusual_number(_about: str, facts: Facts) -> Words:
+def _unusual_number(_about: str, facts: Facts) -> AlertWords:
     day, number, limit = facts.get("day"), facts.get("number"), facts.get("limit")
-    return Words(
+    return AlertWords(
         Both(
             f"{day} のリマインダーが{number}通あり、いつもの上限{limit}通を超えています。",
             f"{number} reminders for {day} exceed the usual limit of {limit}.",
@@ -220,7 +222,7 @@ def _unusual_number(_about: str, facts: Facts) -> Words:
     )
 
 
-def _restored(_about: str, facts: Facts) -> Words:
+def _restored(_about: str, facts: Facts) -> AlertWords:
     as_of = facts.get("as_of")  # None: the database does not know until when it was used
     since = Both.of(str(as_of)) if as_of else Both("", "")
     what = Both(
@@ -234,7 +236,7 @@ def _restored(_about: str, facts: Facts) -> Words:
             f"The database is older than what ran here (its last record: {since.en}): a former "
             "file or backup was put in its place, or a standby took over without the last records.",
         )
-    return Words(
+    return AlertWords(
         Both(
             f"{what.ja}その後に届いている可能性のあるメールは、送らずに待っています。",
             f"{what.en} Mails that may have gone out since then wait.",
@@ -248,12 +250,12 @@ def _restored(_about: str, facts: Facts) -> Words:
     )
 
 
-def _mail(ja: str, en: str) -> "Callable[[str, Facts], Words]":
-    def words(about: str, facts: Facts) -> Words:
+def _mail(ja: str, en: str) -> "Callable[[str, Facts], AlertWords]":
+    def words(about: str, facts: Facts) -> AlertWords:
         show = f"task-progress outbox show {about}"
         to, why = _to(facts), _why_it_ended(facts)
         mend = REMEDIES.get(judge_again(why.en), Both("", ""))
-        return Words(
+        return AlertWords(
             Both(
                 f"メール {about}{to.ja}{ja}{why.ja and f'({why.ja})'}。",
                 f"Mail {about}{to.en} {en}{why.en and f': {why.en}'}".rstrip(".") + ".",
@@ -285,7 +287,7 @@ def _to(facts: Facts) -> Both:
     return Both(f"({name}さん <{address}> 宛て)", f" to {name} <{address}>")
 
 
-def _expired(about: str, facts: Facts) -> Words:
+def _expired(about: str, facts: Facts) -> AlertWords:
     listing = f"task-progress outbox list --state expired --date {about}"
     number, who = facts.get("number"), ", ".join(facts.get("members", ()))
     said = Both.of(str(facts.get("why") or ""))
@@ -293,7 +295,7 @@ def _expired(about: str, facts: Facts) -> Words:
     en = f"{number} mails of {about}" if number else f"Mails of {about}"
     if number and len(facts.get("members", ())) < number:
         who += who and ", …"
-    return Words(
+    return AlertWords(
         Both(
             f"{ja}{who and f'({who})'}が、期限までに送れませんでした{said.ja and f'({said.ja})'}。",
             f"{en}{who and f' ({who})'} could not be sent in time"
@@ -304,9 +306,9 @@ def _expired(about: str, facts: Facts) -> Words:
     )
 
 
-def _member(about: str, facts: Facts) -> Words:
+def _member(about: str, facts: Facts) -> AlertWords:
     fault, who = Both.of(str(facts.get("fault", ""))), facts.get("to") or about
-    return Words(
+    return AlertWords(
         Both(
             f"メンバー {who} の設定が正しくないため、リマインダーを決められません({fault.ja})。",
             f"Nothing can be decided for member {who}, whose settings make no sense ({fault.en}).",
@@ -318,9 +320,9 @@ def _member(about: str, facts: Facts) -> Words:
     )
 
 
-def _team(about: str, facts: Facts) -> Words:
+def _team(about: str, facts: Facts) -> AlertWords:
     fault, who = Both.of(str(facts.get("fault", ""))), facts.get("to") or about
-    return Words(
+    return AlertWords(
         Both(
             f"メンバー {who} へのチームのメールを決められません({fault.ja})。",
             f"The mails about the team of member {who} cannot be planned ({fault.en}).",
@@ -329,9 +331,9 @@ def _team(about: str, facts: Facts) -> Words:
     )
 
 
-def _address(about: str, facts: Facts) -> Words:
+def _address(about: str, facts: Facts) -> AlertWords:
     to, why = facts.get("to", "EMAIL"), _why_it_ended(facts)
-    return Words(
+    return AlertWords(
         Both(
             f"メンバー {about} のアドレス {to} への送信を止めました(3つの日に宛先不明"
             f"{why.ja and f'、最後の応答: {why.ja}'})。",
@@ -361,7 +363,7 @@ def _status_of(units: str) -> Both:
 
 _LOOK = Both("`task-progress status` で確かめてください。", "Look at `task-progress status`.")
 
-_WORDS: dict[Alarm, Callable[[str, Facts], Words]] = {
+_WORDS: dict[Alarm, Callable[[str, Facts], AlertWords]] = {
     Alarm.MAIL_SERVER: _mail_server,
     Alarm.MAIL_SERVER_CHANGED: _mail_server_changed,
     Alarm.NOT_ATTEMPTED: _not_attempted,

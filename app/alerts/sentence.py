@@ -10,7 +10,7 @@ Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class AlertWords:
     """What is the matter, in one sentence, and what to do about it."""
 
     what: Both

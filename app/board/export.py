@@ -13,7 +13,7 @@ from app.board.team import Wanted, scope
 from app.imports.csv_table import export_cell
 from app.models import Member
 from app.people.settings import organisation, people
-from app.rules.standing import Row, TaskLine, days_shown, row
+from app.rules.standing import BoardRow, BoardTask, days_shown, row
 from app.services import Services
 
 COLUMNS = (
@@ -38,7 +38,7 @@ def export(services: Services, me: Me, wanted: Wanted, now: datetime) -> Iterato
 
 def _batch(
     services: Services, me: Me, wanted: Wanted, after: int, now: datetime
-) -> tuple[list[Row], int]:
+) -> tuple[list[BoardRow], int]:
     """The next members' rows, and the last one's id; 0 when there are none."""
     with services.db.read() as session:
         defaults = organisation(session, services.config)
@@ -57,7 +57,7 @@ def _batch(
         return rows, members[-1].id
 
 
-def _cells(one: Row) -> Iterator[Sequence[object]]:
+def _cells(one: BoardRow) -> Iterator[Sequence[object]]:
     stopped = one.stopped.why if one.stopped else ""
     who = (
         one.facts.team, one.facts.name, one.email, one.facts.today, one.standing, one.silent,
@@ -70,7 +70,7 @@ def _cells(one: Row) -> Iterator[Sequence[object]]:
         yield (*who, *[""] * 8)
 
 
-def _task(task: TaskLine) -> Sequence[object]:
+def _task(task: BoardTask) -> Sequence[object]:
     said = task.last
     report = (said.percent, said.status, said.counts_for, said.text) if said else ("",) * 4
     return (task.ref, task.title, task.due_on or "", task.silent, *report)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.db import among
 from app.models import Kind, OutboxMail, Report, State, Task, Team
 from app.people.settings import Person
-from app.rules.week import MemberFacts, Said, TaskFacts
+from app.rules.week import MemberFacts, TaskFacts, WeekReport
 
 _REPORT = (
     Report.id,
@@ -107,15 +107,17 @@ def _tasks(
     return tasks
 
 
-def _said(session: Session, refs: Mapping[int, str]) -> dict[int, Said]:
+def _said(session: Session, refs: Mapping[int, str]) -> dict[int, WeekReport]:
     """The reports with these ids; `refs` says of which task each is."""
     rows: Sequence[Any] = session.execute(
         select(*_REPORT).where(among(Report.id, list(refs)))
     ).all()
-    return {one[0]: Said(one[0], refs[one[0]], *one[1:]) for one in rows}
+    return {one[0]: WeekReport(one[0], refs[one[0]], *one[1:]) for one in rows}
 
 
-def said_by(session: Session, ids: Sequence[int], first: date, last: date) -> dict[int, list[Said]]:
+def said_by(
+    session: Session, ids: Sequence[int], first: date, last: date
+) -> dict[int, list[WeekReport]]:
     """By member id their own reports that count for `first` to `last`, on whatever task."""
     rows: Sequence[Any] = session.execute(
         select(Task.ref, *_REPORT)
@@ -123,9 +125,11 @@ def said_by(session: Session, ids: Sequence[int], first: date, last: date) -> di
         .where(among(Report.reporter_id, ids), Report.counts_for.between(first, last))
         .order_by(Report.counts_for, Report.id)
     ).all()
-    found: dict[int, list[Said]] = {}
+    found: dict[int, list[WeekReport]] = {}
     for ref, report_id, reporter_id, *said in rows:
-        found.setdefault(reporter_id or 0, []).append(Said(report_id, ref, reporter_id, *said))
+        found.setdefault(reporter_id or 0, []).append(
+            WeekReport(report_id, ref, reporter_id, *said)
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.access.sessions import Me
 from app.board.facts import read
-from app.board.team import Shown, show
+from app.board.team import BoardMember, show
 from app.models import Member, Report, Task
 from app.people.settings import organisation, people
 from app.rules.standing import days_shown, row
@@ -19,7 +19,7 @@ HISTORY = 30  # reports on a page
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One report of the history; `reporter` is None where the person is gone."""
 
     ref: str
@@ -44,8 +44,8 @@ class MemberPage:
     taken_at: datetime
     page: int
     more: bool
-    history: Sequence[Entry]
-    shown: Shown | None = None
+    history: Sequence[HistoryEntry]
+    shown: BoardMember | None = None
     broken: str = ""
 
 
@@ -84,7 +84,7 @@ def name_of(services: Services, member_id: int) -> str:
         return session.get_one(Member, member_id).name
 
 
-def _history(session: Session, member_id: int, page: int) -> list[Entry]:
+def _history(session: Session, member_id: int, page: int) -> list[HistoryEntry]:
     """Reports on the member's tasks, by whomever, the newest first; one more than are shown."""
     rows = session.execute(
         select(
@@ -104,4 +104,4 @@ def _history(session: Session, member_id: int, page: int) -> list[Entry]:
         .limit(HISTORY + 1)
         .offset((page - 1) * HISTORY)
     )
-    return [Entry(*row) for row in rows]
+    return [HistoryEntry(*row) for row in rows]

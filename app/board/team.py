@@ -14,7 +14,7 @@ from app.board.facts import read, reminded, said_by
 from app.members.nudge import COOL_DOWN
 from app.models import Member, Team
 from app.people.settings import Organisation, organisation, people
-from app.rules.standing import DaySquare, Row, Standing, days_shown, row, squares
+from app.rules.standing import BoardRow, DaySquare, Standing, days_shown, row, squares
 from app.services import Services
 
 PAGE = 25  # members
@@ -32,10 +32,10 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class BoardMember:
     """A member as the page shows them."""
 
-    row: Row
+    row: BoardRow
     days: Sequence[DaySquare]
     reminded: datetime | None  # when today's last reminder was accepted
     can_nudge: bool
@@ -59,7 +59,7 @@ class Board:
     wanted: Wanted
     taken_at: datetime
     days: Sequence[date]
-    shown: Sequence[Shown]
+    shown: Sequence[BoardMember]
     broken: Sequence[Broken]
     total: int
     pages: int
@@ -71,7 +71,7 @@ class Board:
 
 @dataclass
 class _Found:
-    rows: list[Row] = field(default_factory=list)
+    rows: list[BoardRow] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
 
 
@@ -129,7 +129,7 @@ def board(services: Services, me: Me, wanted: Wanted, now: datetime) -> Board:
         )
 
 
-def _counted(rows: Sequence[Row]) -> list[tuple[Standing, int]]:
+def _counted(rows: Sequence[BoardRow]) -> list[tuple[Standing, int]]:
     numbers = Counter(one.standing for one in rows)
     return [(standing, numbers[standing]) for standing in Standing if numbers[standing]]
 
@@ -157,14 +157,16 @@ def _teams(session: Session, me: Me) -> list[tuple[int, str]]:
     return [(team_id, name) for team_id, name in session.execute(query)]
 
 
-def show(session: Session, rows: Sequence[Row], days: Sequence[date], now: datetime) -> list[Shown]:
+def show(
+    session: Session, rows: Sequence[BoardRow], days: Sequence[date], now: datetime
+) -> list[BoardMember]:
     """The rows with their days, and whether they can be nudged."""
     ids = [one.facts.id for one in rows]
     latest = max((one.facts.today for one in rows), default=days[-1])
     said = said_by(session, ids, days[0], latest)
     mails = reminded(session, [(one.facts.id, one.facts.today) for one in rows])
     return [
-        Shown(
+        BoardMember(
             row=one,
             days=squares(replace(one.facts, said=said.get(one.facts.id, ())), days),
             reminded=mails.get(one.facts.id),
@@ -174,7 +176,7 @@ def show(session: Session, rows: Sequence[Row], days: Sequence[date], now: datet
     ]
 
 
-def _can_nudge(one: Row, mail: datetime | None, now: datetime) -> bool:
+def _can_nudge(one: BoardRow, mail: datetime | None, now: datetime) -> bool:
     """Whether offering it makes sense; `nudge` itself looks closely."""
     if not one.silent or one.away is not None or one.stopped is not None:
         return False

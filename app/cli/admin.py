@@ -3,8 +3,8 @@
 import click
 
 from app import clock
-from app.cli.language import Refused, say, t
-from app.cli.shell import Command, Shell, who
+from app.cli.language import UsageRefused, say, t
+from app.cli.shell import Shell, ShellCommand, who
 from app.links import SIGN_IN_MINUTES
 from app.members import sign_in
 from app.mime.address import UnusableMessage, read_mailbox
@@ -12,7 +12,7 @@ from app.mime.address import UnusableMessage, read_mailbox
 
 @click.command(
     "admin",
-    cls=Command,
+    cls=ShellCommand,
     help=t(
         "管理者にして、サインインのリンクを表示する",
         "make somebody an admin and print a sign-in link",
@@ -25,7 +25,7 @@ def admin(shell: Shell, email: str) -> None:
     try:
         address = read_mailbox("EMAIL", email).address
     except UnusableMessage as error:
-        raise Refused(error.words, click.get_current_context()) from None
+        raise UsageRefused(error.words, click.get_current_context()) from None
     url = sign_in.make_admin(shell.services(), address, who(), clock.now())
     say(
         f"{address} は管理者です。{SIGN_IN_MINUTES}分以内に、1回だけ使えるリンクです:",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import click
 
-from app.cli.language import LOCALE, Failed, Refused, t
+from app.cli.language import LOCALE, Failed, UsageRefused, t
 from app.cli.shell import Day, Instant
 from app.locale import Both
 from app.people.lookup import has_mail_or_member, nearest
@@ -75,7 +75,7 @@ def faults_named() -> Iterator[None]:
     try:
         yield
     except ValuesRefused as error:
-        raise Refused(
+        raise UsageRefused(
             Both(
                 "\n".join(f"{key}: {sentence.ja}" for key, sentence in error.faults),
                 "\n".join(f"{key}: {sentence.en}" for key, sentence in error.faults),

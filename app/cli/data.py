@@ -8,7 +8,7 @@ import click
 from app import clock, schema
 from app import sample as sample_team
 from app.cli.language import Failed, say, t
-from app.cli.shell import Command, Group, OneOf, Shell, as_json, on_terminal, who
+from app.cli.shell import Group, OneOf, Shell, ShellCommand, as_json, on_terminal, who
 from app.cli.show import show_json
 from app.identity import known_settings
 from app.imports.files import ImportResult, import_file
@@ -53,7 +53,7 @@ def load(shell: Shell) -> None:
     )
 
 
-@click.command("import", cls=Command, help=t("CSV を取り込む", "import a CSV file"))
+@click.command("import", cls=ShellCommand, help=t("CSV を取り込む", "import a CSV file"))
 @click.argument("what", type=OneOf("what", *HEADERS), metavar="|".join(HEADERS))
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.csv")
 @click.option("--dry-run", is_flag=True, help=t("書き込まずに確かめる", "check, write nothing"))

@@ -9,7 +9,7 @@ import click
 
 from app import clock
 from app.cli.common import faults_named, member_named
-from app.cli.language import Failed, Refused, say, t
+from app.cli.language import Failed, UsageRefused, say, t
 from app.cli.shell import Day, Group, Shell, as_json, who
 from app.cli.show import show_json, show_table
 from app.locale import Both
@@ -138,7 +138,7 @@ def show_spans(spans: Sequence[Span]) -> None:
 
 def _checked(name: str) -> str:
     if len(name) > 200 or not name.isprintable():
-        raise Refused(
+        raise UsageRefused(
             Both("--name は1行200文字までです。", "--name takes one line of at most 200 letters."),
             click.get_current_context(),
         )

@@ -5,7 +5,7 @@ import click
 from app import clock
 from app import doctor as road
 from app.cli.language import LOCALE, t
-from app.cli.shell import Command, as_json
+from app.cli.shell import ShellCommand, as_json
 from app.cli.show import show_json
 from app.config.sources import home
 from app.doctor import Finding, Level
@@ -22,7 +22,7 @@ _WIDEST = max(width(words.to(LOCALE)) for _, words in _MARKS.values())
 
 @click.command(
     "doctor",
-    cls=Command,
+    cls=ShellCommand,
     help=t("すべてを調べ、直し方を示す", "look at everything, and say how to mend it"),
 )
 @click.option(

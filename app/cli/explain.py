@@ -15,9 +15,9 @@ from app.cli.common import (
     user_option,
     verdict_words,
 )
-from app.cli.language import LOCALE, Failed, Refused, complain, say, t
+from app.cli.language import LOCALE, Failed, UsageRefused, complain, say, t
 from app.cli.picture import Picture
-from app.cli.shell import Command, Day, OneOf, Shell, as_json
+from app.cli.shell import Day, OneOf, Shell, ShellCommand, as_json
 from app.cli.show import show_json, show_json_list, show_table
 from app.locale import Both
 from app.mime.address import address_key
@@ -29,7 +29,7 @@ from app.why.reminder import explain
 
 @click.command(
     "simulate",
-    cls=Command,
+    cls=ShellCommand,
     help=t(
         "だれにいつ送ることになるかを見る(何も送らない)",
         "show who would get a mail when; sends nothing",
@@ -72,7 +72,7 @@ def simulate(
     """The decisions to come if nobody reported any more."""
     last = last or first
     if last < first:
-        raise Refused(
+        raise UsageRefused(
             Both(
                 f"--to {last} が --from {first} より前です。",
                 f"--to {last} is before --from {first}.",
@@ -138,7 +138,7 @@ def _about_teams(
     """The mails about a team that would come."""
     email, words = narrowed
     if words:
-        raise Refused(
+        raise UsageRefused(
             Both(
                 "--set は --kind reminder とだけ使えます。", "--set goes with --kind reminder only."
             ),
@@ -238,7 +238,7 @@ def _in_short(one: Forecast) -> str:
 
 
 @click.command(
-    "why", cls=Command, help=t("なぜ送った(送らなかった)か", "why a mail was sent, or not")
+    "why", cls=ShellCommand, help=t("なぜ送った(送らなかった)か", "why a mail was sent, or not")
 )
 @click.argument("email")
 @date_option

@@ -29,7 +29,7 @@ class Failed(Exception):
         self.code = code
 
 
-class Refused(click.UsageError):
+class UsageRefused(click.UsageError):
     """An argument or option that cannot be used: one sentence, exit code 2."""
 
     def __init__(self, sentence: Both, ctx: click.Context | None = None) -> None:
@@ -67,7 +67,7 @@ def did_you_mean(ja: str, en: str, given: str, known: Sequence[str]) -> Both:
 
 def usage_words(error: click.UsageError) -> Both:
     """What is wrong with the command line, and what was probably meant."""
-    if isinstance(error, Refused):
+    if isinstance(error, UsageRefused):
         return error.sentence
     if isinstance(error, click.NoSuchCommand):
         name = error.command_name

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from app import clock
-from app.cli.language import LOCALE, Failed, Refused, say, t
-from app.cli.shell import Command, Day, Shell, as_json, on_terminal, who
+from app.cli.language import LOCALE, Failed, UsageRefused, say, t
+from app.cli.shell import Day, Shell, ShellCommand, as_json, on_terminal, who
 from app.cli.show import show_json
 from app.config.sources import relative
 from app.locale import Both
@@ -42,7 +42,7 @@ def in_words() -> Iterator[None]:
 
 @click.command(
     "backup",
-    cls=Command,
+    cls=ShellCommand,
     help=t(
         "データベースをバックアップする(動かしたままで)", "back up the database while it is used"
     ),
@@ -77,7 +77,7 @@ def _also_keep(key_file: Path | None) -> Both:
 
 @click.command(
     "restore",
-    cls=Command,
+    cls=ShellCommand,
     help=t(
         "バックアップを戻す。その後に送られたかもしれないメールは確認待ちになる",
         "bring a backup back; mails that may have gone out since then are held",
@@ -116,7 +116,7 @@ def restore(
 ) -> None:
     """All or nothing. What was there is kept as a backup in DATA_DIR."""
     if mark_only == (file is not None):
-        raise Refused(
+        raise UsageRefused(
             Both(
                 "FILE か --mark のどちらか一方を指定してください。",
                 "Say FILE or --mark, one of them.",
@@ -201,7 +201,7 @@ def _say_what_waits(held: int) -> None:
 
 @click.command(
     "purge",
-    cls=Command,
+    cls=ShellCommand,
     help=t("古い決定とメールの記録を削除する", "remove old decisions and mails"),
 )
 @click.option(
@@ -230,7 +230,7 @@ def purge(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_wanted: 
 
 def _refuse_too_new(before: date, newest: date) -> None:
     if before > newest:
-        raise Refused(
+        raise UsageRefused(
             Both(
                 f"--before は {newest} までの日付を指定してください(直近30日分は消しません)。",
                 f"--before takes {newest} or earlier: the last 30 days stay.",

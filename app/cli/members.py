@@ -10,8 +10,8 @@ import click
 from app import clock
 from app.cli.common import faults_named, member_named
 from app.cli.days import show_spans
-from app.cli.language import Failed, Refused, say, t
-from app.cli.shell import Command, Group, Shell, as_json, who
+from app.cli.language import Failed, UsageRefused, say, t
+from app.cli.shell import Group, Shell, ShellCommand, as_json, who
 from app.cli.show import show_json, show_table
 from app.locale import Both
 from app.members import changes, defaults, leave
@@ -154,7 +154,9 @@ def _word(value: Any) -> Any:
 # --- not now --------------------------------------------------------------------------------------
 
 
-@click.command("snooze", cls=Command, help=t("リマインダーを後にする", "have the reminder later"))
+@click.command(
+    "snooze", cls=ShellCommand, help=t("リマインダーを後にする", "have the reminder later")
+)
 @_email
 @click.option(
     "--until",
@@ -203,7 +205,7 @@ def _read_until(text: str) -> time | date | None:
     try:
         return parse_time(text) if ":" in text else read_date(text)
     except ValueError:
-        raise Refused(
+        raise UsageRefused(
             Both(
                 f"--until: 「{shown(text)}」は使えません。15:00 のような時刻、{NEXT_WORKDAY}、"
                 "2026-11-30 のような日付のどれかを書いてください。",
@@ -214,7 +216,7 @@ def _read_until(text: str) -> time | date | None:
         ) from None
 
 
-@click.command("off-today", cls=Command, help=t("今日を休暇にする", "today is a day of leave"))
+@click.command("off-today", cls=ShellCommand, help=t("今日を休暇にする", "today is a day of leave"))
 @_email
 @click.pass_obj
 def off_today(shell: Shell, email: str) -> None:

@@ -18,14 +18,14 @@ from app.cli.common import (
 )
 from app.cli.language import Failed, say, t
 from app.cli.letter import show_mail
-from app.cli.shell import Group, OneOf, RowId, Shell, as_json, who
+from app.cli.shell import Group, OneOf, RowIdOption, Shell, as_json, who
 from app.cli.show import show_json, show_json_list, show_table
 from app.imports.csv_table import export_cell
 from app.locale import Both
 from app.models import LARGEST_ID, Kind, State
 from app.reminders.reasons import STATES
 
-MAIL_ID = RowId("ID")
+MAIL_ID = RowIdOption("ID")
 
 outbox_group = Group("outbox", help=t("送信箱", "the mails and their states"))
 

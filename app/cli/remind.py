@@ -17,13 +17,13 @@ from app.cli.common import (
     user_option,
     verdict_words,
 )
-from app.cli.language import Failed, Refused, say, t
-from app.cli.shell import Command, Shell, as_json, on_terminal
+from app.cli.language import Failed, UsageRefused, say, t
+from app.cli.shell import Shell, ShellCommand, as_json, on_terminal
 from app.cli.show import show_json, show_table
 from app.locale import Both
 from app.outbox.resending import to_bring_back
 from app.outbox.restored import held_of
-from app.reminders import Outcome
+from app.reminders import Reminded
 from app.services import Services
 
 ASK_ABOVE = 50  # mails that `remind --all` makes without asking
@@ -31,7 +31,7 @@ ASK_ABOVE = 50  # mails that `remind --all` makes without asking
 
 @click.command(
     "remind",
-    cls=Command,
+    cls=ShellCommand,
     help=t("時刻を待たずにリマインダーを送る", "send the reminders now, whatever the hour"),
 )
 @click.option("--all", "everybody", is_flag=True, help=t("全員に", "to everybody"))
@@ -55,7 +55,7 @@ def remind(
 ) -> None:
     """Decides at once and queues; a decision that exists stands and is shown."""
     if everybody == (email is not None):
-        raise Refused(
+        raise UsageRefused(
             Both(
                 "--all か --user EMAIL のどちらか1つを指定してください。",
                 "Say either --all or --user EMAIL.",
@@ -107,7 +107,7 @@ def _confirmed(total: int) -> bool:
     return True
 
 
-def _show_outcomes(outcomes: Sequence[Outcome], *, json_wanted: bool) -> None:
+def _show_outcomes(outcomes: Sequence[Reminded], *, json_wanted: bool) -> None:
     if json_wanted:
         show_json([asdict(one) for one in outcomes])
         return
@@ -136,7 +136,7 @@ def say_what_waits(number: int) -> None:
 
 
 def _say_what_ended_badly(
-    services: Services, outcomes: Sequence[Outcome], email: str | None
+    services: Services, outcomes: Sequence[Reminded], email: str | None
 ) -> None:
     """A decision that exists stands: mails of it that failed come again by another command."""
     days = sorted({one.local_date for one in outcomes if one.existing and one.mail_id})

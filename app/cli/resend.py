@@ -7,10 +7,10 @@ import click
 
 from app import clock, outbox
 from app.cli.common import date_option, known_member, user_option
-from app.cli.language import LOCALE, Failed, Refused, say, t
+from app.cli.language import LOCALE, Failed, UsageRefused, say, t
 from app.cli.outbox import MAIL_ID, found
 from app.cli.remind import ASK_ABOVE, say_what_waits
-from app.cli.shell import Command, OneOf, Shell, on_terminal, who
+from app.cli.shell import OneOf, Shell, ShellCommand, on_terminal, who
 from app.locale import Both
 from app.models import ENDS
 from app.monitoring import status
@@ -24,7 +24,7 @@ _ENDED = OneOf("STATE", *sorted(ENDS))
 
 @click.command(
     "resend",
-    cls=Command,
+    cls=ShellCommand,
     help=t("終わったメールを1通、またはその日の分をまとめて送り直す",
            "send an ended mail again, or all of a date"),
 )  # fmt: skip
@@ -52,7 +52,7 @@ def resend(
     """Makes new mails; says how many, and which copies are or may be out already."""
     many = on is not None and state is not None
     if (mail_id is not None) == many or (not many and (on or state or reason or email)):
-        raise Refused(
+        raise UsageRefused(
             Both(
                 "メールの番号 ID か、--date と --state の両方を指定してください。",
                 "Say the ID of a mail, or both --date and --state.",

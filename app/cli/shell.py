@@ -14,7 +14,7 @@ import click
 
 from app import clock, schema
 from app.cli.examples import EXAMPLES
-from app.cli.language import Refused, did_you_mean, t
+from app.cli.language import UsageRefused, did_you_mean, t
 from app.config import Config, load_or_exit
 from app.config.sources import relative
 from app.identity import known_settings
@@ -74,14 +74,14 @@ class Shell:
         """
         config = self.settings()
         if not config.rehearsal_allowed:
-            raise Refused(
+            raise UsageRefused(
                 Both(
                     f"{option} は、SMTP_HOST が 127.0.0.1 などこのマシン自身のときだけ使えます。",
                     f"{option} works only where SMTP_HOST is this machine, such as 127.0.0.1.",
                 )
             )
         if not (said or config.local_mailbox):
-            raise Refused(
+            raise UsageRefused(
                 Both(
                     f"{option} で送るメールは、SMTP_HOST のサーバーから本人に届くことがあります。"
                     "予行として送るなら --rehearsal を付けてください。",
@@ -137,7 +137,7 @@ class Day(click.ParamType[date]):
         try:
             return read_date(value)
         except ValueError as error:
-            raise Refused(_named(param, error.args[0]), ctx) from None
+            raise UsageRefused(_named(param, error.args[0]), ctx) from None
 
 
 class Instant(click.ParamType[datetime]):
@@ -156,7 +156,7 @@ class Instant(click.ParamType[datetime]):
         except ValueError:
             moment = None
         if moment is None:
-            raise Refused(_named(param, _no_instant(value)), ctx)
+            raise UsageRefused(_named(param, _no_instant(value)), ctx)
         shell = ctx.find_object(Shell) if ctx is not None else None
         if moment.tzinfo is None and shell is not None:
             moment = moment.replace(tzinfo=ZoneInfo(shell.settings().app_timezone))
@@ -176,10 +176,10 @@ class Number(click.ParamType[int]):
         try:
             return parse_whole(str(value), self.low, self.high)
         except ValueError as error:
-            raise Refused(_named(param, error.args[0]), ctx) from None
+            raise UsageRefused(_named(param, error.args[0]), ctx) from None
 
 
-class RowId(click.ParamType[int]):
+class RowIdOption(click.ParamType[int]):
     """The number of a row, which need not be there."""
 
     def __init__(self, name: str) -> None:
@@ -210,7 +210,7 @@ class OneOf(click.ParamType[str]):
         if value in self.choices:
             return str(value)
         given = shown(str(value))
-        raise Refused(
+        raise UsageRefused(
             did_you_mean(
                 f"「{given}」は使えません。", f'"{given}" cannot be used.', given, self.choices
             ),
@@ -274,7 +274,7 @@ class _Context(click.Context):
     formatter_class = _Formatter
 
 
-class Command(click.Command):
+class ShellCommand(click.Command):
     """A command whose help speaks the shell's language."""
 
     context_class = _Context
@@ -303,7 +303,7 @@ class Group(click.Group):
     """Commands under one name."""
 
     context_class = _Context
-    command_class = Command
+    command_class = ShellCommand
     group_class = type  # subgroups are of this class too
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:

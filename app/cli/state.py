@@ -8,7 +8,7 @@ import click
 from app import clock, schema, timekeeping
 from app.alerts.about_clocks import span
 from app.cli.language import LOCALE, complain, say, t
-from app.cli.shell import Command, Number, Shell, as_json, who
+from app.cli.shell import Number, Shell, ShellCommand, as_json, who
 from app.cli.show import show_json
 from app.identity import known_settings
 from app.monitoring import status as state
@@ -16,7 +16,7 @@ from app.monitoring import status as state
 _MARKS = {"ok": "●", "warn": "▲", "bad": "■"}
 
 
-@click.command("pause", cls=Command, help=t("すべての送信を止める", "stop all sending"))
+@click.command("pause", cls=ShellCommand, help=t("すべての送信を止める", "stop all sending"))
 @click.pass_obj
 def pause(shell: Shell) -> None:
     """Stops all sending at once."""
@@ -29,7 +29,7 @@ def pause(shell: Shell) -> None:
 
 @click.command(
     "resume",
-    cls=Command,
+    cls=ShellCommand,
     help=t("送信を再開し、確認待ちのメールも送る", "start sending again, held mails included"),
 )
 @click.pass_obj
@@ -52,7 +52,7 @@ def resume(shell: Shell) -> None:
 
 @click.command(
     "clock",
-    cls=Command,
+    cls=ShellCommand,
     help=t("このマシンの時計を確かめる", "look whether this machine's clock is believed"),
 )
 @click.option(
@@ -98,7 +98,7 @@ def _accept(hosts: Sequence[str]) -> None:
 
 @click.command(
     "confirm",
-    cls=Command,
+    cls=ShellCommand,
     help=t(
         "メールサーバーや差出人の変更を正しいものとして認める",
         "confirm that another mail server or sender is right",
@@ -139,7 +139,7 @@ def confirm(shell: Shell, *, new_key: bool) -> None:
     )
 
 
-@click.command("status", cls=Command, help=t("いまの状態を見る", "show how things stand"))
+@click.command("status", cls=ShellCommand, help=t("いまの状態を見る", "show how things stand"))
 @as_json
 @click.pass_obj
 def status(shell: Shell, json_wanted: bool) -> None:
@@ -156,7 +156,7 @@ def status(shell: Shell, json_wanted: bool) -> None:
 
 @click.command(
     "run",
-    cls=Command,
+    cls=ShellCommand,
     help=t("このマシンですべてを動かす(Ctrl-C で止まる)", "run everything here until Ctrl-C"),
 )
 @click.option(

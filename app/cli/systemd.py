@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from app.cli.language import LOCALE, Refused, say, t
-from app.cli.shell import Command
+from app.cli.language import LOCALE, UsageRefused, say, t
+from app.cli.shell import ShellCommand
 from app.systemd import units
 
 
 @click.command(
     "systemd",
-    cls=Command,
+    cls=ShellCommand,
     help=t("systemd のユニットを作る", "make the units for systemd"),
 )
 @click.option(
@@ -38,7 +38,7 @@ def systemd(user: str, folder: Path, out: Path | None) -> None:
     try:
         place = units.place(user, folder)
     except ValueError as error:
-        raise Refused(error.args[0]) from None
+        raise UsageRefused(error.args[0]) from None
     rendered = units.render(place, LOCALE, _version())
     if out is None:
         for name, unit in rendered.items():

@@ -15,7 +15,7 @@ from app import clock, outbox, reminders, timekeeping
 from app import tick as story
 from app.cli.common import interrupted, now_option, rehearsal_option
 from app.cli.language import complain, say, t
-from app.cli.shell import Command, Shell
+from app.cli.shell import Shell, ShellCommand
 from app.locale import Both
 from app.models import TICK, TIMER
 from app.monitoring import status
@@ -28,7 +28,7 @@ SEND_WITHIN = 240.0
 
 @click.command(
     "tick",
-    cls=Command,
+    cls=ShellCommand,
     help=t("時刻が来たメールを決めて送る(1回)", "decide and send what is due, once"),
 )
 @now_option

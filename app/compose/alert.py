@@ -37,7 +37,7 @@ class AlertFacts:
     url: str
 
 
-class Shown(NamedTuple):
+class AlertInWords(NamedTuple):
     """One alert in words."""
 
     what: str
@@ -82,7 +82,7 @@ def _subject(facts: AlertFacts) -> str:
     return Both("【警告】", "[Alert] ").to(facts.locale) + first + more
 
 
-def _shown(one: AlertLine, locale: Locale) -> Shown:
+def _shown(one: AlertLine, locale: Locale) -> AlertInWords:
     since = f"{show_date(one.since.date(), locale)} {one.since:%H:%M}"
     if one.until is None:
         when = Both(f"{since} から", f"Since {since}").to(locale)
@@ -91,7 +91,7 @@ def _shown(one: AlertLine, locale: Locale) -> Shown:
         if one.until.date() != one.since.date():
             until = f"{show_date(one.until.date(), locale)} {until}"
         when = Both(f"{since}〜{until}", f"{since} to {until}").to(locale)
-    return Shown(
+    return AlertInWords(
         what=shorten(one.what.to(locale), SENTENCE),
         fix=shorten(one.fix.to(locale), SENTENCE),
         when=when,

@@ -73,7 +73,7 @@ def weekly_digest(facts: DigestFacts) -> MailMessage:
     )
 
 
-class Row(NamedTuple):
+class PictureRow(NamedTuple):
     """One member in the picture."""
 
     team: str  # a heading, where another team begins
@@ -85,7 +85,7 @@ class Row(NamedTuple):
     marks: tuple[Mark, ...]
 
 
-class Entry(NamedTuple):
+class DigestTask(NamedTuple):
     """One task of a list. `facts` are short, the dates among them; `quote` is what was said."""
 
     title: str
@@ -103,7 +103,7 @@ class Listed(NamedTuple):
     tone: str
     name: str
     total: int
-    entries: tuple[Entry, ...]
+    entries: tuple[DigestTask, ...]
 
     @property
     def more(self) -> int:
@@ -185,14 +185,14 @@ def _subject(week: Week, locale: Locale) -> str:
     ).to(locale)
 
 
-def _rows(facts: DigestFacts) -> list[Row]:
+def _rows(facts: DigestFacts) -> list[PictureRow]:
     """The members who had a day to report on; where they are many, those who need a word."""
     shown = [one for one in facts.week.members if one.expected]
     if len(shown) > ROWS:
         worst = sorted(shown, key=lambda one: (-one.silent, one.reported - one.workdays, one.name))
         kept = {one.id for one in worst[:ROWS]}
         shown = [one for one in shown if one.id in kept]
-    rows: list[Row] = []
+    rows: list[PictureRow] = []
     before = ""
     for one in shown:
         heading = one.team if facts.everybody and one.team != before else ""
@@ -201,7 +201,7 @@ def _rows(facts: DigestFacts) -> list[Row]:
     return rows
 
 
-def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> Row:
+def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> PictureRow:
     locale, days = facts.locale, facts.week.days
     share = f"{one.reported}/{one.workdays}"
     told = [
@@ -215,7 +215,7 @@ def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> Row:
     )
     signs = "".join(SIGNS[mark] for mark in one.marks)
     cid = "-".join(mark.value for mark in one.marks).replace("_", "")
-    return Row(
+    return PictureRow(
         team=heading,
         name=shorten(one.name, ROW_NAME),
         signs=signs,
@@ -226,7 +226,7 @@ def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> Row:
     )
 
 
-def _pictures(rows: Sequence[Row]) -> list[Attachment]:
+def _pictures(rows: Sequence[PictureRow]) -> list[Attachment]:
     """One picture for each different week; rows share it by its content id."""
     strips = {row.cid: row.marks for row in rows}
     return [
@@ -258,7 +258,7 @@ def _listed(mark: str, tone: str, name: Both, notes: Sequence[Note], facts: Dige
     return Listed(mark, tone, name.to(facts.locale), len(notes), entries)
 
 
-def _entry(note: Note, facts: DigestFacts, *, in_full: bool) -> Entry:
+def _entry(note: Note, facts: DigestFacts, *, in_full: bool) -> DigestTask:
     locale, last = facts.locale, note.last
     said: list[str] = []
     if in_full and note.since is not None:
@@ -270,7 +270,7 @@ def _entry(note: Note, facts: DigestFacts, *, in_full: bool) -> Entry:
     if last is not None and last.status != "done":
         said.append(f"{last.percent}%")
     quote = shorten(last.text, QUOTE) if last is not None and in_full else ""
-    return Entry(
+    return DigestTask(
         title=shorten(note.title, TITLE) or note.ref,
         ref=shorten(note.ref, REF),
         who=_who(note.name, locale),
@@ -280,15 +280,15 @@ def _entry(note: Note, facts: DigestFacts, *, in_full: bool) -> Entry:
     )
 
 
-def _silent(one: MemberWeek, facts: DigestFacts) -> Entry:
+def _silent(one: MemberWeek, facts: DigestFacts) -> DigestTask:
     days = "workday" if one.silent == 1 else "workdays"
     words = Both(f"{one.silent}営業日", f"for {one.silent} {days}").to(facts.locale)
-    return Entry("", "", _who(one.name, facts.locale), (words,), "", _url(facts, one.id, None))
+    return DigestTask("", "", _who(one.name, facts.locale), (words,), "", _url(facts, one.id, None))
 
 
-def _moved(one: Progress, facts: DigestFacts) -> Entry:
+def _moved(one: Progress, facts: DigestFacts) -> DigestTask:
     before = Both("初回", "first").to(facts.locale) if one.before is None else f"{one.before}%"
-    return Entry(
+    return DigestTask(
         title=shorten(one.title, TITLE) or one.ref,
         ref=shorten(one.ref, REF),
         who=_who(one.name, facts.locale),

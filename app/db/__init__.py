@@ -39,9 +39,9 @@ __all__ = [
     "PAGES",
     "POOLED",
     "SENDERS",
+    "AutocommitConnection",
     "Database",
     "DatabaseDown",
-    "EachByItself",
     "Patience",
     "UTCDateTime",
     "after_commit",
@@ -143,9 +143,9 @@ class Database:
         if not self.is_sqlite:
             session.execute(text(f"SET LOCAL lock_timeout = {round(seconds * 1000)}"))
 
-    def each_by_itself(self) -> "EachByItself":
+    def each_by_itself(self) -> "AutocommitConnection":
         """A connection for statements that are transactions of their own; close it."""
-        return EachByItself(self._each_by_itself)
+        return AutocommitConnection(self._each_by_itself)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -168,7 +168,7 @@ class Database:
         self.engine.dispose()
 
 
-class EachByItself:
+class AutocommitConnection:
     """A PostgreSQL connection kept from statement to statement, each its own transaction.
 
     One wait for the server, where BEGIN, the statement and COMMIT are three; and taking a

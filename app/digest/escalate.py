@@ -32,7 +32,7 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class PlanningContext:
     """What one planning works with. `now` may be a rehearsal's, `shift` ahead of the real clock."""
 
     session: Session
@@ -52,7 +52,7 @@ class Desk:
         return restore.hold(lead.rhythm.zone, day, week_begins=0) if restore else None
 
 
-def tell(desk: Desk, lead: Person) -> list[int]:
+def tell(desk: PlanningContext, lead: Person) -> list[int]:
     """Writes the steps that are due for those below `lead`; one mail, however many they are.
 
     Nobody else learns of it: the mail goes to the lead alone. Returns the new mail's id.
@@ -71,7 +71,7 @@ def tell(desk: Desk, lead: Person) -> list[int]:
     return ids
 
 
-def _written(desk: Desk, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+def _written(desk: PlanningContext, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """The decisions of these rows that are new, by their ids."""
     new = insert_decisions(
         desk.session,
@@ -84,7 +84,7 @@ def _written(desk: Desk, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, 
     return {decision_id: by_member[member_id] for decision_id, member_id in new}
 
 
-def _mail(desk: Desk, lead: Person, today: date) -> NewMail:
+def _mail(desk: PlanningContext, lead: Person, today: date) -> NewMail:
     return NewMail(
         kind=Kind.ESCALATION,
         user_id=lead.member.id,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.db import among
 from app.models import Member, Report, Role, Task, Team
 from app.people.settings import Organisation, Person, people
-from app.rules.week import MemberFacts, Said, Status, TaskFacts, Week, count, week_before
+from app.rules.week import MemberFacts, Status, TaskFacts, Week, WeekReport, count, week_before
 
 _SAID = (
     Report.id,
@@ -49,7 +49,7 @@ def _facts(
     said = _grouped(_said(session, refs, first, latest))
     since = _since(session, [ref for ref, all_of_it in said.items() if _stands_out(all_of_it[-1])])
     teams = dict(iter(session.execute(select(Team.id, Team.name))))
-    own: dict[int, list[Said]] = {}
+    own: dict[int, list[WeekReport]] = {}
     for one in _by_reporter(session, ids, first, last):
         own.setdefault(one.reporter_id or 0, []).append(one)
     return [
@@ -89,7 +89,9 @@ def _tasks(session: Session, ids: Sequence[int], first: date) -> dict[int, list[
     return tasks
 
 
-def _said(session: Session, tasks: Iterable[int], first: date, latest: date) -> Iterable[Said]:
+def _said(
+    session: Session, tasks: Iterable[int], first: date, latest: date
+) -> Iterable[WeekReport]:
     """The tasks' reports from `first` to `latest`, and the last one before that."""
     ids = list(tasks)
     place = func.row_number().over(
@@ -105,28 +107,30 @@ def _said(session: Session, tasks: Iterable[int], first: date, latest: date) -> 
     yield from _read(session, among(Report.task_id, ids), Report.counts_for.between(first, latest))
 
 
-def _by_reporter(session: Session, ids: Sequence[int], first: date, last: date) -> Iterable[Said]:
+def _by_reporter(
+    session: Session, ids: Sequence[int], first: date, last: date
+) -> Iterable[WeekReport]:
     return _read(session, among(Report.reporter_id, ids), Report.counts_for.between(first, last))
 
 
-def _read(session: Session, *which: ColumnElement[bool]) -> Iterable[Said]:
+def _read(session: Session, *which: ColumnElement[bool]) -> Iterable[WeekReport]:
     rows = session.execute(
         select(*_SAID)
         .join(Task, Task.id == Report.task_id)
         .where(*which)
         .order_by(Report.counts_for, Report.id)
     )
-    return (Said(*row) for row in rows)
+    return (WeekReport(*row) for row in rows)
 
 
-def _grouped(reports: Iterable[Said]) -> dict[str, list[Said]]:
-    found: dict[str, list[Said]] = {}
+def _grouped(reports: Iterable[WeekReport]) -> dict[str, list[WeekReport]]:
+    found: dict[str, list[WeekReport]] = {}
     for one in reports:
         found.setdefault(one.ref, []).append(one)
     return found
 
 
-def _stands_out(last: Said) -> bool:
+def _stands_out(last: WeekReport) -> bool:
     return last.status in {"blocked", "at_risk"}
 
 
@@ -146,7 +150,7 @@ def _since(session: Session, refs: Sequence[str]) -> dict[str, list[tuple[date, 
 
 def _task(
     task: Task,
-    said: Sequence[Said],
+    said: Sequence[WeekReport],
     history: dict[str, list[tuple[date, Status]]],
     today: date,
 ) -> TaskFacts:

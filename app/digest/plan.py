@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert, raise_alert
 from app.db import DatabaseDown, put
-from app.digest.escalate import Desk, tell
+from app.digest.escalate import PlanningContext, tell
 from app.digest.facts import week_of
 from app.digest.rule import decide
 from app.digest.silences import below
@@ -87,14 +87,16 @@ def digests_now(services: Services, now: datetime) -> list[int]:
     made: list[int] = []
     for lead_id in ids:
         with services.db.write() as session:
-            desk = Desk(session, services, organisation(session, services.config), now, timedelta())
+            desk = PlanningContext(
+                session, services, organisation(session, services.config), now, timedelta()
+            )
             good, _broken = people(session, desk.defaults, [session.get_one(Member, lead_id)])
             for one in good:
                 made += _digest_now(desk, one)
     return made
 
 
-def _digest_now(desk: Desk, one: Person) -> list[int]:
+def _digest_now(desk: PlanningContext, one: Person) -> list[int]:
     day = desk.now.astimezone(one.rhythm.zone).date()
     decision = decide(one, desk.defaults, day, now=desk.now, any_weekday=True)
     if decision.verdict is Verdict.SKIP or not _says_something(desk, one, day):
@@ -164,7 +166,7 @@ def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, l
         good, _broken = people(session, defaults, [member])
         if not good or (member.role != Role.ADMIN and not below(session, member)):
             return
-        desk = Desk(session, services, defaults, now, shift)
+        desk = PlanningContext(session, services, defaults, now, shift)
         if shift:  # a rehearsal settles no date, of the reminders neither
             through = max([through, *due.dates_due(good[0].rhythm, through, now)])
         today = now.astimezone(good[0].rhythm.zone).date()
@@ -179,7 +181,7 @@ def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, l
 # --- the digest ---------------------------------------------------------------------------
 
 
-def _digest(desk: Desk, one: Person, day: date) -> list[int]:
+def _digest(desk: PlanningContext, one: Person, day: date) -> list[int]:
     past = past_digests(desk.session, one.member.id, day)
     decision = decide(one, desk.defaults, day, now=desk.now, past=past)
     if decision.verdict is Verdict.SEND and not _says_something(desk, one, day):
@@ -187,7 +189,7 @@ def _digest(desk: Desk, one: Person, day: date) -> list[int]:
     return [] if decision.reason in _NO_ROW else store(desk, one, decision)
 
 
-def _says_something(desk: Desk, one: Person, day: date) -> bool:
+def _says_something(desk: PlanningContext, one: Person, day: date) -> bool:
     return week_of(desk.session, desk.defaults, one, day, desk.now).says_something
 
 
@@ -209,7 +211,7 @@ def past_digests(session: Session, member_id: int, day: date) -> list[Past]:
     ]
 
 
-def store(desk: Desk, one: Person, decision: Decision) -> list[int]:
+def store(desk: PlanningContext, one: Person, decision: Decision) -> list[int]:
     """Writes the decision and the mail that follows; a decision that exists stands."""
     row = {
         "user_id": one.member.id,
@@ -236,7 +238,7 @@ def store(desk: Desk, one: Person, decision: Decision) -> list[int]:
     return ids
 
 
-def _enqueue(desk: Desk, one: Person, decision: Decision, decision_id: int) -> list[int]:
+def _enqueue(desk: PlanningContext, one: Person, decision: Decision, decision_id: int) -> list[int]:
     mail = NewMail(
         kind=Kind.WEEKLY_DIGEST,
         user_id=one.member.id,

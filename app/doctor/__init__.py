@@ -27,11 +27,11 @@ from app.doctor import (
     programs,
     settings,
 )
-from app.doctor.finding import Case, Finding, Level, Machine, red
+from app.doctor.finding import CheckContext, Finding, Level, Machine, red
 from app.locale import Both
 from app.services import make
 
-__all__ = ["Case", "Finding", "Level", "Machine", "examine", "run"]
+__all__ = ["CheckContext", "Finding", "Level", "Machine", "examine", "run"]
 
 ALL_WITHIN = 8.0  # seconds for the whole examination
 SEND_WITHIN = 120.0  # seconds for the test mail
@@ -57,11 +57,11 @@ def examine(
     clock.shift(config.test_clock_offset)
     with closing(make(config)) as services:
         return _whole(
-            Case(here.folder, here.clock, services, resolver, mounts=here.mounts), recipient
+            CheckContext(here.folder, here.clock, services, resolver, mounts=here.mounts), recipient
         )
 
 
-def _whole(case: Case, recipient: str | None) -> list[Finding]:
+def _whole(case: CheckContext, recipient: str | None) -> list[Finding]:
     """An installation whose settings can be read."""
     checks = {
         "settings": lambda: settings.settings(case),

@@ -11,7 +11,7 @@ import redis
 from app.config import readers
 from app.db import DatabaseDown
 from app.doctor.clocks import compare
-from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
+from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
 from app.identity.sentences import old_rights
 from app.identity.sentences import shared_redis as words_of_sharing
 from app.locale import Both
@@ -31,7 +31,7 @@ def client(url: str) -> "redis.Redis":
     )
 
 
-def broker(case: Case) -> list[Finding]:
+def broker(case: CheckContext) -> list[Finding]:
     """All about Redis, as far as it answers."""
     url = guard_url(case.config)
     if url is None:
@@ -52,10 +52,10 @@ def broker(case: Case) -> list[Finding]:
     return [*found, *_results(case, url)]
 
 
-_Check = Callable[[Case, "redis.Redis"], list[Finding]]
+_Check = Callable[[CheckContext, "redis.Redis"], list[Finding]]
 
 
-def _allowed(check: _Check, case: Case, server: "redis.Redis") -> list[Finding]:
+def _allowed(check: _Check, case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """What `check` finds; a line of its own where Redis does not let us look or stops answering."""
     name = f"redis-{check.__name__.strip('_')}"
     try:
@@ -84,7 +84,7 @@ def _hidden(name: str, error: redis.RedisError) -> Finding:
     )
 
 
-def _results(case: Case, broker_url: str) -> list[Finding]:
+def _results(case: CheckContext, broker_url: str) -> list[Finding]:
     """Whether results can be kept; no mail needs them, but `celery call` and `inspect` say more."""
     url = case.config.celery_result_backend
     if not url or url == broker_url or not url.startswith(("redis://", "rediss://", "unix://")):
@@ -109,7 +109,7 @@ def _results(case: Case, broker_url: str) -> list[Finding]:
     ]
 
 
-def _cluster(case: Case, server: "redis.Redis") -> list[Finding]:
+def _cluster(case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """Workers and beat do not start with one."""
     if not redis_cluster.is_one(server):
         return []
@@ -117,7 +117,7 @@ def _cluster(case: Case, server: "redis.Redis") -> list[Finding]:
     return [red("redis-cluster", what.ja, what.en, fix)]
 
 
-def _shared(case: Case, server: "redis.Redis") -> list[Finding]:
+def _shared(case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """Whether another installation was seen on this Redis in the last minutes."""
     if not case.has_database:
         return []
@@ -192,7 +192,7 @@ def _info(server: "redis.Redis", section: str) -> dict[str, Any]:
     return found
 
 
-def _persistence(_case: Case, server: "redis.Redis") -> list[Finding]:
+def _persistence(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """Whether it refuses to write because it could not save (MISCONF).
 
     It need not keep anything: the truth is in the database, and the next tick queues anew.
@@ -221,7 +221,7 @@ def _persistence(_case: Case, server: "redis.Redis") -> list[Finding]:
     ]
 
 
-def _eviction(_case: Case, server: "redis.Redis") -> list[Finding]:
+def _eviction(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """Any other policy than noeviction throws queued jobs away when memory is short."""
     facts = _info(server, "memory")
     policy, most = facts.get("maxmemory_policy"), facts.get("maxmemory") or 0
@@ -253,7 +253,7 @@ def _eviction(_case: Case, server: "redis.Redis") -> list[Finding]:
     ]
 
 
-def _exposed(case: Case, server: "redis.Redis") -> list[Finding]:
+def _exposed(case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """Whether anybody on the network can use it without a password."""
     url = urlsplit(guard_url(case.config) or "")
     if url.password:
@@ -288,7 +288,7 @@ def _at_home(address: str) -> bool:
         return address.removeprefix("-") == "localhost"
 
 
-def _clock(case: Case, server: "redis.Redis") -> list[Finding]:
+def _clock(case: CheckContext, server: "redis.Redis") -> list[Finding]:
     def ask() -> datetime:
         seconds, micro = server.time()
         return datetime.fromtimestamp(seconds + micro / 1e6, tz=UTC)
@@ -296,7 +296,7 @@ def _clock(case: Case, server: "redis.Redis") -> list[Finding]:
     return [compare("clock-redis", Both("Redis ", "Redis"), case.clock, ask)]
 
 
-def _queues(_case: Case, server: "redis.Redis") -> list[Finding]:
+def _queues(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """How much waits for the workers."""
     lengths = {queue: int(server.llen(queue)) for queue in QUEUES}
     told = Both(

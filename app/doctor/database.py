@@ -14,13 +14,13 @@ from app.alerts.catalogue import Alarm, words_of
 from app.config.sources import relative
 from app.db import Database, DatabaseDown, database_now, in_words
 from app.doctor.clocks import compare
-from app.doctor.finding import Case, Finding, Level, green, red, yellow
+from app.doctor.finding import CheckContext, Finding, Level, green, red, yellow
 from app.locale import Both
 from app.outbox.restored import alert_facts, held_number, last_restore
 from app.util.parse import mask_url
 
 
-def database(case: Case) -> list[Finding]:
+def database(case: CheckContext) -> list[Finding]:
     """All about the database, as far as it answers."""
     place = _place(case)
     if not case.has_database:
@@ -41,7 +41,7 @@ def database(case: Case) -> list[Finding]:
         return [down, *_why_read_only(case, error)]
 
 
-def _why_read_only(case: Case, error: DatabaseDown) -> list[Finding]:
+def _why_read_only(case: CheckContext, error: DatabaseDown) -> list[Finding]:
     """What a server that takes no writes, and is refused for it, says of itself."""
     if "read-only" not in str(error.__cause__):
         return []
@@ -55,7 +55,7 @@ def _why_read_only(case: Case, error: DatabaseDown) -> list[Finding]:
     return []
 
 
-def _how_to_look(case: Case, place: str) -> str:
+def _how_to_look(case: CheckContext, place: str) -> str:
     if case.sqlite_file is not None:
         return f"ls -l '{place}'*"
     dialect = case.services.db.engine.dialect
@@ -70,7 +70,7 @@ def _how_to_look(case: Case, place: str) -> str:
     return "; ".join([*asked, "systemctl status postgresql"])
 
 
-def _facts(case: Case, connection: Connection, place: str) -> list[Finding]:
+def _facts(case: CheckContext, connection: Connection, place: str) -> list[Finding]:
     started = monotonic()
     connection.execute(text("SELECT 1"))
     took = (monotonic() - started) * 1000
@@ -84,7 +84,7 @@ def _facts(case: Case, connection: Connection, place: str) -> list[Finding]:
     return [answers, *_promises(connection), _clock(case.clock, connection)]
 
 
-def _schema(case: Case) -> Finding:
+def _schema(case: CheckContext) -> Finding:
     try:
         version = schema.check(case.services.db)
     except schema.SchemaError as error:
@@ -107,7 +107,7 @@ def _schema(case: Case) -> Finding:
     )
 
 
-def _restored(case: Case) -> list[Finding]:
+def _restored(case: CheckContext) -> list[Finding]:
     """Whether mails wait for a word since the database came out of a backup."""
     try:
         with case.services.db.read() as session:
@@ -207,7 +207,7 @@ def _clock(clock: Callable[[], datetime], connection: Connection) -> Finding:
     return compare("clock-database", Both("データベース", "the database"), clock, ask)
 
 
-def _place(case: Case) -> str:
+def _place(case: CheckContext) -> str:
     """The database as it may be shown: no password, a file from the working folder."""
     file = case.sqlite_file
     return mask_url(case.config.database_url) if file is None else relative(file)

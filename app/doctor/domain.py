@@ -13,7 +13,7 @@ from dns.rdtypes.ANY.TXT import TXT
 from dns.resolver import Resolver
 
 from app.config import readers
-from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
+from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
 from app.locale import Both
 from app.mime.address import read_mailbox
 
@@ -22,7 +22,7 @@ class _NoAnswer(Exception):
     """The DNS could not be asked."""
 
 
-def sender_domain(case: Case) -> list[Finding]:
+def sender_domain(case: CheckContext) -> list[Finding]:
     """What the DNS says about MAIL_FROM's domain and the envelope's."""
     config = case.config
     if config.mail_from is None or readers.is_loopback(config.smtp_host):

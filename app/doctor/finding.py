@@ -65,7 +65,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Case(Machine):
+class CheckContext(Machine):
     """A whole installation, its settings read. `resolver`: None asks the system's DNS servers."""
 
     services: Services

@@ -2,12 +2,12 @@
 
 import http.client
 
-from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, yellow
+from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, yellow
 from app.locale import Both
 from app.monitoring import heartbeat_url
 
 
-def listener(case: Case) -> list[Finding]:
+def listener(case: CheckContext) -> list[Finding]:
     """Connects and asks for nothing: a question would pass for a tick. The address is not shown."""
     url = case.config.heartbeat_url
     if url is None:
@@ -28,7 +28,7 @@ def listener(case: Case) -> list[Finding]:
     ]
 
 
-def _nobody(case: Case) -> Finding:
+def _nobody(case: CheckContext) -> Finding:
     ja = "HEARTBEAT_URL: 設定されていません。このマシンが止まっても、外からは気づかれません。"
     en = "HEARTBEAT_URL: not set. Nobody outside would notice that this machine is off."
     if case.config.local_mailbox:  # `make run`: nobody waits for its mails

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.compose import ReminderFacts, TaskLine, reminder
 from app.compose.text import Locale
-from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.doctor.finding import CheckContext, Finding, Machine, green, red, yellow
 from app.locale import Both
 from app.mime.message import MailMessage, build
 from app.models import Member
@@ -98,7 +98,7 @@ def _facts(locale: Locale, name: str, tasks: list[TaskLine]) -> ReminderFacts:
     )
 
 
-def holidays(case: Case) -> list[Finding]:
+def holidays(case: CheckContext) -> list[Finding]:
     """The public holidays of this year and the next are known, for each region that is in use."""
     regions = _regions(case)
     if not regions:
@@ -129,7 +129,7 @@ def _holidays_of(region: str, year: int) -> Finding:
     return green("holidays", f"祝日: {region}({numbers})", f"Holidays: {region} ({numbers})")
 
 
-def _regions(case: Case) -> set[str]:
+def _regions(case: CheckContext) -> set[str]:
     """Whose holidays the organisation and active members keep; with no database, the default."""
     if case.has_database:
         with suppress(Exception), case.services.db.read() as session:

@@ -7,7 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.config.sources import relative
-from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.doctor.finding import CheckContext, Finding, Machine, green, red, yellow
 from app.locale import Both, of_the_system
 from app.models import Setting
 from app.monitoring.machine import ROOM
@@ -112,7 +112,7 @@ def time_zones(machine: Machine) -> list[Finding]:
 _SYSTEM = Both("システム", "system")
 
 
-def newer_time_zones(case: Case) -> list[Finding]:
+def newer_time_zones(case: CheckContext) -> list[Finding]:
     """Whether hours were computed with newer time zone data than this machine has."""
     if not case.has_database:
         return []
@@ -136,7 +136,7 @@ def newer_time_zones(case: Case) -> list[Finding]:
     ]
 
 
-def disk(case: Case, *, least: int = ROOM, better: int = DISK_YELLOW) -> list[Finding]:
+def disk(case: CheckContext, *, least: int = ROOM, better: int = DISK_YELLOW) -> list[Finding]:
     """DATA_DIR has room. `least` and `better`: bytes below which it is red or yellow."""
     folder = case.config.data_dir
     name = relative(folder)

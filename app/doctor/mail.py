@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from app.config import readers
 from app.config.sources import relative
-from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
+from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
 from app.locale import Both
 from app.mime.message import UnusableMessage
 from app.monitoring import status
@@ -20,7 +20,7 @@ AUTHORITY_YELLOW = timedelta(days=60)
 LETTER_BYTES = 92_160  # a letter stays under 90 KB
 
 
-def mail_server(case: Case) -> list[Finding]:
+def mail_server(case: CheckContext) -> list[Finding]:
     """Connects, secures and logs in as for a mail, then says goodbye: nothing is sent."""
     config = case.config
     if config.smtp_host is None:
@@ -93,7 +93,7 @@ def _fix(error: MailSendError) -> Both:
     return Both(f".env の {names} を確かめてください。", f"Check {names} in .env.")
 
 
-def _own_authorities(case: Case) -> list[Finding]:
+def _own_authorities(case: CheckContext) -> list[Finding]:
     """Whom SMTP_CA_FILE adds to those that this machine trusts."""
     file = case.config.smtp_ca_file
     if file is None:
@@ -111,7 +111,7 @@ def _own_authorities(case: Case) -> list[Finding]:
     return [yellow("smtp-ca", ja, en, renew)]
 
 
-def _certificate(case: Case, ends: datetime | None, host: str) -> Finding:
+def _certificate(case: CheckContext, ends: datetime | None, host: str) -> Finding:
     if ends is None:
         if readers.is_loopback(host):
             return green("smtp-tls", "TLS: このマシンの中です。", "TLS: on this machine.")
@@ -155,7 +155,7 @@ def _size(features: dict[str, str]) -> list[Finding]:
     return [green("smtp-size", f"大きさの上限(SIZE): {ja}", f"Limit of size (SIZE): {en}")]
 
 
-def _pipelining(case: Case, features: dict[str, str]) -> Finding:
+def _pipelining(case: CheckContext, features: dict[str, str]) -> Finding:
     check = "smtp-pipelining"
     if case.config.smtp_pipelining == "off":
         return green(
@@ -179,7 +179,7 @@ def _pipelining(case: Case, features: dict[str, str]) -> Finding:
     )
 
 
-def send_test(case: Case, recipient: str) -> list[Finding]:
+def send_test(case: CheckContext, recipient: str) -> list[Finding]:
     """Sends one mail to `recipient`, unless all sending is paused or the pilot leaves it out."""
     hindrance = _hindrance(case, recipient)
     if hindrance is not None:
@@ -210,7 +210,7 @@ def send_test(case: Case, recipient: str) -> list[Finding]:
     ]
 
 
-def _hindrance(case: Case, recipient: str) -> Finding | None:
+def _hindrance(case: CheckContext, recipient: str) -> Finding | None:
     if not in_pilot(case.config.mail_only_to, recipient):
         return red(
             "send-test",

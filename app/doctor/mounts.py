@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 
 from app.config.sources import relative
-from app.doctor.finding import Case, Finding, green, red
+from app.doctor.finding import CheckContext, Finding, green, red
 from app.locale import Both
 
 # The kernel's names; after "fuse." that of the program. `9p` is also a Windows disk in WSL.
@@ -60,7 +60,7 @@ def _decoded(text: str) -> str:
     return os.fsdecode(_OCTAL.sub(lambda one: bytes([int(one[1], 8)]), os.fsencode(text)))
 
 
-def sqlite_disk(case: Case) -> list[Finding]:
+def sqlite_disk(case: CheckContext) -> list[Finding]:
     """The file, or the folder where it is to be, must lie on a disk of this machine."""
     file = case.sqlite_file
     if file is None or not case.mounts.exists():

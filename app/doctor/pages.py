@@ -7,12 +7,12 @@ import ssl
 from urllib.parse import urlsplit
 
 from app.config import readers
-from app.doctor.finding import ANSWER_WITHIN, Case, Finding, green, red, yellow
+from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
 from app.locale import Both
 from app.smtp.errors import explained
 
 
-def pages(case: Case) -> list[Finding]:
+def pages(case: CheckContext) -> list[Finding]:
     """Asks APP_BASE_URL for /healthz, as a member's browser would come."""
     base = case.config.app_base_url
     if case.config.dead_links:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from sqlalchemy import func, or_, select
 
-from app.doctor.finding import Case, Finding, green, red
+from app.doctor.finding import CheckContext, Finding, green, red
 from app.locale import Both
 from app.models import Member
 from app.outbox.pilot import in_pilot
@@ -14,7 +14,7 @@ _DOMAINS = ("example.com", "example.net", "example.org", "example.jp")
 _TOP = ("example", "test", "invalid")
 
 
-def sample_people(case: Case) -> list[Finding]:
+def sample_people(case: CheckContext) -> list[Finding]:
     """Red when a real mail server would be given mails to the sample team."""
     if case.config.smtp_host is None or case.config.local_mailbox or not case.has_database:
         return []
@@ -24,7 +24,7 @@ def sample_people(case: Case) -> list[Finding]:
     return []
 
 
-def _made_up(case: Case) -> list[str]:
+def _made_up(case: CheckContext) -> list[str]:
     address = func.lower(Member.email)
     ends = [f"@{one}" for one in _DOMAINS] + [f".{one}" for one in _TOP]
     wanted = or_(*(address.endswith(one) for one in ends))

@@ -7,7 +7,7 @@ from celery import Celery
 
 from app.alerts.about_clocks import span
 from app.doctor.broker import QUEUES, client
-from app.doctor.finding import Case, Finding, green, red, yellow
+from app.doctor.finding import CheckContext, Finding, green, red, yellow
 from app.locale import Both
 from app.models import TICK, TIMER, Service
 from app.monitoring.checks import heartbeats
@@ -18,7 +18,7 @@ from app.services import guard_url
 PING_SECONDS = 3.0
 
 
-def ticks(case: Case) -> list[Finding]:
+def ticks(case: CheckContext) -> list[Finding]:
     """When somebody last decided and sent; beat does each minute, the timer every five."""
     unknown = _unknown(
         "ticks",
@@ -62,7 +62,7 @@ def ticks(case: Case) -> list[Finding]:
 TIMER_EVERY = timedelta(minutes=15)  # it runs each 5 minutes; three in a row did not come
 
 
-def timer(case: Case) -> list[Finding]:
+def timer(case: CheckContext) -> list[Finding]:
     """Whether the safety timer runs, on which everything falls back when Redis is away."""
     if not case.has_database:
         return []
@@ -92,7 +92,7 @@ def timer(case: Case) -> list[Finding]:
     ]
 
 
-def workers(case: Case) -> list[Finding]:
+def workers(case: CheckContext) -> list[Finding]:
     """Whether somebody works on each queue; asked over the broker, as `celery inspect` does."""
     url = guard_url(case.config)
     if url is not None and url == case.config.celery_broker_url:

@@ -6,7 +6,7 @@ from pathlib import Path
 from app.config import NAMES, SECRET_KEY_FILE, ConfigError
 from app.config.sources import SECRETS, gather, relative
 from app.db import DatabaseDown
-from app.doctor.finding import Case, Finding, Machine, green, red, yellow
+from app.doctor.finding import CheckContext, Finding, Machine, green, red, yellow
 from app.identity import known_settings
 from app.identity.sentences import COMMAND, how_to_confirm
 from app.locale import Both
@@ -25,7 +25,7 @@ def faults(error: ConfigError) -> list[Finding]:
     ]
 
 
-def settings(case: Case) -> list[Finding]:
+def settings(case: CheckContext) -> list[Finding]:
     """What the settings themselves warn of."""
     fix = Both("文のとおりに直してください。", "Mend it as the sentence says.")
     warned = [yellow("settings", one.ja, one.en, fix) for one in case.config.warnings]
@@ -66,7 +66,7 @@ def _read_differently(name: str) -> Finding:
     )
 
 
-def secret_key(case: Case) -> list[Finding]:
+def secret_key(case: CheckContext) -> list[Finding]:
     """Where the key comes from; its length was checked when the settings were read."""
     config = case.config
     key, previous = config.secret_key, config.secret_key_previous
@@ -105,7 +105,7 @@ def secret_key(case: Case) -> list[Finding]:
     ]
 
 
-def identity_check(case: Case) -> list[Finding]:
+def identity_check(case: CheckContext) -> list[Finding]:
     """Whether the database knows these settings as its own."""
     if not case.has_database:
         return []
@@ -129,7 +129,7 @@ def identity_check(case: Case) -> list[Finding]:
     ]
 
 
-def permissions(case: Case) -> list[Finding]:
+def permissions(case: CheckContext) -> list[Finding]:
     """Nobody else may read secrets and data, and the files belong to who runs the program."""
     key = case.config.data_dir / SECRET_KEY_FILE
     wanted = ((case.folder / ".env", "600"), (case.config.data_dir, "700"), (key, "600"))

@@ -27,7 +27,7 @@ class Here:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Comparison:
     """What differs."""
 
     foreign_key: bool = False  # neither SECRET_KEY nor SECRET_KEY_PREVIOUS is known
@@ -40,11 +40,11 @@ class Verdict:
         return not self.foreign_key and self.known_server is None
 
 
-def compare(known: Stored, here: Here) -> Verdict:
+def compare(known: Stored, here: Here) -> Comparison:
     """What differs. A local mailbox leaves it open which server will be the first real one."""
     before = known.get("mail_server")
     open_still = before in (None, MAILBOX, here.mail_server) or here.mail_server is None
-    return Verdict(
+    return Comparison(
         foreign_key=not {here.key, here.previous_key} & set(known["keys"]),
         known_server=None if open_still else str(before),
         news={

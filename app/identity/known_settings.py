@@ -24,7 +24,7 @@ from app.config.readers import is_loopback, leads_home
 from app.config.sources import relative
 from app.db import DatabaseDown, insert_new, put
 from app.identity import fingerprints
-from app.identity.fingerprints import LOOPBACK, MAILBOX, Here, Verdict
+from app.identity.fingerprints import LOOPBACK, MAILBOX, Comparison, Here
 from app.identity.sentences import COMMAND, how_to_confirm, other_server, value_words
 from app.locale import Both
 from app.models import Audit, OutboxMail, Service, Setting, State
@@ -45,7 +45,7 @@ class UnknownKey(Exception):
         self.sentence = sentence
 
 
-class Change(NamedTuple):
+class SettingChange(NamedTuple):
     """A setting that is another one here than the database knows, as the two are compared."""
 
     setting: str
@@ -75,12 +75,12 @@ def server(config: Config) -> str | None:
     return f"{config.smtp_host.lower()}:{config.smtp_port}" if config.smtp_host else None
 
 
-def look(services: Services) -> Verdict:
+def look(services: Services) -> Comparison:
     """What differs here; nothing, while the database knows nothing. Raises DatabaseDown."""
     with services.db.read() as session:
         row = session.get(Setting, KEY)
         if row is None:
-            return Verdict()
+            return Comparison()
         verdict = _compared(session, row.value, _here(services))
     if verdict.foreign_key and (made := services.config.new_key_file) is not None:
         made.unlink(missing_ok=True)  # made by this process in the place of the one that was lost
@@ -143,7 +143,7 @@ def confirm(services: Services, *, who: str, now: datetime) -> None:
         here = settings_of(services.config, services.installation.id_in(session))
         row = session.get(Setting, KEY)
         stored = fingerprints.taken(here)
-        verdict = Verdict()
+        verdict = Comparison()
         if row is not None:
             verdict = fingerprints.compare(row.value, here)
             if not verdict.foreign_key:
@@ -163,17 +163,17 @@ def another_server(services: Services) -> Both | None:
     return Both(f"{said.ja}{todo.ja}", f"{said.en} {todo.en}")
 
 
-def changes(services: Services, verdict: Verdict) -> list[Change]:
+def changes(services: Services, verdict: Comparison) -> list[SettingChange]:
     """What differs but for the key: the mail server first."""
     return _changed(verdict, _here(services))
 
 
-def differences(services: Services, verdict: Verdict) -> list[Both]:
+def differences(services: Services, verdict: Comparison) -> list[Both]:
     """The same as sentences."""
     return [_sentence(one) for one in changes(services, verdict)]
 
 
-def _sentence(change: Change) -> Both:
+def _sentence(change: SettingChange) -> Both:
     if change.setting == _SERVER:
         return other_server(str(change.known), change.here)
     known, here = value_words(change.known), value_words(change.here)
@@ -183,7 +183,7 @@ def _sentence(change: Change) -> Both:
     )
 
 
-def _compared(session: Session, known: Mapping[str, Any], here: Here) -> Verdict:
+def _compared(session: Session, known: Mapping[str, Any], here: Here) -> Comparison:
     """What differs. A mail server is known from its first accepted mail on: whoever had mistyped
     SMTP_HOST at first need confirm nothing.
     """
@@ -225,14 +225,14 @@ def _here(services: Services) -> Here:
     return settings_of(services.config, services.installation.id())
 
 
-def _changed(verdict: Verdict, here: Here) -> list[Change]:
-    found = [Change(setting, *pair) for setting, pair in (verdict.news or {}).items()]
+def _changed(verdict: Comparison, here: Here) -> list[SettingChange]:
+    found = [SettingChange(setting, *pair) for setting, pair in (verdict.news or {}).items()]
     if verdict.known_server is None:
         return found
-    return [Change(_SERVER, verdict.known_server, here.mail_server), *found]
+    return [SettingChange(_SERVER, verdict.known_server, here.mail_server), *found]
 
 
-def _noted(found: Sequence[Change], *, key: bool) -> dict[str, Any]:
+def _noted(found: Sequence[SettingChange], *, key: bool) -> dict[str, Any]:
     """For the audit, as every change of settings stands there; `key`: SECRET_KEY is another one."""
     rows = [{"key": one.setting, "before": one.known, "after": one.here} for one in found]
     return {"changes": rows} | ({"key": True} if key else {})

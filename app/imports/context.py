@@ -30,7 +30,7 @@ class Numbered(Protocol):
 L = TypeVar("L", bound=Numbered)
 
 
-class Outcome(NamedTuple):
+class LineOutcome(NamedTuple):
     """What one line does: it is new, changes cells (column, from, to), or changes nothing."""
 
     line: int
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass
-class Desk:
+class ImportContext:
     """One import in the making. Nothing is written before `sound` let it pass.
 
     `preview`: what is good of a faulty file is looked at too; the caller writes nothing.
@@ -53,7 +53,7 @@ class Desk:
     faults: list[LineFault]
     overwrite_settings: bool = False
     preview: bool = False
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[LineOutcome] = field(default_factory=list)
     warnings: list[LineFault] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unchanged: int = 0
@@ -122,7 +122,7 @@ class Desk:
     def add(self, line: Numbered, key: str, **data: Any) -> None:
         """Counts a line that was new, and notes it for the audit."""
         self._added.append(data)
-        self.outcomes.append(Outcome(line.line, "new", key))
+        self.outcomes.append(LineOutcome(line.line, "new", key))
 
     def change(
         self, line: Numbered, key: str, before: Mapping[str, Any], after: Mapping[str, Any],
@@ -134,11 +134,11 @@ class Desk:
         """
         if not after:
             self.unchanged += 1
-            self.outcomes.append(Outcome(line.line, "unchanged", key))
+            self.outcomes.append(LineOutcome(line.line, "unchanged", key))
             return
         self._changed.append(data)
         cells = tuple((name, _cell(before[name]), _cell(new)) for name, new in after.items())
-        self.outcomes.append(Outcome(line.line, "changed", key, cells))
+        self.outcomes.append(LineOutcome(line.line, "changed", key, cells))
 
     def write_audit(self, what: str) -> None:
         """One row per line that was new or changed something."""

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from app.locale import Both
-from app.people.table import LineFault, Row, Table
+from app.people.table import LineFault, Table, TableRow
 from app.util.parse import shown
 
 MAX_BYTES = 100_000_000  # more is no team, and would be read into memory at once
@@ -89,7 +89,7 @@ def export_cell(value: object) -> str:
 def _add(table: Table, line: int, columns: list[str], record: list[str]) -> None:
     if len(record) == len(columns):
         cells = {name: cell.strip(" \u3000") for name, cell in zip(columns, record, strict=True)}
-        table.rows.append(Row(line, cells))
+        table.rows.append(TableRow(line, cells))
         return
     sentence = Both(
         f"列が{len(record)}個あります。{len(columns)}個にしてください"

@@ -5,23 +5,23 @@ from datetime import date, timedelta
 
 from sqlalchemy import select
 
-from app.imports.context import Desk
+from app.imports.context import ImportContext
 from app.locale import Both
 from app.members import spans
 from app.mime.address import address_key
 from app.models import DaysOff, ExtraWorkday, Spans
-from app.people.records import DaysOffLine
+from app.people.records import DaysOffRecord
 from app.rules.workdays import Span, unite
 
 _LONG = timedelta(days=366)
 _Owner = tuple[spans.Table, int | None]  # whose: a member's id, or None for the company
 
 
-def run(desk: Desk, found: Sequence[DaysOffLine]) -> None:
+def run(desk: ImportContext, found: Sequence[DaysOffRecord]) -> None:
     """Writes the spans; raises ImportRefused before that if anything is wrong."""
     members = desk.members()
     seen: dict[tuple[bool, str, date, date], int] = {}
-    owned: dict[_Owner, list[DaysOffLine]] = {}
+    owned: dict[_Owner, list[DaysOffRecord]] = {}
     faulty = {fault.line for fault in desk.faults}
     for line in found:
         desk.known(members, line.email, line.line, "email")
@@ -41,7 +41,7 @@ def run(desk: Desk, found: Sequence[DaysOffLine]) -> None:
     desk.session.flush()
 
 
-def _rows(desk: Desk) -> dict[_Owner, list[Spans]]:
+def _rows(desk: ImportContext) -> dict[_Owner, list[Spans]]:
     rows: dict[_Owner, list[Spans]] = {}
     table: spans.Table
     for table in (DaysOff, ExtraWorkday):
@@ -50,7 +50,9 @@ def _rows(desk: Desk) -> dict[_Owner, list[Spans]]:
     return rows
 
 
-def _write(desk: Desk, owner: _Owner, lines: Sequence[DaysOffLine], rows: list[Spans]) -> None:
+def _write(
+    desk: ImportContext, owner: _Owner, lines: Sequence[DaysOffRecord], rows: list[Spans]
+) -> None:
     """Brings one owner's rows to the union of what was there and what the file says."""
     before = {(row.first_day, row.last_day): row.name for row in rows}
     for line in lines:
@@ -63,7 +65,7 @@ def _write(desk: Desk, owner: _Owner, lines: Sequence[DaysOffLine], rows: list[S
 
 
 def _warn_of_no_effect(
-    desk: Desk, owned: dict[_Owner, list[DaysOffLine]], rows: dict[_Owner, list[Spans]]
+    desk: ImportContext, owned: dict[_Owner, list[DaysOffRecord]], rows: dict[_Owner, list[Spans]]
 ) -> None:
     """A workday on a day off of the same owner: the day off stands."""
     for (table, owner), lines in owned.items():
@@ -76,7 +78,9 @@ def _warn_of_no_effect(
                 desk.warn(line.line, "first_day", _NO_EFFECT)
 
 
-def _count(desk: Desk, line: DaysOffLine, before: dict[tuple[date, date | None], str]) -> None:
+def _count(
+    desk: ImportContext, line: DaysOffRecord, before: dict[tuple[date, date | None], str]
+) -> None:
     span = Span(line.first_day, line.last_day)
     exact = before.get((span.first, span.last))
     touched = [days for days in before if _overlap(Span(*days), span)]

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.config import Config
 from app.db import one_after_the_other
 from app.imports import days_off, members, work
-from app.imports.context import Desk, Outcome
+from app.imports.context import ImportContext, LineOutcome
 from app.imports.csv_table import read_table
 from app.people import records
 from app.people.settings import organisation
@@ -40,7 +40,7 @@ class ImportResult:
     encoding: str = "UTF-8"
     preview: list[list[str]] = field(default_factory=list)
     faults: list[LineFault] = field(default_factory=list)  # only where it was a preview
-    lines: list[Outcome] = field(default_factory=list)
+    lines: list[LineOutcome] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -105,7 +105,7 @@ def import_previewed(
     services: Services,
     what: str,
     data: bytes,
-    expected: Sequence[Outcome],
+    expected: Sequence[LineOutcome],
     *,
     now: datetime,
     overwrite_settings: bool,
@@ -153,7 +153,7 @@ def import_into(
     """
     one_after_the_other(session, _IMPORT_LOCK)
     table = read_table(data, records.HEADERS[what], records.OPTIONAL.get(what, ()))
-    desk = Desk(
+    desk = ImportContext(
         session=session,
         organisation=organisation(session, config),
         now=now,

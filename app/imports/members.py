@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.imports.context import Desk, assign, differing, had
+from app.imports.context import ImportContext, assign, differing, had
 from app.locale import Both
 from app.members.admins import LAST_ADMIN, lock_admins
 from app.members.changes import begin
@@ -13,12 +13,12 @@ from app.mime.address import address_key
 from app.models import Member, Role, Team
 from app.people.calendar_values import NONE, WEEKDAYS
 from app.people.lookup import OWN_MANAGER
-from app.people.records import MemberLine
+from app.people.records import MemberRecord
 
 _Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, and after
 
 
-def run(desk: Desk, found: Sequence[MemberLine]) -> None:
+def run(desk: ImportContext, found: Sequence[MemberRecord]) -> None:
     """Writes the lines; raises ImportRefused before that if anything is wrong."""
     lock_admins(desk.session)
     members = desk.members()
@@ -38,7 +38,7 @@ def run(desk: Desk, found: Sequence[MemberLine]) -> None:
     )
 
 
-def _check(desk: Desk, found: Sequence[MemberLine], members: dict[str, Member]) -> None:
+def _check(desk: ImportContext, found: Sequence[MemberRecord], members: dict[str, Member]) -> None:
     """Managers may stand anywhere in the file, so they are looked up only now."""
     seen: dict[str, int] = {}
     for line in found:
@@ -52,7 +52,9 @@ def _check(desk: Desk, found: Sequence[MemberLine], members: dict[str, Member]) 
             desk.fault(line.line, "manager_email", OWN_MANAGER)
 
 
-def _keep_an_admin(desk: Desk, found: Sequence[MemberLine], members: dict[str, Member]) -> None:
+def _keep_an_admin(
+    desk: ImportContext, found: Sequence[MemberRecord], members: dict[str, Member]
+) -> None:
     """A file that would leave nobody to run the place is refused at each line that takes one away."""
     admins = {key for key, one in members.items() if one.active and one.role == Role.ADMIN}
     after = {address_key(line.email): line.active and line.role == Role.ADMIN for line in found}
@@ -62,7 +64,7 @@ def _keep_an_admin(desk: Desk, found: Sequence[MemberLine], members: dict[str, M
             desk.fault(line.line, "active" if line.role == Role.ADMIN else "role", LAST_ADMIN)
 
 
-def _teams(desk: Desk, found: Sequence[MemberLine]) -> dict[str, Team]:
+def _teams(desk: ImportContext, found: Sequence[MemberRecord]) -> dict[str, Team]:
     teams = {team.name: team for team in desk.session.scalars(select(Team))}
     for name in sorted({line.team for line in found if line.team} - teams.keys()):
         teams[name] = Team(name=name)
@@ -72,7 +74,7 @@ def _teams(desk: Desk, found: Sequence[MemberLine]) -> dict[str, Team]:
 
 
 def _upsert(
-    desk: Desk, line: MemberLine, members: dict[str, Member], teams: dict[str, Team]
+    desk: ImportContext, line: MemberRecord, members: dict[str, Member], teams: dict[str, Team]
 ) -> _Changed | None:
     """Everything but the manager. Returns what changed; None for a new member."""
     values: dict[str, Any] = {
@@ -114,8 +116,8 @@ def _shown(values: dict[str, Any], teams: dict[int, str]) -> dict[str, Any]:
 
 
 def _finish(
-    desk: Desk,
-    line: MemberLine,
+    desk: ImportContext,
+    line: MemberRecord,
     members: dict[str, Member],
     emails: dict[int, str],
     changed: _Changed | None,

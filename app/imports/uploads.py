@@ -11,7 +11,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
-from app.imports.context import Outcome
+from app.imports.context import LineOutcome
 from app.imports.csv_table import ImportRefused, check_size
 from app.imports.files import ImportMoved, ImportResult, import_previewed, preview_file
 from app.models import Upload
@@ -27,7 +27,7 @@ class NoSuchUpload(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class UploadPreview:
     """What a kept file would do: `found` is `ImportResult.as_json`."""
 
     id: int
@@ -74,11 +74,11 @@ def keep(
         return upload.id
 
 
-def preview(services: Services, user_id: int, upload_id: int) -> Preview:
+def preview(services: Services, user_id: int, upload_id: int) -> UploadPreview:
     """What was found when the file was last looked at. Raises NoSuchUpload."""
     with services.db.read() as session:
         upload = _get(session, user_id, upload_id)
-    return Preview(
+    return UploadPreview(
         id=upload.id,
         what=upload.what,
         name=upload.name,
@@ -147,9 +147,9 @@ def _unpacked(stored: bytes) -> dict[str, Any]:
     return found
 
 
-def _outcomes(found: Mapping[str, Any]) -> list[Outcome]:
+def _outcomes(found: Mapping[str, Any]) -> list[LineOutcome]:
     return [
-        Outcome(
+        LineOutcome(
             one["line"],
             one["verdict"],
             one["key"],

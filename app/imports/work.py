@@ -7,17 +7,17 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.imports.context import Desk, assign, differing, had
+from app.imports.context import ImportContext, assign, differing, had
 from app.locale import Both
 from app.mime.address import address_key, spellings
 from app.models import Member, Report, Task
-from app.people.records import ReportLine, TaskLine
+from app.people.records import ReportRecord, TaskRecord
 from app.util.parse import shown
 
 _KEYS_PER_QUERY = 500
 
 
-def run_tasks(desk: Desk, found: Sequence[TaskLine]) -> None:
+def run_tasks(desk: ImportContext, found: Sequence[TaskRecord]) -> None:
     """Writes the tasks; raises ImportRefused before that if anything is wrong."""
     members = desk.members()
     seen: dict[str, int] = {}
@@ -36,8 +36,8 @@ def run_tasks(desk: Desk, found: Sequence[TaskLine]) -> None:
 
 
 def _upsert_task(
-    desk: Desk,
-    line: TaskLine,
+    desk: ImportContext,
+    line: TaskRecord,
     assignee: Member | None,
     task: Task | None,
     emails: Mapping[int, str],
@@ -76,7 +76,7 @@ def _shown(values: dict[str, Any], emails: Mapping[int, str]) -> dict[str, Any]:
     return found
 
 
-def run_reports(desk: Desk, found: Sequence[ReportLine]) -> None:
+def run_reports(desk: ImportContext, found: Sequence[ReportRecord]) -> None:
     """Writes the reports; raises ImportRefused before that if anything is wrong.
 
     A report counts for its reported_on as it stands; its status closes no task.
@@ -100,7 +100,7 @@ def run_reports(desk: Desk, found: Sequence[ReportLine]) -> None:
     desk.session.flush()
 
 
-def import_keys(line: ReportLine) -> list[str]:
+def import_keys(line: ReportRecord) -> list[str]:
     """What makes a report the same one when a file is imported again: how it is stored, and how
     older versions stored it where the address was written otherwise.
     """
@@ -112,7 +112,7 @@ def import_keys(line: ReportLine) -> list[str]:
     ]
 
 
-def _known_reports(desk: Desk, keys: Sequence[str]) -> dict[str, Report]:
+def _known_reports(desk: ImportContext, keys: Sequence[str]) -> dict[str, Report]:
     known: dict[str, Report] = {}
     for start in range(0, len(keys), _KEYS_PER_QUERY):
         some = keys[start : start + _KEYS_PER_QUERY]
@@ -122,7 +122,11 @@ def _known_reports(desk: Desk, keys: Sequence[str]) -> dict[str, Report]:
 
 
 def _upsert_report(
-    desk: Desk, line: ReportLine, task_id: int, reporter: Member, known: dict[str, Report]
+    desk: ImportContext,
+    line: ReportRecord,
+    task_id: int,
+    reporter: Member,
+    known: dict[str, Report],
 ) -> None:
     keys = import_keys(line)
     values = {"percent": line.percent, "status": line.status}
@@ -149,7 +153,7 @@ def _upsert_report(
     desk.change(line, about, before, changes, ref=line.task_ref, report=report.id, **changes)
 
 
-def _due_before_start(line: TaskLine) -> Both:
+def _due_before_start(line: TaskRecord) -> Both:
     return Both(
         f"期限 {line.due_on} が開始日 {line.start_on} より前です。このまま取り込みます。",
         f"The due date {line.due_on} is before the start, {line.start_on}. It is taken as it is.",

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.letters import alert, digest, escalation, reminder, sign_in
-from app.letters.case import Batch, Case
+from app.letters.case import Batch, LetterContext
 from app.models import Kind, State
 from app.outbox.lease import Claimed
 from app.outbox.pilot import in_pilot
@@ -18,7 +18,7 @@ from app.outbox.precheck import Defer, Found, Send, Skip
 from app.rules.due import Reason
 from app.services import Services
 
-LETTERS: Mapping[str, Callable[[Case], Send | Skip | Defer]] = {
+LETTERS: Mapping[str, Callable[[LetterContext], Send | Skip | Defer]] = {
     Kind.REMINDER: reminder.letter,
     Kind.ASKED_REMINDER: reminder.letter,
     Kind.WEEKLY_DIGEST: digest.letter,
@@ -60,4 +60,4 @@ def _one(
     if mail.kind not in LETTERS:
         msg = f"no letter for {mail.kind}"
         raise ValueError(msg)
-    return LETTERS[mail.kind](Case(services, session, batch, mail, one, now))
+    return LETTERS[mail.kind](LetterContext(services, session, batch, mail, one, now))

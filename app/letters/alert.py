@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 from app import compose
 from app.alerts.catalogue import words_of
 from app.compose import AlertLine
-from app.letters.case import Case
+from app.letters.case import LetterContext
 from app.models import Alert
 from app.outbox.precheck import Send
 
 OVER_FOR = timedelta(days=1)  # so long an alert that is over is named
 
 
-def letter(case: Case) -> Send:
+def letter(case: LetterContext) -> Send:
     """Whatever was the matter when it was written down; whatever the hour."""
     opened, over = _alerts(case.session, case.one.rhythm.zone, case.now)
     facts = compose.AlertFacts(

@@ -51,7 +51,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class LetterContext:
     """One mail that is about to be sent, to an active member whom MAIL_ONLY_TO allows."""
 
     services: Services

@@ -4,7 +4,7 @@ from app import compose
 from app.ai import stored
 from app.digest.facts import week_of
 from app.digest.rule import rhythm_of_digest
-from app.letters.case import Case
+from app.letters.case import LetterContext
 from app.letters.team import no_longer
 from app.links import StopLink
 from app.models import Kind, State
@@ -12,7 +12,7 @@ from app.outbox.precheck import Defer, Send, Skip
 from app.rules.due import Reason
 
 
-def letter(case: Case) -> Send | Skip | Defer:
+def letter(case: LetterContext) -> Send | Skip | Defer:
     """Skipped when the week has nothing to say, or when its reader wants none any more."""
     quiet = case.quiet()
     if quiet is not None:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app import compose
 from app.digest.silences import below, local_date, silences, steps_of
-from app.letters.case import Case
+from app.letters.case import LetterContext
 from app.letters.team import no_longer
 from app.links import StopLink
 from app.models import DecisionRow, Kind, Member, Report, State, Task
@@ -19,7 +19,7 @@ from app.rules.due import Reason, unreported
 from app.rules.escalation import Step
 
 
-def letter(case: Case) -> Send | Skip | Defer:
+def letter(case: LetterContext) -> Send | Skip | Defer:
     """Who is silent still, of those whom this mail was to tell of; a report takes one out."""
     quiet = case.quiet()
     if quiet is not None:
@@ -50,7 +50,7 @@ def letter(case: Case) -> Send | Skip | Defer:
     return Send(case.from_us(compose.escalation(facts)), [], taken_back=gone)
 
 
-def _still(case: Case) -> list[tuple[DecisionRow, compose.SilentLine | Reason]]:
+def _still(case: LetterContext) -> list[tuple[DecisionRow, compose.SilentLine | Reason]]:
     """For each decision its line in the letter, or why there is none any more."""
     session, lead, defaults = case.session, case.one, case.batch.defaults
     rows = _decided(session, lead.member.id, case.mail.local_date)

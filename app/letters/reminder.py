@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from app import compose
-from app.letters.case import Case
+from app.letters.case import LetterContext
 from app.links import ReportLink, StopLink
 from app.mime.message import MailMessage
 from app.models import Kind, State
@@ -16,7 +16,7 @@ from app.rules.due import Frequency, Reason, Unreported
 NEVER = date.max
 
 
-def letter(case: Case) -> Send | Skip | Defer:
+def letter(case: LetterContext) -> Send | Skip | Defer:
     """Skipped when all was reported meanwhile, or when its reader shall get none any more."""
     reason = _no_longer(case.one, case.mail.local_date)
     if reason is not None:
@@ -69,7 +69,7 @@ def _line(member_id: int, late: Unreported, detail: TaskDetail) -> compose.TaskL
     )
 
 
-def _compose(case: Case, lines: list[compose.TaskLine]) -> MailMessage:
+def _compose(case: LetterContext, lines: list[compose.TaskLine]) -> MailMessage:
     mail, member = case.mail, case.one.member
     links = case.services.links
     facts = compose.ReminderFacts(

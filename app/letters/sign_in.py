@@ -1,12 +1,12 @@
 """The mail with a link that signs its reader in, whatever the hour."""
 
 from app import compose
-from app.letters.case import Case
+from app.letters.case import LetterContext
 from app.links import SIGN_IN_MINUTES
 from app.outbox.precheck import Send
 
 
-def letter(case: Case) -> Send:
+def letter(case: LetterContext) -> Send:
     """The number of a sign-in mail is the id of its link."""
     until = case.mail.expires_at.astimezone(case.one.rhythm.zone)
     facts = compose.SignInFacts(

@@ -1,11 +1,11 @@
 """What both mails about a team share."""
 
-from app.letters.case import Case
+from app.letters.case import LetterContext
 from app.models import Kind
 from app.rules.due import Frequency, Reason, Rhythm
 
 
-def no_longer(case: Case, rhythm: Rhythm, *, wanted: bool) -> str | None:
+def no_longer(case: LetterContext, rhythm: Rhythm, *, wanted: bool) -> str | None:
     """Why a mail about a team that was decided must not go out any more."""
     if rhythm.suppressed:
         return Reason.ADDRESS_SUPPRESSED

@@ -15,7 +15,7 @@ from app.models import Audit, Member, Task
 from app.people import records
 from app.people.lookup import no_such_member
 from app.people.settings import NoSuchMember, find, organisation
-from app.people.table import Row, Table
+from app.people.table import Table, TableRow
 from app.people.values import ValuesRefused
 from app.services import Services
 
@@ -32,7 +32,7 @@ class TaskRow:
 
 
 class NoSuchTask(LookupError):
-    """No open task of this member has this ref."""
+    """There is none, or it is not this member's."""
 
 
 def tasks_of(services: Services, member_id: int) -> Sequence[TaskRow]:
@@ -59,7 +59,7 @@ def add_task(  # noqa: PLR0917 - whose, what, by whom, when
     Raises NoSuchMember, and ValuesRefused with all faults.
     """
     empty = dict.fromkeys(records.HEADERS["tasks"], "")
-    table = Table("", [Row(0, empty | {key: one.strip() for key, one in typed.items()})])
+    table = Table("", [TableRow(0, empty | {key: one.strip() for key, one in typed.items()})])
     (line,) = records.tasks(table)
     faults = [(one.column, one.sentence) for one in table.faults]
     if line.due_on and not faults and line.due_on < line.start_on:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.access import sent_forms
 from app.compose.text import inert
 from app.locale import Both
+from app.members.assign import NoSuchTask
 from app.models import Audit, Member, Report, ReportEvery, Task
 from app.people.records import read_date
 from app.people.settings import Person, organisation, person
@@ -27,10 +28,6 @@ MOST = 200  # tasks on the page
 HISTORY = 50  # reports shown of one task
 
 FIELDS = ("title", "start_on", "due_on", "report_every")
-
-
-class NoSuchTask(LookupError):
-    """There is none, or it is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)

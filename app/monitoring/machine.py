@@ -42,7 +42,7 @@ FRESH = timedelta(minutes=5)  # a machine that says nothing any more is not aske
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class MachineTrouble:
     """One machine's."""
 
     what: str  # one of WHAT
@@ -133,14 +133,14 @@ def note(services: Services, now: datetime) -> None:
             put(session, Service, {"name": names[what]}, {"at": now, "data": data})
 
 
-def troubles(session: Session, now: datetime) -> Iterator[Trouble]:
+def troubles(session: Session, now: datetime) -> Iterator[MachineTrouble]:
     """What machines have said of themselves lately."""
     ours = or_(*(Service.name.startswith(f"{what}@") for what in WHAT))
     for row in session.scalars(select(Service).where(ours).order_by(Service.name)):
         what, _, machine = row.name.partition("@")
         if now - row.at < FRESH:
             since = datetime.fromisoformat(row.data["since"])
-            yield Trouble(what, machine, since, row.data)
+            yield MachineTrouble(what, machine, since, row.data)
 
 
 def _new(row: Service | None, facts: Mapping[str, Any], now: datetime) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ ANSWER_WITHIN = 8.0  # seconds; Prometheus waits for 10 unless it is told otherw
 STANDS = 20  # times as long as it took to read: reading takes 5 % of the time, who ever asks
 
 
-class Reading:
+class MetricsReading:
     """Reads the figures, once at a time, and never waits longer than ANSWER_WITHIN.
 
     A database that accepts connections and answers nothing would else take one thread of the

@@ -38,7 +38,7 @@ UNSENT = timedelta(minutes=10)  # a mail that waits longer is late
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StatusLine:
     """One line of `status`: a mark ("ok", "warn", "bad") and a sentence."""
 
     mark: str
@@ -104,7 +104,7 @@ def status(services: Services, now: datetime) -> dict[str, Any]:
         }
 
 
-def troubles(services: Services, now: datetime) -> list[Line]:
+def troubles(services: Services, now: datetime) -> list[StatusLine]:
     """What keeps mails from going out now, for the banner of each of the operator's pages."""
     with services.db.read() as session:
         facts = _life(services, session, now)
@@ -112,19 +112,19 @@ def troubles(services: Services, now: datetime) -> list[Line]:
     return [line for line in found if line.mark == "bad"]
 
 
-def stopped(services: Services, now: datetime) -> list[Line]:
+def stopped(services: Services, now: datetime) -> list[StatusLine]:
     """What keeps a mail that is ready from being sent now; [] while nothing does."""
     with services.db.read() as session:
         return _stopped(_life(services, session, now))
 
 
-def lines(facts: dict[str, Any]) -> list[Line]:
+def lines(facts: dict[str, Any]) -> list[StatusLine]:
     """The facts of `status` as sentences, the worst first."""
     found = [*_stopped(facts), *_notices(facts), *_numbers(facts)]
     if facts["undecided"]:
-        found.append(Line("bad", undecided.sentence(facts["undecided"])))
+        found.append(StatusLine("bad", undecided.sentence(facts["undecided"])))
     if not _stopped(facts) and not _sending_alarms(facts) and not facts["tick_is_late"]:
-        found.append(Line("ok", Both("送信できる状態です。", "Sending is on.")))
+        found.append(StatusLine("ok", Both("送信できる状態です。", "Sending is on.")))
     order = {"bad": 0, "warn": 1, "ok": 2}
     return sorted(found, key=lambda line: order[line.mark])
 
@@ -173,17 +173,17 @@ _TYPED = Both("`task-progress resume`", "`task-progress resume`")
 _ON_PAGE = Both("ページ「送信の状態」", 'the page "Sending status"')
 
 
-def _bad(ja: str, en: str) -> Line:
-    return Line("bad", Both(ja, en))
+def _bad(ja: str, en: str) -> StatusLine:
+    return StatusLine("bad", Both(ja, en))
 
 
-def _warn(ja: str, en: str) -> Line:
-    return Line("warn", Both(ja, en))
+def _warn(ja: str, en: str) -> StatusLine:
+    return StatusLine("warn", Both(ja, en))
 
 
-def _stopped(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
+def _stopped(facts: dict[str, Any], how: Both = _TYPED) -> list[StatusLine]:
     """Why nothing goes out, as far as no alert says it."""
-    found: list[Line] = []
+    found: list[StatusLine] = []
     if facts["paused"]:
         hand = who_words(facts["paused_by"])
         found.append(
@@ -220,16 +220,16 @@ def _sending_alarms(facts: dict[str, Any]) -> list[str]:
     return [name for name in names if name.partition(":")[0] in STOPS_MAIL]
 
 
-def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[Line]:
+def _notices(facts: dict[str, Any], how: Both = _TYPED) -> list[StatusLine]:
     """What else is to be known: of the mails, of the machine, and each open alert."""
     details = [Both.of(one["detail"]) for one in facts["alerts"]]
     alerts = [_bad(f"警告: {one.ja}", f"Alert: {one.en}") for one in details]
     return [*_of_mails(facts, how), *_of_the_machine(facts), *alerts]
 
 
-def _of_mails(facts: dict[str, Any], how: Both) -> list[Line]:
+def _of_mails(facts: dict[str, Any], how: Both) -> list[StatusLine]:
     """Mails that wait, go to few, or hold links that few can open."""
-    found: list[Line] = []
+    found: list[StatusLine] = []
     if facts["held"]:
         found.append(
             _bad(
@@ -263,9 +263,9 @@ def _of_mails(facts: dict[str, Any], how: Both) -> list[Line]:
     return found
 
 
-def _of_the_machine(facts: dict[str, Any]) -> list[Line]:
+def _of_the_machine(facts: dict[str, Any]) -> list[StatusLine]:
     """The tick, and what it needs: a log, Redis, a disk with room."""
-    found: list[Line] = []
+    found: list[StatusLine] = []
     if not facts["log_written"]:
         found.append(
             _bad(
@@ -296,7 +296,7 @@ def _held_words(number: int) -> str:
     return "1 mail is held." if number == 1 else f"{number} mails are held."
 
 
-def _tick(facts: dict[str, Any]) -> Line:
+def _tick(facts: dict[str, Any]) -> StatusLine:
     if facts["last_tick"] is None:
         return _warn("定期処理はまだ一度も動いていません。", "There has been no tick yet.")
     last = _local(facts, "last_tick")
@@ -305,7 +305,7 @@ def _tick(facts: dict[str, Any]) -> Line:
             f"5分以上、定期処理が動いていません(最後: {last.ja})。",
             f"No tick for more than 5 minutes (last: {last.en}).",
         )
-    return Line("ok", Both(f"最後の定期処理: {last.ja}", f"Last tick: {last.en}"))
+    return StatusLine("ok", Both(f"最後の定期処理: {last.ja}", f"Last tick: {last.en}"))
 
 
 def _local(facts: dict[str, Any], name: str) -> Both:
@@ -325,7 +325,7 @@ def who_words(who: str | None) -> Both:
     return Both(f"{name}(コマンド)", f"{name} (command line)")
 
 
-def _numbers(facts: dict[str, Any]) -> list[Line]:
+def _numbers(facts: dict[str, Any]) -> list[StatusLine]:
     states = facts["mails_of_the_last_day"]
     mails = _counted({state: (STATES[state], n) for state, n in states.items()})
     today = facts["decisions_of_today"]
@@ -338,11 +338,11 @@ def _numbers(facts: dict[str, Any]) -> list[Line]:
             f"Not decided yet, as the hour or the next tick is still to come: {left}",
         )
     return [
-        Line(
+        StatusLine(
             "ok",
             Both(f"有効なメンバー: {facts['members']}人", f"Active members: {facts['members']}"),
         ),
-        Line(
+        StatusLine(
             "ok",
             Both(
                 f"今日の決定: {today['decided']}件、うち送る {today['send']}件、"
@@ -353,7 +353,7 @@ def _numbers(facts: dict[str, Any]) -> list[Line]:
                 f"{_after(waiting.en, '. ')}",
             ),
         ),
-        Line(
+        StatusLine(
             "ok",
             Both(
                 f"直近24時間のメール: {mails.ja or '0通'}",

@@ -2,15 +2,15 @@
 
 from app.outbox.browse import NoSuchMail, NotPossible, cancel, listing, show
 from app.outbox.claim import next_hour, ready_number
-from app.outbox.deliver import Clock, Sent, deliver, never, send
+from app.outbox.deliver import Clock, Delivery, deliver, never, send
 from app.outbox.resending import resend
 from app.outbox.sweep import sweep, urgent
 
 __all__ = [
     "Clock",
+    "Delivery",
     "NoSuchMail",
     "NotPossible",
-    "Sent",
     "cancel",
     "deliver",
     "listing",

@@ -41,7 +41,7 @@ class Gate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ServerTrouble:
     """What stops all sending, whose fault it is, and the mails it met."""
 
     error: MailSendError
@@ -95,14 +95,14 @@ def take_probe(session: Session, now: datetime, scale: float, host: str) -> bool
 
 def trip(
     session: Session,
-    trouble: Trouble | MailSendError,
+    trouble: ServerTrouble | MailSendError,
     now: datetime,
     scale: float,
     host: str | None = None,
 ) -> None:
     """Pause, longer each time. `service.at` is when to probe."""
     if isinstance(trouble, MailSendError):
-        trouble = Trouble(trouble, trouble.fault)
+        trouble = ServerTrouble(trouble, trouble.fault)
     if trouble.fault is Fault.LOCAL and host is not None:
         _trip_own(session, trouble, now, scale, host)
         return
@@ -145,7 +145,9 @@ def _rows(session: Session, host: str | None) -> list[Service]:
     return list(session.scalars(found.execution_options(populate_existing=True)))
 
 
-def _trip_own(session: Session, trouble: Trouble, now: datetime, scale: float, host: str) -> None:
+def _trip_own(
+    session: Session, trouble: ServerTrouble, now: datetime, scale: float, host: str
+) -> None:
     """This machine pauses; all do, once it failed again and nobody else had a mail accepted."""
     opened = _open(session, own(host), trouble, now, scale)
     again = session.get_one(Service, own(host)).data["times"] > 1
@@ -159,7 +161,9 @@ def _trip_own(session: Session, trouble: Trouble, now: datetime, scale: float, h
         _tell(session, session.get_one(Service, own(host)), host if alone else None, now)
 
 
-def _open(session: Session, name: str, trouble: Trouble, now: datetime, scale: float) -> datetime:
+def _open(
+    session: Session, name: str, trouble: ServerTrouble, now: datetime, scale: float
+) -> datetime:
     """Opens this breaker, or keeps it open for longer; returns since when it is."""
     row = session.get(Service, name)
     times = row.data["times"] + 1 if row else 1

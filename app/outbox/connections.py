@@ -19,8 +19,8 @@ from app.db import DatabaseDown
 from app.mime.message import Envelope
 from app.models import Setting, State
 from app.outbox import log_records, streak
-from app.outbox.lease import PAUSE, Claimed, Sent, give_all_back
-from app.outbox.refusals import Refused, Sender, Standing, record_refusals, state_after
+from app.outbox.lease import PAUSE, Claimed, SentBytes, give_all_back
+from app.outbox.refusals import BreakerKnows, RefusedMail, Sender, record_refusals, state_after
 from app.outbox.settle import record_accepted, settle
 from app.services import Services
 from app.smtp.errors import printable
@@ -46,7 +46,7 @@ class Job:
 Pair = tuple[SmtpSession, Job]
 
 
-class Lines:
+class ConnectionPool:
     """SMTP_CONNECTIONS connections, and the answers not yet recorded."""
 
     def __init__(self, services: Services, clock: Callable[[], datetime]) -> None:
@@ -61,11 +61,11 @@ class Lines:
         self.paused = False  # somebody said so since the mails were claimed
         self.accepted = 0
         self._answers: list[tuple[Claimed, str]] = []
-        self._refusals: list[Refused] = []
+        self._refusals: list[RefusedMail] = []
         self._in_a_row = 0  # mails refused since the last one was accepted
         self._pause = 0.0  # seconds before the next round
-        self._standing = Standing()  # what the breaker has been told
-        self._judged: Standing | None = None  # and will have been, after this commit
+        self._standing = BreakerKnows()  # what the breaker has been told
+        self._judged: BreakerKnows | None = None  # and will have been, after this commit
         self._heard: datetime | None = None  # when the answers of the last round were there
         self._began = 0.0  # the round, by time.monotonic()
 
@@ -194,7 +194,7 @@ class Lines:
         """The pairs whose mail is now in doubt; the others are cut before their dot."""
         if not pairs:
             return []
-        sent = [Sent(job.mail, job.subject, job.task_refs, job.packed) for _, job in pairs]
+        sent = [SentBytes(job.mail, job.subject, job.task_refs, job.packed) for _, job in pairs]
         try:
             if self._rare():
                 with self.services.db.write() as session:
@@ -245,7 +245,7 @@ class Lines:
         state = state_after(mail, error)
         log_records.attempt(mail, state, reason=reason, code=error.code, began=self._began)
         tried = error is not self.fault
-        self._refusals.append(Refused(mail, error, self.clock(), self.accepted, tried))
+        self._refusals.append(RefusedMail(mail, error, self.clock(), self.accepted, tried))
         if error.in_doubt:
             return
         if error.fault.stops_all:

@@ -18,7 +18,7 @@ from app.mime.message import UnusableMessage, build
 from app.models import State
 from app.outbox import breaker, log_records
 from app.outbox.claim import IDS_AT_ONCE, NamedMails, NextMails, Source
-from app.outbox.connections import Job, Lines
+from app.outbox.connections import ConnectionPool, Job
 from app.outbox.lease import (
     CLAIMS_AT_MOST,
     Claimed,
@@ -53,7 +53,7 @@ def never() -> bool:
     return False
 
 
-class Sent(NamedTuple):
+class Delivery(NamedTuple):
     """What became of one delivery."""
 
     accepted: int
@@ -67,7 +67,7 @@ def send(
     stopped: Callable[[], bool] = never,
     *,
     first: Sequence[int] = (),
-) -> Sent:
+) -> Delivery:
     """Sends all that is ready, the urgent mails first, until nothing is or until `stopped()`.
 
     Any number of senders may do so at once: each mail is claimed before anything happens. With a
@@ -103,16 +103,16 @@ def _with_lines(
     clock: Clock,
     stopped: Callable[[], bool],
     work: "Callable[[_Sender], bool]",
-) -> Sent:
+) -> Delivery:
     if services.config.smtp_host is None:
         log.error("SMTP_HOST is not set: mails stay ready")
-        return Sent(0, more=False)
-    with Lines(services, clock) as lines:
+        return Delivery(0, more=False)
+    with ConnectionPool(services, clock) as lines:
         try:
             more = work(_Sender(services, read_again, lines, clock, stopped))
         finally:
             lines.record()
-    return Sent(lines.accepted, more)
+    return Delivery(lines.accepted, more)
 
 
 class _Sender:
@@ -122,7 +122,7 @@ class _Sender:
         self,
         services: Services,
         read_again: ReadAgain,
-        lines: Lines,
+        lines: ConnectionPool,
         clock: Clock,
         stopped: Callable[[], bool],
     ) -> None:

@@ -83,7 +83,7 @@ class Claimed(NamedTuple):
         return Guard(self.user_id, self.local_date, self.id)
 
 
-class Sent(NamedTuple):
+class SentBytes(NamedTuple):
     """What is stored with a mail right before its final dot."""
 
     mail: Claimed

@@ -18,7 +18,7 @@ from app.alerts import Alarm, raise_alert
 from app.db import same_address
 from app.models import MailEvent, Member, OutboxMail, State
 from app.outbox import breaker, streak
-from app.outbox.breaker import Trouble
+from app.outbox.breaker import ServerTrouble
 from app.outbox.lease import (
     Claimed,
     LeaseLost,
@@ -41,7 +41,7 @@ _NEVER_ITS_OWN = frozenset({Fault.LOGIN, Fault.QUOTA})
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedMail:
     """A mail that was not accepted, when, and how many mails this delivery had accepted by then.
 
     `tried`: the server said it of this mail; else it was only not offered after another's refusal.
@@ -64,7 +64,7 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BreakerKnows:
     """How far the breaker knows what this delivery met.
 
     told: the breaker heard that the server takes mails. proved: one was accepted after the last
@@ -93,13 +93,17 @@ def state_after(mail: Claimed, error: MailSendError) -> State:
 
 
 def record_refusals(
-    session: Session, refusals: Sequence[Refused], accepted: int, standing: Standing, by: Sender
-) -> Standing:
+    session: Session,
+    refusals: Sequence[RefusedMail],
+    accepted: int,
+    standing: BreakerKnows,
+    by: Sender,
+) -> BreakerKnows:
     """Writes down what became of these mails, and tells breaker and streak what it shows.
 
     `accepted`: how many this delivery had accepted by now. Returns what stands once it is committed.
     """
-    troubles: list[Trouble] = []
+    troubles: list[ServerTrouble] = []
     for one in refusals:
         standing = _proven(session, one.after, standing, by)
         try:
@@ -119,7 +123,7 @@ def record_refusals(
     return replace(standing, tripped=True)
 
 
-def _proven(session: Session, accepted: int, standing: Standing, by: Sender) -> Standing:
+def _proven(session: Session, accepted: int, standing: BreakerKnows, by: Sender) -> BreakerKnows:
     """A mail was accepted after the last refusal: the server is well, and no streak goes on."""
     if standing.proved or accepted <= standing.counted:
         return standing
@@ -129,7 +133,7 @@ def _proven(session: Session, accepted: int, standing: Standing, by: Sender) -> 
     return replace(standing, told=True, proved=True)
 
 
-def _recorded(session: Session, one: Refused, by: Sender) -> Trouble | None:
+def _recorded(session: Session, one: RefusedMail, by: Sender) -> ServerTrouble | None:
     mail, error, now = one.mail, one.error, by.now
     if error.in_doubt:
         return None  # the lease runs out, then it is sent once more with the same bytes
@@ -149,24 +153,24 @@ def _recorded(session: Session, one: Refused, by: Sender) -> Trouble | None:
     return trouble
 
 
-def _trouble(session: Session, one: Refused, words: str, now: datetime) -> Trouble | None:
+def _trouble(session: Session, one: RefusedMail, words: str, now: datetime) -> ServerTrouble | None:
     """What the refusal means for all mails; None when it is about this one."""
     error, mail = one.error, one.mail
     about_one = error.phase in FROM_RCPT
     if error.fault.stops_all:
         if about_one and error.fault not in _NEVER_ITS_OWN and _is_the_reason(session, one, words):
             return None
-        return Trouble(error, error.fault, (mail.id,))
+        return ServerTrouble(error, error.fault, (mail.id,))
     if not about_one or not _counts(session, one) or _is_the_reason(session, one, words):
         return None
     met = streak.add(session, mail, words, one.at)
     if not met:
         return None
     streak.bring_back(session, met, same_refusal(words), now)
-    return Trouble(error, Fault.EVERYONE, (*met, mail.id))
+    return ServerTrouble(error, Fault.EVERYONE, (*met, mail.id))
 
 
-def _counts(session: Session, one: Refused) -> bool:
+def _counts(session: Session, one: RefusedMail) -> bool:
     """Whether the refusal may be about everybody though it does not sound like it.
 
     That an address does not exist is believed, unless it took mail before: a list with the wrong
@@ -182,7 +186,7 @@ def _counts(session: Session, one: Refused) -> bool:
     return session.scalar(select(OutboxMail.id).where(*took_mail).limit(1)) is not None
 
 
-def _is_the_reason(session: Session, one: Refused, words: str) -> bool:
+def _is_the_reason(session: Session, one: RefusedMail, words: str) -> bool:
     """Whether this mail met the same before, and others were accepted in between."""
     before = session.execute(
         select(MailEvent.at, MailEvent.detail)

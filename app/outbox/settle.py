@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Double, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from app.db import Database, EachByItself, among, database_now
+from app.db import AutocommitConnection, Database, among, database_now
 from app.models import DecisionRow, OutboxMail, State
-from app.outbox.lease import NOT_PAUSED, OUTBOX, PAUSE, Claimed, Sent
+from app.outbox.lease import NOT_PAUSED, OUTBOX, PAUSE, Claimed, SentBytes
 from app.rules.due import Verdict
 
 IN_DOUBT_SECONDS = 660.0  # the answer to the dot is awaited for at most 600 s
@@ -26,8 +26,8 @@ Answer = tuple[Claimed, str]  # a mail and what the server said when it took it
 
 def settle(
     db: Database,
-    each: EachByItself,
-    sent: Sequence[Sent],
+    each: AutocommitConnection,
+    sent: Sequence[SentBytes],
     answers: Sequence[Answer],
     *,
     now: datetime,
@@ -123,7 +123,7 @@ def record_accepted(session: Session, answers: Sequence[Answer], *, now: datetim
         )
 
 
-def _mark(session: Session, sent: Sequence[Sent], *, scale: float) -> set[int]:
+def _mark(session: Session, sent: Sequence[SentBytes], *, scale: float) -> set[int]:
     rows: list[dict[str, Any]] = [
         {
             "of_id": one.mail.id,

@@ -8,7 +8,7 @@ from typing import TypeVar
 from app.locale import Both
 from app.mime.address import UNPRINTABLE, UnusableMessage, bare, masked, read_mailbox
 from app.people.calendar_values import parse_region, parse_weekday, parse_weekend
-from app.people.table import LineFault, Row, Table
+from app.people.table import LineFault, Table, TableRow
 from app.rules.due import Frequency
 from app.util import parse
 
@@ -48,7 +48,7 @@ U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)
-class MemberLine:
+class MemberRecord:
     """One member; None in a setting means: the organisation's default."""
 
     line: int
@@ -62,7 +62,7 @@ class MemberLine:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskLine:
+class TaskRecord:
     """One task."""
 
     line: int
@@ -76,7 +76,7 @@ class TaskLine:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportLine:
+class ReportRecord:
     """One report."""
 
     line: int
@@ -89,7 +89,7 @@ class ReportLine:
 
 
 @dataclass(frozen=True, slots=True)
-class DaysOffLine:
+class DaysOffRecord:
     """Days off, or with `workday` extra workdays: the company's, or a member's (email)."""
 
     line: int
@@ -103,7 +103,7 @@ class DaysOffLine:
 class Cells:
     """Reads one line's cells; notes each fault and goes on, so that all are told at once."""
 
-    def __init__(self, row: Row, faults: list[LineFault]) -> None:
+    def __init__(self, row: TableRow, faults: list[LineFault]) -> None:
         self.row = row
         self.faults = faults
 
@@ -147,12 +147,12 @@ class Cells:
         return self.given(column, read, "", limit)
 
 
-def members(table: Table, *, allow_localhost: bool) -> list[MemberLine]:
+def members(table: Table, *, allow_localhost: bool) -> list[MemberRecord]:
     """The members of the file; its faults are added to `table.faults`."""
     return [_member(Cells(row, table.faults), allow_localhost) for row in table.rows]
 
 
-def _member(cells: Cells, allow_localhost: bool) -> MemberLine:
+def _member(cells: Cells, allow_localhost: bool) -> MemberRecord:
     start = cells.given("quiet_hours_start", parse.parse_time, None)
     end = cells.given("quiet_hours_end", parse.parse_time, None)
     if bool(cells.row.cells["quiet_hours_start"]) != bool(cells.row.cells["quiet_hours_end"]):
@@ -172,7 +172,7 @@ def _member(cells: Cells, allow_localhost: bool) -> MemberLine:
     name = cells.text("name", 500)
     if not cells.row.cells["name"]:
         cells.fault("name", Both("名前を書いてください。", "Write a name."))
-    return MemberLine(
+    return MemberRecord(
         line=cells.row.line,
         email=cells.needed("email", read_address("email", allow_localhost=allow_localhost), ""),
         name=name,
@@ -186,16 +186,16 @@ def _member(cells: Cells, allow_localhost: bool) -> MemberLine:
     )
 
 
-def tasks(table: Table) -> list[TaskLine]:
+def tasks(table: Table) -> list[TaskRecord]:
     """The tasks of the file; its faults are added to `table.faults`."""
     return [_task(Cells(row, table.faults)) for row in table.rows]
 
 
-def _task(cells: Cells) -> TaskLine:
+def _task(cells: Cells) -> TaskRecord:
     for column in ("ref", "title"):
         if not cells.row.cells[column]:
             cells.fault(column, Both("空です。値を書いてください。", "It is empty. Write a value."))
-    return TaskLine(
+    return TaskRecord(
         line=cells.row.line,
         ref=cells.text("ref", 60),
         title=cells.text("title", 1_000),
@@ -207,13 +207,13 @@ def _task(cells: Cells) -> TaskLine:
     )
 
 
-def reports(table: Table) -> list[ReportLine]:
+def reports(table: Table) -> list[ReportRecord]:
     """The reports of the file; its faults are added to `table.faults`."""
     return [_report(Cells(row, table.faults)) for row in table.rows]
 
 
-def _report(cells: Cells) -> ReportLine:
-    return ReportLine(
+def _report(cells: Cells) -> ReportRecord:
+    return ReportRecord(
         line=cells.row.line,
         task_ref=cells.needed("task_ref", str, ""),
         reporter_email=cells.needed("reporter_email", str, ""),
@@ -224,12 +224,12 @@ def _report(cells: Cells) -> ReportLine:
     )
 
 
-def days_off(table: Table) -> list[DaysOffLine]:
+def days_off(table: Table) -> list[DaysOffRecord]:
     """Closures, leave and extra workdays of the file; its faults are added to `table.faults`."""
     return [_days_off(Cells(row, table.faults)) for row in table.rows]
 
 
-def _days_off(cells: Cells) -> DaysOffLine:
+def _days_off(cells: Cells) -> DaysOffRecord:
     scope = cells.needed("scope", _one_of(*SCOPES), SCOPES[0])
     is_known = cells.row.cells["scope"] in SCOPES
     email = cells.given("email", str, None)
@@ -242,7 +242,7 @@ def _days_off(cells: Cells) -> DaysOffLine:
     if last < first:
         cells.fault("last_day", _out_of_order(first, last))
     name = cells.text("name", 200)
-    return DaysOffLine(cells.row.line, scope.endswith("_workday"), email, first, last, name)
+    return DaysOffRecord(cells.row.line, scope.endswith("_workday"), email, first, last, name)
 
 
 # --- one reader per kind of cell: text -> value, or ValueError(Both) ------------------------------

@@ -15,7 +15,7 @@ class LineFault:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One record: the line on which it begins, and its cells by column, blanks cut off."""
 
     line: int
@@ -27,5 +27,5 @@ class Table:
     """A file's records, those that could be read; `faults` are the lines that could not."""
 
     encoding: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[TableRow] = field(default_factory=list)
     faults: list[LineFault] = field(default_factory=list)

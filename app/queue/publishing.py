@@ -91,7 +91,7 @@ def _waiting(celery: Celery) -> int:
         return int(connection.default_channel.queue_declare(QUEUE).message_count)
 
 
-class Alarm:
+class NextMailTimer:
     """Pokes once when the next mail's hour comes: nobody sleeps on a process's time until then."""
 
     def __init__(self) -> None:

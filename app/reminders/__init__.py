@@ -1,14 +1,14 @@
 """Use cases: who gets a reminder today; planning, asking by hand, looking ahead."""
 
-from app.reminders.ask import Outcome, remind, would_remind
+from app.reminders.ask import Reminded, remind, would_remind
 from app.reminders.plan import Planned, plan
 from app.reminders.simulate import Compared, Forecast, compare, left_out, simulate
 
 __all__ = [
     "Compared",
     "Forecast",
-    "Outcome",
     "Planned",
+    "Reminded",
     "compare",
     "left_out",
     "plan",

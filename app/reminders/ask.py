@@ -22,7 +22,7 @@ QUIET_HOURS = "quiet_hours"  # an answer, never a stored reason: the hour itself
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Reminded:
     """What `remind` did, or found, for one member."""
 
     email: str
@@ -49,7 +49,7 @@ def remind(
     on: date | None = None,
     real_now: datetime | None = None,
     confirmed: bool = False,
-) -> list[Outcome]:
+) -> list[Reminded]:
     """Decides for all active members (or one) at once, ignoring the hour, and queues the mails.
 
     Each member's own local date, or `on` for everybody: then as of that date's hour. Quiet hours
@@ -58,7 +58,7 @@ def remind(
     Raises NoSuchMember.
     """
     real = real_now or now
-    outcomes: list[Outcome] = []
+    outcomes: list[Reminded] = []
     ids: list[int] = []
     held = None
     if not confirmed:
@@ -184,7 +184,7 @@ def _existing(session: Session, asked: Sequence[_Asked]) -> dict[tuple[int, date
     return {(row.user_id, row.local_date): row for row in rows}
 
 
-def _outcomes(session: Session, asked: Sequence[_Asked], *, now: datetime) -> list[Outcome]:
+def _outcomes(session: Session, asked: Sequence[_Asked], *, now: datetime) -> list[Reminded]:
     rows = _existing(session, asked)
     ids = {row.id for row in rows.values()}
     found = session.execute(
@@ -198,12 +198,12 @@ def _outcomes(session: Session, asked: Sequence[_Asked], *, now: datetime) -> li
 
 def _outcome(
     one: _Asked, row: DecisionRow | None, mails: dict[int | None, int], now: datetime
-) -> Outcome:
+) -> Reminded:
     email, day = one.person.member.email, one.decision.local_date
     if row is None:
         reason = one.decision.reason or QUIET_HOURS
-        return Outcome(email, day, Verdict.SKIP, reason, existing=False)
-    return Outcome(
+        return Reminded(email, day, Verdict.SKIP, reason, existing=False)
+    return Reminded(
         email,
         day,
         row.verdict,

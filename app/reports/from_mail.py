@@ -41,7 +41,7 @@ class ReportPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FilledReport:
     """One report as the member filled it in."""
 
     ref: str
@@ -59,7 +59,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class WrittenReport:
     """A report as it was written."""
 
     report: Report
@@ -76,7 +76,7 @@ class Written:
 
     tasks: list[TaskDetail]
     still: list[TaskDetail]
-    meanwhile: dict[str, list[Said]]
+    meanwhile: dict[str, list[WrittenReport]]
     report_ids: list[int]
     undo_until: datetime
 
@@ -116,7 +116,7 @@ def page(
 
 
 def write(
-    services: Services, link: ReportLink, entries: Iterable[Entry], form: Form, now: datetime
+    services: Services, link: ReportLink, entries: Iterable[FilledReport], form: Form, now: datetime
 ) -> Written:
     """Records the entries in one transaction, those of tasks that are not theirs left out.
 
@@ -166,7 +166,7 @@ def take_back(
 
 def _meanwhile(
     session: Session, reader: Person, made: dict[str, Report], since: datetime
-) -> dict[str, list[Said]]:
+) -> dict[str, list[WrittenReport]]:
     tasks = {report.task_id: ref for ref, report in made.items()}
     own = [report.id for report in made.values()]
     rows = session.execute(
@@ -175,10 +175,10 @@ def _meanwhile(
         .where(among(Report.task_id, tasks), Report.created_at > since, Report.id.not_in(own))
         .order_by(Report.id)
     )
-    found: dict[str, list[Said]] = {}
+    found: dict[str, list[WrittenReport]] = {}
     for report, name in rows:
         by = None if report.reporter_id == reader.member.id else name
-        found.setdefault(tasks[report.task_id], []).append(Said(report, by))
+        found.setdefault(tasks[report.task_id], []).append(WrittenReport(report, by))
     return found
 
 

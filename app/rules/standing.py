@@ -9,7 +9,7 @@ from datetime import date
 from enum import StrEnum
 
 from app.rules.due import Frequency, Rhythm, unreported
-from app.rules.week import Mark, MemberFacts, Said, TaskFacts, mark, silence, worked_on
+from app.rules.week import Mark, MemberFacts, TaskFacts, WeekReport, mark, silence, worked_on
 from app.rules.workdays import DAY, Calendar, Company, DayOff
 
 DAYS = 10  # workdays that the picture shows
@@ -48,14 +48,14 @@ class DaySquare:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskLine:
+class BoardTask:
     """An open task on the board, with its last report."""
 
     ref: str
     title: str
     due_on: date | None
     silent: int  # workdays
-    last: Said | None
+    last: WeekReport | None
 
     @property
     def status(self) -> str | None:
@@ -64,7 +64,7 @@ class TaskLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BoardRow:
     """One member on the board."""
 
     facts: MemberFacts
@@ -75,7 +75,7 @@ class Row:
     stopped: Stopped | None
 
     @property
-    def tasks(self) -> list[TaskLine]:
+    def tasks(self) -> list[BoardTask]:
         """The open tasks, what matters first; made when they are shown."""
         return lines(self.facts)
 
@@ -85,10 +85,10 @@ class Row:
         return _ORDER[self.standing], -self.silent, self.facts.name
 
 
-def row(facts: MemberFacts, email: str, rhythm: Rhythm) -> Row:
+def row(facts: MemberFacts, email: str, rhythm: Rhythm) -> BoardRow:
     """Where the member stands on their own today."""
     silent, away = silence(facts), facts.calendar.day_off(facts.today)
-    return Row(
+    return BoardRow(
         facts=facts,
         email=email,
         standing=_standing(worked_on(facts), silent, away),
@@ -125,13 +125,13 @@ def stopped(rhythm: Rhythm, today: date) -> Stopped | None:
     return None
 
 
-def lines(facts: MemberFacts) -> list[TaskLine]:
+def lines(facts: MemberFacts) -> list[BoardTask]:
     """Blocked tasks first, then the longest silent, then those at risk, then what is due first."""
     some = worked_on(facts)
     late = unreported([task.as_open() for task in some], facts.calendar, facts.today)
     silent = {one.ref: one.silent for one in late}
     found = [
-        TaskLine(
+        BoardTask(
             task.ref,
             task.title,
             task.due_on,
@@ -143,7 +143,7 @@ def lines(facts: MemberFacts) -> list[TaskLine]:
     return sorted(found, key=_urgent)
 
 
-def _urgent(line: TaskLine) -> tuple[bool, int, bool, date, str]:
+def _urgent(line: BoardTask) -> tuple[bool, int, bool, date, str]:
     blocked, at_risk = line.status == "blocked", line.status == "at_risk"
     return not blocked, -line.silent, not at_risk, line.due_on or date.max, line.ref
 

@@ -16,7 +16,7 @@ Status = Literal["on_track", "at_risk", "blocked", "done"]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class WeekReport:
     """One report."""
 
     id: int
@@ -43,7 +43,7 @@ class TaskFacts:
     closed_on: date | None
     due_on: date | None
     report_every: str
-    said: tuple[Said, ...] = ()
+    said: tuple[WeekReport, ...] = ()
     status_since: date | None = None
 
     def open_on(self, day: date) -> bool:
@@ -72,7 +72,7 @@ class MemberFacts:
     calendar: Calendar
     today: date
     tasks: Sequence[TaskFacts] = ()
-    said: Sequence[Said] = ()  # by the member, on whatever task, in the week
+    said: Sequence[WeekReport] = ()  # by the member, on whatever task, in the week
 
 
 class Mark(StrEnum):
@@ -114,7 +114,7 @@ class Note:
     title: str
     due_on: date | None
     since: date | None = None
-    last: Said | None = None
+    last: WeekReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Progress:
     ref: str
     title: str
     before: int | None
-    after: Said
+    after: WeekReport
 
 
 @dataclass(frozen=True, slots=True)

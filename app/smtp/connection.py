@@ -24,7 +24,7 @@ LAST_WORDS = 0.2  # seconds for what a server said before it cut the connection
 _FULL_NAME = re.compile(r"(?=.{4,253}$)[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z][a-z0-9-]+", re.IGNORECASE)
 
 
-class Command(NamedTuple):
+class SmtpCommand(NamedTuple):
     """A line to say, at which step, and the answer that lets the talk go on."""
 
     phase: Phase
@@ -86,7 +86,7 @@ class SmtpConnection:
         self._say(Phase.EHLO, f"EHLO {name}")
         answer = self._read(Phase.EHLO)
         if answer.code in _NO_EHLO:
-            answer = self._command(Command(Phase.EHLO, f"HELO {name}", 250))
+            answer = self._command(SmtpCommand(Phase.EHLO, f"HELO {name}", 250))
             self._features = {}
             return
         _check(Phase.EHLO, answer, 250)
@@ -94,7 +94,7 @@ class SmtpConnection:
 
     def _start_tls(self) -> None:
         if "STARTTLS" in self._features:
-            self._command(Command(Phase.TLS, "STARTTLS", 220))
+            self._command(SmtpCommand(Phase.TLS, "STARTTLS", 220))
             self._secure()
             self._hello()  # what was said in the clear does not count (RFC 3207 4.2)
         elif self.settings.needs_tls:
@@ -181,7 +181,7 @@ class SmtpConnection:
         with self._at(phase):
             return self._line().read_answer(self._until() if until is None else until)
 
-    def _command(self, command: Command) -> Answer:
+    def _command(self, command: SmtpCommand) -> Answer:
         self._say(command.phase, command.line)
         return _check(command.phase, self._read(command.phase), command.wanted)
 

@@ -14,7 +14,7 @@ from app.smtp.session import SmtpSession
 from app.smtp.settings import SmtpSettings
 
 
-class KeptSessions:
+class IdleConnections:
     """The sessions that wait for the next delivery. Each is in one hand at a time."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import Self
 
 from app.locale import Both
 from app.mime.message import Envelope
-from app.smtp.connection import LAST_WORDS, Command, SmtpConnection
+from app.smtp.connection import LAST_WORDS, SmtpCommand, SmtpConnection
 from app.smtp.dialect import OFFER, Dialect
 from app.smtp.errors import MailSendError, Phase, refusal
 from app.smtp.settings import SmtpSettings
@@ -44,7 +44,7 @@ class SmtpSession(SmtpConnection):
         self._next: Envelope | None = None  # offered together with the dot before it
         self._was_ahead = False  # this mail was
         self._mail_by = 0.0  # when the first answer to the offer must be there
-        self._asked: list[Command] = []  # the offer's words, whose answers are to come
+        self._asked: list[SmtpCommand] = []  # the offer's words, whose answers are to come
         self._at_once = False  # they were written in one go
 
     def __enter__(self) -> Self:
@@ -286,16 +286,16 @@ class SmtpSession(SmtpConnection):
             permanent=True,
         )
 
-    def _commands(self, envelope: Envelope) -> list[Command]:
+    def _commands(self, envelope: Envelope) -> list[SmtpCommand]:
         size = f" SIZE={len(envelope.data)}" if "SIZE" in self._features else ""
         return [
-            Command(Phase.MAIL, f"MAIL FROM:<{envelope.sender}>{size}", 250),
-            Command(Phase.RCPT, f"RCPT TO:<{envelope.recipient}>", 250),
-            Command(Phase.DATA, "DATA", 354),
+            SmtpCommand(Phase.MAIL, f"MAIL FROM:<{envelope.sender}>{size}", 250),
+            SmtpCommand(Phase.RCPT, f"RCPT TO:<{envelope.recipient}>", 250),
+            SmtpCommand(Phase.DATA, "DATA", 354),
         ]
 
     def _write_offer(self) -> None:
-        clean = [Command(Phase.MAIL, "RSET", 250)] if self._unfinished else []
+        clean = [SmtpCommand(Phase.MAIL, "RSET", 250)] if self._unfinished else []
         self._asked = [*clean, *self._commands(self._envelope)]
         self._at_once = self._pipelines
         first = self._asked if self._at_once else self._asked[:1]
@@ -340,5 +340,5 @@ class SmtpSession(SmtpConnection):
         return refusal(phase, answer)
 
 
-def _lines(commands: list[Command]) -> bytes:
+def _lines(commands: list[SmtpCommand]) -> bytes:
     return "".join(f"{command.line}\r\n" for command in commands).encode()

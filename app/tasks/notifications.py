@@ -8,8 +8,7 @@ from celery import current_app, shared_task
 
 from app import clock, digest, outbox, reminders
 from app import tick as story
-from app.queue import publishing
-from app.tasks import turns
+from app.queue import publishing, turns
 from app.tasks.ai import ask_for
 from app.tasks.worker import services
 from app.util import log_stream
@@ -28,7 +27,7 @@ PLAN_WITHIN = 5.0
 PLANNING = "planning"  # the turn: two ticks at once would leave no process to send
 PLANNING_LASTS = timedelta(seconds=30)  # of one that dies in its turn
 
-_alarm = publishing.Alarm()
+_alarm = publishing.NextMailTimer()
 
 
 def _over(seconds: float) -> Callable[[], bool]:

@@ -23,7 +23,7 @@ class Witness(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ClockReading:
     """What the clocks said at one moment."""
 
     wall: datetime
@@ -39,7 +39,7 @@ class Doubt:
     ahead: timedelta
 
 
-def judge(now: Reading, before: Reading | None) -> Doubt | None:
+def judge(now: ClockReading, before: ClockReading | None) -> Doubt | None:
     """Whether to doubt the wall clock.
 
     `before` is a reading of the same start of the same machine that was believed; None when there
@@ -58,6 +58,6 @@ def judge(now: Reading, before: Reading | None) -> Doubt | None:
     return Doubt(Witness.BOOT, ahead)
 
 
-def moved(clock: datetime, was: datetime, now: Reading, before: Reading) -> timedelta:
+def moved(clock: datetime, was: datetime, now: ClockReading, before: ClockReading) -> timedelta:
     """By how much a clock was set between two readings."""
     return clock - was - timedelta(seconds=now.since_boot - before.since_boot)

@@ -18,7 +18,7 @@ from app.alerts import Alarm, close_alert, raise_alert
 from app.db import database_now, put
 from app.models import TICK, Audit, Service
 from app.services import Services
-from app.timekeeping.judge import HOUR, Doubt, Reading, judge, moved
+from app.timekeeping.judge import HOUR, ClockReading, Doubt, judge, moved
 from app.timekeeping.put_back import may_be_ahead, put_back
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ SETTLED = timedelta(days=1)  # a clock set back for so long is the one to go by
 class Kept:
     """What is known of this start of this machine."""
 
-    believed: Reading | None = None
+    believed: ClockReading | None = None
     doubt: float | None = None  # seconds ahead
     accepted: float | None = None  # seconds ahead, by an admin's word
     back_since: float | None = None  # seconds since boot at which it was seen set back
@@ -41,7 +41,7 @@ class Kept:
         """From the row."""
         believed = data["believed"]
         return cls(
-            Reading(
+            ClockReading(
                 datetime.fromisoformat(believed["wall"]),
                 believed["since_boot"],
                 datetime.fromisoformat(believed["database"]),
@@ -105,11 +105,11 @@ def doubted(services: Services, now: datetime) -> Doubt | None:
     return doubt
 
 
-def _read(session: Session) -> Reading:
+def _read(session: Session) -> ClockReading:
     """The three clocks, as close together as can be."""
     database = session.scalar(select(database_now()))
     assert database is not None  # noqa: S101 - a clock always answers
-    return Reading(clock.of_the_machine(), clock.since_boot(), database)
+    return ClockReading(clock.of_the_machine(), clock.since_boot(), database)
 
 
 def _is_accepted(kept: Kept, doubt: Doubt) -> bool:
@@ -119,7 +119,7 @@ def _is_accepted(kept: Kept, doubt: Doubt) -> bool:
     return abs(doubt.ahead - timedelta(seconds=kept.accepted)) <= HOUR
 
 
-def _after(kept: Kept, reading: Reading, doubt: Doubt | None) -> Kept:
+def _after(kept: Kept, reading: ClockReading, doubt: Doubt | None) -> Kept:
     """What is known after this reading; equal to `kept` when nothing changed."""
     if doubt is not None:
         ahead = doubt.ahead.total_seconds()
@@ -140,12 +140,12 @@ def _after(kept: Kept, reading: Reading, doubt: Doubt | None) -> Kept:
     return new
 
 
-def _settled(kept: Kept, reading: Reading) -> bool:
+def _settled(kept: Kept, reading: ClockReading) -> bool:
     since = kept.back_since
     return since is not None and reading.since_boot - since > SETTLED.total_seconds()
 
 
-def _line(believed: Reading, reading: Reading) -> datetime:
+def _line(believed: ClockReading, reading: ClockReading) -> datetime:
     """What the database's clock, set meanwhile, would have said at the believed reading."""
     return reading.database - timedelta(seconds=reading.since_boot - believed.since_boot)
 

@@ -50,7 +50,7 @@ def register(app: Flask, services: Services) -> None:
     """Attach every page to `app`. The mailbox only exists where the local mailbox is in use."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.url_map.converters["int"] = RowId
+    app.url_map.converters["int"] = RowIdConverter
     mail_link.register(app)
     origin.register(app)
     access.register(app, services.config)
@@ -82,7 +82,7 @@ def register(app: Flask, services: Services) -> None:
     app.after_request(_headers)
 
 
-class RowId(IntegerConverter):
+class RowIdConverter(IntegerConverter):
     """`<int:…>` in an address: the number of a row. What no row can have is no page, so 404."""
 
     regex = "[0-9]{1,19}"

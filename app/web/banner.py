@@ -7,7 +7,7 @@ from flask import Flask
 from app import clock
 from app.locale import Both
 from app.monitoring import status
-from app.monitoring.status import Line
+from app.monitoring.status import StatusLine
 from app.services import Services
 
 log = logging.getLogger(__name__)
@@ -30,12 +30,12 @@ def _is_paused(services: Services) -> bool:
         return False
 
 
-def _troubles(services: Services) -> list[Line]:
+def _troubles(services: Services) -> list[StatusLine]:
     try:
         return status.troubles(services, clock.now())
     except Exception:
         log.exception("banner: the state of sending is not known")
-        return [Line("bad", _UNKNOWN)]
+        return [StatusLine("bad", _UNKNOWN)]
 
 
 _UNKNOWN = Both(

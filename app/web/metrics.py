@@ -5,7 +5,7 @@ from flask import Blueprint, Response
 from app import clock
 from app.locale import Both
 from app.monitoring import metrics_page
-from app.monitoring.metrics import Reading
+from app.monitoring.metrics import MetricsReading
 from app.services import Services
 
 _DOWN = Both(
@@ -17,7 +17,7 @@ _DOWN = Both(
 def pages(services: Services) -> Blueprint:
     """The page for Prometheus. Like `/healthz` it names nobody, so anybody may read it."""
     blueprint = Blueprint("metrics", __name__)
-    reading = Reading(services)
+    reading = MetricsReading(services)
 
     @blueprint.get("/metrics")
     def metrics() -> Response:

@@ -12,7 +12,7 @@ from app.locale import Both
 from app.web.access import me
 
 
-class Entry(NamedTuple):
+class NavEntry(NamedTuple):
     """One page of the navigation."""
 
     endpoint: str
@@ -21,13 +21,13 @@ class Entry(NamedTuple):
 
 
 ENTRIES = (
-    Entry("home.index", Both("私のタスク", "My tasks"), "all"),
-    Entry("team.index", Both("チーム", "Team"), "lead"),
-    Entry("outbox.index", Both("送信箱", "Outbox"), "admin"),
-    Entry("why.index", Both("なぜ?", "Why?"), "admin"),
-    Entry("admin.index", Both("管理", "Admin"), "admin"),
-    Entry("settings.index", Both("設定", "Settings"), "all"),
-    Entry("mailbox.index", Both("メールボックス", "Mailbox"), "all"),
+    NavEntry("home.index", Both("私のタスク", "My tasks"), "all"),
+    NavEntry("team.index", Both("チーム", "Team"), "lead"),
+    NavEntry("outbox.index", Both("送信箱", "Outbox"), "admin"),
+    NavEntry("why.index", Both("なぜ?", "Why?"), "admin"),
+    NavEntry("admin.index", Both("管理", "Admin"), "admin"),
+    NavEntry("settings.index", Both("設定", "Settings"), "all"),
+    NavEntry("mailbox.index", Both("メールボックス", "Mailbox"), "all"),
 )
 
 

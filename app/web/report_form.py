@@ -12,7 +12,7 @@ from app.compose.text import inert
 from app.links import ReportLink
 from app.locale import Both
 from app.models import STATUSES, StatusWord
-from app.reports.from_mail import SHOWN, Entry, Form, PageTask
+from app.reports.from_mail import SHOWN, FilledReport, Form, PageTask
 from app.reports.progress import ShownReport
 from app.util.parse import narrow, shown
 from app.web import form_key
@@ -57,7 +57,7 @@ class Typed:
     status: str = ""
     text: str = ""
     errors: dict[str, Both] = field(default_factory=dict)
-    entry: Entry | None = None
+    entry: FilledReport | None = None
 
 
 def sent_form(now: datetime) -> Form:
@@ -128,7 +128,7 @@ def read(task: PageTask) -> Typed:
         typed.errors["text"] = _too_long(len(text))
     percent = _percent(typed, task.detail.report)
     if percent is not None and not typed.errors:
-        typed.entry = Entry(ref, percent, cast("StatusWord", typed.status), text)
+        typed.entry = FilledReport(ref, percent, cast("StatusWord", typed.status), text)
     return typed
 
 

@@ -26,7 +26,7 @@ from app.util.parse import narrow
 from app.web.access import myself, signed_in
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, forget_choice, show_when, t
-from app.why.preview import Preview, preview
+from app.why.preview import SettingsPreview, preview
 
 # This page alone runs a script of ours, which asks for the preview while somebody types.
 _POLICY = (
@@ -125,7 +125,7 @@ def _preview(services: Services, typed: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _squares(found: Preview) -> list[dict[str, object]]:
+def _squares(found: SettingsPreview) -> list[dict[str, object]]:
     """Where each day stands in the picture, its colour, its mark and its words."""
     start = found.today - timedelta(days=found.today.weekday())
     squares = []

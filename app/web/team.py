@@ -17,7 +17,7 @@ from app.web import form_key
 from app.web.access import lead, lead_of_member, myself
 from app.web.locale import current, show_when
 from app.web.report_form import is_id
-from app.web.team_labels import Words
+from app.web.team_labels import BoardWords
 
 _MEMBER = "/team/<int:member_id>"
 _LONGEST_SEARCH = 100
@@ -34,7 +34,7 @@ def pages(services: Services) -> Blueprint:
         return render_template(
             "team.html",
             board=found,
-            words=Words(current(), found.taken_at.astimezone(myself().zone).date()),
+            words=BoardWords(current(), found.taken_at.astimezone(myself().zone).date()),
             when=show_when(found.taken_at, myself().zone.key),
             query=_query(found.wanted),
             nudged=_nudged(services),
@@ -76,7 +76,7 @@ def _member_page(services: Services, member_id: int, refused: Both | None = None
     return render_template(
         "team_member.html",
         one=found,
-        words=Words(current(), found.taken_at.astimezone(myself().zone).date()),
+        words=BoardWords(current(), found.taken_at.astimezone(myself().zone).date()),
         when=show_when(found.taken_at, myself().zone.key),
         nudged=_nudged(services) is not None,
         refused=refused,

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from app.compose import show_date
 from app.compose.text import inert, shorten
 from app.locale import Both
-from app.rules.standing import DaySquare, Row, Standing, Stopped
+from app.rules.standing import BoardRow, DaySquare, Standing, Stopped
 from app.rules.week import Mark
 from app.rules.workdays import DayOff
 
@@ -62,7 +62,7 @@ class Square(NamedTuple):
     title: str
 
 
-class Words:
+class BoardWords:
     """What the board says in one language."""
 
     def __init__(self, locale: Literal["ja", "en"], today: date | None = None) -> None:
@@ -97,7 +97,7 @@ class Words:
         mark, words = STATUSES[which]
         return mark, words.to(self.locale)
 
-    def states(self, row: Row) -> list[tuple[str, str]]:
+    def states(self, row: BoardRow) -> list[tuple[str, str]]:
         """All that holds of a member today, what matters most first."""
         found = [] if row.standing is Standing.AWAY else [self.standing(row.standing)]
         if row.silent:

@@ -15,7 +15,7 @@ WEEKS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class SettingsPreview:
     """The next mail (None: not in sight) and each day's forecast from today on, 5 weeks of them."""
 
     timezone: str
@@ -24,7 +24,9 @@ class Preview:
     days: list[Forecast]
 
 
-def preview(services: Services, email: str, changes: Mapping[str, str], now: datetime) -> Preview:
+def preview(
+    services: Services, email: str, changes: Mapping[str, str], now: datetime
+) -> SettingsPreview:
     """As if `changes` (keys as in app/people/values.py) were saved; writes nothing.
 
     Raises NoSuchMember, ValuesRefused with all faults.
@@ -39,4 +41,4 @@ def preview(services: Services, email: str, changes: Mapping[str, str], now: dat
         last = today + (WEEKS * 7 - 1 - today.weekday()) * DAY
         days = [forecast_of(*found) for found in ahead(session, [one], today, last)]
     next_at = next_reminder(services, member.id, now, changes)
-    return Preview(one.rhythm.zone.key, today, next_at, days)
+    return SettingsPreview(one.rhythm.zone.key, today, next_at, days)

@@ -10,7 +10,7 @@ from app import clock
 from app.imports import uploads
 from app.imports.csv_table import ImportRefused
 from app.imports.files import ImportMoved
-from app.imports.uploads import NoSuchUpload, Preview
+from app.imports.uploads import NoSuchUpload, UploadPreview
 from app.locale import Both
 from app.people import setting_names
 from app.people.records import HEADERS, OPTIONAL, SCOPES
@@ -100,7 +100,7 @@ def _form(faults: Sequence[LineFault] = (), *, missing: bool = False) -> str:
     )
 
 
-def _preview(found: Preview) -> str:
+def _preview(found: UploadPreview) -> str:
     rows = _rows(found)
     counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in _VERDICTS}
     show = request_args.choice("show", _VERDICTS)
@@ -123,7 +123,7 @@ def _preview(found: Preview) -> str:
     )
 
 
-def _rows(found: Preview) -> list[dict[str, Any]]:
+def _rows(found: UploadPreview) -> list[dict[str, Any]]:
     """Every line of the file: what it does, or all that is wrong with it."""
     result = found.found
     faulty: dict[int, list[dict[str, Any]]] = {}

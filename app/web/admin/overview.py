@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock, timekeeping
 from app.identity import known_settings
-from app.identity.known_settings import Change
+from app.identity.known_settings import SettingChange
 from app.identity.sentences import value_words
 from app.monitoring import status
 from app.services import Services
@@ -65,13 +65,13 @@ def add(blueprint: Blueprint, services: Services) -> None:
         return redirect(url_for(".index", done="resumed", released=released or None), 303)
 
 
-def _changes(services: Services) -> list[Change]:
+def _changes(services: Services) -> list[SettingChange]:
     """What an admin may confirm here; with another SECRET_KEY nothing, as that ends all links."""
     verdict = known_settings.look(services)
     return [] if verdict.foreign_key else known_settings.changes(services, verdict)
 
 
-def _as_form(changes: list[Change]) -> dict[str, str]:
+def _as_form(changes: list[SettingChange]) -> dict[str, str]:
     """The changes as fields: an admin's word is about what was read, on whichever machine."""
     fields = {one.setting: one.here or "" for one in changes}
     return fields | {f"was.{one.setting}": one.known or "" for one in changes}
