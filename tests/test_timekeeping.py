@@ -26,7 +26,7 @@ from app.models import (
     State,
     Task,
 )
-from app.monitoring import alert_mails, checks, status
+from app.monitoring import alert_mails, checks, status, status_lines
 from app.monitoring.watchdog import Watchdog
 from app.outbox import breaker
 from app.queue import turns
@@ -362,7 +362,7 @@ def test_status_is_red_when_members_have_no_decision_of_today(
     assert facts["undecided"] == 0
     facts = status.status(services, NOW + 11 * MINUTE)
     assert facts["undecided"] == 3
-    worst = status.lines(facts)[0]
+    worst = status_lines.lines(facts)[0]
     assert worst.mark == "bad"
     reminders.plan(services, NOW + 12 * MINUTE)
     assert status.status(services, NOW + 12 * MINUTE)["undecided"] == 0

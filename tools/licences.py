@@ -24,6 +24,7 @@ ALSO = {"psycopg": "LGPL-3.0-only", "psycopg-binary": "LGPL-3.0-only"}
 _SPDX = {
     "MIT License": "MIT",
     "BSD License": "BSD",
+    "BSD 2-Clause License": "BSD-2-Clause",
     "New BSD": "BSD-3-Clause",
     "Apache Software License": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",

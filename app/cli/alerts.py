@@ -13,7 +13,7 @@ from app.compose import show_date
 from app.compose.text import inert
 from app.locale import Both
 from app.models import Alert
-from app.monitoring.status import who_words
+from app.monitoring.status_lines import who_words
 
 alerts_group = Group("alerts", help=t("警告", "what is the matter"))
 

@@ -117,10 +117,9 @@ def _show_preview(result: ImportResult) -> None:
 
 def _show(result: ImportResult, *, dry_run: bool) -> None:
     for warning in result.warnings:
-        sentence = warning.sentence
         say(
-            f"注意 {warning.line}行目 {warning.column}: {sentence.ja}",
-            f"warning, line {warning.line} {warning.column}: {sentence.en}",
+            f"注意 {warning.line}行目 {warning.column}: {warning.sentence.ja}",
+            f"warning, line {warning.line} {warning.column}: {warning.sentence.en}",
         )
     if dry_run:
         _show_preview(result)

@@ -12,6 +12,7 @@ from app.cli.shell import Number, Shell, ShellCommand, as_json, who
 from app.cli.show import show_json
 from app.identity import known_settings
 from app.monitoring import status as state
+from app.monitoring import status_lines
 
 _MARKS = {"ok": "●", "warn": "▲", "bad": "■"}
 
@@ -150,7 +151,7 @@ def status(shell: Shell, json_wanted: bool) -> None:
         return
     for warning in shell.settings().warnings:
         complain(warning)
-    for line in state.lines(facts):
+    for line in status_lines.lines(facts):
         click.echo(f"{_MARKS[line.mark]} {line.sentence.to(LOCALE)}")
 
 

@@ -42,6 +42,7 @@ from app.models.operation import TIMER as TIMER
 from app.models.operation import Alert as Alert
 from app.models.operation import Audit as Audit
 from app.models.operation import Service as Service
+from app.models.operation import Setting as Setting
 from app.models.sent_forms import SentForm as SentForm
 from app.models.uploads import Upload as Upload
 from app.rules.due import REPORT_EVERY, Frequency, Reason, Verdict
@@ -179,17 +180,6 @@ class Member(Base):
         ),
         {"sqlite_autoincrement": True},
     )
-
-
-class Setting(Base):
-    """One organisation-wide value: a default, the pause, the brake."""
-
-    __tablename__ = "settings"
-
-    key: Mapped[str] = mapped_column(String(60), primary_key=True)
-    value: Mapped[Any] = mapped_column(JSON)
-    changed_by: Mapped[str] = mapped_column(String(320))
-    changed_at: Mapped[datetime]
 
 
 class Task(Base):

@@ -40,6 +40,17 @@ class Alert(Base):
     )
 
 
+class Setting(Base):
+    """One organisation-wide value: a default, the pause, the brake."""
+
+    __tablename__ = "settings"
+
+    key: Mapped[str] = mapped_column(String(60), primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON)
+    changed_by: Mapped[str] = mapped_column(String(320))
+    changed_at: Mapped[datetime]
+
+
 # Parts that show that they are alive: any tick; and whoever runs `task-progress tick`.
 TICK, TIMER = "tick", "timer"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from app.db import same_address
@@ -121,11 +121,10 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
     """Takes a mail that is ready out of the outbox. Raises NoSuchMail, NotPossible."""
     with services.db.write() as session:
         mail = find(session, mail_id)
+        is_ready = and_(OutboxMail.state == State.READY, OutboxMail.doubts == 0)
         changed = session.scalars(
             update(OutboxMail)
-            .where(
-                OutboxMail.id == mail_id, OutboxMail.state == State.READY, OutboxMail.doubts == 0
-            )
+            .where(OutboxMail.id == mail_id, is_ready)
             .values(state=State.CANCELLED, reason=Reason.CANCELLED, held=None, updated_at=now)
             .returning(OutboxMail.id)
             .execution_options(synchronize_session=False)

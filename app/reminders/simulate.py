@@ -153,9 +153,8 @@ def ahead(
         for person, decision in decide_all(session, some, day, None, past, tasks=tasks_on(day)):
             yield person, decision
             rhythm = person.rhythm
-            of_week = [
-                one for one in past.get(person.member.id, ()) if one.local_date > day - A_WEEK
-            ]
+            known = past.get(person.member.id, ())
+            of_week = [one for one in known if one.local_date > day - A_WEEK]
             past[person.member.id] = [
                 *of_week,
                 Past(day, decision.verdict, decision.reason, rhythm.frequency, rhythm.week_begins),

@@ -7,7 +7,7 @@ from flask import Flask
 from app import clock
 from app.locale import Both
 from app.monitoring import status
-from app.monitoring.status import StatusLine
+from app.monitoring.status_lines import StatusLine
 from app.services import Services
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from app import clock, outbox
 from app.locale import Both
 from app.mime.parts import html_of, text_of
 from app.models import ENDS, State
-from app.monitoring.status import who_words
+from app.monitoring.status_lines import who_words
 from app.outbox import NoSuchMail, NotPossible, browse, resending
 from app.outbox.resending import Which
 from app.people.lookup import has_mail_or_member

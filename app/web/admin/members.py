@@ -37,7 +37,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         after = request_args.text("after")
         found = roster.roster(services, limit=_PER_PAGE + 1, after=after, **wanted)
         asked_for = {key: value for key, value in wanted.items() if value}
-        more = len(found) > _PER_PAGE
+        last = found[_PER_PAGE - 1].email if len(found) > _PER_PAGE else None
         return render_template(
             "admin/members.html",
             members=found[:_PER_PAGE],
@@ -45,9 +45,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             teams=teams.teams(services),
             roles=dict(setting_names.CHOICES["role"]),
             first=url_for(".members", **asked_for) if after else None,
-            next=url_for(".members", **asked_for, after=found[_PER_PAGE - 1].email)
-            if more
-            else None,
+            next=url_for(".members", **asked_for, after=last) if last else None,
         )
 
     @blueprint.route("/members/new", methods=["GET", "POST"])

@@ -7,7 +7,7 @@ from app import clock, timekeeping
 from app.identity import known_settings
 from app.identity.known_settings import SettingChange
 from app.identity.sentences import value_words
-from app.monitoring import status
+from app.monitoring import status, status_lines
 from app.services import Services
 from app.web import request_args
 from app.web.access import admin, myself
@@ -25,7 +25,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         return render_template(
             "admin/overview.html",
             facts=facts,
-            lines=status.lines(facts),
+            lines=status_lines.lines(facts),
             done=request_args.choice(
                 "done", ("paused", "resumed", "accepted", "confirmed", "another")
             ),

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.members import defaults
-from app.monitoring.status import who_words
+from app.monitoring.status_lines import who_words
 from app.people import setting_names, values
 from app.people.values import ValuesRefused
 from app.services import Services

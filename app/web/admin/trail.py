@@ -6,7 +6,7 @@ from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from app import audit as road
-from app.monitoring.status import who_words
+from app.monitoring.status_lines import who_words
 from app.people import setting_names
 from app.services import Services
 from app.web import request_args
