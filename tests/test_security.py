@@ -17,7 +17,7 @@ from app.services import Services
 from tools.house import PROJECT, calls, is_text, texts, tree
 
 EN, JA = PROJECT / "docs/security.md", PROJECT / "docs/security.ja.md"
-SHOWN_BY = re.compile(r"`(tests/\w+\.py)::(test_\w+)`")
+SHOWN_BY = re.compile(r"`((?:tests/\w+|tools/house)\.py)::(\w+)`")
 
 
 def named(page: Path) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import ast
 import re
 import statistics
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -321,6 +322,70 @@ def the_makefile_explains_every_target() -> Iterator[str]:
             yield f"Makefile:1 {line}"
 
 
+# --- the pages of docs/ --------------------------------------------------------------------
+
+ARCHITECTURE = ("docs/architecture.md", "docs/architecture.ja.md")
+NAMED_PATH = re.compile(r"(?<![\w/.:@~*%-])([a-z_.][\w.-]*/[\w.*/-]*\w)")
+
+
+def every_path_that_a_page_names_exists() -> Iterator[str]:
+    """README, CHANGELOG and docs/ name no file that is not there; a short path begins in app/."""
+    for page in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")):
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+            for path in NAMED_PATH.findall(line):
+                ours = path.split("/")[0] in FOLDERS or path.endswith((".py", ".css"))
+                if ours and not any((*PROJECT.glob(path), *APP.glob(path))):
+                    yield f"{page.relative_to(PROJECT)}:{number} {path} does not exist"
+
+
+def layers() -> list[str]:
+    """The floors of import-linter's contract, from above: "web | cli | tasks"."""
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    return [layer for one in contracts if one["type"] == "layers" for layer in one["layers"]]
+
+
+def the_picture_shows_the_floors() -> Iterator[str]:
+    """The first block of docs/architecture.md is the contract of import-linter, floor by floor."""
+    for name in ARCHITECTURE:
+        text = (PROJECT / name).read_text(encoding="utf-8")
+        block = text.split("```\n")[1].splitlines()
+        shown = [re.split(r" {2,}", line.strip())[-1] for line in block]
+        if shown != layers():
+            wrong = set(layers()).symmetric_difference(shown)
+            yield f"{name}:1 another picture than pyproject.toml: {', '.join(wrong) or 'the order'}"
+
+
+def every_room_has_its_line() -> Iterator[str]:
+    """The table of docs/architecture.md has one line for each room, in the order of the floors."""
+    rooms = [room for layer in layers() for room in layer.split(" | ")]
+    for name in ARCHITECTURE:
+        text = (PROJECT / name).read_text(encoding="utf-8")
+        lines = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+        if lines != rooms:
+            wrong = set(rooms).symmetric_difference(lines)
+            yield f"{name}:1 the table of rooms: {', '.join(wrong) or 'the order'}"
+
+
+def a_word_has_one_meaning() -> Iterator[str]:
+    """Both glossaries have the same words in the same order, each once and with the same owner."""
+    line = re.compile(r"^\| ([^|]+) \| ([^|]+) \|.* \| `([^`]+)` \|$", re.MULTILINE)
+    english, japanese = (
+        line.findall((PROJECT / name).read_text(encoding="utf-8"))
+        for name in ("docs/glossary.md", "docs/glossary.ja.md")
+    )
+    if (turned := [(en, ja, owner) for ja, en, owner in japanese]) != english:
+        wrong = set(english).symmetric_difference(turned)
+        yield f"docs/glossary.md:1 differs from the other language: {wrong or 'the order'}"
+    number = Counter(word for word, _, _ in english)
+    yield from (f"docs/glossary.md:1 {word} stands twice" for word in number if number[word] > 1)
+    yield from (
+        f"docs/glossary.md:1 {owner} does not exist"
+        for _, _, owner in english
+        if not ((PROJECT / owner).exists() or (APP / owner).exists())
+    )
+
+
 RULES: tuple[Callable[[], Iterator[str]], ...] = (
     pure_rooms_touch_nothing,
     pure_rooms_are_told_the_time,
@@ -339,6 +404,10 @@ RULES: tuple[Callable[[], Iterator[str]], ...] = (
     no_file_knows_the_machine_it_was_written_on,
     the_readme_begins_with_the_two_commands,
     the_makefile_explains_every_target,
+    every_path_that_a_page_names_exists,
+    the_picture_shows_the_floors,
+    every_room_has_its_line,
+    a_word_has_one_meaning,
 )
 
 
