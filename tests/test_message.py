@@ -257,14 +257,14 @@ def test_an_address_goes_on_the_wire_in_ascii(to: str, wire: str) -> None:
 def test_what_is_not_exactly_one_usable_address_is_refused(to: str) -> None:
     error = refusal(to=to)
     assert error.field == "to"
-    assert error.words.ja.startswith("to「")
-    assert error.words.en.startswith('to "')
+    assert error.sentence.ja.startswith("to「")
+    assert error.sentence.en.startswith('to "')
 
 
 def test_a_full_width_address_is_refused_with_the_plain_one_as_suggestion() -> None:
     error = refusal(to="ｔａｎａｋａ＠ｅｘａｍｐｌｅ．ｊｐ")
-    assert "「tanaka@example.jp」" in error.words.ja
-    assert '"tanaka@example.jp"' in error.words.en
+    assert "「tanaka@example.jp」" in error.sentence.ja
+    assert '"tanaka@example.jp"' in error.sentence.en
     assert "ｔａｎａｋａ" not in str(error)
 
 
@@ -293,8 +293,8 @@ def test_a_line_break_in_a_header_is_refused_by_name(place: str, bad: str) -> No
     value = f"進捗{bad}Bcc: x@example.jp"
     error = refusal(**{place: value if place == "subject" else f'"{value}" <a@example.jp>'})
     assert error.field == place
-    assert "改行" in error.words.ja
-    assert "line break" in error.words.en
+    assert "改行" in error.sentence.ja
+    assert "line break" in error.sentence.en
 
 
 @pytest.mark.parametrize(

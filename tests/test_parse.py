@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app import clock
 from app.locale import Both
+from app.refused import UnusableValue
 from app.util import parse
 
 
@@ -34,9 +35,9 @@ def _clock_put_back() -> Iterator[None]:
     ],
 )
 def test_a_time_that_is_none_is_refused_with_the_nearest_one(typed: str, nearest: str) -> None:
-    with pytest.raises(ValueError, match=nearest) as refused:
+    with pytest.raises(UnusableValue, match=nearest) as refused:
         parse.parse_time(typed)
-    assert isinstance(refused.value.args[0], Both)
+    assert isinstance(refused.value.sentence, Both)
 
 
 @given(st.times().map(lambda t: t.replace(second=0, microsecond=0)))
@@ -48,8 +49,8 @@ def test_every_minute_of_the_day_is_read_back(moment: time) -> None:
 def test_any_other_text_is_refused_with_a_time_that_is_taken(typed: str) -> None:
     try:
         parse.parse_time(typed)
-    except ValueError as refused:
-        nearest = refused.args[0].en.removesuffix(".").rpartition(" ")[2]
+    except UnusableValue as refused:
+        nearest = refused.sentence.en.removesuffix(".").rpartition(" ")[2]
         assert parse.parse_time(nearest) is not None
 
 
@@ -68,7 +69,7 @@ def test_any_other_text_is_refused_with_a_time_that_is_taken(typed: str) -> None
     ],
 )
 def test_an_unknown_time_zone_is_refused_with_the_nearest_name(typed: str, nearest: str) -> None:
-    with pytest.raises(ValueError, match=nearest):
+    with pytest.raises(UnusableValue, match=nearest):
         parse.parse_timezone(typed)
 
 
@@ -81,8 +82,8 @@ def refusal(reader: Callable[[str], str], typed: str) -> Both:
     """What `reader` says against `typed`; an empty sentence where it takes it."""
     try:
         reader(typed)
-    except ValueError as refused:
-        return Both(*refused.args[0])
+    except UnusableValue as refused:
+        return Both(*refused.sentence)
     return Both("", "")
 
 

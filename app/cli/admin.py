@@ -25,7 +25,7 @@ def admin(shell: Shell, email: str) -> None:
     try:
         address = read_mailbox("EMAIL", email).address
     except UnusableMessage as error:
-        raise UsageRefused(error.words, click.get_current_context()) from None
+        raise UsageRefused(error.sentence, click.get_current_context()) from None
     url = sign_in.make_admin(shell.services(), address, who(), clock.now())
     say(
         f"{address} は管理者です。{SIGN_IN_MINUTES}分以内に、1回だけ使えるリンクです:",

@@ -19,6 +19,7 @@ from app.members.changes import Change
 from app.members.snooze import NotNow, snooze_today, snooze_until
 from app.people import values
 from app.people.records import read_date
+from app.refused import UnusableValue
 from app.rules.workdays import Span
 from app.services import Services
 from app.util.parse import parse_time, shown
@@ -204,7 +205,7 @@ def _read_until(text: str) -> time | date | None:
         return None
     try:
         return parse_time(text) if ":" in text else read_date(text)
-    except ValueError:
+    except UnusableValue:
         raise UsageRefused(
             Both(
                 f"--until: 「{shown(text)}」は使えません。15:00 のような時刻、{NEXT_WORKDAY}、"

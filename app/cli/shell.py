@@ -21,6 +21,7 @@ from app.identity import known_settings
 from app.locale import Both
 from app.models import LARGEST_ID
 from app.people.records import read_date
+from app.refused import UnusableValue
 from app.services import Services, make, publish_nothing
 from app.util import logs
 from app.util.parse import MAX_LINE, mask_url, parse_whole, shown
@@ -136,8 +137,8 @@ class Day(click.ParamType[date]):
             return value
         try:
             return read_date(value)
-        except ValueError as error:
-            raise UsageRefused(_named(param, error.args[0]), ctx) from None
+        except UnusableValue as error:
+            raise UsageRefused(_named(param, error.sentence), ctx) from None
 
 
 class Instant(click.ParamType[datetime]):
@@ -175,8 +176,8 @@ class Number(click.ParamType[int]):
         """Raises Refused."""
         try:
             return parse_whole(str(value), self.low, self.high)
-        except ValueError as error:
-            raise UsageRefused(_named(param, error.args[0]), ctx) from None
+        except UnusableValue as error:
+            raise UsageRefused(_named(param, error.sentence), ctx) from None
 
 
 class RowIdOption(click.ParamType[int]):

@@ -8,6 +8,7 @@ import click
 
 from app.cli.language import LOCALE, UsageRefused, say, t
 from app.cli.shell import ShellCommand
+from app.refused import UnusableValue
 from app.systemd import units
 
 
@@ -37,8 +38,8 @@ def systemd(user: str, folder: Path, out: Path | None) -> None:
     """Shows the units, or writes them and says what to type next. Reads no settings."""
     try:
         place = units.place(user, folder)
-    except ValueError as error:
-        raise UsageRefused(error.args[0]) from None
+    except UnusableValue as error:
+        raise UsageRefused(error.sentence) from None
     rendered = units.render(place, LOCALE, _version())
     if out is None:
         for name, unit in rendered.items():

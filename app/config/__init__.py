@@ -34,6 +34,7 @@ from pydantic import (
 from app.config import readers
 from app.config.sources import Faults, Warnings, check_mode, gather, home, relative
 from app.locale import Both, Passing, of_the_system, shell_locale
+from app.refused import UnusableValue
 from app.util import parse
 from app.util.private import keep_private
 
@@ -169,11 +170,9 @@ class Config(BaseModel):
     def _one_line(cls, value: object) -> object:
         """No value may hold a newline, a tab or a NUL."""
         if isinstance(value, str) and any(c < " " or c == "\x7f" for c in value):
-            raise ValueError(
-                Both(
-                    "改行などの制御文字が入っています。1行の値にしてください。",
-                    "It holds a newline or another control character. Make it one line.",
-                )
+            raise UnusableValue(
+                "改行などの制御文字が入っています。1行の値にしてください。",
+                "It holds a newline or another control character. Make it one line.",
             )
         return value
 
@@ -247,7 +246,7 @@ def _check(values: Mapping[str, str], place: Path, faults: Faults) -> Config | N
         for fault in error.errors():
             name = str(fault["loc"][0]).upper()  # a missing value is named by its field
             if name not in known:  # an unreadable NAME_FILE is fault enough for NAME
-                faults.append((name, fault["ctx"]["error"].args[0]))
+                faults.append((name, fault["ctx"]["error"].sentence))
     return None
 
 
@@ -272,8 +271,8 @@ def _furnish(config: Config, faults: Faults, said: Warnings) -> Config:
             f"{where} cannot be used ({why.en}). Check who owns the folder and its permissions.",
         )
         faults.append(("DATA_DIR", sentence))
-    except ValueError as error:
-        faults.append(("SECRET_KEY", error.args[0]))
+    except UnusableValue as error:
+        faults.append(("SECRET_KEY", error.sentence))
     return config
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from app.config.sources import relative
 from app.locale import Both, Passing, of_the_system
 from app.mime import address
+from app.refused import UnusableValue
 from app.util import parse, tls
 
 DATABASE_FILE = "task-progress.sqlite3"
@@ -61,24 +62,20 @@ def read_host(text: str) -> str:
     with_port = text.count(":") == 1
     if not with_port and re.fullmatch(r"[\w.:-]+|\[[0-9A-Fa-f:.]+\]", text, re.ASCII):
         return text
-    raise ValueError(
-        Both(
-            f"「{parse.shown(text)}」は使えません。smtp.example.jp のようにホスト名だけを書き、"
-            "ポートは SMTP_PORT に書いてください。",
-            f'"{parse.shown(text)}" cannot be used. Write only the host name, like '
-            "smtp.example.jp; the port belongs in SMTP_PORT.",
-        )
+    raise UnusableValue(
+        f"「{parse.shown(text)}」は使えません。smtp.example.jp のようにホスト名だけを書き、"
+        "ポートは SMTP_PORT に書いてください。",
+        f'"{parse.shown(text)}" cannot be used. Write only the host name, like '
+        "smtp.example.jp; the port belongs in SMTP_PORT.",
     )
 
 
 def read_password(value: SecretStr | str | None, info: ValidationInfo) -> SecretStr | str | None:
     """SMTP_PASSWORD: as it stands; needed as soon as there is a user name."""
     if value is None and info.data.get("smtp_username"):
-        raise ValueError(
-            Both(
-                "SMTP_USERNAME があるので SMTP_PASSWORD も必要です。",
-                "SMTP_USERNAME is set, so SMTP_PASSWORD is needed too.",
-            )
+        raise UnusableValue(
+            "SMTP_USERNAME があるので SMTP_PASSWORD も必要です。",
+            "SMTP_USERNAME is set, so SMTP_PASSWORD is needed too.",
         )
     return value
 
@@ -87,13 +84,11 @@ def read_security(text: str, info: ValidationInfo) -> str:
     """SMTP_SECURITY: one of four words, in accord with the port."""
     choice = parse.parse_choice(text, ("auto", "ssl", "starttls", "none"))
     if choice in {"starttls", "none"} and info.data.get("smtp_port") == 465:
-        raise ValueError(
-            Both(
-                f"SMTP_PORT=465 は最初から SSL なので {choice} と両立しません。"
-                "auto にするか、SMTP_PORT=587 にしてください。",
-                f"Port 465 speaks SSL from the start, so {choice} cannot work. "
-                "Use auto, or SMTP_PORT=587.",
-            )
+        raise UnusableValue(
+            f"SMTP_PORT=465 は最初から SSL なので {choice} と両立しません。"
+            "auto にするか、SMTP_PORT=587 にしてください。",
+            f"Port 465 speaks SSL from the start, so {choice} cannot work. "
+            "Use auto, or SMTP_PORT=587.",
         )
     return choice
 
@@ -110,24 +105,20 @@ def read_ca_file(text: str, info: ValidationInfo) -> Path:
         why = Both("PEM 形式の証明書ではありません", "it is no certificate in PEM")
     except OSError as error:
         why = of_the_system(error)
-    raise ValueError(
-        Both(
-            f"{relative(file)} が使えません({why.ja})。メールサーバーの証明書を発行した認証局の証明書を、"
-            "-----BEGIN CERTIFICATE----- で始まるファイルで用意してください。",
-            f"{relative(file)} cannot be used ({why.en}). Use a file that begins with "
-            "-----BEGIN CERTIFICATE----- and holds the authority of the mail server's certificate.",
-        )
+    raise UnusableValue(
+        f"{relative(file)} が使えません({why.ja})。メールサーバーの証明書を発行した認証局の証明書を、"
+        "-----BEGIN CERTIFICATE----- で始まるファイルで用意してください。",
+        f"{relative(file)} cannot be used ({why.en}). Use a file that begins with "
+        "-----BEGIN CERTIFICATE----- and holds the authority of the mail server's certificate.",
     )
 
 
 def read_mail_from(text: str | None, info: ValidationInfo) -> str | None:
     """MAIL_FROM: one mailbox; needed as soon as there is a server."""
     if text is None and info.data.get("smtp_host"):
-        raise ValueError(
-            Both(
-                "SMTP_HOST があるので差出人が必要です。例: Task Progress <app@example.jp>",
-                "SMTP_HOST is set, so a sender is needed, like Task Progress <app@example.jp>.",
-            )
+        raise UnusableValue(
+            "SMTP_HOST があるので差出人が必要です。例: Task Progress <app@example.jp>",
+            "SMTP_HOST is set, so a sender is needed, like Task Progress <app@example.jp>.",
         )
     return text and read_mailbox(text, info)
 
@@ -143,11 +134,9 @@ def read_return_path(text: str, info: ValidationInfo) -> str:
     mailbox = _mailbox(text, info)
     if not mailbox.name and "<" not in text:
         return mailbox.address
-    raise ValueError(
-        Both(
-            f"名前は付けられません。{mailbox.address} とだけ書いてください。",
-            f"No name can stand here. Write only {mailbox.address}.",
-        )
+    raise UnusableValue(
+        f"名前は付けられません。{mailbox.address} とだけ書いてください。",
+        f"No name can stand here. Write only {mailbox.address}.",
     )
 
 
@@ -155,13 +144,11 @@ def read_selector(text: str) -> str:
     """MAIL_DKIM_SELECTOR: what stands before ._domainkey in the DNS; only `doctor` asks for it."""
     if re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", text):
         return text
-    raise ValueError(
-        Both(
-            f"「{parse.shown(text)}」は使えません。届いたメールの DKIM-Signature の s= の値を"
-            "書いてください。例: selector1",
-            f'"{parse.shown(text)}" cannot be used. Write the value of s= in a received mail\'s '
-            "DKIM-Signature, like selector1.",
-        )
+    raise UnusableValue(
+        f"「{parse.shown(text)}」は使えません。届いたメールの DKIM-Signature の s= の値を"
+        "書いてください。例: selector1",
+        f'"{parse.shown(text)}" cannot be used. Write the value of s= in a received mail\'s '
+        "DKIM-Signature, like selector1.",
     )
 
 
@@ -182,16 +169,13 @@ def _mailbox(text: str, info: ValidationInfo) -> address.Mailbox:
     """`text` by the rules for every address; `@localhost` only where no mail can leave."""
     host = info.data.get("smtp_host")
     at_home = host is None or is_loopback(host)
-    try:
-        return address.read_mailbox((info.field_name or "").upper(), text, allow_localhost=at_home)
-    except address.UnusableMessage as error:
-        raise ValueError(error.words) from None
+    return address.read_mailbox((info.field_name or "").upper(), text, allow_localhost=at_home)
 
 
 def read_folder(text: str | Path, info: ValidationInfo) -> Path:
     """DATA_DIR: a folder, relative to the working folder."""
     if "?" in str(text):  # an SQLite URL would end there
-        raise ValueError(Both("? を含むフォルダは使えません。", "A folder with ? cannot be used."))
+        raise UnusableValue("? を含むフォルダは使えません。", "A folder with ? cannot be used.")
     base: Path = info.context or Path()
     return base / text
 
@@ -215,11 +199,10 @@ def read_database(text: str, info: ValidationInfo) -> str:
         raise _bad_database(text)
     file = base / (url.database or "")
     if file.parent != info.data.get("data_dir") and not file.parent.is_dir():
-        raise ValueError(
-            Passing(
-                f"フォルダがありません。次を実行してください: mkdir -p '{relative(file.parent)}'",
-                f"The folder does not exist. Run: mkdir -p '{relative(file.parent)}'",
-            )
+        raise UnusableValue(
+            f"フォルダがありません。次を実行してください: mkdir -p '{relative(file.parent)}'",
+            f"The folder does not exist. Run: mkdir -p '{relative(file.parent)}'",
+            of=Passing,
         )
     return url.set(drivername="sqlite", database=str(file)).render_as_string()
 
@@ -258,17 +241,15 @@ def _several_hosts(text: str) -> str:
     return f"{whole[1]}{whole[2] or ''}{whole[4] or '/'}?{query}"
 
 
-def _bad_database(text: str) -> ValueError:
+def _bad_database(text: str) -> UnusableValue:
     shape = parse.mask_url(text)
-    return ValueError(
-        Both(
-            f"「{shape}」は使えません。DATABASE_URL=postgresql://ユーザー@ホスト/データベース か "
-            f"DATABASE_URL=sqlite:///data/{DATABASE_FILE} の形で書いてください"
-            "(パスワードの中の @ は %40、/ は %2F、# は %23、? は %3F)。",
-            f'"{shape}" cannot be used. Write DATABASE_URL=postgresql://user@host/database or '
-            f"DATABASE_URL=sqlite:///data/{DATABASE_FILE} (in a password @ as %40, / as %2F, # as "
-            "%23, ? as %3F).",
-        )
+    return UnusableValue(
+        f"「{shape}」は使えません。DATABASE_URL=postgresql://ユーザー@ホスト/データベース か "
+        f"DATABASE_URL=sqlite:///data/{DATABASE_FILE} の形で書いてください"
+        "(パスワードの中の @ は %40、/ は %2F、# は %23、? は %3F)。",
+        f'"{shape}" cannot be used. Write DATABASE_URL=postgresql://user@host/database or '
+        f"DATABASE_URL=sqlite:///data/{DATABASE_FILE} (in a password @ as %40, / as %2F, # as "
+        "%23, ? as %3F).",
     )
 
 
@@ -277,14 +258,12 @@ def read_key(value: SecretStr | str) -> SecretStr | str:
     text = value if isinstance(value, str) else value.get_secret_value()
     if len(text.encode()) >= 32 and "changeme" not in text.lower() and len(set(text)) >= 8:
         return value
-    raise ValueError(
-        Both(
-            "推測されやすい値です。32バイト以上の乱数にするか、行ごと消して自動で作らせてください。"
-            "作り方: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
-            "This value is easy to guess. Use at least 32 random bytes, or remove the line and "
-            "one is made for you. To make one: "
-            "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
-        )
+    raise UnusableValue(
+        "推測されやすい値です。32バイト以上の乱数にするか、行ごと消して自動で作らせてください。"
+        "作り方: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+        "This value is easy to guess. Use at least 32 random bytes, or remove the line and "
+        "one is made for you. To make one: "
+        "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
     )
 
 
@@ -292,11 +271,9 @@ def read_debug(text: str, info: ValidationInfo) -> bool:
     """DEBUG, FLASK_DEBUG: never on where others can reach the pages."""
     on = text.lower() in {"1", "true", "yes", "on"}
     if on and not leads_home(str(info.data.get("app_base_url", ""))):
-        raise ValueError(
-            Both(
-                "APP_BASE_URL がこのマシンの外を指している間は使えません。行を消してください。",
-                "Not allowed while APP_BASE_URL points beyond this machine. Remove the line.",
-            )
+        raise UnusableValue(
+            "APP_BASE_URL がこのマシンの外を指している間は使えません。行を消してください。",
+            "Not allowed while APP_BASE_URL points beyond this machine. Remove the line.",
         )
     return on
 
@@ -304,13 +281,11 @@ def read_debug(text: str, info: ValidationInfo) -> bool:
 def read_rehearsal(text: str, info: ValidationInfo) -> str:
     """TEST_*: only where no mail can leave this machine."""
     if not is_loopback(info.data.get("smtp_host")):
-        raise ValueError(
-            Both(
-                "試験用の設定です。SMTP_HOST が 127.0.0.1 などのループバックのときだけ使えます。"
-                "行を消してください。",
-                "This is for tests only and needs a loopback SMTP_HOST such as 127.0.0.1. "
-                "Remove the line.",
-            )
+        raise UnusableValue(
+            "試験用の設定です。SMTP_HOST が 127.0.0.1 などのループバックのときだけ使えます。"
+            "行を消してください。",
+            "This is for tests only and needs a loopback SMTP_HOST such as 127.0.0.1. "
+            "Remove the line.",
         )
     return text
 

@@ -195,7 +195,7 @@ def send_test(case: CheckContext, recipient: str) -> list[Finding]:
     try:
         answer = send_email(message)
     except UnusableMessage as error:
-        says = error.words
+        says = error.sentence
         fix = "task-progress doctor --send-test hanako@example.jp"
         return [red("send-test", f"テストメール: {says.ja}", f"Test mail: {says.en}", fix)]
     except MailSendError as error:

@@ -16,6 +16,7 @@ from app.models import Audit, Member, Report, ReportEvery, Task
 from app.people.records import read_date
 from app.people.settings import Person, organisation, person
 from app.people.values import ValuesRefused, refuse_changed
+from app.refused import UnusableValue
 from app.reports.from_mail import PageTask
 from app.reports.progress import details, open_tasks
 from app.rules import due
@@ -204,8 +205,8 @@ def _date(typed: Mapping[str, str], name: str, faults: list[tuple[str, Both]]) -
         return None
     try:
         return read_date(text)
-    except ValueError as error:
-        faults.append((name, error.args[0]))
+    except UnusableValue as error:
+        faults.append((name, error.sentence))
         return None
 
 

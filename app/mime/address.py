@@ -13,6 +13,7 @@ from typing import NamedTuple
 from email_validator import EmailNotValidError, validate_email
 
 from app.locale import Both
+from app.refused import UnusableValue
 
 # RFC 5321 4.5.3.1: 64 octets before the @, 256 for the whole path with its < and >.
 MAX_LOCAL_PART = 64
@@ -36,13 +37,12 @@ _NAME_SPECIALS = re.compile(r"[,;:@]")
 UNPRINTABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-class UnusableMessage(ValueError):
-    """Input no mail can be made of; `.field` names it, `.words` says what, why and what to do."""
+class UnusableMessage(UnusableValue):
+    """Input no mail can be made of; `field` names it."""
 
-    def __init__(self, field: str, words: Both) -> None:
-        super().__init__(str(words))
+    def __init__(self, field: str, sentence: Both) -> None:
+        super().__init__(*sentence)
         self.field = field
-        self.words = words
 
 
 class Mailbox(NamedTuple):

@@ -6,9 +6,10 @@ from datetime import date, time
 from typing import TypeVar
 
 from app.locale import Both
-from app.mime.address import UNPRINTABLE, UnusableMessage, bare, masked, read_mailbox
+from app.mime.address import UNPRINTABLE, bare, masked, read_mailbox
 from app.people.calendar_values import parse_region, parse_weekday, parse_weekend
 from app.people.table import LineFault, Table, TableRow
+from app.refused import UnusableValue
 from app.rules.due import Frequency
 from app.util import parse
 
@@ -123,10 +124,8 @@ class Cells:
             return empty
         try:
             return read(cell)
-        except UnusableMessage as error:
-            self.fault(column, error.words)
-        except ValueError as error:
-            self.fault(column, error.args[0])
+        except UnusableValue as error:
+            self.fault(column, error.sentence)
         return empty
 
     def needed(self, column: str, read: Callable[[str], T], otherwise: T) -> T:
@@ -141,7 +140,7 @@ class Cells:
         def read(cell: str) -> str:
             seen = cell.replace("\r\n", "").replace("\n", "") if lines else cell
             if UNPRINTABLE.search(seen):
-                raise ValueError(_CONTROL)
+                raise UnusableValue(*_CONTROL)
             return cell
 
         return self.given(column, read, "", limit)
@@ -245,11 +244,11 @@ def _days_off(cells: Cells) -> DaysOffRecord:
     return DaysOffRecord(cells.row.line, scope.endswith("_workday"), email, first, last, name)
 
 
-# --- one reader per kind of cell: text -> value, or ValueError(Both) ------------------------------
+# --- one reader per kind of cell: text -> value, or UnusableValue ------------------------------
 
 
 def read_date(text: str) -> date:
-    """A date written YYYY-MM-DD. Raises ValueError(Both)."""
+    """A date written YYYY-MM-DD. Raises UnusableValue."""
     try:
         day = date.fromisoformat(text) if len(text) == 10 else None
     except ValueError:
@@ -258,19 +257,15 @@ def read_date(text: str) -> date:
     if day is not None and first <= day <= last:
         return day
     if day is not None:
-        raise ValueError(
-            Both(
-                f"「{text}」は範囲の外です。{first} から {last} までの日を書いてください。",
-                f'"{text}" is out of range. Write a day from {first} to {last}.',
-            )
+        raise UnusableValue(
+            f"「{text}」は範囲の外です。{first} から {last} までの日を書いてください。",
+            f'"{text}" is out of range. Write a day from {first} to {last}.',
         )
-    raise ValueError(
-        Both(
-            f"「{parse.shown(text)}」は日付として読めません。2026-11-24 のように、"
-            "実在する日を半角の YYYY-MM-DD で書いてください。",
-            f'"{parse.shown(text)}" is not a date. Write a day that exists as YYYY-MM-DD, '
-            "like 2026-11-24.",
-        )
+    raise UnusableValue(
+        f"「{parse.shown(text)}」は日付として読めません。2026-11-24 のように、"
+        "実在する日を半角の YYYY-MM-DD で書いてください。",
+        f'"{parse.shown(text)}" is not a date. Write a day that exists as YYYY-MM-DD, '
+        "like 2026-11-24.",
     )
 
 
@@ -284,11 +279,9 @@ def read_address(column: str, *, allow_localhost: bool) -> Callable[[str], str]:
     def read(text: str) -> str:
         mailbox = read_mailbox(column, text, allow_localhost=allow_localhost)
         if mailbox.name or text.endswith(">"):
-            raise ValueError(
-                Both(
-                    f"「{masked(text)}」: 名前や < > を付けず、アドレスだけを書いてください。",
-                    f'"{masked(text)}": write the bare address, without a name or < >.',
-                )
+            raise UnusableValue(
+                f"「{masked(text)}」: 名前や < > を付けず、アドレスだけを書いてください。",
+                f'"{masked(text)}": write the bare address, without a name or < >.',
             )
         return bare(mailbox.address)
 

@@ -5,10 +5,10 @@ from datetime import date, time
 from typing import Any
 
 from app.locale import Both
-from app.mime.address import UnusableMessage
 from app.people.calendar_values import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
 from app.people.records import ROLES, read_address, read_date
 from app.people.setting_names import shown_value
+from app.refused import UnusableValue
 from app.rules.due import Frequency
 from app.util.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown, similar
 
@@ -71,18 +71,16 @@ def _one_of(*choices: str) -> Reader:
 def _name(text: str) -> str:
     if text.isprintable() and 0 < len(text) <= 500:
         return text
-    raise ValueError(
-        Both("1行の名前を500文字までで書いてください。", "Write a name on one line, at most 500.")
+    raise UnusableValue(
+        "1行の名前を500文字までで書いてください。", "Write a name on one line, at most 500."
     )
 
 
 def _team(text: str) -> str:
     if text.isprintable() and len(text) <= 200:
         return text
-    raise ValueError(
-        Both(
-            "1行のチーム名を200文字までで書いてください。", "Write a team on one line, at most 200."
-        )
+    raise UnusableValue(
+        "1行のチーム名を200文字までで書いてください。", "Write a team on one line, at most 200."
     )
 
 
@@ -139,14 +137,7 @@ MEMBER: dict[str, Reader] = {
 }
 
 
-def _email(text: str) -> str:
-    try:
-        return read_address("email", allow_localhost=False)(text)
-    except UnusableMessage as error:
-        raise ValueError(error.words) from None
-
-
-NEW_MEMBER: dict[str, Reader] = {**MEMBER, "email": _email}
+NEW_MEMBER: dict[str, Reader] = {**MEMBER, "email": read_address("email", allow_localhost=False)}
 _NEVER_EMPTY = {"active", "suppressed", "name", "role", "email"}
 
 
@@ -180,8 +171,8 @@ def read(changes: Mapping[str, str], readers: Mapping[str, Reader]) -> dict[str,
             continue
         try:
             values[key] = readers[key](text)
-        except ValueError as error:
-            faults.append((key, error.args[0]))
+        except UnusableValue as error:
+            faults.append((key, error.sentence))
     if faults:
         raise ValuesRefused(faults)
     return values
@@ -225,8 +216,8 @@ def read_last(text: str | None, first: date) -> date | None:
         return None
     try:
         last = read_date(text)
-    except ValueError as error:
-        raise ValuesRefused([("LAST", error.args[0])]) from None
+    except UnusableValue as error:
+        raise ValuesRefused([("LAST", error.sentence)]) from None
     if last < first:
         raise ValuesRefused(
             [

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from app.config.sources import gather
 from app.locale import Both
+from app.refused import UnusableValue
 from app.systemd import programs
 
 SYSTEMD_FOLDER = Path("/etc/systemd/system")
@@ -57,23 +58,19 @@ class Place:
 def place(user: str, folder: Path) -> Place:
     """An installation of `user` in `folder`; what it writes to its own `.env` says.
 
-    Raises ValueError (of Both) on a name or folder that a unit cannot hold.
+    Raises UnusableValue for a name or folder that a unit cannot hold.
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_.-]*", user):
-        raise ValueError(
-            Both(
-                f"「{user}」はユーザー名として使えません。小文字の英数字で書いてください。",
-                f'"{user}" is no user name. Use small letters and digits.',
-            )
+        raise UnusableValue(
+            f"「{user}」はユーザー名として使えません。小文字の英数字で書いてください。",
+            f'"{user}" is no user name. Use small letters and digits.',
         )
     if not folder.is_absolute() or re.search(r"[\s%$\"'\\]", str(folder)):
-        raise ValueError(
-            Both(
-                f"「{folder}」は使えません。/ から始まり、空白、%、$、引用符、\\ のないパスで"
-                "書いてください。",
-                f'"{folder}" cannot be used. Write a path that begins with / and holds no blank, '
-                "no %, $, quote or backslash.",
-            )
+        raise UnusableValue(
+            f"「{folder}」は使えません。/ から始まり、空白、%、$、引用符、\\ のないパスで"
+            "書いてください。",
+            f'"{folder}" cannot be used. Write a path that begins with / and holds no blank, '
+            "no %, $, quote or backslash.",
         )
     return Place(user, folder, _writable(folder))
 

@@ -1,4 +1,4 @@
-"""PURE. Text a person typed -> a value, or a ValueError that carries a sentence in both languages.
+"""PURE. Text a person typed -> a value, or UnusableValue, a sentence in both languages.
 
 Used wherever such text comes in: the environment, imported files, the settings page. Every
 reader is strict: it never guesses, it names the nearest value it would take.
@@ -14,7 +14,7 @@ from functools import cache
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 from zoneinfo import available_timezones
 
-from app.locale import Both
+from app.refused import UnusableValue
 
 REDIS_SCHEMES = ("redis", "rediss", "redis+socket")
 
@@ -53,17 +53,15 @@ def similar(text: str, known: Iterable[str], n: int = 1) -> list[str]:
 def parse_time(text: str) -> time:
     """A time of day written HH:MM (24 hours, ASCII digits, both parts with two of them).
 
-    Raises ValueError(Both) with the nearest time that would be taken: "25:00", "9:5", "９：００".
+    Raises UnusableValue with the nearest time that would be taken: "25:00", "9:5", "９：００".
     """
     if _TIME.fullmatch(text):
         return time(int(text[:2]), int(text[3:]))
     near = _nearest_time(text)
-    raise ValueError(
-        Both(
-            f"「{shown(text)}」は時刻として読めません。半角の HH:MM で、たとえば {near} のように"
-            "書いてください。",
-            f'"{shown(text)}" is not a time. Write HH:MM in plain digits, for example {near}.',
-        )
+    raise UnusableValue(
+        f"「{shown(text)}」は時刻として読めません。半角の HH:MM で、たとえば {near} のように"
+        "書いてください。",
+        f'"{shown(text)}" is not a time. Write HH:MM in plain digits, for example {near}.',
     )
 
 
@@ -84,16 +82,14 @@ def time_zone_names() -> frozenset[str]:
 def parse_timezone(text: str) -> str:
     """An IANA time zone name, exactly as IANA spells it, such as Asia/Tokyo.
 
-    Raises ValueError(Both) with the nearest name: "JST", "", "../../etc", "asia/tokyo".
+    Raises UnusableValue with the nearest name: "JST", "", "../../etc", "asia/tokyo".
     """
     if text in time_zone_names():
         return text
     near = _nearest_timezone(text)
-    raise ValueError(
-        Both(
-            f"「{shown(text)}」というタイムゾーンはありません。{near} ではありませんか。",
-            f'There is no time zone "{shown(text)}". Did you mean {near}?',
-        )
+    raise UnusableValue(
+        f"「{shown(text)}」というタイムゾーンはありません。{near} ではありませんか。",
+        f'There is no time zone "{shown(text)}". Did you mean {near}?',
     )
 
 
@@ -112,40 +108,33 @@ def _nearest_timezone(text: str) -> str:
 
 
 def parse_whole(text: str, low: int, high: int) -> int:
-    """A whole number from `low` to `high`, in ASCII digits. Raises ValueError(Both)."""
+    """A whole number from `low` to `high`, in ASCII digits. Raises UnusableValue."""
     if _WHOLE.fullmatch(text) and low <= int(text) <= high:
         return int(text)
-    raise ValueError(
-        Both(
-            f"「{shown(text)}」は使えません。{low} から {high} までの整数を半角で書いてください。",
-            f'"{shown(text)}" cannot be used. Write a whole number from {low} to {high}.',
-        )
+    raise UnusableValue(
+        f"「{shown(text)}」は使えません。{low} から {high} までの整数を半角で書いてください。",
+        f'"{shown(text)}" cannot be used. Write a whole number from {low} to {high}.',
     )
 
 
 def parse_decimal(text: str, low: float, high: float) -> float:
-    """A number above or equal `low`, up to `high`; no inf, no nan, no 1e9. ValueError(Both)."""
+    """A number above or equal `low`, up to `high`; no inf, no nan, no 1e9. UnusableValue."""
     if _DECIMAL.fullmatch(text) and math.isfinite(float(text)) and low <= float(text) <= high:
         return float(text)
-    raise ValueError(
-        Both(
-            f"「{shown(text)}」は使えません。"
-            f"{low:g} から {high:g} までの数を半角で書いてください。",
-            f'"{shown(text)}" cannot be used. Write a number from {low:g} to {high:g}.',
-        )
+    raise UnusableValue(
+        f"「{shown(text)}」は使えません。{low:g} から {high:g} までの数を半角で書いてください。",
+        f'"{shown(text)}" cannot be used. Write a number from {low:g} to {high:g}.',
     )
 
 
 def parse_choice(text: str, choices: tuple[str, ...]) -> str:
-    """One of `choices`, spelt exactly so. Raises ValueError(Both)."""
+    """One of `choices`, spelt exactly so. Raises UnusableValue."""
     if text in choices:
         return text
     listed = " | ".join(choices)
-    raise ValueError(
-        Both(
-            f"「{shown(text)}」は使えません。{listed} のどれかを書いてください。",
-            f'"{shown(text)}" cannot be used. Write one of {listed}.',
-        )
+    raise UnusableValue(
+        f"「{shown(text)}」は使えません。{listed} のどれかを書いてください。",
+        f'"{shown(text)}" cannot be used. Write one of {listed}.',
     )
 
 
@@ -167,7 +156,7 @@ def parse_web_url(text: str) -> str:
     """An http or https address without user, query and fragment; returned without a last slash.
 
     A host in other letters is returned as its A-label (RFC 5890), as browsers name it in Host.
-    Raises ValueError(Both).
+    Raises UnusableValue.
     """
     parts = _split(text)
     host = _wire_host(parts.hostname) if parts and parts.hostname else None
@@ -177,12 +166,9 @@ def parse_web_url(text: str) -> str:
         or parts.scheme not in {"http", "https"}
         or any(c in text for c in "@?# ")
     ):
-        raise ValueError(
-            Both(
-                f"「{mask_url(text)}」は使えません。"
-                "https://progress.example.jp の形で書いてください。",
-                f'"{mask_url(text)}" cannot be used. Write it like https://progress.example.jp.',
-            )
+        raise UnusableValue(
+            f"「{mask_url(text)}」は使えません。https://progress.example.jp の形で書いてください。",
+            f'"{mask_url(text)}" cannot be used. Write it like https://progress.example.jp.',
         )
     if host != parts.hostname:
         port = f":{parts.port}" if parts.port else ""
@@ -202,7 +188,7 @@ def parse_redis_url(text: str) -> str:
     """The URL of a Redis: redis://, rediss:// (certificate verified) or redis+socket://.
 
     A rediss:// without ssl_cert_reqs gets ssl_cert_reqs=required: kombu would verify nothing,
-    Celery's result backend would stop. Raises ValueError(Both); no message holds a password.
+    Celery's result backend would stop. Raises UnusableValue; no message holds a password.
     """
     scheme = text.partition("://")[0]
     if "://" not in text or scheme not in REDIS_SCHEMES:
@@ -240,11 +226,9 @@ def _names_a_server(parts: SplitResult) -> bool:
     return bool(parts.hostname) and bool(re.fullmatch(r"/?|/[0-9]{1,3}", parts.path))
 
 
-def _bad_redis(text: str, ja: str, en: str) -> ValueError:
+def _bad_redis(text: str, ja: str, en: str) -> UnusableValue:
     shape = mask_url(text)
-    return ValueError(
-        Both(f"「{shape}」は使えません。{ja}。", f'"{shape}" cannot be used: {en}.'),
-    )
+    return UnusableValue(f"「{shape}」は使えません。{ja}。", f'"{shape}" cannot be used: {en}.')
 
 
 def _split(text: str) -> SplitResult | None:

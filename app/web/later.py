@@ -15,6 +15,7 @@ from app.members.self_service import Later
 from app.members.snooze import NotNow, Snoozed, snooze_today, snooze_until
 from app.models import Kind
 from app.people.records import read_date
+from app.refused import UnusableValue
 from app.services import Services
 from app.util.parse import narrow, parse_time
 from app.web import form_key
@@ -86,8 +87,8 @@ def _snooze(services: Services, wish: Later, now: datetime) -> Snoozed:
         at = _typed("at")
         try:
             return snooze_today(services, email, parse_time(at), email, now, form_key.sent())
-        except ValueError as error:
-            raise NotNow(error.args[0]) from None
+        except UnusableValue as error:
+            raise NotNow(error.sentence) from None
     if until == "hour" and wish.in_an_hour:
         return snooze_today(services, email, wish.in_an_hour, email, now, form_key.sent())
     raise NotNow(_CHOOSE)
@@ -96,8 +97,8 @@ def _snooze(services: Services, wish: Later, now: datetime) -> Snoozed:
 def _typed_date() -> date:
     try:
         return read_date(_typed("date"))
-    except ValueError as error:
-        raise NotNow(error.args[0]) from None
+    except UnusableValue as error:
+        raise NotNow(error.sentence) from None
 
 
 def _typed(name: str) -> str:

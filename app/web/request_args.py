@@ -8,6 +8,7 @@ from app.locale import Both
 from app.models import LARGEST_ID
 from app.people.lookup import nearest
 from app.people.records import read_date
+from app.refused import UnusableValue
 from app.services import Services
 from app.util.parse import shown
 
@@ -38,8 +39,8 @@ def day(name: str, faults: dict[str, Both]) -> date | None:
         return None
     try:
         return read_date(typed)
-    except ValueError as error:
-        faults[name] = error.args[0]
+    except UnusableValue as error:
+        faults[name] = error.sentence
         return None
 
 

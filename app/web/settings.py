@@ -18,6 +18,7 @@ from app.members.leave import NoLeave
 from app.people import values
 from app.people.records import read_date
 from app.people.values import ValuesRefused
+from app.refused import UnusableValue
 from app.reminders.simulate import Forecast
 from app.rules.due import DAY_OFF, Reason
 from app.rules.workdays import Span
@@ -209,8 +210,8 @@ def _date(name: str, faults: list[tuple[str, Both]], *, needed: bool = False) ->
         return None
     try:
         return read_date(text)
-    except ValueError as error:
-        faults.append((name, error.args[0] if text else _EMPTY))
+    except UnusableValue as error:
+        faults.append((name, error.sentence if text else _EMPTY))
         return None
 
 

@@ -16,6 +16,7 @@ from app.people import values
 from app.people.records import read_date
 from app.people.settings import NoSuchMember
 from app.people.values import ValuesRefused
+from app.refused import UnusableValue
 from app.rules.workdays import Span
 from app.services import Services
 from app.web import request_args
@@ -74,8 +75,8 @@ def _span() -> Span:
         last = values.read_last(request_args.form("last") or None, first)
     except ValuesRefused as error:
         faults.append(("last", error.faults[0][1]))
-    except ValueError as error:
-        faults.append(("first", error.args[0]))
+    except UnusableValue as error:
+        faults.append(("first", error.sentence))
     if first is None or faults:
         raise ValuesRefused(faults)
     return Span(first, last, name)
