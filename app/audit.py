@@ -1,4 +1,4 @@
-"""Who changed what, and when: looking back."""
+"""The audit: who changed what, and when; its words, and reading it."""
 
 from dataclasses import dataclass
 from datetime import datetime

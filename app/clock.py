@@ -1,6 +1,6 @@
-"""The only clock. Doors ask it and pass `now` down; nobody else looks at the time of day.
+"""The only clock. Doors ask it and pass `now` down; no other module reads the time of day.
 
-TEST_CLOCK_OFFSET moves it: whoever starts a process hands `config.test_clock_offset` to
+TEST_CLOCK_OFFSET moves it: the start of each process hands `config.test_clock_offset` to
 `shift` once (create_app does).
 """
 
@@ -16,26 +16,26 @@ _offset = timedelta()
 
 
 def now() -> datetime:
-    """The present instant, aware, in UTC, moved by what `shift` was told."""
+    """The present instant, aware, in UTC, moved by what `shift` was given."""
     return datetime.now(UTC) + _offset
 
 
 def shift(seconds: float) -> None:
     """Let `now` run `seconds` ahead of the machine (behind, if negative) in this process.
 
-    Told twice, the second value holds; they do not add up.
+    Called twice, the second value holds; they do not add up.
     """
     global _offset  # noqa: PLW0603  # one process has one clock
     _offset = timedelta(seconds=seconds)
 
 
 def of_the_machine() -> datetime:
-    """The machine's own wall clock, whatever `shift` was told."""
+    """The machine's own wall clock, whatever `shift` was given."""
     return datetime.now(UTC)
 
 
 def since_boot() -> float:
-    """Seconds since this machine started, sleep included; nobody can set this clock.
+    """Seconds since this machine started, sleep included; this clock cannot be set.
 
     CLOCK_BOOTTIME of clock_gettime(2).
     """

@@ -37,7 +37,7 @@ class Installation:
         return self._id
 
     def id_in(self, session: Session) -> str:
-        """The id, as a part of somebody's transaction, which makes it where there is none yet."""
+        """The id, within the caller's transaction, which makes it where there is none yet."""
         if self._id is not None:
             return self._id
         found = made_in(session)

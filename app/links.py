@@ -1,4 +1,4 @@
-"""The signed links in mails.
+"""The signed links in mails: to report, to change or stop mails, and to open the pages.
 
 A token says for what, for whom and for which date it was made, and is signed with HMAC-SHA-256.
 It holds no secret, and works as long as a key that signed it is configured.

@@ -1,7 +1,7 @@
 """Sentences that exist in both languages, side by side, so that neither is forgotten.
 
 `Both("日本語", "English")` is one sentence; `str()` of it gives both (for errors that must
-be read by whoever sees them), `.to("ja")` one of them. See docs/decisions/0003.
+be read by people of both languages), `.to("ja")` one of them. See docs/decisions/0003.
 """
 
 import errno

@@ -56,7 +56,7 @@ def upgrade(database: Database) -> str:
 
 
 def upgrade_on(connection: Connection) -> str:
-    """The same, as a part of somebody's transaction."""
+    """The same, within the caller's transaction."""
     from alembic import command  # noqa: PLC0415 - see above
 
     if connection.dialect.name == "postgresql":

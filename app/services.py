@@ -1,4 +1,4 @@
-"""What the road works with: settings, database, guard, links, and the way to the mail queue."""
+"""What every use case works with: settings, database, guard, links, and publishing to the mail queue."""
 
 import socket
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """The story: one minute of the product. Both doors call it, the worker's job and the command.
 
     look for leads -> plan reminders -> plan digests and escalations -> sweep -> heartbeat
-    -> checks -> tell the admins -> forget the text of old mails -> ask for recaps
+    -> checks -> alert mails -> forget the text of old mails -> ask for recaps
 
 What is due is decided before anything is swept; the heartbeat says that both were done; and alarms
 are looked for even while a clock in doubt lets nothing be decided.
@@ -125,7 +125,7 @@ def deliver(
     *,
     first: Sequence[int] = (),
 ) -> Delivery:
-    """Sends what is ready, `first` before the rest (but for what somebody waits for).
+    """Sends what is ready, `first` before the rest (but for what a person waits for).
 
     With a clock in doubt only alerts and sign-in links.
     """

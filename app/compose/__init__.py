@@ -1,4 +1,4 @@
-"""PURE. What to say: one small function per letter, facts in, `MailMessage` out.
+"""PURE. The words of each letter: one small function per letter, facts in, `MailMessage` out.
 
 `templates/mail/NAME.ja.txt` and `NAME.en.txt` are the text part of the letter NAME, `NAME.ja.html`
 and `NAME.en.html` say the same words in the look of `layout.html`. What people wrote (titles,

@@ -1,4 +1,4 @@
-"""PURE. The mail that tells an admin what is the matter, and what is over."""
+"""PURE. The alert mail: what is wrong and what is over, for an admin."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class AlertLine:
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """Everything the letter says: what is open, and what was told before and is over."""
+    """Everything the letter says: what is open, and what was mailed before and is over."""
 
     name: str
     email: str
@@ -46,7 +46,7 @@ class AlertInWords(NamedTuple):
 
 
 def alert(facts: AlertFacts) -> MailMessage:
-    """The letter; sender fields are left to the road. No way to stop it: it comes with the role."""
+    """The letter; `rows.from_us` adds the sender fields. No way to stop it: it comes with the role."""
     opened = [_shown(one, facts.locale) for one in facts.open[:SHOWN]]
     over = [_shown(one, facts.locale) for one in facts.over[:SHOWN]]
     name, subject = shorten(facts.name, NAME), _subject(facts)

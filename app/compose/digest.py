@@ -20,7 +20,7 @@ from app.rules.week import Away, Mark, MemberWeek, Note, Progress, Week
 
 ROWS = 20  # members in the picture; the others are one link away
 LISTED = 8  # tasks in each list
-MOVED = 10  # tasks whose progress is told
+MOVED = 10  # tasks whose progress is shown
 TITLE, REF, NAME, ROW_NAME, QUOTE, PREHEADER = 50, 24, 60, 28, 90, 100
 
 RecapBy = Literal["count", "ai"]
@@ -52,7 +52,7 @@ class DigestFacts:
 
 
 def weekly_digest(facts: DigestFacts) -> MailMessage:
-    """The letter of a team's week; sender fields are left to the road.
+    """The letter of a team's week; `rows.from_us` adds the sender fields.
 
     Raises ValueError when there is nothing to say: such a letter must not exist.
     """

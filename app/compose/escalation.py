@@ -1,4 +1,4 @@
-"""PURE. The mail that tells a lead, or the lead's manager, who has been silent for days.
+"""PURE. The escalation mail: which members have been silent for days, for a lead or the lead's manager.
 
 It asks for help, not for an account: what is known of the last report stands beside each name.
 """
@@ -21,7 +21,7 @@ TITLE, NAME, WHO, QUOTE = 60, 60, 40, 120
 
 @dataclass(frozen=True, slots=True)
 class SilentLine:
-    """Somebody who has been silent for `workdays`; `lead_name` where the reader is not the lead."""
+    """A member who has been silent for `workdays`; `lead_name` where the reader is not the lead."""
 
     member_id: int
     name: str
@@ -51,7 +51,7 @@ class EscalationFacts:
 
 
 def escalation(facts: EscalationFacts) -> MailMessage:
-    """The letter; sender fields are left to the road. Raises ValueError for nobody."""
+    """The letter; `rows.from_us` adds the sender fields. Raises ValueError without any member."""
     if not facts.silent:
         raise ValueError(str(Both("知らせる人がいません。", "There is nobody to tell of.")))
     words = _words(facts)

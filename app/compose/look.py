@@ -179,7 +179,7 @@ class _Form(NamedTuple):
     def _quoted(self, html: str, shown: Sequence[str]) -> str:
         try:
             pieces = [quote(one) for one in shown]
-        except UnicodeEncodeError:  # whoever builds the mail says so
+        except UnicodeEncodeError:  # building the mail refuses it by name
             return html
         return Quoted(html, self.quoted % self.html.pick(pieces))
 

@@ -1,4 +1,4 @@
-"""PURE. The week in at most five lines, counted: what takes its place when nobody wrote one."""
+"""PURE. The recap by counting: at most five lines about the week, used where the AI wrote none."""
 
 from collections.abc import Sequence
 

@@ -27,7 +27,7 @@ class TaskLine(NamedTuple):
     """One unreported task as its member should see it.
 
     `task_id` tells the mail's page which task is meant, `last_on` is the date the last report
-    counts for, `last_by` its reporter's name where that is somebody else, `silent` the workdays
+    counts for, `last_by` its reporter's name where that is another member, `silent` the workdays
     without a report beyond what was agreed.
     """
 
@@ -52,7 +52,7 @@ class ReminderFacts(NamedTuple):
     `stop_url` changes or stops the mails (a page, and RFC 8058's one-click POST).
     `reply_to_shown` is the address a reply goes to (None: the sender's), `message_origin` how
     Message-IDs end. `lead_told`: after days of silence, the lead's name and the date on which the
-    lead will be told if nothing is reported.
+    lead will be notified if nothing is reported.
     """
 
     member_id: int
@@ -71,7 +71,7 @@ class ReminderFacts(NamedTuple):
 
 
 def reminder(facts: ReminderFacts) -> MailMessage:
-    """The letter that names a member's unreported tasks; sender fields are left to the road.
+    """The letter that names a member's unreported tasks; `rows.from_us` adds the sender fields.
 
     Raises ValueError when there is no task to name: such a letter must not exist.
     """
@@ -152,7 +152,7 @@ def _words(facts: ReminderFacts) -> dict[str, Any]:
 
 
 def _told(facts: ReminderFacts) -> str:
-    """The lead is told so that two can look at it; never as a threat."""
+    """The lead is notified so that two people can look at it; never as a threat."""
     if facts.lead_told is None:
         return ""
     name, day = shorten(facts.lead_told[0], NAME), show_date(facts.lead_told[1], facts.locale)
@@ -212,7 +212,7 @@ def _silent(workdays: int, locale: Locale) -> Marked:
 
 
 def _last(task: TaskLine, facts: ReminderFacts) -> str:
-    """When the last report was, by whom if by somebody else, and how far the task was."""
+    """When the last report was, by whom if by another member, and how far the task was."""
     if task.last_on is None:
         return Both("報告はまだありません", "No report yet").to(facts.locale)
     day = show_date(

@@ -1,4 +1,4 @@
-"""PURE. The letter with a link that signs its reader in. No way to stop it: it was asked for."""
+"""PURE. The sign-in mail: one link. It has no link to stop such mails, because the reader asked for it."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class SignInFacts:
 
 
 def sign_in(facts: SignInFacts) -> MailMessage:
-    """The letter that somebody asked for on the sign-in page; sender fields are left to the road."""
+    """The letter asked for on the sign-in page; `rows.from_us` adds the sender fields."""
     name = shorten(facts.name, NAME)
     subject = Both(
         f"サインインのリンク({facts.until}まで)", f"Your sign-in link (until {facts.until})"

@@ -1,4 +1,4 @@
-"""The mail that tells an admin what is the matter: how things stand when it is sent."""
+"""The alert mail: how things stand when it is sent."""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -33,7 +33,7 @@ def letter(case: LetterContext) -> Send:
 def _alerts(
     session: Session, zone: ZoneInfo, now: datetime
 ) -> tuple[list[AlertLine], list[AlertLine]]:
-    """The open alerts, the newest first; those told of and over."""
+    """The open alerts, the newest first; those that were mailed and are over."""
     opened = Alert.closed_at.is_(None)
     over = and_(Alert.over_mailed_at.is_not(None), Alert.closed_at > now - OVER_FOR)
     both = select(Alert).where(or_(opened, over)).order_by(Alert.id.desc())

@@ -1,4 +1,4 @@
-"""The lead's week, as of now."""
+"""The weekly digest to a lead, as of now."""
 
 from app import compose
 from app.ai import stored

@@ -1,4 +1,4 @@
-"""The mail that tells a lead who has been silent for days."""
+"""The escalation mail to a lead: who is still silent, as of now."""
 
 from collections.abc import Sequence
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""The sentence of a member's own mail: when the lead will be told, if nothing is reported."""
+"""The sentence in a member's own mail that says when the lead will be notified of their silence."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -22,9 +22,9 @@ def notices(
     long: Sequence[tuple[Person, date]],
     now: datetime,
 ) -> dict[tuple[int, date], Notice]:
-    """By member id and date of those given, whose mail says when the lead will be told.
+    """By member id and date of those given, whose mail says when the lead will be notified.
 
-    Nobody hears so who has no lead that can be told, or whose lead was told already.
+    Left out: members without a lead that can be notified, or whose lead was notified already.
     """
     found = silences(session, long) if long else {}
     before = taken(session, found)
@@ -46,7 +46,7 @@ def notices(
 def when_told(
     defaults: Organisation, one: Person, lead: Person, found: tuple[Silence, date], now: datetime
 ) -> date | None:
-    """The lead's date on which they will be told of `one`, silent so long on that date."""
+    """The lead's date on which they will be notified of `one`, silent so long on that date."""
     today = local_date(lead, now)
     settled = lead.member.led_through
     return next_telling(

@@ -1,4 +1,4 @@
-"""The mail with a link that signs its reader in, whatever the hour."""
+"""The sign-in mail: sent whatever the hour, because its reader is waiting."""
 
 from app import compose
 from app.letters.case import LetterContext

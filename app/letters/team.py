@@ -1,4 +1,4 @@
-"""What both mails about a team share."""
+"""What digest and escalation share: whether their reader still wants mail about the team."""
 
 from app.letters.case import LetterContext
 from app.models import Kind

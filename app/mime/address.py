@@ -132,7 +132,7 @@ def address_key(text: str) -> str:
     """The normal form in which two ways to write one address, or one domain, are the same text.
 
     Lower case, the domain as its A-label (RFC 5890), no quotes. Of what is no address, only the
-    lower case. Whoever looks for somebody by an address compares this.
+    lower case. Looking up a member by address compares this.
     """
     local, at, domain = bare(text.strip().lower()).rpartition("@")
     with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""PURE. A mail as a program says it, its checks, and the bytes that go on the wire.
+"""PURE. A mail as fields, the checks of each field, and the bytes that go on the wire.
 
 The bytes are written here rather than by email.message: that turns a lone CR in a text into a
 line end, picks random boundaries, and takes 1 to 3 ms a mail. The tests read every letter back

@@ -85,7 +85,7 @@ class State(StrEnum):
 # As the index of open mails says it, to the letter: only so do the databases take that index.
 OPEN: ColumnElement[bool] = literal_column("NOT outbox.ended")
 
-# Mails that somebody waits for: they go before all others. In the words of their index.
+# Mails that a person waits for: they go before all others. In the words of their index.
 _URGENT = "kind IN ('sign_in', 'alert', 'asked_reminder') AND NOT ended"
 URGENT: ColumnElement[bool] = literal_column(
     "(outbox.kind IN ('sign_in', 'alert', 'asked_reminder') AND NOT outbox.ended)"
@@ -152,10 +152,10 @@ class Member(Base):
     # The next hour, UTC; NULL: look at the next plan (settings or tasks came anew).
     next_due_at: Mapped[datetime | None]
     # A lead's or admin's dates on which the mails about the team are settled: each date follows
-    # once `decided_through` has reached it. NULL: nobody's lead.
+    # once `decided_through` has reached it. NULL: leads no one.
     led_through: Mapped[date | None] = mapped_column(Date)
-    # Since when the member is active here; NULL: since `created_at`. Nobody is told of silence
-    # that lies before it.
+    # Since when the member is active here; NULL: since `created_at`. Silence before it
+    # is not escalated.
     active_since: Mapped[date | None] = mapped_column(Date)
     created_at: Mapped[datetime]
 
@@ -183,7 +183,7 @@ class Member(Base):
 
 
 class Task(Base):
-    """A task that somebody works on."""
+    """A task that a member works on."""
 
     __tablename__ = "tasks"
 
@@ -194,7 +194,7 @@ class Task(Base):
     assigned_on: Mapped[date | None] = mapped_column(Date)  # NULL: since its start
     status: Mapped[str] = mapped_column(String(10), default="open")
     closed_on: Mapped[date | None] = mapped_column(Date)
-    # When the task became known here; NULL: long ago. Silence before it is nobody's fault.
+    # When the task became known here; NULL: long ago. Silence before it does not count.
     added_on: Mapped[date | None] = mapped_column(Date)
     start_on: Mapped[date] = mapped_column(Date)
     due_on: Mapped[date | None] = mapped_column(Date)
@@ -304,7 +304,7 @@ class OutboxMail(Base):
         Computed("state NOT IN ('ready', 'sending', 'in_doubt')", persisted=True)
     )
     reason: Mapped[str | None] = mapped_column(Text)
-    # An admin's word is awaited: "brake" (an unusual number) or "restore".
+    # Waits for an admin's confirmation: "brake" (an unusual number) or "restore".
     held: Mapped[str | None] = mapped_column(String(10))
     # A rehearsal (`--now`, `--date`) plans and delivers as if it were this many seconds later; its
     # mails have the number -1, so that those of the day itself find their own free.

@@ -1,4 +1,4 @@
-"""Days off, and days that are workdays all the same: of everybody, or of one member."""
+"""Tables: days off, and extra workdays; of the company, or of one member."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Tables: what an operator must know, signs of life, and who changed what."""
+"""Tables: settings, alerts, heartbeats and shared state of programs, and the audit."""
 
 from datetime import datetime
 from typing import Any
@@ -51,12 +51,12 @@ class Setting(Base):
     changed_at: Mapped[datetime]
 
 
-# Parts that show that they are alive: any tick; and whoever runs `task-progress tick`.
+# Parts with a heartbeat: any tick; and the command `task-progress tick`.
 TICK, TIMER = "tick", "timer"
 
 
 class Service(Base):
-    """The last sign of life of a part (beat, a worker, the timer), and shared state."""
+    """The last heartbeat of a part (beat, a worker, the timer), and shared state."""
 
     __tablename__ = "service"
 

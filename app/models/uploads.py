@@ -1,4 +1,4 @@
-"""Table: files to import, between their preview and the word that writes them."""
+"""Table: files to import, between their preview and its confirmation."""
 
 from datetime import datetime
 

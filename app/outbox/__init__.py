@@ -1,4 +1,8 @@
-"""The life of one mail, from the row that says it shall be sent to its end."""
+"""The life of one message, from the row that says it shall be sent to its end.
+
+rows -> claim -> deliver (read again, compose, guard) -> connections -> settle; sweep ends and
+requeues what no sender ended; breaker and probe decide whether the server is tried at all.
+"""
 
 from app.outbox.browse import NoSuchMail, NotPossible, cancel, listing, show
 from app.outbox.claim import next_hour, ready_number

@@ -1,4 +1,4 @@
-"""The breaker: while the mail server cannot be worked with, nobody tries but one mail.
+"""The breaker: while the mail server refuses everything, only one mail at a time is tried.
 
 It stands in the database, so that all senders see it; a second one for each machine holds what is
 this machine's own trouble (no name, no way to the server), which others need not share. Each
@@ -50,7 +50,7 @@ class ServerTrouble:
 
     @property
     def at_once(self) -> bool:
-        """Whether an operator is told now and not in two minutes: waiting does not help."""
+        """Whether the alert opens now and not in two minutes: waiting does not help."""
         for_good = self.fault is Fault.EVERYONE and self.error.permanent
         return self.fault.needs_a_hand or for_good
 
@@ -148,7 +148,7 @@ def _rows(session: Session, host: str | None) -> list[Service]:
 def _trip_own(
     session: Session, trouble: ServerTrouble, now: datetime, scale: float, host: str
 ) -> None:
-    """This machine pauses; all do, once it failed again and nobody else had a mail accepted."""
+    """This machine pauses; all do, once it failed again and no other machine had a mail accepted."""
     opened = _open(session, own(host), trouble, now, scale)
     again = session.get_one(Service, own(host)).data["times"] > 1
     shared = session.get(Service, NAME)

@@ -1,4 +1,4 @@
-"""Looking at the outbox, and taking one mail out of it: cancel."""
+"""The outbox as an operator reads it: list, one mail, and cancelling a mail."""
 
 from collections.abc import Iterator
 from datetime import date, datetime

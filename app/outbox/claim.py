@@ -1,6 +1,6 @@
 """Claiming: which mails a sender takes next, and how many of them at once.
 
-A claim is a lease with a fencing token, by the database's clock. Nobody hands mails out: each sender
+A claim is a lease with a fencing token, by the database's clock. No dispatcher exists: each sender
 takes the next ones from the database, so that no message on the queue need hold an id.
 """
 
@@ -81,7 +81,7 @@ class NamedMails:
 class NextMails:
     """The mails of the whole outbox in the order in which one delivery takes them.
 
-    First those that somebody waits for (`URGENT`), then those whose ids it was given, then all by
+    First those that a person waits for (`URGENT`), then those whose ids it was given, then all by
     their hour; those of dead senders come in between every ten seconds, and last.
     """
 

@@ -1,4 +1,4 @@
-"""The lines to the mail server: one mail on each, in doubt together, answered together.
+"""The connections to the mail server: one mail on each, marked in doubt together, answered together.
 
 A round writes and reads on all connections in turn, so that their waits overlap. The marks
 "in doubt" of a round and the answers of the round before share one commit: at any moment at most
@@ -58,13 +58,13 @@ class ConnectionPool:
         self._each_round = services.db.each_by_itself()
         self.sessions = services.kept.take(settings, config.smtp_connections)
         self.fault: MailSendError | None = None  # the server's: no further mail need be tried
-        self.paused = False  # somebody said so since the mails were claimed
+        self.paused = False  # an admin paused since the mails were claimed
         self.accepted = 0
         self._answers: list[tuple[Claimed, str]] = []
         self._refusals: list[RefusedMail] = []
         self._in_a_row = 0  # mails refused since the last one was accepted
         self._pause = 0.0  # seconds before the next round
-        self._standing = BreakerKnows()  # what the breaker has been told
+        self._standing = BreakerKnows()  # what the breaker knows
         self._judged: BreakerKnows | None = None  # and will have been, after this commit
         self._heard: datetime | None = None  # when the answers of the last round were there
         self._began = 0.0  # the round, by time.monotonic()
@@ -104,7 +104,7 @@ class ConnectionPool:
         self._each(pairs, self._hear)
         self._heard = self.clock()
         crash.point("reply")
-        if self._in_a_row >= streak.IN_A_ROW:  # it may be nobody's own: to be judged now
+        if self._in_a_row >= streak.IN_A_ROW:  # perhaps not the recipients' fault: to be judged now
             self.record()
 
     def record(self) -> None:
@@ -221,7 +221,7 @@ class ConnectionPool:
 
     def _rare(self) -> bool:
         """Whether there is more to record than plain acceptance."""
-        first = bool(self._answers) and not self._standing.proved  # the breaker is told of it
+        first = bool(self._answers) and not self._standing.proved  # the breaker must record it
         resent = any(mail.n > 0 for mail, _ in self._answers)
         return first or resent or bool(self._refusals)
 

@@ -1,4 +1,4 @@
-"""Delivering: claim, read again and compose, guard, and hand over to the lines.
+"""Delivering: claim, read again and compose, guard, and hand over to the connections.
 
 The send protocol is row before wire: claim, commit -> read again, compose -> Redis guard -> MAIL,
 RCPT, DATA, body -> in doubt, commit -> final dot -> answer, commit. No database, no dot.
@@ -49,7 +49,7 @@ Clock = Callable[[], datetime]
 
 
 def never() -> bool:
-    """Nobody asks to stop."""
+    """The sender is never asked to stop."""
     return False
 
 
@@ -86,7 +86,7 @@ def deliver(
 ) -> int:
     """Sends these mails alone; returns how many were accepted.
 
-    Whoever else has the same ids does no harm. Ends early when `stopped()`, when the server is at
+    Another sender with the same ids does no harm. Ends early when `stopped()`, when the server is at
     fault, or when the rate is used up: what is left stays ready.
     """
 
@@ -256,7 +256,7 @@ class _Sender:
                 others.append((mail, error))
         if others:
             self._not_sent(others, now)
-        # Bytes that may be out already tell what they told.
+        # Bytes that may be out already: their decisions stand.
         told = [
             one
             for mail, letter in zip(mails, letters, strict=True)
@@ -296,7 +296,7 @@ class _Sender:
                         state = State.UNKNOWN if mail.doubts else State.FAILED
                         end_with_alert(session, mail, state, now=now, reason=reason)
                         log_records.ended(session, mail, state, type(why).__name__, error=why)
-                    elif mail.doubts:  # a copy may be out: nobody can say it was suppressed
+                    elif mail.doubts:  # a copy may be out, so it was not suppressed
                         end_with_alert(session, mail, State.UNKNOWN, now=now, reason=why.reason)
                         log_records.ended(session, mail, State.UNKNOWN, why.reason)
                     else:
@@ -306,7 +306,7 @@ class _Sender:
                     log.warning("mail %s: another sender has it", mail.id)
 
     def _guarded(self, jobs: Sequence[Job]) -> list[Job]:
-        """Without those whose guard `remind:…` somebody else holds."""
+        """Without those whose guard `remind:…` another sender holds."""
         guards = {one: job for job in jobs if (one := job.mail.guard) is not None}
         taken = self.services.once.take([*guards])
         if taken:

@@ -2,7 +2,7 @@
 
 They are rows like others until their day comes. Then the day decides anew, unless the mail of the
 early decision is out. With the local mailbox they stand: `make run` shows the next workday's mails
-in it, and nobody else gets those.
+in it, and no real mailbox gets those.
 """
 
 from collections.abc import Mapping, Sequence

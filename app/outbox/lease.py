@@ -1,7 +1,7 @@
-"""What becomes of a claimed mail: each transition is compare-and-set in the database.
+"""The transitions of a claimed mail: each is compare-and-set in the database.
 
-A claim is a lease with a fencing token. Whoever lost it changes nothing any more: the row count
-says so.
+A claim is a lease with a fencing token. A sender that lost its lease changes nothing any more: the
+row count says so.
 """
 
 import contextlib
@@ -215,7 +215,7 @@ def alert_of(
         .where(OutboxMail.id == mail_id)
     ).one()
     facts = {"to": to, "member": name, "why": why}
-    # What became of an alert's own mail is told on the pages only, or there would be no end.
+    # The end of an alert's own mail raises no alert, or there would be no end.
     by_mail = kind != Kind.ALERT
     raise_alert(session, OF_MAILS[state], mail_id, now=now, by_mail=by_mail, **facts)
 

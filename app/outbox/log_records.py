@@ -1,4 +1,4 @@
-"""The lines of the log that others count: each end of an attempt, each decision, each outage.
+"""The log records that operators count: each end of an attempt, each decision, each outage.
 
 Ids, states and reasons only: who and what they stand for is in the database.
 """
@@ -20,7 +20,7 @@ _GOOD = frozenset({State.ACCEPTED, State.READY, State.SUPPRESSED, State.CANCELLE
 
 
 class Tried(Protocol):
-    """A mail of which somebody took hold, as `Claimed` has it."""
+    """A mail that was claimed, as `Claimed` has it."""
 
     @property
     def id(self) -> int:

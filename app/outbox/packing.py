@@ -1,4 +1,4 @@
-"""The bytes of a mail as `outbox.sent_bytes` keeps them.
+"""Compression of the bytes of a mail, as `outbox.sent_bytes` keeps them.
 
 Letters resemble each other, so Zstandard (RFC 8878) is given a text that holds what they share. A
 seventh of the bytes is left, and it takes a quarter of zlib's time. The first byte stored numbers

@@ -1,4 +1,4 @@
-"""MAIL_ONLY_TO: to whom alone mails go while a team tries the product."""
+"""MAIL_ONLY_TO: the pilot's addresses and domains. Mails to all others end suppressed."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""What reading a mail again, right before it is sent, can find."""
+"""The answers that reading a mail again can give right before it is sent: Send, Skip or Defer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

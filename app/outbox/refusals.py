@@ -67,7 +67,7 @@ class Sender:
 class BreakerKnows:
     """How far the breaker knows what this delivery met.
 
-    told: the breaker heard that the server takes mails. proved: one was accepted after the last
+    told: the breaker recorded that the server takes mails. proved: one was accepted after the last
     refusal, so no streak goes on. counted: how many were accepted when the last refusal came.
     tripped: this delivery has opened the breaker.
     """
@@ -171,7 +171,7 @@ def _trouble(session: Session, one: RefusedMail, words: str, now: datetime) -> S
 
 
 def _counts(session: Session, one: RefusedMail) -> bool:
-    """Whether the refusal may be about everybody though it does not sound like it.
+    """Whether the refusal may be about all mails though it does not sound like it.
 
     That an address does not exist is believed, unless it took mail before: a list with the wrong
     domain is refused line by line, a server that lost its mailboxes refuses people it knew.
@@ -208,7 +208,7 @@ def _end(session: Session, mail: Claimed, error: MailSendError, words: str, now:
 
 def _defer(session: Session, mail: Claimed, words: str, now: datetime, scale: float) -> None:
     minutes = RETRY_MINUTES[min(mail.retries, len(RETRY_MINUTES) - 1)]
-    # Jitter only shortens: nobody waits longer than the table says.
+    # Jitter only shortens: no mail waits longer than the table says.
     wait = timedelta(minutes=minutes) * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
     defer(session, mail, now=now, not_before=now + wait * scale, response=words)
 

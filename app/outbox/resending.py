@@ -32,7 +32,7 @@ COPIES = (State.ACCEPTED, State.UNKNOWN, State.READY, State.SENDING, State.IN_DO
 
 
 def may_resend(state: str, user_id: int | None, kind: str) -> bool:
-    """Only what has ended, to somebody still known; who wants a sign-in link asks for a new one."""
+    """Only a mail that has ended, to a member still known; no sign-in mail, the member asks for a new link."""
     return state in ENDS and user_id is not None and kind != Kind.SIGN_IN
 
 
@@ -78,7 +78,7 @@ def resend(
         )
         again = _copy_of(session, mail, last or 0, now)
         ids = enqueue(session, services, [again], now=now)
-        if not ids:  # somebody else took the same number just now
+        if not ids:  # another resend took the same number just now
             again = replace(again, n=again.n + 1)
             ids = enqueue(session, services, [again], now=now)
         record(session, mail_id, "resent", f"{who}: {ids[0]}", now=now)
@@ -114,7 +114,7 @@ class Extent:
 
     ids: Sequence[int]  # of the mails that would be sent again
     copies: int  # mails to the same members, of the same kind and date, that are out or may be
-    left_out: int  # in that state too, but sent again already, or nobody may get them
+    left_out: int  # in that state too, but sent again already, or their member may not get them
 
     @property
     def mails(self) -> int:
@@ -147,8 +147,8 @@ def resend_all(services: Services, which: Which, *, who: str, now: datetime) -> 
     """A new mail in place of each one that `which` names; returns the new mails' ids.
 
     A member gets one of each kind at most. Each part of it is committed and queued by itself, so
-    whoever breaks it off and orders it again goes on where it stopped. After a restore the new
-    mails wait for an admin's word as all others of that date do.
+    a run that was interrupted goes on where it stopped. After a restore the new
+    mails wait for an admin's confirmation as all others of that date do.
     """
     ids = extent(services, which).ids
     made: list[int] = []
@@ -271,7 +271,7 @@ def _copy_of(session: Session, mail: OutboxMail, last_n: int, now: datetime) -> 
 
 
 def _close_alerts_of(session: Session, mails: Sequence[OutboxMail], now: datetime) -> None:
-    """Nobody need look at them any more: their copies speak for themselves."""
+    """Their alerts are closed: the copies raise alerts of their own."""
     for state in {mail.state for mail in mails} & set(OF_MAILS):
         ids = [mail.id for mail in mails if mail.state == state]
         close_alerts(session, OF_MAILS[state], ids, now=now)

@@ -1,7 +1,7 @@
-"""After a restore: what may have gone out since the backup waits for an admin's word.
+"""After a restore: what may have gone out since the backup waits for an admin's confirmation.
 
 The restored database knows nothing of the time since its backup. Whatever it would send for that
-time, mails that were open in it and mails that it decides anew, is held: nobody claims it. `resume`
+time, mails that were open in it and mails that it decides anew, is held: no sender claims it. `resume`
 lets it go; until then each mail ends `unknown` at its time, because a copy may be out, and its
 decision stands, so that no later date makes up for it.
 """
@@ -26,7 +26,7 @@ from app.rules.workdays import DAY, week_of
 from app.services import Services
 from app.util.redis_guard import Guard
 
-RESTORED = "restored"  # settings key; also the reason of mails that end without anybody's word
+RESTORED = "restored"  # settings key; also the reason of mails that end without a confirmation
 HELD = "restore"
 HOLDS_AT_MOST = timedelta(days=8)  # to the end of a week, in whatever time zone
 _COUNTED_FROM = datetime(2020, 1, 1, tzinfo=UTC)
@@ -37,7 +37,7 @@ _HELD: ColumnElement[bool] = and_(OPEN, OutboxMail.held == HELD)
 @dataclass(frozen=True, slots=True)
 class Restored:
     """The last restore: when, how far its backup reached (None: not known), and if it still waits
-    for an admin's word. Not `by_hand`: the program found by itself that the database is an older one.
+    for an admin's confirmation. Not `by_hand`: the program found by itself that the database is an older one.
     """
 
     at: datetime
@@ -48,7 +48,7 @@ class Restored:
     def hold(self, zone: ZoneInfo, day: date, *, week_begins: int | None) -> str | None:
         """What `held` says of an automatic mail for the local date `day` in `zone`.
 
-        The dates that had begun by then, whatever the hour: somebody may have been reminded by
+        The dates that had begun by then, whatever the hour: a member may have been reminded by
         hand. What comes once a week (which begins on that weekday) waits to the end of the week.
         """
         last = self.at.astimezone(zone).date()
@@ -141,7 +141,7 @@ def guarded(services: Services) -> list[int]:
 
 
 def release(session: Session, out: list[int], *, who: str, now: datetime) -> list[int]:
-    """An admin's word: what is held goes, except the mails `out`, which end; returns the ids.
+    """Confirmed by an admin: what is held goes, except the mails `out`, which end; returns the ids.
 
     A copy of each may be out: if this one meets a doubt, no further one follows.
     """
@@ -161,7 +161,7 @@ def release(session: Session, out: list[int], *, who: str, now: datetime) -> lis
 
 
 def give_up(session: Session, *, now: datetime) -> None:
-    """Nobody said a word in time. One alert told of all of them; none of its own follows.
+    """No confirmation came in time. One alert covered all of them; no alert per mail follows.
 
     It is over when nothing can wait any more.
     """

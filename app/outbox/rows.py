@@ -1,4 +1,4 @@
-"""Rows of the outbox: the intent, committed before anything is queued; and whose mail it is."""
+"""The rows of the outbox: a mail is committed before anything is queued. Also its Message-ID and sender."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -106,7 +106,7 @@ _ACCEPT = (
 
 
 def record_accepted(session: Session, answers: Sequence[Answer], *, now: datetime) -> None:
-    """The good end of these mails. One that somebody else holds by now is left to them."""
+    """The good end of these mails. A mail that another sender holds by now is left to it."""
     rows = [
         {"of_id": mail.id, "of_token": mail.lease_token, "at": now, "to_response": response}
         for mail, response in answers

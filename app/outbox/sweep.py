@@ -1,4 +1,4 @@
-"""Sweeping: what is to be sent now, whoever forgot it; and what has ended without a sender."""
+"""Sweeping: finds what is to be sent now, also where its message was lost, and ends what no sender ended."""
 
 import logging
 from datetime import date, datetime, timedelta
@@ -113,7 +113,7 @@ def _expired_of(session: Session, day: date) -> int:
 
 
 def _give_up_doubts(session: Session, now: datetime) -> None:
-    """In doubt twice, or a copy may be out and it is too late for another: nobody can know."""
+    """In doubt twice, or a copy may be out and it is too late for another: the end is not known."""
     in_doubt = and_(
         OutboxMail.state == State.IN_DOUBT,
         OutboxMail.lease_until < database_now(),

@@ -53,7 +53,7 @@ class Reason(StrEnum):
     INACTIVE = "inactive"
     EXPIRED = "expired"
     NOT_IN_PILOT = "not_in_pilot"  # MAIL_ONLY_TO does not name the address
-    CANCELLED = "cancelled"  # by an operator's hand, or snoozed to another hour of the day
+    CANCELLED = "cancelled"  # by an operator, or snoozed to another hour of the day
 
 
 DAY_OFF = frozenset(Reason(off.value) for off in DayOff)
@@ -97,7 +97,7 @@ class OpenTask:
     start_on: date
     assigned_on: date | None  # the local date on which the task came to this member
     report_every: str  # a key of REPORT_EVERY
-    last_counts_for: date | None  # of the last report on or before the date, by whomever
+    last_counts_for: date | None  # of the last report on or before the date, whoever made it
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +305,7 @@ _ENDS_THE_WEEK = {Reason.NOTHING_UNREPORTED, Reason.REPORTED_MEANWHILE, Reason.C
 def week_is_done(past: Iterable[Past], target: date | None) -> bool:
     """True when this week had its reminder, or its weekly day ended without one for good.
 
-    It found nothing unreported, or somebody cancelled the mail (a snooze does: it brings another).
+    It found nothing unreported, or the mail was cancelled (a snooze does: it brings another).
     """
     for one in past:
         if one.verdict is Verdict.SEND or one.reason is Reason.ALREADY_SENT:

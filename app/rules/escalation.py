@@ -1,7 +1,7 @@
-"""PURE. When silence is told, to whom, and since when it counts.
+"""PURE. Escalation: when a silence is reported to the lead, to whom, and since when it counts.
 
-The steps are those of docs/rules.md: the member's own mail says when the lead will be told,
-then the lead is told, then the lead's manager. Each step happens once for one silence.
+The steps are those of docs/rules.md: the member's own mail says when the lead will be notified,
+then the lead is notified, then the lead's manager. Each step happens once for one silence.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -12,13 +12,13 @@ from enum import StrEnum
 from app.rules.due import REPORT_EVERY, Frequency, OpenTask, Rhythm, day_reason, weekly_target
 from app.rules.workdays import DAY, Calendar
 
-LOOK_AHEAD = 60  # days within which a lead is told, or it is not said when
+LOOK_AHEAD = 60  # days within which a lead is notified, or it is not said when
 
 
 class Step(StrEnum):
     """What happens after so many workdays of silence."""
 
-    NOTICE = "notice"  # the member's own mail says when the lead will be told
+    NOTICE = "notice"  # the member's own mail says when the lead will be notified
     LEAD = "lead"
     MANAGER = "manager"  # the lead's
 
@@ -38,10 +38,10 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """For how many workdays somebody has been silent here, and after which date it began.
+    """For how many workdays a member has been silent here, and after which date it began.
 
     `workdays` is the number of `due.silent_for`, except that nothing before the member became
-    active, or the task became known, counts: the first day escalates nobody.
+    active, or the task became known, counts: the first day escalates nothing.
     """
 
     workdays: int
@@ -94,10 +94,10 @@ def is_due(step: Step, steps: Steps, found: Silence | None, taken: Collection[Ta
 def may_be_told(
     rhythm: Rhythm, calendar: Calendar, day: date, *, wanted: bool, this_week: Iterable[date] = ()
 ) -> bool:
-    """True when somebody may be told on their local date `day`: calendar and frequency rule.
+    """True when this person may be notified on their local date `day`: calendar and frequency rule.
 
     `wanted` is their own switch, `this_week` the dates of their working week on which they were
-    told something. A weekly lead is told on the weekly day, or later that week if that one was
+    notified. A weekly lead is notified on the weekly day, or later that week if that one was
     missed.
     """
     if not wanted:
@@ -126,7 +126,7 @@ def next_telling(
     earliest: date,
     wanted: bool,
 ) -> date | None:
-    """The lead's date on which the lead will be told if nothing is reported; None: not soon.
+    """The lead's date on which the lead will be notified if nothing is reported; None: not soon.
 
     `on` is the member's date of `found`, `earliest` the lead's next date that is not settled yet.
     """

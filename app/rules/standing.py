@@ -102,7 +102,7 @@ def _standing(tasks: Sequence[TaskFacts], silent: int, away: DayOff | None) -> S
     said = {task.said[-1].status for task in tasks if task.said}
     if "blocked" in said:
         return Standing.BLOCKED
-    # On a holiday of everybody the silent stay on top; nobody can answer from leave.
+    # On a public holiday silent members stay on top; a member on leave cannot report.
     if silent and away is not DayOff.ON_LEAVE:
         return Standing.SILENT
     if away is not None:
@@ -151,7 +151,7 @@ def _urgent(line: BoardTask) -> tuple[bool, int, bool, date, str]:
 def days_shown(company: Company, today: date, calendars: Collection[Calendar] = ()) -> list[date]:
     """The last 10 workdays of the company up to `today`, with the days off among them.
 
-    Weekend days are left out, everybody knows them, unless the company or one of the members with
+    Weekend days are left out, unless the company or one of the members with
     these calendars works on them.
     """
     found: list[date] = []

@@ -1,6 +1,6 @@
 """PURE. The week of a team, counted: who reported on which of their workdays, and what stands out.
 
-Facts in, numbers out; the lead's digest and board are made of them; nothing here knows a letter.
+Facts in, numbers out. The digest and the lead's board are both made from it, so their numbers agree.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,12 +47,12 @@ class TaskFacts:
     status_since: date | None = None
 
     def open_on(self, day: date) -> bool:
-        """True when somebody worked on it that day, as far as is known."""
+        """True when the task was worked on that day, as far as is known."""
         begun = max(self.start_on, self.assigned_on or self.start_on)
         return begun <= day and (self.status == "open" or day <= self._ended())
 
     def _ended(self) -> date:
-        # Imported as closed: nobody knows when, but not before its last report.
+        # Imported as closed: the day is not known, but not before its last report.
         last = self.said[-1].counts_for if self.said else self.start_on - DAY
         return self.closed_on or last
 
@@ -131,7 +131,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """Somebody's days of leave, cut to the two weeks that the digest is about."""
+    """A member's days of leave, cut to the two weeks that the digest is about."""
 
     member_id: int
     name: str
@@ -296,7 +296,7 @@ def _progress(one: MemberFacts, task: TaskFacts, week: Week) -> Progress | None:
 
 
 def _note_leave(week: Week, one: MemberFacts) -> None:
-    """Days of leave that would be workdays, in the week that is told and in this one."""
+    """Days of leave that would be workdays, in the week of the digest and in this one."""
     sunday = week.last + 7 * DAY
     for span in one.calendar.leave:
         first, last = max(span.first, week.first), min(span.last or sunday, sunday)

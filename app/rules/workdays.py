@@ -1,6 +1,6 @@
-"""Which days are workdays: weekends, public holidays, closures, leave, extra workdays; counting them.
+"""PURE. Which days are workdays: weekends, public holidays, closures, leave, extra workdays; counting them.
 
-Pure: everything it needs comes as an argument, nothing here asks for today's date.
+Everything it needs is an argument, today's date too.
 """
 
 from bisect import bisect_right
@@ -16,7 +16,7 @@ DAY = timedelta(days=1)
 
 
 class DayOff(StrEnum):
-    """Why a date is no workday, in the order in which the reason is told."""
+    """Why a date is no workday, in the order in which the reason is given."""
 
     ON_LEAVE = "on_leave"
     COMPANY_CLOSED = "company_closed"
@@ -89,7 +89,7 @@ def regions() -> frozenset[str]:
 
 @dataclass(frozen=True, eq=False)
 class Company:
-    """The days that are the same for everybody with one weekend and the holidays of one region.
+    """The days that are the same for all members with one weekend and the holidays of one region.
 
     `extra` are workdays whatever the weekday or holiday (土曜出勤日); a closure stands above them.
     """
@@ -132,7 +132,7 @@ class Company:
 
     def _workdays_of_year(self, year: int) -> list[int]:
         # Counting is asked for each task of each member: a sorted list and two look-ups a year
-        # keep that cheap however long somebody has been silent.
+        # keep that cheap however long a member has been silent.
         days = self._years.get(year)
         if days is None:
             first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()

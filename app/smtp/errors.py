@@ -73,7 +73,7 @@ class MailSendError(Exception):
 
     @property
     def login_refused(self) -> bool:
-        """Whether the login is what is wrong: nobody's mail goes until an operator acts."""
+        """Whether the login is what is wrong: no mail goes until an operator acts."""
         return self.fault is Fault.LOGIN
 
 

@@ -41,7 +41,7 @@ class Fault(StrEnum):
     THROTTLE = "throttle"  # too fast, or too many at once
     ADDRESS = "address"  # the recipient's address does not exist
     RECIPIENT = "recipient"  # this recipient takes no mail, or not now
-    MAIL = "mail"  # this mail, or nobody knows
+    MAIL = "mail"  # this mail, or not known
     EVERYONE = "everyone"  # the same answer for one recipient after the other, whatever it says
 
     @property
@@ -51,7 +51,7 @@ class Fault(StrEnum):
 
     @property
     def needs_a_hand(self) -> bool:
-        """Whether waiting does not help: an operator has to mend something, so is told at once."""
+        """Whether waiting does not help: an operator has to mend something, so the alert opens at once."""
         return self in _OF_THE_OPERATOR
 
 

@@ -1,7 +1,7 @@
 """Connections to the mail server between two deliveries of one process.
 
 The jobs of a morning follow each other in milliseconds: none need connect where the one before
-has just left. A connection that nobody took up for two seconds is closed.
+has just left. A connection that is not used again within two seconds is closed.
 """
 
 import atexit

@@ -2,7 +2,7 @@
 
 One mail's way: MAIL, RCPT, DATA (in one go where the server takes that, RFC 2920), the body
 without its final dot, `before_dot()`, the dot, the answer. Before the dot the server has nothing:
-whoever stops there closes the connection, and the mail was never sent.
+a sender that stops there closes the connection, and the mail was never sent.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ class SmtpSession(SmtpConnection):
         self._used = False  # this connection has carried a mail, so the server may be tired of it
         self._stale = False  # an offer began on such a connection
         self._unfinished = False  # the server still holds the last mail's sender or recipient
-        self._busy = False  # from an offer to its end: whoever stops there must hang up
+        self._busy = False  # from an offer to its end: a sender that stops there must hang up
         self._envelope = Envelope("", "", b"")
         self._next: Envelope | None = None  # offered together with the dot before it
         self._was_ahead = False  # this mail was
@@ -173,7 +173,7 @@ class SmtpSession(SmtpConnection):
 
         A server that has hung up or objected meanwhile gets no dot, so there is no doubt. Where
         the server takes several commands at once, the offer of `following` goes with the dot: a
-        dot may be the first of a group (RFC 2920 3.1). Whoever offers another mail next has the
+        dot may be the first of a group (RFC 2920 3.1). A caller that offers another mail next has the
         connection made anew.
         """
         with self._at(Phase.BODY):

@@ -49,7 +49,7 @@ class Wire:
     def secure(self, context: ssl.SSLContext, host: str, until: float) -> None:
         """Goes over to TLS; the certificate must be one of `host`, as `context` says."""
         if self._buffer:
-            # Said in the clear to be heard after TLS: somebody sits on the line (CVE-2011-0411).
+            # Said in the clear to be heard after TLS: the connection is being tampered with (CVE-2011-0411).
             raise BadReplyError("text before TLS")
         # The handshake as a whole may take this long, not each byte of it.
         self._socket.settimeout(_left(until))
