@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.compose import DigestFacts, EscalationFacts, escalation, weekly_digest
-from app.compose.picture import CELL, LOOKS, strip
+from app.compose.digest import PICTURES
 from app.compose.recap import LINES, recap_of
 from app.compose.text import LINE
 from app.mime.message import MailMessage, build, width
@@ -39,12 +39,15 @@ class Reader(HTMLParser):
         self.words: list[str] = []
         self.links: list[str] = []
         self.pictures: list[dict[str, str | None]] = []
+        self.labels: list[str] = []
         self.inside: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
             self.links.append(dict(attrs)["href"] or "")
+        if label := dict(attrs).get("aria-label"):
+            self.labels.append(label)
         if tag == "img":
             self.pictures.append(dict(attrs))
         if tag not in {"meta", "br", "img"}:
@@ -108,47 +111,52 @@ def test_a_letter_stays_below_90_kb_and_its_subject_is_short(message: MailMessag
     assert width(message.subject) <= 60
 
 
-def test_each_row_has_its_picture_and_says_the_same_in_words() -> None:
+def test_each_row_has_its_pictures_and_says_the_same_in_words() -> None:
     message = LETTERS["digest-sato-ja"]
-    files = {one.content_id: one.content for one in message.attachments}
-    pictures = read(message).pictures
-    assert len(pictures) == 7
-    assert {f"cid:{name}" for name in files} == {one["src"] for one in pictures}
-    assert pictures[0]["alt"] == (
+    files = {f"cid:{one.content_id}" for one in message.attachments}
+    seen = read(message)
+    assert len(seen.pictures) == 7 * 5
+    assert files == {one["src"] for one in seen.pictures}
+    assert [one["alt"] for one in seen.pictures[:5]] == ["○", "▲", "■", "▲", "▲"]
+    assert seen.labels[1] == (
         "5日中4日報告: 月 未報告、火 遅れ気味、水 止まっている、木 遅れ気味、金 遅れ気味"
     )
 
 
-def test_the_picture_is_a_png_of_the_stated_size() -> None:
-    data = strip((Mark.REPORTED, Mark.BLOCKED, Mark.SILENT))
+@pytest.mark.parametrize("data", PICTURES.values(), ids=PICTURES)
+def test_a_picture_is_a_small_png_for_fine_screens(data: bytes) -> None:
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    assert struct.unpack(">II", data[16:24]) == (3 * 2 * CELL, 2 * CELL)
+    assert struct.unpack(">II", data[16:24]) == (SIZE, SIZE)
     assert len(data) < 1_000
 
 
 def test_the_marks_differ_in_black_and_white() -> None:
-    shapes = {mark: _opaque(strip((mark,))) for mark in Mark}
-    assert len(set(shapes.values())) == len(Mark)
+    assert set(PICTURES) == set(Mark) - {Mark.NO_TASK}
+    assert len({_opaque(data)[0] for data in PICTURES.values()}) == len(PICTURES)
 
 
-def _opaque(png: bytes) -> bytes:
-    """Which pixels are there, whatever their colour."""
-    start, pixels = 8, b""
+SIZE = 48
+
+
+def _opaque(png: bytes) -> tuple[bytes, tuple[int, int, int]]:
+    """Which pixels are there, whatever their colour; and that colour."""
+    chunks, start = {}, 8
     while start < len(png):
         (length,) = struct.unpack(">I", png[start : start + 4])
-        if png[start + 4 : start + 8] == b"IDAT":
-            pixels += png[start + 8 : start + 8 + length]
+        chunks[png[start + 4 : start + 8]] = png[start + 8 : start + 8 + length]
         start += 12 + length
-    rows = zlib.decompress(pixels)
-    shades = 3  # of each colour; the last one covers all
-    bits = [n for y in range(2 * CELL) for n in rows[y * (CELL + 1) + 1 : (y + 1) * (CELL + 1)]]
-    return bytes(n and not n % shades for pair in bits for n in (pair >> 4, pair & 15))
+    rows, wide = zlib.decompress(chunks[b"IDAT"]), SIZE // 2 + 1
+    pairs = [n for y in range(SIZE) for n in rows[y * wide + 1 : (y + 1) * wide]]
+    colours = [n for pair in pairs for n in (pair >> 4, pair & 15)]
+    full = max(colours)  # the shades of an edge come before their colour
+    red, green, blue = chunks[b"PLTE"][3 * full : 3 * full + 3]
+    return bytes(n == full for n in colours), (red, green, blue)
 
 
 @pytest.mark.parametrize("paper", [(0xFF, 0xFF, 0xFF), (0x14, 0x18, 0x1D)])
 def test_each_colour_stands_out_on_light_and_on_dark_paper(paper: tuple[int, int, int]) -> None:
-    for mark, (_, colour) in LOOKS.items():
-        assert contrast(colour, paper) >= 3, mark
+    for mark, data in PICTURES.items():
+        assert contrast(_opaque(data)[1], paper) >= 3, mark
 
 
 def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
