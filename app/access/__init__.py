@@ -1,1 +1,1 @@
-"""Who is asking: sign-in by mailed link, sessions, and whom somebody leads."""
+"""Access: sessions of signed-in browsers, whom a member leads, and forms that act once."""

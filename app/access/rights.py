@@ -1,4 +1,4 @@
-"""Whom somebody leads: those whose manager they are, and for a lead by role their own team."""
+"""Whom a member leads: those whose manager they are, and for a lead by role their own team."""
 
 from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.orm import Session
@@ -9,7 +9,7 @@ from app.services import Services
 
 
 def led_by(session: Session, me: Me) -> ColumnElement[bool]:
-    """The condition on `Member` for those `me` leads; an admin leads nobody by that alone."""
+    """The condition on `Member` for those `me` leads; being an admin alone leads no one."""
     team = session.scalar(select(Member.team_id).where(Member.id == me.id))
     by_role = me.role == Role.LEAD and team is not None
     return or_(
@@ -24,7 +24,7 @@ def leads_member(services: Services, me: Me, member_id: int) -> bool:
 
 
 def leads_team(services: Services, me: Me, team_id: int) -> bool:
-    """Whether `me` may see this team: the lead of somebody in it, or an admin."""
+    """Whether `me` may see this team: the lead of a member in it, or an admin."""
     return _exists(services, me, Member.team_id == team_id)
 
 

@@ -1,8 +1,8 @@
-"""A form that makes something makes it once, however often it is sent.
+"""A form that creates something creates it once, however often it is sent.
 
 The form has a key, made when it was shown. The use case takes the key in the transaction in which it
-makes what it makes: both are there, or neither. A second click waits for the first one's end, and
-gets what that made. (Reports keep the key in their own row: see app/reports/progress.py.)
+creates: both are there, or neither. A second click waits for the first one's end, and gets what that
+created. (Reports keep the key in their own row: see app/reports/progress.py.)
 """
 
 from datetime import datetime, timedelta

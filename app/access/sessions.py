@@ -1,4 +1,4 @@
-"""Browsers that are signed in: one row each, so that it can be ended from anywhere."""
+"""Sessions: one row for each signed-in browser, so that it can be ended from anywhere."""
 
 import hashlib
 import secrets
@@ -18,7 +18,7 @@ SESSION_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """Whoever is signed in, as pages need it. `leads`: is the manager of somebody, or a lead."""
+    """The signed-in member, as pages need it. `leads`: is a manager of members, or a lead."""
 
     id: int
     email: str
@@ -73,7 +73,7 @@ def who(services: Services, key: str, now: datetime) -> Me | None:
         leads = member.role == Role.LEAD or session.scalar(led.limit(1)) is not None
     try:
         zone = ZoneInfo(member.timezone or defaults.timezone)
-    except (KeyError, ValueError, OSError):  # a hand in the table; the pages must still work
+    except (KeyError, ValueError, OSError):  # a row edited by hand; the pages must still work
         zone = ZoneInfo(services.config.app_timezone)
     return Me(
         id=member.id,
@@ -105,7 +105,7 @@ def end_all(session: Session, member: Member, who: str, now: datetime) -> int:
 
 
 def end_everywhere(services: Services, me: Me, now: datetime) -> int:
-    """`end_all` for whoever is signed in."""
+    """`end_all` for the signed-in member."""
     with services.db.write() as session:
         return end_all(session, session.get_one(Member, me.id), me.email, now)
 
@@ -118,5 +118,5 @@ def number(services: Services, me: Me, now: datetime) -> int:
 
 
 def _hash(key: str) -> str:
-    # The key is random: a plain hash is enough, and a stolen backup signs nobody in.
+    # The key is random: a plain hash is enough, and a stolen backup does not sign in.
     return hashlib.sha256(key.encode()).hexdigest()

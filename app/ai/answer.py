@@ -1,4 +1,4 @@
-"""PURE. What came back, believed only as far as it can be checked.
+"""PURE. The AI's answer, checked: every line must name reports that exist and say what they say.
 
 An answer is used whole or not at all: a line that was made up says something about the others.
 """

@@ -1,4 +1,4 @@
-"""PURE. What the AI is asked: the week's reports as data, and the rules of the answer.
+"""PURE. The question to the AI: the week's reports as data, and the rules of the answer.
 
 Reports are written by people, and one may hold words meant for the AI. They go in as one JSON
 document, apart from the instructions, and whatever comes of it passes `answer`.
@@ -47,7 +47,7 @@ class Prompt:
 
     @property
     def blocked(self) -> frozenset[int]:
-        """The reports that say that somebody is stuck."""
+        """The reports that say that a member is stuck."""
         return frozenset(one for one, state in self.reports.items() if state == "blocked")
 
     @property

@@ -39,7 +39,7 @@ class Question:
 def summarize(services: Services, team_id: int, iso_week: str, clock: Clock) -> str:
     """Has the week summed up, if it is wanted and not there; returns what came of it, in a word.
 
-    `team_id` is the lead's: a team is whom somebody leads, and an admin's is everybody.
+    `team_id` is the lead's: a team is the members a lead leads; an admin's is all members.
     `iso_week` like 2026-W47. Running it twice, or twice at once, asks once. Raises ValueError on
     what is no week.
     """
@@ -87,7 +87,7 @@ def _row(services: Services, team_id: int, iso_week: str, now: datetime) -> Reca
 def _settled(
     services: Services, team_id: int, iso_week: str, question: Question, now: datetime
 ) -> str | None:
-    """What came of it where nobody has to be asked: nothing reported, or asked the same before."""
+    """What came of it where the AI need not be asked: nothing reported, or asked the same before."""
     row, prompt = _row(services, team_id, iso_week, now), question.prompt
     if not prompt.messages:
         rows.settle(services, row.id, now, state=RecapState.REFUSED, why="nothing_reported")

@@ -1,6 +1,6 @@
-"""What all workers share: who asks about which team, how often, and what of the budget is left.
+"""The rows of recaps, shared by all workers: who asks about which team, how often, and the day's budget.
 
-Each function is one short transaction; nobody holds one while a server is asked.
+Each function is one short transaction; none is open while a server is asked.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from app.services import Services
 LEASE = timedelta(seconds=3 * ANSWER_WITHIN)
 BACK_OFF = (30, 60, 120, 240)  # seconds after each attempt; then it is given up
 KEPT = timedelta(days=90)
-LATER = timedelta(seconds=30)  # until somebody else's question is answered
+LATER = timedelta(seconds=30)  # until another worker's question is answered
 _OPEN = (RecapState.WAITING, RecapState.ASKING)
 
 
@@ -54,7 +54,7 @@ def want(session: Session, team_id: int, week: str, *, now: datetime, needed_by:
 
 
 def open_now(services: Services, now: datetime, at_most: int) -> list[tuple[int, str]]:
-    """Teams and weeks that may be asked about now; what nobody needs any more is closed."""
+    """Teams and weeks that may be asked about now; what is no longer needed is closed."""
     with services.db.read() as session:
         late = session.scalar(
             select(Recap.id).where(Recap.state.in_(_OPEN), Recap.needed_by <= now).limit(1)
@@ -117,7 +117,7 @@ def claim(
     model = services.config.ai_model or ""
     with services.db.write() as session:
         insert_new(session, AiBudget, [{"day": day, "calls": 0, "tokens": 0}])
-        # This row is locked until the commit, so that nobody else counts meanwhile.
+        # This row is locked until the commit, so that no other worker counts meanwhile.
         used = session.execute(
             select(AiBudget).where(AiBudget.day == day).with_for_update()
         ).scalar_one()

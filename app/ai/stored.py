@@ -1,4 +1,4 @@
-"""The recap that a letter finds ready; whatever is wrong with it, the counted one takes its place."""
+"""The recap that a letter finds stored; if it is missing or wrong, the counted one takes its place."""
 
 import logging
 from datetime import date

@@ -1,7 +1,7 @@
-"""What an operator must know: an alert is opened once, and closed when its cause is gone.
+"""Alerts: a row is opened once, and closed when its cause is gone.
 
-A row holds a name and facts; `words` makes sentences of them for whoever reads. `watch` looks for
-what nobody reports: mails that do not leave, ticks that do not come.
+A row holds a name and facts; `catalogue` makes sentences of them. app/monitoring/checks.py looks for
+what no program reports: mails that do not leave, ticks that do not come.
 """
 
 import logging
@@ -45,7 +45,7 @@ def raise_alert(
     """Opens the alert, or leaves it as it is when it is open already.
 
     `about`: the member, mail or date it is about, where there can be several; `facts`: what
-    `words` says of it, as JSON. `by_mail`: the admins are told by mail, too.
+    `catalogue` says of it, as JSON. `by_mail`: the admins are mailed, too.
     """
     name = name_of(alarm, about)
     row = {"name": name, "data": facts, "detail": "", "opened_at": now}
@@ -115,7 +115,7 @@ def recent(services: Services, *, everything: bool, at_most: int = 500) -> list[
 
 
 def acknowledge(services: Services, ids: list[int], *, who: str, now: datetime) -> list[Alert]:
-    """Somebody has seen these open alerts; returns those they are.
+    """Marks these open alerts as seen; returns them.
 
     What happened once (a mail that failed) is over with that. What lasts stays open until its
     cause is gone.

@@ -1,4 +1,4 @@
-"""PURE. What the alerts about clocks say."""
+"""PURE. The sentences of the alerts about clocks."""
 
 from app.alerts.sentence import PARTS, AlertWords, Facts
 from app.locale import Both

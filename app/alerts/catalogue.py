@@ -1,4 +1,4 @@
-"""PURE. The alerts' names, and what each says to people: what is the matter, and what to do."""
+"""PURE. The catalogue of alerts: the name of each, what is wrong, and what to do."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -125,7 +125,7 @@ def _not_ended(_about: str, facts: Facts) -> AlertWords:
 
 
 def _why(facts: Facts) -> Both:
-    """What of their waiting is known to be somebody's will."""
+    """Which part of their waiting is known to be intended: a pause, a hold."""
     said = Both("", "")
     if facts.get("paused"):
         said = Both(

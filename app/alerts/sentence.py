@@ -1,4 +1,4 @@
-"""PURE. What the sentences of an alert are made of."""
+"""PURE. The parts from which the sentences of alerts are made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""The lead's board: who reported, who is stuck, who has been silent, and for how long.
+"""The lead's board: who reported, who is blocked, who has been silent, and for how long.
 
-`state` is the quiet corner that says where a member stands, `facts` reads a team at once,
-`team` puts the pages together, `export` the CSV.
+`facts` reads a team at once, app/rules/standing.py says where each member stands, `team` and `member`
+put the pages together, `export` the CSV.
 """
 
 from app.board.export import export

@@ -1,4 +1,4 @@
-"""What the board is counted from, read for many members at once."""
+"""The facts of the board, read for many members at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""One member as their lead sees them: tasks, days, and what was reported."""
+"""One member's page for their lead: tasks, days, and what was reported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,13 +79,13 @@ def member_page(services: Services, me: Me, member_id: int, page: int, now: date
 
 
 def name_of(services: Services, member_id: int) -> str:
-    """The member's name; whether somebody may see it was asked before."""
+    """The member's name; the caller has checked who may see it."""
     with services.db.read() as session:
         return session.get_one(Member, member_id).name
 
 
 def _history(session: Session, member_id: int, page: int) -> list[HistoryEntry]:
-    """Reports on the member's tasks, by whomever, the newest first; one more than are shown."""
+    """All reports on the member's tasks, the newest first; one more than are shown."""
     rows = session.execute(
         select(
             Task.ref,

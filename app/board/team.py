@@ -1,4 +1,4 @@
-"""The board: the members somebody leads, a page of them with their days."""
+"""The board: the members of a lead, a page of them with their days."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One page of the board. `standings` and `stopped` count everybody, not only this page;
+    """One page of the board. `standings` and `stopped` count all members, not only this page;
     they are None when there are too many to count.
     """
 

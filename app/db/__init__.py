@@ -253,7 +253,7 @@ def _sqlite(url: str) -> Engine:
 
 
 def _keep_private(database: str | None) -> None:
-    """Nobody but this account reads the file and what SQLite keeps beside it, whatever the umask.
+    """Lets only this account read the file and what SQLite keeps beside it, whatever the umask.
 
     SQLite gives -wal and -shm the mode of the file itself (sqlite.org, "WAL", 2.2).
     """
@@ -262,7 +262,7 @@ def _keep_private(database: str | None) -> None:
 
 
 def in_words(error: BaseException, place: str) -> Both | None:
-    """What a person at the terminal is told when the database fails; None for other errors.
+    """The sentence for the terminal when the database fails; None for other errors.
 
     `place`: the file or server as it may be shown (relative, without a password).
     """

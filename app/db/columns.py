@@ -1,4 +1,4 @@
-"""What our SQL is made of: instants, the database's own clock, lists as one parameter."""
+"""The parts of our SQL: instants, the database's own clock, lists as one parameter."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime

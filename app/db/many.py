@@ -1,4 +1,4 @@
-"""Many rows in one statement and one parameter."""
+"""Insert and update of many rows in one statement and one parameter."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ def insert_new(
 ) -> list[Any]:
     """Inserts the rows that break no unique constraint; returns `returning` of those inserted.
 
-    A row that is there already stays as it is: whoever comes second changes nothing. The rows
+    A row that is there already stays as it is: a second insert changes nothing. The rows
     name the same columns, none of them bytes; None is NULL, in JSON too; a column they leave out
     gets its default.
     """

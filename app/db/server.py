@@ -69,7 +69,7 @@ def engine_for(url: str, patience: Patience, scale: float) -> Engine:
 
 
 def _arguments(url: URL) -> dict[str, Any]:
-    """What libpq is told beyond DATABASE_URL."""
+    """The options of libpq beyond DATABASE_URL."""
     several = "," in (url.host or "") or "host" in url.query
     return {
         "connect_timeout": 3 if several else 10,  # seconds for each server
@@ -85,7 +85,7 @@ def _limit(engine: Engine, patience: Patience, scale: float) -> None:
     """Lets each session wait no longer than `patience`.
 
     Not by `options` at the start of a session: pgbouncer refuses that. A pooler may also give each
-    transaction another server, and what one leaves behind to somebody else: there the limits are
+    transaction another server, and what one leaves behind to another client: there the limits are
     set for each transaction, and no statement is prepared on the server.
     """
     for_each = f"SELECT {patience.settings(scale, 'true')}"
@@ -108,7 +108,7 @@ def _limit(engine: Engine, patience: Patience, scale: float) -> None:
 
 
 def _look_before_use(engine: Engine) -> None:
-    """Replaces a connection of the pool that hung up, before somebody uses it.
+    """Replaces a connection of the pool that hung up, before it is used.
 
     SQLAlchemy's pool_pre_ping asks the server each time: 0.1 ms that a sender of one mail at a
     time feels. A server that hung up can be seen without asking.

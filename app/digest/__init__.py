@@ -1,7 +1,7 @@
-"""The lead's week, and gentle escalation.
+"""The mails about a team: the lead's weekly digest, and escalation.
 
-`plan` decides and enqueues, `letters` writes the two mails right before they are sent, `notice` is
-the sentence in a silent member's own mail, `explain` looks back and ahead.
+`plan` decides and enqueues, `escalate` chooses whom a lead is notified of, `ahead` looks forward;
+app/letters writes the mails right before they are sent.
 """
 
 from app.digest.ahead import Ahead, ahead

@@ -25,9 +25,9 @@ from app.services import Services
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A digest, or a step of escalation, that would come if nobody reported any more.
+    """A digest, or a step of escalation, that would come if no more reports came.
 
-    `email`: of a digest the lead, of a step the silent member; `told` is whom the step tells.
+    `email`: of a digest the lead, of a step the silent member; `told` is whom the step notifies.
     """
 
     email: str

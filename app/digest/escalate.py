@@ -1,4 +1,4 @@
-"""Escalation: whom a lead is told about today, and what members were told beforehand."""
+"""Escalation: which members a lead is notified of today, and what those members' mails said beforehand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class PlanningContext:
 def tell(desk: PlanningContext, lead: Person) -> list[int]:
     """Writes the steps that are due for those below `lead`; one mail, however many they are.
 
-    Nobody else learns of it: the mail goes to the lead alone. Returns the new mail's id.
+    The mail goes to the lead alone. Returns the new mail's id.
     """
     session, today = desk.session, local_date(lead, desk.now)
     found = look(session, desk.defaults, lead, desk.now)
@@ -99,9 +99,9 @@ def _mail(desk: PlanningContext, lead: Person, today: date) -> NewMail:
 
 
 def tellable(session: Session, lead: Person, today: date, also: Sequence[date] = ()) -> bool:
-    """True when the lead may be told something on their local date.
+    """True when the lead may be notified on their local date.
 
-    `also` are dates on which they would have been told, when looking ahead.
+    `also` are dates on which they would have been notified, when looking ahead.
     """
     first = week_of(today, lead.rhythm.week_begins).first
     this_week = session.scalars(
@@ -158,7 +158,7 @@ def _next_step(role: Step, steps: Steps, found: Silence, before: Sequence[Taken]
 
 
 def _noticed(session: Session, found: Sequence[Telling], steps: Steps) -> list[Telling]:
-    """Whose own mail of these days said when the lead will be told: it becomes a row.
+    """Whose own mail of these days said when the lead will be notified: it becomes a row.
 
     The mail itself says so by the same rule when it is written (app/letters/notice.py); here it is
     put on record, for the date of that mail.

@@ -1,4 +1,4 @@
-"""What the lead's week is counted from, read for a whole team at once."""
+"""The facts of the lead's week, read for a whole team at once."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -23,7 +23,7 @@ _SAID = (
 
 
 def team_of(session: Session, reader: Member) -> Sequence[Member]:
-    """Whom the reader's digest is about: an admin's is about everybody active."""
+    """Whom the reader's digest is about: an admin's is about all active members."""
     everybody = select(Member).where(Member.active.is_(True)).order_by(Member.team_id, Member.id)
     if reader.role == Role.ADMIN:
         return session.scalars(everybody).all()

@@ -1,4 +1,4 @@
-"""Planning the mails about a team: the digest of each lead, and what leads are told of silence.
+"""Planning the mails about a team: each lead's digest, and the escalations to them.
 
 A lead's date is settled once their own reminder of that date was decided (`decided_through`): so
 hour, time zone, catch-up and the first date are those of reminders, and nothing here delays one.
@@ -105,7 +105,7 @@ def _digest_now(desk: PlanningContext, one: Person) -> list[int]:
 
 
 def look_for_leads(services: Services, now: datetime) -> None:
-    """Whoever became a lead or an admin has dates to settle from now on.
+    """A member who became a lead or an admin has dates to settle from now on.
 
     Looked for once an hour, and whenever something was changed.
     """
@@ -114,7 +114,7 @@ def look_for_leads(services: Services, now: datetime) -> None:
         seen = session.get(Service, LEADS)
         if seen is not None and seen.data["audit"] == newest and now - seen.at < LOOK_AGAIN:
             return
-    # Also of those who are not active: their own managers are told in their place.
+    # Also of those who are not active: their own managers are notified in their place.
     leads = select(Member.manager_id).where(Member.manager_id.is_not(None))
     with services.db.write() as session:
         session.execute(

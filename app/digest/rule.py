@@ -1,4 +1,4 @@
-"""On which of a lead's dates the digest comes, at which hour, and why not on the others."""
+"""The rule of the digest: on which of a lead's dates it comes, at which hour, and why not on the others."""
 
 from collections.abc import Sequence
 from dataclasses import replace

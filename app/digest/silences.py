@@ -1,4 +1,4 @@
-"""How long members have been silent as escalation counts it, and what was told of it already."""
+"""Silences: how long members have been silent as escalation counts it, and what was escalated already."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -82,7 +82,7 @@ def taken(session: Session, found: Mapping[int, Silence]) -> dict[int, list[Take
 
 
 def below(session: Session, lead: Member) -> list[tuple[Member, Step]]:
-    """Whom this person may be told about: their team, and the teams of those they lead."""
+    """Whom this person may be notified of: their team, and the teams of those they lead."""
     team = select(Member.id).where(Member.manager_id == lead.id)
     rows = session.scalars(
         select(Member)
@@ -93,7 +93,7 @@ def below(session: Session, lead: Member) -> list[tuple[Member, Step]]:
         )
         .order_by(Member.id)
     )
-    # In a circle of managers somebody may be both: then the nearer one counts.
+    # In a circle of managers a member may be both: then the nearer one counts.
     return [
         (one, Step.LEAD if one.manager_id == lead.id else Step.MANAGER)
         for one in rows

@@ -1,1 +1,1 @@
-"""Whether a program may speak for its database."""
+"""Identity: whether a program may speak for its database."""

@@ -1,7 +1,7 @@
-"""PURE. Which settings a database knows as its own, and what differs from them here.
+"""PURE. Fingerprints of settings: which ones a database knows, and which differ here.
 
 A program with the same database and other settings (a copy on another machine) would sign links
-that nobody can open, and record as accepted what went to a mail server of its own.
+that no page can open, and record as accepted what went to a mail server of its own.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _TOLD = {"mail_from": "MAIL_FROM", "pages": "APP_BASE_URL"}
 class Here:
     """What is compared, as the settings of this program have it. None: not set."""
 
-    key: str  # keyed hashes: nobody learns a key from them
+    key: str  # keyed hashes: no key can be learned from them
     previous_key: str | None
     mail_server: str | None
     mail_from: str | None
@@ -68,7 +68,7 @@ def taken(here: Here) -> dict[str, Any]:
 
 def learnt(known: Stored, here: Here) -> dict[str, Any]:
     """What is stored once this program, which may, has sent: a key that the previous one proves, the
-    first real mail server, and which differences were told.
+    first real mail server, and which differences raised an alert.
     """
     keys = [one for one in known["keys"] if one != here.key]
     told = [one for one in (here.mail_from, here.pages) if one not in known["told"]]

@@ -2,7 +2,7 @@
 
 The database keeps fingerprints of SECRET_KEY, mail server, MAIL_FROM and APP_BASE_URL
 (`fingerprints` compares). Another key ends the program; with another mail server nothing is sent
-until an admin confirms it; the other two are told.
+until an admin confirms it; the other two raise an alert.
 """
 
 import hashlib
@@ -135,7 +135,7 @@ def may_send(session: Session, services: Services, now: datetime) -> bool:
 
 
 def confirm(services: Services, *, who: str, now: datetime) -> None:
-    """An admin's word: the settings of this program are those of the database from now on.
+    """Confirmed by an admin: the settings of this program are those of the database from now on.
 
     Other keys stay known while one of this program's is; otherwise their links and sessions end.
     """
@@ -184,7 +184,7 @@ def _sentence(change: SettingChange) -> Both:
 
 
 def _compared(session: Session, known: Mapping[str, Any], here: Here) -> Comparison:
-    """What differs. A mail server is known from its first accepted mail on: whoever had mistyped
+    """What differs. A mail server is known from its first accepted mail on: an operator who had mistyped
     SMTP_HOST at first need confirm nothing.
     """
     verdict = fingerprints.compare(known, here)

@@ -1,4 +1,4 @@
-"""PURE. What alerts, `status` and `doctor` say of installations that come into each other's way."""
+"""PURE. The sentences of alerts, `status` and `doctor` about installations that disturb each other."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What one import works with: the transaction, the faults found so far, and the counts."""
+"""The context of one import: the transaction, the faults found so far, and the counts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,14 +104,14 @@ class ImportContext:
             )
 
     def members(self) -> dict[str, Member]:
-        """Everybody, by the normal form of their address."""
+        """All members, by the normal form of their address."""
         oldest_last = self.session.scalars(select(Member).order_by(Member.id.desc()))
         return {address_key(one.email): one for one in oldest_last}
 
     def known(
         self, members: dict[str, Member], email: str | None, line: int, column: str
     ) -> Member | None:
-        """The member with this address; an address nobody has is a fault."""
+        """The member with this address; an unknown address is a fault."""
         if not email:
             return None
         member = members.get(address_key(email))

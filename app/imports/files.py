@@ -1,4 +1,4 @@
-"""Importing CSV files: members, tasks, reports, days off. All or nothing, and again and again.
+"""Importing CSV files: members, tasks, reports, days off. All or nothing, and repeatable.
 
 A line is new, changes what is there, or changes nothing; a second run of the same file changes
 nothing. All faults of a file are collected before anything is refused.
@@ -149,7 +149,7 @@ def import_into(
 ) -> ImportResult:
     """`import_file` within a transaction of the caller's, who undoes it on ImportRefused.
 
-    With `preview` a faulty line is left out and told in the result.
+    With `preview` a faulty line is left out and listed in the result.
     """
     one_after_the_other(session, _IMPORT_LOCK)
     table = read_table(data, records.HEADERS[what], records.OPTIONAL.get(what, ()))

@@ -55,7 +55,7 @@ def _check(desk: ImportContext, found: Sequence[MemberRecord], members: dict[str
 def _keep_an_admin(
     desk: ImportContext, found: Sequence[MemberRecord], members: dict[str, Member]
 ) -> None:
-    """A file that would leave nobody to run the place is refused at each line that takes one away."""
+    """A file that would leave no active admin is refused at each line that takes one away."""
     admins = {key for key, one in members.items() if one.active and one.role == Role.ADMIN}
     after = {address_key(line.email): line.active and line.role == Role.ADMIN for line in found}
     stays = (admins - after.keys()) | {key for key, is_admin in after.items() if is_admin}

@@ -1,4 +1,4 @@
-"""A file to import, kept between its preview and the word that writes it."""
+"""An uploaded file, kept between its preview and its confirmation."""
 
 import json
 import zlib
@@ -23,7 +23,7 @@ MOST_LINES = 20_000
 
 
 class NoSuchUpload(LookupError):
-    """It was imported, dropped, or swept, or is somebody else's."""
+    """It was imported, dropped, or swept, or another admin uploaded it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def backup(services: Services, file: Path) -> Backup:
     """Writes the database into `file`, mode 0600; a file that is there already is replaced.
 
     SQLite by its online backup, PostgreSQL by pg_dump in custom format: either is the database of
-    one moment, and nobody waits for it. Raises CareError, DatabaseDown, OSError.
+    one moment, and no program waits for it. Raises CareError, DatabaseDown, OSError.
     """
     _refuse_the_database_itself(services, file)
     _refuse_what_is_no_backup(file)
@@ -56,7 +56,7 @@ def _refuse_the_database_itself(services: Services, file: Path) -> None:
 
 
 def _refuse_what_is_no_backup(file: Path) -> None:
-    """A slip of the fingers must not cost somebody's `.env`, nor root its /dev/null."""
+    """A mistyped path must not overwrite `.env`, nor root's /dev/null."""
     folder = file.absolute().parent
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))

@@ -1,4 +1,4 @@
-"""Marking a database that came out of a backup: what it may not do before somebody has looked."""
+"""Marking a database that came out of a backup: what it may not do before an admin confirms."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -34,14 +34,14 @@ def mark(services: Services, *, who: str, now: datetime) -> int:
 def mark_in(
     session: Session, zone: str, *, who: str, now: datetime, ends: datetime | None = None
 ) -> int:
-    """The same, as a part of somebody's transaction. `zone`: in which people read instants.
-    `ends`: the last instant that the database knows of, where nobody restored it by hand and
+    """The same, within the caller's transaction. `zone`: in which people read instants.
+    `ends`: the last instant that the database knows of, where no operator restored it and
     programs have signed in it since.
 
     - Open mails wait, and so does what is decided for dates that had begun (app/outbox/restored.py).
     - No id is given away twice: the links in mails, the Redis guard and Message-IDs carry them.
-    - Everybody is signed out: who signed out since the backup would be signed in again.
-    - Signs of life are forgotten: they are those of programs on another database.
+    - All sessions end: a member who signed out since the backup would be signed in again.
+    - Heartbeats are forgotten: they are those of programs on another database.
     """
     as_of = ends or session.scalar(select(func.max(Service.at)))
     found = Restored(now, as_of, waits=True, by_hand=ends is None)

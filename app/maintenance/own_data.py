@@ -1,4 +1,4 @@
-"""What is stored about a member, for them to take along; and its deletion."""
+"""Data about one member: the download they can take along, and its deletion."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -66,8 +66,8 @@ def reports(services: Services, member_id: int) -> list[dict[str, Any]]:
 def forget(services: Services, member_id: int, now: datetime) -> None:
     """Takes the member's name, address, settings, leave and extra workdays out, for good.
 
-    What belongs to the team stays without a name: tasks (assigned to nobody), reports, and the
-    counts of mails. What an AI was told of them goes, too. The audit stays as it was written: it says who did what, this included. Mails
+    What belongs to the team stays without a name: tasks (without an assignee), reports, and the
+    counts of mails. What an AI was asked about them goes, too. The audit stays as it was written: it says who did what, this included. Mails
     not sent yet end as inactive. Raises LastAdmin.
     """
     with services.db.write() as session, an_admin_stays(session):

@@ -98,7 +98,7 @@ def version_of(engine: Engine, file: Path) -> str | None:
 def load(engine: Engine, file: Path) -> None:
     """Puts a backup into an empty database, in one transaction, all but the schema's version.
 
-    A database without a version is one that no program writes into: whoever calls gives it back
+    A database without a version is one that no program writes into: the caller gives it back
     together with what must be known before anything is sent. Raises CareError.
     """
     with _direct(engine) as connection:

@@ -1,4 +1,4 @@
-"""Retention: the text of old mails goes by itself, old decisions and mails at an operator's word.
+"""Retention: the text of old mails goes by itself, old decisions and mails on an operator's command.
 
 Reports, tasks, members and the audit stay: they are the history that the pages show. What each
 takes along is written down in docs/care.md.
@@ -27,7 +27,7 @@ from app.rules.workdays import DAY
 from app.services import Services
 
 KEPT = timedelta(days=30)  # nothing newer is ever removed
-# A step of escalation stays longer: while a silence lasts, nobody is told of it twice.
+# A step of escalation stays longer: while a silence lasts, it is escalated once.
 STEPS_KEPT = timedelta(days=366)
 AT_ONCE = 500  # rows of one transaction
 BODIES = "bodies"  # the name in `service`: up to which date the texts of mails are gone
@@ -58,13 +58,13 @@ def purge(
 ) -> dict[str, int]:
     """Removes what belongs to local dates before `before`, and never a mail that is open.
 
-    In transactions of 500 rows, so that nobody who sends waits. `progress` hears of each. Raises
+    In transactions of 500 rows, so that no sender waits. `progress` is called for each. Raises
     ValueError for a date that is too new, DatabaseDown; what was removed by then stays so.
     """
     if before > newest(services, now):
         raise ValueError(before)
     data: dict[str, Any] = {"before": before.isoformat()}
-    with services.db.write() as session:  # first: whatever ends it, somebody's hand is known
+    with services.db.write() as session:  # first: whatever ends it, the audit names the operator
         entry = Audit(at=now, who=who, what="purge", data=data)
         session.add(entry)
         session.flush()

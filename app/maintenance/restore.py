@@ -27,7 +27,7 @@ ALIVE_WITHIN = timedelta(seconds=75)  # programs say so, or look for alarms, twi
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What stands in the database now. `seen`: the last sign of life of a program that uses it."""
+    """What stands in the database now. `seen`: the last heartbeat of a program that uses it."""
 
     empty: bool
     members: int
@@ -38,7 +38,7 @@ class Target:
         return self.seen is not None and now - self.seen < ALIVE_WITHIN
 
     def silent_for(self, now: datetime) -> int:
-        """Seconds since the last sign of life."""
+        """Seconds since the last heartbeat."""
         return max(0, round((now - self.seen).total_seconds())) if self.seen else 0
 
 
@@ -88,7 +88,7 @@ def _refuse_tables_of_others(connection: Connection) -> None:
 
 
 def _refuse_damaged(file: Path) -> None:
-    """A damaged database cannot be kept as a backup: somebody takes it out of the way."""
+    """A damaged database cannot be kept as a backup: an operator moves it out of the way."""
     try:
         sqlite.check(file)
     except CareError as error:
@@ -142,7 +142,7 @@ def restore(services: Services, file: Path, *, who: str, now: datetime) -> Resto
 
 
 def _paused(services: Services) -> bool:
-    """Somebody stopped all sending: an older database must not start it again."""
+    """Sending was paused: an older database must not start it again."""
     with services.db.connect() as connection:
         if not inspect(connection).has_table("settings"):
             return False

@@ -24,7 +24,7 @@ def file_of(url: str) -> Path:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copies by the online backup: whoever uses one of the two goes on, and sees all or nothing.
+    """Copies by the online backup: programs that use one of the two go on, and see all or nothing.
 
     `target` may be in use, too: it gets the new content in one transaction.
     """

@@ -1,1 +1,1 @@
-"""Members, their settings, leave, and imports."""
+"""Use cases: changes to members, their settings, leave, tasks and teams; snooze, nudge, sign-in."""

@@ -1,4 +1,4 @@
-"""The last admin cannot be lost, by whatever way a role or a member changes."""
+"""The last active admin cannot be removed, by whatever way a role or a member changes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ LAST_ADMIN = Both(
 
 
 class LastAdmin(Exception):
-    """Nobody would be left who can run the place."""
+    """No active admin would be left."""
 
 
 @contextmanager
@@ -39,10 +39,10 @@ def an_admin_stays(session: Session) -> Iterator[None]:
 
 
 def has_admin(session: Session) -> bool:
-    """Whether anybody can run the place."""
+    """Whether there is an active admin."""
     return session.scalar(_ADMINS.limit(1)) is not None
 
 
 def lock_admins(session: Session) -> None:
-    """Nobody else takes a role or a member away until this transaction ends."""
+    """No other transaction removes a role or a member until this one ends."""
     one_after_the_other(session, _LOCK)

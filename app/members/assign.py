@@ -1,4 +1,4 @@
-"""Whose task is it: a member's open tasks, a new one, and passing one on."""
+"""Assigning tasks: a member's open tasks, a new one, and passing one on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,10 +97,10 @@ def pass_on(
     now: datetime,
     form_key: str | None = None,
 ) -> str:
-    """Gives the member's open task to somebody else; returns whose it is now, by name.
+    """Gives the member's open task to another member; returns whose it is now, by name.
 
     What is due of both is decided before. Raises NoSuchMember, NoSuchTask, and ValuesRefused for
-    an address nobody has, or of somebody who is not active.
+    an unknown address, or one of a member who is not active.
     """
     with services.db.read() as session:
         before = member_with(session, member_id).email

@@ -1,4 +1,4 @@
-"""An operator's or a member's own hand on one member's settings; effective at once."""
+"""Changes to one member's settings, by an operator or the member; effective at once."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -277,13 +277,13 @@ def _holding(one: Person) -> dict[str, str | None]:
 def _check(member: Member, defaults: Organisation) -> None:
     try:
         rhythm(member, defaults)
-    except ValueError as error:  # a value that came by another way, such as a hand in the table
+    except ValueError as error:  # a value that came by another way, such as a row edited by hand
         words = Both(f"保存済みの値が使えません: {error}", f"A stored value is no use: {error}")
         raise ValuesRefused([(member.email, words)]) from None
 
 
 def _changed(session: Session, member: Member, wanted: Mapping[str, Any], now: datetime) -> None:
-    """What an operator was told about the member is settled by this."""
+    """Closes the alerts about the member that this change settles."""
     close_alert(session, Alarm.MEMBER, member.id, now=now)
     if "suppressed" in wanted:
         close_alert(session, Alarm.ADDRESS, member.id, now=now)

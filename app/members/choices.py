@@ -1,4 +1,4 @@
-"""What members choose about their mails from the mails themselves: to stop, and to go on."""
+"""Choices that members make in the mails themselves: to stop them, and to go on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

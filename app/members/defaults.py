@@ -26,7 +26,7 @@ _MOVES_THE_HOUR = {
 
 
 def show_settings(services: Services) -> list[dict[str, Any]]:
-    """Each default: key, value, the value it has when nobody changes it, who changed it, when."""
+    """Each default: key, value, the value it has when it is not changed, who changed it, when."""
     built_in = original(services.config)
     with services.db.read() as session:
         held = organisation(session, services.config)

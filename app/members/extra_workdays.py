@@ -1,7 +1,7 @@
 """Extra workdays (土曜出勤日) of the company or of one member: workdays whatever the weekday.
 
 `email` None is the company. A closure stands above the company's extra workdays, and leave above a
-member's own: whoever says "workday" of such a day is told so, instead of nothing happening.
+member's own: adding an extra workday on such a day is refused with the reason.
 """
 
 from datetime import date, datetime

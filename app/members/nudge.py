@@ -1,4 +1,4 @@
-"""Nudging: a lead asks for a reminder now, gently and not too often."""
+"""Nudging: a lead asks a member for a report now, with limits on how often."""
 
 from datetime import date, datetime, timedelta
 
@@ -17,7 +17,7 @@ from app.rules import due
 from app.rules.workdays import DAY
 from app.services import Services
 
-COOL_DOWN = timedelta(minutes=45)  # between two reminders of a member, whoever asked for them
+COOL_DOWN = timedelta(minutes=45)  # between two reminders of a member, of whatever origin
 
 
 def nudge(
@@ -51,7 +51,7 @@ def nudge(
 def _person(session: Session, services: Services, member: Member) -> Person:
     try:
         return person(session, organisation(session, services.config), member)
-    except ValueError:  # a hand in the table
+    except ValueError:  # a row edited by hand
         raise NotNow(
             Both(
                 "設定に正しくない値があります。管理者に知らせてください。",

@@ -48,7 +48,7 @@ class MyTasks:
 
 @dataclass(frozen=True, slots=True)
 class OneTask:
-    """A task with its reports, the newest first, each with the name of whoever reported."""
+    """A task with its reports, the newest first, each with its reporter's name."""
 
     task: Task
     today: date
@@ -147,7 +147,7 @@ def edit_task(  # noqa: PLR0917 - whose, which, what, when
 
 
 def cancel_task(services: Services, member_id: int, task_id: int, now: datetime) -> None:
-    """The member's task is no longer to be done; nobody is asked about it. Raises NoSuchTask."""
+    """The member's task is no longer to be done; no report is asked for. Raises NoSuchTask."""
     with services.db.write() as session:
         member = session.get_one(Member, member_id)
         _, today = _person(session, services, member_id, now)

@@ -1,4 +1,4 @@
-"""Everybody, page by page; and a member's id and address."""
+"""The roster: all members page by page; a member's id and address."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def address_of(services: Services, member_id: int) -> str:
 
 
 def id_of(services: Services, email: str) -> int | None:
-    """The id of the member with this address; None where nobody has it."""
+    """The id of the member with this address; None where no member has it."""
     with services.db.read() as session:
         return session.scalar(with_address(email).with_only_columns(Member.id))
 

@@ -1,4 +1,4 @@
-"""What a member asks for from a mail, other than reporting: later, off today, a fresh mail."""
+"""Self-service from a mail, other than reporting: later, off today, a fresh mail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def send_again(services: Services, member_id: int, now: datetime) -> None:
     """A fresh mail with links that work, where the old ones have expired.
 
     Nothing where nothing is unreported, on days without reminders, for the fourth time a day, and
-    within 10 minutes of the last one; who asks is told the same each time.
+    within 10 minutes of the last one; the answer is the same each time.
     """
     ids: list[int] = []
     with services.db.write() as session:

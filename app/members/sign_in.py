@@ -18,7 +18,7 @@ from app.outbox.rows import NewMail, enqueue
 from app.people.settings import NoSuchMember, find, organisation, with_address
 from app.services import Services
 
-# How many sign-in mails a member gets within these times, whoever asks for them. They are counted
+# How many sign-in mails a member gets within these times, from whatever origin. They are counted
 # in the outbox: Redis may be emptied, and one person has several spellings of an address.
 MAILS = ((timedelta(minutes=1), 1), (timedelta(hours=1), 5), (timedelta(days=1), 10))
 ASKS = RateLimitItemPerMinute(60)  # by network: an office asks from one
@@ -26,7 +26,7 @@ _HOME_BITS = 64  # of IPv6: what one customer is given (RFC 6177)
 
 
 class LinkGone(Exception):
-    """The link signs nobody in: it is "unknown", "expired", or "used"."""
+    """The link does not sign in: it is "unknown", "expired", or "used"."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -50,7 +50,7 @@ def may_ask(services: Services, address: str) -> bool:
 def ask(services: Services, email: str, next_path: str, now: datetime) -> None:
     """Mails a link to the active member with this address, unless there were MAILS already.
 
-    Does nothing for others. Nobody who asks may learn which it was: call it where nobody waits
+    Does nothing for others. The visitor may not learn which it was: call it where no visitor waits
     for its end, and say the same in every case.
     """
     with services.db.read() as session:  # no writer waits for what comes to nothing
@@ -100,7 +100,7 @@ def use(
 
 
 def make_admin(services: Services, email: str, who: str, now: datetime) -> str:
-    """Makes the member an admin (a new one where nobody has this address, a deactivated one
+    """Makes the member an admin (a new one where no member has this address, a deactivated one
     active again); returns a sign-in link.
 
     `email` is one address as `read_mailbox` takes it.

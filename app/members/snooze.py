@@ -128,7 +128,7 @@ def _next_workday(one: Person, today: date) -> date:
 
 
 def check_day(one: Person, day: date) -> None:
-    """Raises NotNow for somebody who is not active, and on a day without reminders."""
+    """Raises NotNow for a member who is not active, and on a day without reminders."""
     if not one.member.active:
         raise NotNow(Both("このメンバーは無効です。", "The member is not active."))
     reason = due.day_reason(one.rhythm, one.calendar, day)

@@ -1,4 +1,4 @@
-"""The teams: made, renamed, and taken away when nobody is in them."""
+"""Teams: created, renamed, and deleted when no member is in them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ def rename_team(  # noqa: PLR0917 - which, how, by whom, when
 
 
 def remove_team(services: Services, team_id: int, who: str, now: datetime) -> None:
-    """Takes a team away in which nobody is. Raises NoSuchTeam, ValuesRefused."""
+    """Deletes a team without members. Raises NoSuchTeam, ValuesRefused."""
     with services.db.write() as session:
         team = _get(session, team_id)
         if session.scalar(select(Member.id).where(Member.team_id == team_id).limit(1)) is not None:

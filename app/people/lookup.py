@@ -1,4 +1,4 @@
-"""Finding the member that somebody probably meant."""
+"""Finding the member that a mistyped address probably means."""
 
 from sqlalchemy import select
 
@@ -35,7 +35,7 @@ def nearest(services: Services, email: str) -> str | None:
 
 
 def no_such_member(email: str) -> Both:
-    """For an address nobody has."""
+    """For an unknown address."""
     return Both(
         f"「{shown(email)}」というメンバーはいません。アドレスを直すか、"
         "先に members を取り込んでください。",

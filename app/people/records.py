@@ -37,7 +37,7 @@ HEADERS = {
 OPTIONAL = {"members": ("weekend", "holidays")}
 
 ROLES = ("member", "lead", "admin")
-# Days off, and extra workdays (土曜出勤日), of everybody or of one member.
+# Days off, and extra workdays (土曜出勤日), of the company or of one member.
 SCOPES = ("company", "member", "company_workday", "member_workday")
 TASK_STATES = ("open", "done", "cancelled")
 REPORT_STATES = ("on_track", "at_risk", "blocked", "done")
@@ -102,7 +102,7 @@ class DaysOffRecord:
 
 
 class Cells:
-    """Reads one line's cells; notes each fault and goes on, so that all are told at once."""
+    """Reads one line's cells; notes each fault and goes on, so that all are shown at once."""
 
     def __init__(self, row: TableRow, faults: list[LineFault]) -> None:
         self.row = row

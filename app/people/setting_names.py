@@ -1,6 +1,6 @@
 """PURE. The settings in words, for pages: a name, a hint, and the values to choose from.
 
-A setting that has no words here is shown by its key: a new one appears by itself.
+A setting without words here is shown by its key, so a new one appears by itself.
 """
 
 from app.locale import Both

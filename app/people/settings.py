@@ -36,8 +36,8 @@ class Organisation:
     catch_up_hours: int = 3
     weekly_digest: bool = True
     digest_at: time | None = None  # not before this hour; None: the lead's own
-    # Workdays of silence after which the member's own mail says when the lead will be told, the
-    # lead is told, the lead's manager is told; 0: never.
+    # Workdays of silence after which the member's own mail says when the lead will be notified, the
+    # lead is notified, the lead's manager is notified; 0: never.
     escalate_notice_after: int = 3
     escalate_lead_after: int = 5
     escalate_manager_after: int = 8
@@ -54,7 +54,7 @@ class Organisation:
     )
 
     def company(self, weekend: str | None = None, holidays: str | None = None) -> Company:
-        """The days off of everybody with this weekend ("sat,sun") and the holidays of this region;
+        """The days off of all members with this weekend ("sat,sun") and the holidays of this region;
         None: the default. Raises ValueError when a value makes no sense.
         """
         days = self.weekend if weekend is None else weekend
@@ -97,7 +97,7 @@ def organisation(session: Session, config: Config) -> Organisation:
 
 
 def original(config: Config) -> Organisation:
-    """The defaults as they are where nobody changed any."""
+    """The defaults as they are where none was changed."""
     return Organisation(timezone=config.app_timezone, locale=config.app_locale)
 
 

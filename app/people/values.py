@@ -133,7 +133,7 @@ MEMBER: dict[str, Reader] = {
     "name": _name,
     "role": _one_of(*ROLES),
     "team": _team,
-    "manager": str.strip,  # whether anybody has the address, the database says
+    "manager": str.strip,  # whether a member has the address, the database says
 }
 
 

@@ -1,4 +1,4 @@
-"""Celery's application. None of it is taste: each setting answers a failure that was seen."""
+"""Celery's application. Each setting answers a failure that was seen; the comment names it."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def make_celery(config: Config) -> Celery:
         result_expires=3600,
     )
     # The application of every thread: what Celery calls current is that of one thread alone, and
-    # in any other a job would be looked for on the broker of an application nobody configured.
+    # in any other a job would be looked for on the broker of an application without configuration.
     celery.set_default()
     return celery
 
@@ -68,7 +68,7 @@ def transport_options(queue: str, scale: float) -> dict[str, Any]:
     return {
         # Above the hard limit, or a long job would be handed out a second time.
         "visibility_timeout": JOB_SECONDS * 2 * scale,
-        # Redis keeps unacknowledged messages in one set for all workers unless told otherwise:
+        # Redis keeps unacknowledged messages in one set for all workers by default:
         # one worker's short time-out would hand out another one's jobs.
         "unacked_key": f"unacked-{queue}",
         "unacked_index_key": f"unacked-index-{queue}",

@@ -24,7 +24,7 @@ QUEUE = "mail"
 DELIVER = "app.tasks.notifications.deliver"
 TICK = "app.tasks.notifications.tick"
 IDS_PER_MESSAGE = 256  # what 32 connections claim at once
-MESSAGE_EXPIRES = 50.0  # seconds; the next tick finds what nobody took
+MESSAGE_EXPIRES = 50.0  # seconds; the next tick finds what no worker took
 # Messages that wait for a free process. Each keeps one busy while anything is ready, and puts
 # another one on the queue when its time is over.
 POKES_AT_MOST = 8
@@ -92,7 +92,7 @@ def _waiting(celery: Celery) -> int:
 
 
 class NextMailTimer:
-    """Pokes once when the next mail's hour comes: nobody sleeps on a process's time until then."""
+    """Pokes once when the next mail's hour comes: no process sleeps until then."""
 
     def __init__(self) -> None:
         self._timer: threading.Timer | None = None

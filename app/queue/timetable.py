@@ -20,7 +20,7 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "kwargs": {"only_due": True},
         "options": {"queue": MAIL, "expires": 3600},
     },
-    # For whoever reads the timetable: each minute's tick does the same for every lead's
+    # Shown for readers of the timetable: each minute's tick does the same for every lead's
     # own hour and first workday.
     "weekly-progress-digest-09": {
         "task": "app.tasks.notifications.weekly_progress_digest",

@@ -1,6 +1,6 @@
-"""One at a time, of all processes and machines: a turn is a row of `service` with its end.
+"""Turns: one process at a time, of all machines. A turn is a row of `service` with its end.
 
-Whoever dies in its turn keeps it until that end. It saves work, and no promise hangs on it.
+A process that dies in its turn keeps it until that end. Turns save work; no promise depends on them.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ SKEW = timedelta(minutes=5)  # between the clocks of two machines
 
 @contextmanager
 def of(services: Services, name: str, now: datetime, lasts: timedelta) -> Iterator[bool]:
-    """True while the block has the turn; False when somebody else has it."""
+    """True while the block has the turn; False when another process has it."""
     mine = _taken(services, name, now, now + lasts)
     try:
         yield mine

@@ -52,7 +52,7 @@ def remind(
 ) -> list[Reminded]:
     """Decides for all active members (or one) at once, ignoring the hour, and queues the mails.
 
-    Each member's own local date, or `on` for everybody: then as of that date's hour. Quiet hours
+    Each member's own local date, or `on` for all members: then as of that date's hour. Quiet hours
     hold unless `on` is given. An existing decision stands. `real_now` is the clock's instant when
     `now` is a rehearsal's. Without `confirmed` an unusual number is held (see brake).
     Raises NoSuchMember.

@@ -1,8 +1,8 @@
-"""The brake: an unusual number of reminders waits for an admin's word.
+"""The volume brake: an unusual number of reminders waits for an admin's confirmation.
 
 A tick with more than 50 reminders that brings its day above 3 times the largest day of the last 10
-workdays is held. Mails of such a tick are stored as held, and let go when the count
-says that all is well.
+workdays is held. Mails of such a tick are stored as held, and released when the count says that all
+is well.
 """
 
 from dataclasses import dataclass, field
@@ -100,7 +100,7 @@ def settle(services: Services, now: datetime) -> Settled:
 
 
 def release(session: Session, *, who: str, now: datetime) -> list[int]:
-    """An admin's word: all held mails go, and further ones of those dates are not held."""
+    """Confirmed by an admin: all held mails go, and further ones of those dates are not held."""
     days = session.scalars(select(OutboxMail.local_date).where(*_held()).distinct()).all()
     ids: list[int] = []
     for day in days:
@@ -131,7 +131,7 @@ def sends_of(session: Session, day: date, *, after: int = 0) -> int:
 
 
 def limit_for(services: Services, session: Session, day: date) -> int:
-    """How many reminders the local date may have without anybody's word."""
+    """How many reminders the local date may have without a confirmation."""
     company = organisation(session, services.config).company()
     days: list[date] = []
     before = day

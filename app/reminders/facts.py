@@ -1,4 +1,4 @@
-"""What `due.decide` needs, read for many members at once."""
+"""The facts that `rules.due.decide` needs, read for many members at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime

@@ -37,7 +37,7 @@ class Planned:
 
     ids: list[int] = field(default_factory=list)  # mails that may be sent now
     decided: int = 0
-    held: int = 0  # mails that wait for an admin's word
+    held: int = 0  # mails that wait for an admin's confirmation
     left: bool = False  # stopped before all were decided
 
 
@@ -123,7 +123,7 @@ def _due_ids(services: Services, now: datetime, only: int | None) -> list[int]:
 
 
 def _members_due(session: Session, now: datetime, ids: Sequence[int]) -> Sequence[Member]:
-    # Two planners at once share the members between them; whoever is skipped here is being
+    # Two planners at once share the members between them; a member skipped here is being
     # decided, or changes settings right now and comes with the next tick.
     return session.scalars(
         select(Member)

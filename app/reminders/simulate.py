@@ -24,7 +24,7 @@ LONGEST = 400  # days
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What `plan` would decide for one member and local date if nobody reported any more."""
+    """What `plan` would decide for one member and local date if no more reports came."""
 
     email: str
     local_date: date
@@ -142,7 +142,7 @@ def compare(
 def ahead(
     session: Session, some: Sequence[Person], first: date, last: date
 ) -> Iterator[tuple[Person, Decision]]:
-    """The decisions from `first` to `last`, each as of its own hour, if nobody reported any more.
+    """The decisions from `first` to `last`, each as of its own hour, if no more reports came.
 
     Of the days before `first` the recorded decisions count; after that those of this list.
     """

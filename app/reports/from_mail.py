@@ -63,7 +63,7 @@ class WrittenReport:
     """A report as it was written."""
 
     report: Report
-    reporter: str | None  # the name of whoever reported, where it was somebody else
+    reporter: str | None  # the reporter's name, where it was another member
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Written:
     """What became of the entries: the tasks reported on, and what is unreported still.
 
     `meanwhile` has, by ref, what else was reported on them after the form was opened, in another
-    tab or by somebody else; `report_ids` may be undone until `undo_until`.
+    tab or by another member; `report_ids` may be undone until `undo_until`.
     """
 
     tasks: list[TaskDetail]

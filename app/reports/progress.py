@@ -111,7 +111,7 @@ class TaskDetail(NamedTuple):
 
     task: ShownTask
     report: ShownReport | None
-    reporter: str | None  # the name of whoever reported
+    reporter: str | None  # the reporter's name
 
     @property
     def open_task(self) -> OpenTask:
@@ -120,7 +120,7 @@ class TaskDetail(NamedTuple):
         return OpenTask(task.ref, task.start_on, task.assigned_on, task.report_every, last_on)
 
     def seen_by(self, member_id: int) -> "TaskDetail":
-        """The same, naming the reporter only when it was somebody else than this member."""
+        """The same, naming the reporter only when it was another member."""
         own = self.report is None or self.report.reporter_id == member_id
         return TaskDetail(self.task, self.report, None) if own else self
 
@@ -236,7 +236,7 @@ def _perhaps_the_same(session: Session, task: Task, form_key: str | None) -> Seq
 def undo(session: Session, person: Person, report_ids: Iterable[int], now: datetime) -> list[str]:
     """Takes reports of `person` back that are younger than UNDO_FOR; returns their tasks' refs.
 
-    Each task is again what it was before, unless somebody reported on it since. What is gone
+    Each task is again what it was before, unless it was reported on since. What is gone
     already, or too old, stays as it is: undoing twice is as good as once.
     """
     known = session.execute(

@@ -1,9 +1,9 @@
-"""May this machine's clock be believed? An instant from the future is evidence, not state.
+"""Timekeeping: whether this machine's clock may be believed.
 
-`may_work` is asked once in each minute's work and by each delivery. With a clock in doubt nothing is
-planned, swept or sent but alerts and sign-in links, until the clocks agree again or an admin
-says so (`accept`). What a clock that ran ahead has stored is put right once it was set back
-(`put_back`).
+An instant from the future is evidence of a wrong clock, not state. `may_work` is asked once in each
+tick and by each delivery. With a clock in doubt nothing is planned, swept or sent but alerts and
+sign-in links, until the clocks agree again or an admin accepts it (`accept`). What a clock that ran
+ahead has stored is repaired once it was set back (`put_back`).
 """
 
 from app.locale import Both

@@ -1,6 +1,6 @@
 """PURE. Whether a machine's wall clock can be believed, from what other clocks say.
 
-The first witness is the time since the machine started, which nobody can set. The second is the
+The first witness is the time since the machine started, which cannot be set. The second is the
 clock of the database, where it is another machine's: it counts only if it kept in step with the
 first, because a clock that jumped along (SQLite, a server on this machine) knows nothing.
 

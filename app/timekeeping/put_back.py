@@ -1,4 +1,4 @@
-"""Putting back what a clock that ran ahead has stored, once it was set back.
+"""Repair of what a clock that ran ahead has stored, once it was set back.
 
 Nothing here takes a mail back that may be out, and nothing sends one twice: decisions stay, with
 the mark `provisional`, and their day decides anew only where no mail of theirs is left
@@ -152,7 +152,7 @@ def _row(one: Person, decided: date | None, today: date) -> dict[str, object]:
     return {"id": member.id, "decided_through": through, "next_due_at": None, "led_through": led}
 
 
-# --- decisions, mails, signs of life ------------------------------------------------------
+# --- decisions, mails, heartbeats ---------------------------------------------------------
 
 
 def _decisions(session: Session, now: datetime) -> int:
@@ -227,7 +227,7 @@ def _cancel(session: Session, ids: Sequence[int], now: datetime) -> None:
 def _leases(session: Session, scale: float) -> int:
     """A lease longer than any, since the database's clock was set back: one of the usual length.
 
-    Whoever holds it may be at work still, so it is not ended at once.
+    Its holder may be at work still, so it is not ended at once.
     """
     again = session.execute(
         update(OutboxMail)
@@ -240,7 +240,7 @@ def _leases(session: Session, scale: float) -> int:
 
 
 def _signs(session: Session, now: datetime) -> int:
-    """Signs of life, the breaker, and when alerts were raised and told of: they were at most now."""
+    """Heartbeats, the breaker, and when alerts were raised and mailed: they were at most now."""
     columns = (Service.at, Alert.opened_at, Alert.mailed_at, Alert.over_mailed_at)
     number = 0
     for column in columns:

@@ -1,7 +1,7 @@
-"""The sign of life of a tick, and how many there were: an older database has counted fewer.
+"""The heartbeat of a tick, and how many there were: an older database has counted fewer.
 
-The count belongs to a timeline, an id that its first tick makes. A restore forgets the sign of
-life and with it the timeline, so a restored database is compared with nothing that ran before it.
+The count belongs to a timeline, an id that its first tick makes. A restore forgets the heartbeat and
+with it the timeline, so a restored database is compared with nothing that ran before it.
 """
 
 import secrets

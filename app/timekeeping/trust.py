@@ -1,4 +1,4 @@
-"""The believed reading of each machine's clocks, the doubt about it, and an admin's word.
+"""The trusted reading of each machine's clocks, the doubt about it, and an admin's acceptance.
 
 One row in `service` for each start of a machine (`clock@<boot id>`), written when something
 changes. All programs of the machine share it.
@@ -33,7 +33,7 @@ class Kept:
 
     believed: ClockReading | None = None
     doubt: float | None = None  # seconds ahead
-    accepted: float | None = None  # seconds ahead, by an admin's word
+    accepted: float | None = None  # seconds ahead, accepted by an admin
     back_since: float | None = None  # seconds since boot at which it was seen set back
 
     @classmethod
@@ -113,7 +113,7 @@ def _read(session: Session) -> ClockReading:
 
 
 def _is_accepted(kept: Kept, doubt: Doubt) -> bool:
-    """An admin's word is about the clock as it was then, not about another jump since."""
+    """An acceptance is about the clock as it was then, not about another jump since."""
     if kept.accepted is None:
         return False
     return abs(doubt.ahead - timedelta(seconds=kept.accepted)) <= HOUR
@@ -180,7 +180,7 @@ def waiting(services: Services) -> list[tuple[str, timedelta]]:
 
 
 def accept(services: Services, *, who: str, now: datetime) -> list[str]:
-    """An admin's word that these clocks are right; the names of the machines. They go on within
+    """An admin accepts that these clocks are right; the names of the machines. They go on within
     a minute, unless their clocks were set once more.
     """
     with services.db.write() as session:

@@ -1,4 +1,4 @@
-"""Looking back at the mails about a team: what was decided, and who was told of whom."""
+"""Looking back at the mails about a team: what was decided, and which lead was notified of whom."""
 
 from datetime import date
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a change of settings would bring, before it is saved: the same decisions as `plan`."""
+"""The preview of a change of settings, before it is saved: the same decisions as `plan`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

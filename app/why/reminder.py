@@ -96,7 +96,7 @@ def _latest(session: Session, one: Person, now: datetime) -> date:
 def next_reminder(
     services: Services, member_id: int, now: datetime, changes: Mapping[str, str] | None = None
 ) -> datetime | None:
-    """When the member's next reminder can come if nobody reported any more; None: not in sight.
+    """When the member's next reminder can come if no more reports came; None: not in sight.
 
     With `changes` (keys as in app/people/values.py) as if they had been made; nothing is written.
     In the member's zone. Raises ValuesRefused.
@@ -133,7 +133,7 @@ def _broken(member: Member, fault: str, on: date | None) -> Explanation:
 
 def _next_mail(session: Session, one: Person, now: datetime) -> datetime | None:
     """When the next reminder can come: the one that waits, or the first that would be decided if
-    nobody reported any more.
+    no more reports came.
     """
     today = now.astimezone(one.rhythm.zone).date()
     waiting = session.execute(
