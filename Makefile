@@ -69,7 +69,7 @@ lint: setup-dev ## 書式、型、部屋どうしの関係、大きさの検査 
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy $(PYTHONS)
-	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/lint-imports --no-logo --no-cache
 	@.venv/bin/python tools/house.py
 
 licences: setup-dev ## 使っている部品のライセンスを確かめる / whose licence each installed package has, and whether we may
