@@ -11,7 +11,7 @@ from app.links import Links
 from app.smtp.idle import IdleConnections
 from app.util import crash
 from app.util.rate import Limits, Rate
-from app.util.redis_guard import Once
+from app.util.redis_guard import SendGuard
 
 Publish = Callable[[Sequence[int]], None]
 
@@ -23,17 +23,17 @@ class Services:
     config: Config
     db: Database
     installation: Installation  # its id: what tells two installations apart
-    once: Once
+    guard: SendGuard
     links: Links
     limits: Limits
     rate: Rate
-    kept: IdleConnections  # to the mail server, between two deliveries
+    idle: IdleConnections  # to the mail server, between two deliveries
     host: str  # this machine's name
     publish: Publish  # outbox ids -> queue `mail`; never raises, losing ids costs latency only
 
     def close(self) -> None:
         """Closes what it keeps open: the sessions to the mail server and the database."""
-        self.kept.close()
+        self.idle.close()
         self.db.close()
 
 
@@ -54,11 +54,11 @@ def make(
         config=config,
         db=db,
         installation=installation,
-        once=Once(redis_url, installation.id, scale),
+        guard=SendGuard(redis_url, installation.id, scale),
         links=Links(config),
         limits=limits,
         rate=Rate(config.smtp_rate_per_minute, limits),
-        kept=IdleConnections(),
+        idle=IdleConnections(),
         host=socket.gethostname(),
         publish=publish,
     )

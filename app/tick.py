@@ -61,7 +61,7 @@ def run(
     queued less than `fresh` ago is left to its message. `heartbeats`: the parts that this tick shows
     to be alive.
     """
-    with heartbeat_url.told_of(services, now):
+    with heartbeat_url.ping(services, now):
         ticked = Ticked(None)
         if may_work(services, now):
             with my_turn as mine:
@@ -69,9 +69,9 @@ def run(
             services.publish(outbox.sweep(services, now, fresh=fresh))
             data = {} if log_written is None else {"log_written": log_written()}
             for name in heartbeats:
-                status.sign_of_life(services, name, now, **data)
-        checks.look(services, now)
-        alert_mails.tell(services, now)
+                status.note_heartbeat(services, name, now, **data)
+        checks.run(services, now)
+        alert_mails.notify_admins(services, now)
         if ticked.planned is not None:
             purge.forget_bodies(services, now)
     if ticked.planned is not None and ask_for is not None:
@@ -109,7 +109,7 @@ def decide(
     def stopped() -> bool:
         return time.monotonic() > end
 
-    digest.look_for_leads(services, now)
+    digest.find_leads(services, now)
     planned = reminders.plan(
         services, now, real_now=real_now, publish=services.publish, stopped=stopped
     )

@@ -107,7 +107,7 @@ def summarize(services: Services, team: People, now: datetime = EIGHT) -> str:
 
 def letter(services: Services, smtp: SmtpServer, now: datetime = NOW) -> str:
     """The text of the digest that goes out at nine."""
-    digest.look_for_leads(services, now - timedelta(minutes=1))
+    digest.find_leads(services, now - timedelta(minutes=1))
     reminders.plan(services, now)
     sending.deliver(services, digest.plan(services, now).ids, lambda: now)
     found = [message_from_bytes(one.data, policy=policy.default) for one in smtp.mails]
@@ -420,6 +420,6 @@ def recaps(db: Database) -> list[str]:
 
 
 def tick(services: Services, now: datetime) -> None:
-    digest.look_for_leads(services, now)
+    digest.find_leads(services, now)
     reminders.plan(services, now)
     digest.plan(services, now)

@@ -16,7 +16,7 @@ from app.db import Database
 from app.locale import Both
 from app.models import Alert, Member, OutboxMail, Role, State
 from app.monitoring import status
-from app.monitoring.alert_mails import GRACE, SPACING, tell
+from app.monitoring.alert_mails import GRACE, SPACING, notify_admins
 from app.outbox.claim import claim
 from app.outbox.lease import end_with_alert
 from app.reminders import plan
@@ -71,10 +71,10 @@ def test_every_admin_is_mailed_once_after_the_grace_time(
 ) -> None:
     with db.write() as session:  # no mail server is at fault, or this mail would close it
         raise_alert(session, Alarm.SILENT, "beat", now=NOW)
-    tell(services, LATER - timedelta(seconds=1))
+    notify_admins(services, LATER - timedelta(seconds=1))
     assert mails(db) == []
     for now in (LATER, LATER + MINUTE, LATER + 20 * MINUTE):
-        tell(services, now)
+        notify_admins(services, now)
         sent(services, now)
     assert [mail.recipient for mail in smtp.mails] == [admin.email]
     assert subjects(smtp) == ["【警告】Celery Beat(定期処理の開始役)から5分以上、応答がありません"]
@@ -84,11 +84,11 @@ def test_and_once_more_when_it_is_over(
     services: Services, db: Database, admin: Member, smtp: SmtpServer
 ) -> None:
     broken(db)
-    tell(services, LATER)
+    notify_admins(services, LATER)
     sent(services, LATER)
     mended(db, LATER + MINUTE)
     for minutes in range(30):
-        tell(services, LATER + minutes * MINUTE)
+        notify_admins(services, LATER + minutes * MINUTE)
     sent(services, LATER + 30 * MINUTE)
     assert subjects(smtp)[1:] == ["【解消】警告はすべて終わりました"]
 
@@ -98,7 +98,7 @@ def test_what_mends_itself_within_the_grace_time_is_no_mail(
 ) -> None:
     broken(db)
     mended(db, NOW + MINUTE)
-    tell(services, LATER + MINUTE)
+    notify_admins(services, LATER + MINUTE)
     assert mails(db) == []
 
 
@@ -107,9 +107,9 @@ def test_a_mail_that_could_not_leave_says_how_things_stand_when_it_does(
 ) -> None:
     """Mail itself was broken: nobody is told at noon that it is broken since nine."""
     broken(db)
-    tell(services, LATER)
+    notify_admins(services, LATER)
     mended(db, LATER + 60 * MINUTE)
-    tell(services, LATER + 60 * MINUTE)
+    notify_admins(services, LATER + 60 * MINUTE)
     sent(services, LATER + 60 * MINUTE)
     assert set(subjects(smtp)) == {"【解消】警告はすべて終わりました"}
 
@@ -120,12 +120,12 @@ def test_a_thousand_failed_mails_are_one_mail_and_not_before_ten_minutes_another
     with db.write() as session:
         for number in range(1000):
             raise_alert(session, Alarm.MAIL_FAILED, number, now=NOW)
-    tell(services, LATER)
+    notify_admins(services, LATER)
     with db.write() as session:
         raise_alert(session, Alarm.MAIL_FAILED, 1001, now=NOW)
-    tell(services, LATER + SPACING - timedelta(seconds=1))
+    notify_admins(services, LATER + SPACING - timedelta(seconds=1))
     assert len(mails(db)) == 1
-    tell(services, LATER + SPACING)
+    notify_admins(services, LATER + SPACING)
     assert len(mails(db)) == 2
 
 
@@ -133,7 +133,7 @@ def test_who_has_seen_it_is_not_mailed(services: Services, db: Database, admin: 
     broken(db)
     with db.write() as session:
         session.execute(update(Alert).values(acked_at=NOW, acked_by="cli:root"))
-    tell(services, LATER)
+    notify_admins(services, LATER)
     assert mails(db) == []
 
 
@@ -141,13 +141,13 @@ def test_what_becomes_of_an_alerts_mail_makes_no_further_mail(
     services: Services, db: Database, admin: Member
 ) -> None:
     broken(db)
-    tell(services, LATER)
+    notify_admins(services, LATER)
     (mail,) = mails(db)
     with db.write() as session:
         (claimed,) = claim(session, [mail.id], now=LATER, scale=1.0, at_most=1)
         end_with_alert(session, claimed, State.FAILED, now=LATER, reason="550")
         assert f"mail_failed:{mail.id}" in [one.name for one in open_alerts(session)]
-    tell(services, LATER + 60 * MINUTE)
+    notify_admins(services, LATER + 60 * MINUTE)
     assert len(mails(db)) == 1
 
 
@@ -155,7 +155,7 @@ def test_the_word_that_stops_all_sending_stops_this_too(
     services: Services, db: Database, admin: Member, smtp: SmtpServer
 ) -> None:
     broken(db)
-    tell(services, LATER)
+    notify_admins(services, LATER)
     status.pause(services, who="cli:root", now=LATER)
     assert sent(services, LATER) == 0
     status.resume(services, who="cli:root", now=LATER)
@@ -164,7 +164,7 @@ def test_the_word_that_stops_all_sending_stops_this_too(
 
 def test_nobody_but_admins_is_told(services: Services, db: Database, team: People) -> None:
     broken(db)
-    tell(services, LATER)
+    notify_admins(services, LATER)
     assert mails(db) == []
 
 
@@ -200,7 +200,7 @@ def test_an_alert_mail_names_the_member_and_the_servers_words(
             update(Member).where(Member.id == team.suzuki.id).values(email="ichiro+rcpt550@x.jp")
         )
     sending.deliver(services, plan(services, NOW).ids, at(NOW))
-    tell(services, LATER)
+    notify_admins(services, LATER)
     sent(services, LATER)
     letter = message_from_bytes(smtp.mails[-1].data, policy=policy.default)
     body = letter.get_body(("plain",))

@@ -16,7 +16,7 @@ from app.config import Config
 from app.db import Database
 from app.models import ENDS, TICK, Alert, Audit, OutboxMail, Service
 from app.monitoring import checks, status
-from app.monitoring.heartbeat import Heart
+from app.monitoring.heartbeat import Heartbeat
 from app.services import Services
 from tests import sending, servers
 from tests.conftest import NOW, People, task
@@ -47,7 +47,7 @@ def due(services: Services, db: Database, team: People) -> int:
 
 
 def ticks(services: Services, now: datetime) -> None:
-    status.sign_of_life(services, TICK, now)
+    status.note_heartbeat(services, TICK, now)
 
 
 def only(db: Database) -> OutboxMail:
@@ -62,9 +62,9 @@ def test_a_mail_due_and_not_attempted_for_10_minutes_raises_an_alert(
     services: Services, db: Database, due: int
 ) -> None:
     ticks(services, NOW + 10 * MINUTE)
-    checks.look(services, NOW + 10 * MINUTE - SECOND)
+    checks.run(services, NOW + 10 * MINUTE - SECOND)
     assert names(db) == []
-    checks.look(services, NOW + 11 * MINUTE)
+    checks.run(services, NOW + 11 * MINUTE)
     assert names(db) == ["mails_not_attempted"]
 
 
@@ -78,11 +78,11 @@ def test_a_mail_not_ended_30_minutes_after_it_was_due_raises_an_alert(
     while now < NOW + 30 * MINUTE:
         sending.deliver(services, [due], at(now))
         ticks(services, now)
-        checks.look(services, now)
+        checks.run(services, now)
         assert names(db) == []
         now = only(db).not_before
     ticks(services, NOW + 30 * MINUTE)
-    checks.look(services, NOW + 30 * MINUTE)
+    checks.run(services, NOW + 30 * MINUTE)
     assert names(db) == ["mails_not_ended"]
 
 
@@ -93,7 +93,7 @@ def test_a_mail_whose_sender_hangs_is_not_ended_either(
         held = {"state": "sending", "lease_token": "x", "lease_until": NOW + 90 * MINUTE}
         session.execute(update(OutboxMail).values(**held, claims=1))
     ticks(services, NOW + 30 * MINUTE)
-    checks.look(services, NOW + 30 * MINUTE)
+    checks.run(services, NOW + 30 * MINUTE)
     assert names(db) == ["mails_not_ended"]
 
 
@@ -102,10 +102,10 @@ def test_both_close_by_themselves_when_the_mail_has_gone(
 ) -> None:
     later = NOW + 31 * MINUTE
     ticks(services, later)
-    checks.look(services, later)
+    checks.run(services, later)
     assert names(db) == ["mails_not_attempted", "mails_not_ended"]
     assert sending.deliver(services, [due], lambda: later) == 1
-    checks.look(services, later + MINUTE)
+    checks.run(services, later + MINUTE)
     assert names(db) == []
     assert len(recent(services, everything=True)) == 2
 
@@ -114,14 +114,14 @@ def test_a_mail_that_waits_for_its_hour_is_not_late(services: Services, due: int
     with services.db.write() as session:
         session.execute(update(OutboxMail).values(not_before=NOW + 3 * 60 * MINUTE))
     ticks(services, NOW + 60 * MINUTE)
-    checks.look(services, NOW + 60 * MINUTE)
+    checks.run(services, NOW + 60 * MINUTE)
     assert names(services.db) == []
 
 
 def test_who_paused_sending_is_reminded_of_it(services: Services, db: Database, due: int) -> None:
     status.pause(services, who="cli:root", now=NOW)
     ticks(services, NOW + 11 * MINUTE)
-    checks.look(services, NOW + 11 * MINUTE)
+    checks.run(services, NOW + 11 * MINUTE)
     with db.read() as session:
         (alert,) = open_alerts(session)
     assert "一時停止中" in words_of(alert.name, alert.data).what.ja
@@ -137,7 +137,7 @@ def test_nothing_but_the_pages_alive_still_raises_it(
     late = clock.now() - 10 * MINUTE - SECOND
     with db.write() as session:
         session.execute(update(OutboxMail).values(not_before=late))
-    heart = Heart(None, lambda: services)
+    heart = Heartbeat(None, lambda: services)
     heart.start()
     servers.wait_until(lambda: names(db) == ["mails_not_attempted"], "the alert", 20)
     heart.stop()
@@ -145,7 +145,7 @@ def test_nothing_but_the_pages_alive_still_raises_it(
 
 def test_two_who_look_at_once_open_it_once(services: Services, db: Database, due: int) -> None:
     for now in (NOW + 11 * MINUTE, NOW + 11 * MINUTE + SECOND, NOW + 12 * MINUTE):
-        checks.look(services, now)
+        checks.run(services, now)
     with db.read() as session:
         opened = session.scalars(select(Alert.name)).all()
     assert opened.count("mails_not_attempted") == 1
@@ -155,7 +155,7 @@ def test_a_worker_alive_sees_that_beat_is_not(services: Services, db: Database, 
     with db.write() as session:
         session.execute(update(OutboxMail).values(not_before=NOW, expires_at=clock.now() + MINUTE))
         session.add(Service(name="beat", at=clock.now() - 6 * MINUTE, data={}))
-    Heart("worker-mail@here", lambda: services).once()
+    Heartbeat("worker-mail@here", lambda: services).once()
     assert "part_silent:beat" in names(db)
 
 
@@ -166,19 +166,19 @@ def test_no_tick_for_5_minutes_raises_an_alert_that_the_next_one_closes(
     services: Services, db: Database
 ) -> None:
     ticks(services, NOW)
-    checks.look(services, NOW + 5 * MINUTE)
+    checks.run(services, NOW + 5 * MINUTE)
     assert names(db) == []
-    checks.look(services, NOW + 6 * MINUTE)
+    checks.run(services, NOW + 6 * MINUTE)
     assert names(db) == ["no_tick"]
     ticks(services, NOW + 7 * MINUTE)
-    checks.look(services, NOW + 7 * MINUTE)
+    checks.run(services, NOW + 7 * MINUTE)
     assert names(db) == []
 
 
 def test_ticks_that_never_come_are_missed_too(services: Services, db: Database) -> None:
-    checks.look(services, NOW)
+    checks.run(services, NOW)
     assert names(db) == []
-    checks.look(services, NOW + 6 * MINUTE)
+    checks.run(services, NOW + 6 * MINUTE)
     assert names(db) == ["no_tick"]
 
 
@@ -189,21 +189,21 @@ def test_a_part_that_falls_silent_raises_an_alert(
     later = NOW + 6 * MINUTE
     ticks(services, later)
     for host, moment in (("a", NOW), ("b", NOW + 2 * MINUTE)):
-        status.sign_of_life(services, f"{part}@{host}", moment)
-    checks.look(services, later)
+        status.note_heartbeat(services, f"{part}@{host}", moment)
+    checks.run(services, later)
     assert names(db) == []  # the other one lives
     ticks(services, NOW + 8 * MINUTE)
-    checks.look(services, NOW + 8 * MINUTE)
+    checks.run(services, NOW + 8 * MINUTE)
     assert names(db) == [f"part_silent:{part}"]
-    status.sign_of_life(services, f"{part}@a", NOW + 9 * MINUTE)
-    checks.look(services, NOW + 9 * MINUTE)
+    status.note_heartbeat(services, f"{part}@a", NOW + 9 * MINUTE)
+    checks.run(services, NOW + 9 * MINUTE)
     assert names(db) == []
 
 
 def test_a_part_taken_down_long_ago_is_no_part(services: Services, db: Database) -> None:
-    status.sign_of_life(services, "worker-ai@old", NOW - timedelta(days=8))
+    status.note_heartbeat(services, "worker-ai@old", NOW - timedelta(days=8))
     ticks(services, NOW)
-    checks.look(services, NOW)
+    checks.run(services, NOW)
     assert names(db) == []
 
 

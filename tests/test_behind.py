@@ -30,7 +30,7 @@ from app.outbox import restored
 from app.services import Services, make
 from app.timekeeping import ticks
 from app.util import shared_redis
-from app.util.redis_guard import Guard, Once
+from app.util.redis_guard import Guard, SendGuard
 from tests import sending
 from tests.conftest import NOW, TODAY, People, sqlite_copy, task
 from tests.safe_redis import ACL
@@ -60,11 +60,11 @@ def at(moment: datetime) -> Callable[[], datetime]:
 def tick(services: Services, now: datetime) -> None:
     """A whole tick at this instant, in the order of both doors."""
     mark_if_behind(services, now)
-    digest.look_for_leads(services, now)
+    digest.find_leads(services, now)
     reminders.plan(services, now)
     digest.plan(services, now)
-    status.sign_of_life(services, TICK, now)
-    checks.look(services, now)
+    status.note_heartbeat(services, TICK, now)
+    checks.run(services, now)
     sending.deliver(services, outbox.sweep(services, now), at(now))
 
 
@@ -125,8 +125,8 @@ def test_the_alert_says_what_was_found_and_where_the_database_ends(
     saved = Saved(services)
     tick(services, NOW)
     saved.put()
-    status.sign_of_life(services, "beat", TEN)
-    checks.look(services, TEN)
+    status.note_heartbeat(services, "beat", TEN)
+    checks.run(services, TEN)
     tick(services, TEN)
     with services.db.read() as session:
         (alert,) = [one for one in open_alerts(session) if one.name == "restored"]
@@ -194,11 +194,11 @@ def test_a_copy_beside_the_original_is_marked_and_the_original_is_not(
     assert sorted(known(redis_admin).values()) == [3, 5]
 
 
-class Interrupted(Once):
+class Interrupted(SendGuard):
     """Others go on between the program's look at the database and its question to Redis."""
 
     def __init__(self, services: Services, meanwhile: Callable[[], object]) -> None:
-        super().__init__(services.once.url, services.installation.id)
+        super().__init__(services.guard.url, services.installation.id)
         self.meanwhile = meanwhile
 
     def ticks_of(self, timeline: str) -> int | None:
@@ -211,7 +211,7 @@ def test_of_two_that_find_it_at_once_one_marks(services: Services, tasks: People
     saved = Saved(services)
     tick(services, NOW)
     saved.put()
-    late = replace(services, once=Interrupted(services, lambda: tick(services, TEN)))
+    late = replace(services, guard=Interrupted(services, lambda: tick(services, TEN)))
     assert mark_if_behind(late, TEN) is False
     assert restores(services) == ["tick"]
 
@@ -228,12 +228,12 @@ def test_many_ticks_at_once_mark_nothing(services: Services, redis_admin: redis.
             with closing(make(services.config)) as ours:
                 for n in range(12):
                     mark_if_behind(ours, NOW + n * MINUTE)
-                    status.sign_of_life(ours, TICK, NOW + n * MINUTE)
-                    checks.look(ours, NOW + n * MINUTE)
+                    status.note_heartbeat(ours, TICK, NOW + n * MINUTE)
+                    checks.run(ours, NOW + n * MINUTE)
         except Exception as error:  # noqa: BLE001 - shown below
             failed.append(error)
 
-    status.sign_of_life(services, TICK, EARLY)
+    status.note_heartbeat(services, TICK, EARLY)
     threads = [threading.Thread(target=many) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -243,13 +243,13 @@ def test_many_ticks_at_once_mark_nothing(services: Services, redis_admin: redis.
     count = counted(services)
     assert count is not None
     assert count.number == 49, "none is lost"
-    checks.look(services, NOW)
+    checks.run(services, NOW)
     assert known(redis_admin) == {count.timeline: 49}
 
 
 def test_a_tick_between_the_two_looks_marks_nothing(services: Services) -> None:
     tick(services, EARLY)
-    late = replace(services, once=Interrupted(services, lambda: tick(services, NOW)))
+    late = replace(services, guard=Interrupted(services, lambda: tick(services, NOW)))
     assert mark_if_behind(late, NOW) is False
     assert restores(services) == []
 
@@ -373,7 +373,7 @@ def test_the_shipped_acl_file_lets_it_count_and_a_former_one_leaves_the_guard(
         ):
             tick(services, EARLY)
             tick(services, NOW)
-            services.once.take([Guard(team.suzuki.id, TODAY, 1)])
+            services.guard.take([Guard(team.suzuki.id, TODAY, 1)])
             assert admin.exists(f"remind:{team.suzuki.id}:{TODAY}")
             assert bool(known(admin)) is not former
             refused = {one["object"] for one in admin.acl_log()}

@@ -142,7 +142,7 @@ def test_restore_replaces_nothing_unless_told_and_confirmed(
 def test_restore_waits_until_the_programs_are_stopped(
     tp: Terminal, saved: Path, services: Services
 ) -> None:
-    status.sign_of_life(services, "worker-mail@host", clock.now() - timedelta(seconds=20))
+    status.note_heartbeat(services, "worker-mail@host", clock.now() - timedelta(seconds=20))
     refused = tp.run("restore", "save", "--replace", "--yes")
     assert refused.code == 1
     assert "systemctl stop task-progress.target" in refused.err

@@ -59,7 +59,7 @@ def nine(day: date) -> datetime:
 
 def tick(services: Services, now: datetime) -> list[int]:
     """What each minute plans; returns the ids of the mails about a team."""
-    digest.look_for_leads(services, now)
+    digest.find_leads(services, now)
     reminders.plan(services, now)
     return digest.plan(services, now).ids
 

@@ -470,20 +470,20 @@ def test_a_long_queue_is_told(a_case: Make, redis_url: str, number: int, expecte
 def test_ticks_that_stopped_or_never_were_are_red(a_case: Make) -> None:
     case = a_case()
     assert level(programs.ticks(case), "ticks") is Level.RED
-    status.sign_of_life(case.services, TICK, clock.now() - timedelta(minutes=6))
+    status.note_heartbeat(case.services, TICK, clock.now() - timedelta(minutes=6))
     assert level(programs.ticks(case), "ticks") is Level.RED
-    status.sign_of_life(case.services, TICK, clock.now())
+    status.note_heartbeat(case.services, TICK, clock.now())
     assert level(programs.ticks(case), "ticks") is Level.GREEN
 
 
 def test_a_tick_from_the_future_is_red_and_names_the_clock(a_case: Make) -> None:
     """By the clock that noted it, or by this one: both are looked at."""
     case = a_case()
-    status.sign_of_life(case.services, TICK, clock.now() + timedelta(minutes=4))
+    status.note_heartbeat(case.services, TICK, clock.now() + timedelta(minutes=4))
     assert (
         level(programs.ticks(case), "ticks") is Level.GREEN
     )  # as far apart as two machines may be
-    status.sign_of_life(case.services, TICK, clock.now() + timedelta(days=30))
+    status.note_heartbeat(case.services, TICK, clock.now() + timedelta(days=30))
     found = programs.ticks(case)
     assert level(found, "ticks") is Level.RED
     assert "約30日先" in told(found)
@@ -495,9 +495,9 @@ def test_a_safety_timer_that_does_not_run_is_yellow(a_case: Make) -> None:
     case = a_case()
     assert level(programs.timer(case), "timer") is Level.YELLOW
     assert "has not run yet" in told(programs.timer(case))
-    status.sign_of_life(case.services, TIMER, clock.now() - timedelta(minutes=16))
+    status.note_heartbeat(case.services, TIMER, clock.now() - timedelta(minutes=16))
     assert level(programs.timer(case), "timer") is Level.YELLOW
-    status.sign_of_life(case.services, TIMER, clock.now())
+    status.note_heartbeat(case.services, TIMER, clock.now())
     assert level(programs.timer(case), "timer") is Level.GREEN
 
 

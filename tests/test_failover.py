@@ -56,7 +56,7 @@ def services(
     environ = {**environ, "DATABASE_URL": url, "SMTP_PORT": str(smtp.port)}
     made = make(load(environ, tmp_path), patience=PAGES)
     yield made
-    made.kept.close()
+    made.idle.close()
     made.db.close()
 
 

@@ -119,8 +119,8 @@ def still_telling() -> list[str]:
 
 def tick(services: Services, moment: Any) -> None:
     """A tick at this moment, with nothing to do."""
-    with heartbeat_url.told_of(services, moment):
-        status.sign_of_life(services, TICK, moment)
+    with heartbeat_url.ping(services, moment):
+        status.note_heartbeat(services, TICK, moment)
     told()
 
 
@@ -135,7 +135,7 @@ def test_a_good_tick_asks_for_the_address_once(installed: Installed, listener_: 
 def test_a_tick_that_breaks_asks_for_fail_and_still_breaks(
     installed: Installed, listener_: Listener
 ) -> None:
-    with pytest.raises(ZeroDivisionError), heartbeat_url.told_of(installed(listener_.url), NOW):
+    with pytest.raises(ZeroDivisionError), heartbeat_url.ping(installed(listener_.url), NOW):
         raise ZeroDivisionError
     told()
     assert listener_.asked == ["/ping/himitsu/fail"]
@@ -146,7 +146,7 @@ def test_fail_stands_behind_the_path_and_before_the_question(
 ) -> None:
     services = installed(listener_.url + "/?key=a%20b&x=1")
     tick(services, NOW)
-    with contextlib.suppress(ValueError), heartbeat_url.told_of(services, NOW + MINUTE):
+    with contextlib.suppress(ValueError), heartbeat_url.ping(services, NOW + MINUTE):
         raise ValueError
     told()
     assert listener_.asked == [
@@ -201,7 +201,7 @@ def test_overlapping_ticks_tell_once(installed: Installed, listener_: Listener) 
 
     def one(services: Services) -> None:
         start.wait()
-        with heartbeat_url.told_of(services, NOW + SECOND):
+        with heartbeat_url.ping(services, NOW + SECOND):
             pass
 
     threads = [threading.Thread(target=one, args=(services,)) for services in programs]
@@ -237,8 +237,8 @@ def test_a_tick_that_breaks_because_the_database_is_away_is_told(
 ) -> None:
     away = f"postgresql://x@127.0.0.1:{servers.free_port()}/x"
     services = installed(listener_.url, DATABASE_URL=away)
-    with pytest.raises(DatabaseDown), heartbeat_url.told_of(services, NOW):
-        status.sign_of_life(services, TICK, NOW)
+    with pytest.raises(DatabaseDown), heartbeat_url.ping(services, NOW):
+        status.note_heartbeat(services, TICK, NOW)
     told()
     assert listener_.asked == ["/ping/himitsu/fail"]
 
@@ -253,7 +253,7 @@ def test_a_listener_that_hangs_or_drips_delays_no_tick(
     setattr(listener_, how, True)
     services = installed(listener_.url, TEST_TIME_SCALE="0.1")
     started = time.monotonic()
-    with heartbeat_url.told_of(services, NOW):
+    with heartbeat_url.ping(services, NOW):
         pass
     assert time.monotonic() - started < 0.2
     told()  # and the end of a command waits for a bounded time only

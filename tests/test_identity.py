@@ -41,7 +41,7 @@ def program(environ: dict[str, str], smtp: SmtpServer, tmp_path: Path) -> Iterat
 
     yield with_settings
     for one in made:
-        one.kept.close()
+        one.idle.close()
         one.db.close()
 
 
@@ -275,7 +275,7 @@ _GUNICORN = str(Path(__file__).resolve().parent.parent / "gunicorn.conf.py")
 
 
 def _alerts(services: Services, now: datetime) -> list[str]:
-    checks.look(services, now)
+    checks.run(services, now)
     with services.db.read() as session:
         return [one.name for one in open_alerts(session) if one.name == "mail_server_changed"]
 

@@ -19,8 +19,8 @@ from app.config import load
 from app.db import Database
 from app.models import TICK, Member, Role, Service
 from app.monitoring import checks, machine, restarts, status
-from app.monitoring.alert_mails import GRACE, tell
-from app.monitoring.heartbeat import Heart
+from app.monitoring.alert_mails import GRACE, notify_admins
+from app.monitoring.heartbeat import Heartbeat
 from app.monitoring.metrics_read import facts
 from app.services import Services, make
 from tests import sending
@@ -38,7 +38,7 @@ def names(db: Database) -> list[str]:
 
 
 def ticked(services: Services, now: datetime) -> None:
-    status.sign_of_life(services, TICK, now)
+    status.note_heartbeat(services, TICK, now)
 
 
 # --- Redis --------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ class Installation:
     def look(self, now: datetime) -> list[str]:
         """What a program that lives does, and the alerts that are open then."""
         ticked(self.services, now)
-        checks.look(self.services, now)
+        checks.run(self.services, now)
         return names(self.services.db)
 
 
@@ -66,7 +66,7 @@ def installation(
     own = {"CELERY_BROKER_URL": server.url, "SMTP_PORT": str(smtp.port), "TEST_TIME_SCALE": "0.1"}
     made = make(load({**environ, **own}, tmp_path))
     yield Installation(made, server)
-    made.kept.close()
+    made.idle.close()
     made.db.close()
     server.kill()
 
@@ -84,7 +84,7 @@ def test_redis_away_for_5_minutes_is_an_alert_a_mail_and_a_reason_in_healthz(
         assert checks.unwell(services, now) == []
     assert installation.look(minutes[6]) == ["redis_away"]
     assert checks.unwell(services, minutes[6]) == ["redis_away"]
-    tell(services, minutes[6] + GRACE)
+    notify_admins(services, minutes[6] + GRACE)
     sending.deliver(
         services, outbox.sweep(services, minutes[6] + GRACE), lambda: minutes[6] + GRACE
     )
@@ -111,14 +111,14 @@ def test_one_machine_without_redis_is_told_though_another_has_it(
             row = row or Service(name="redis_away@other", data={"since": NOW.isoformat()})
             row.at = now
             session.add(row)
-        checks.look(services, now)
+        checks.run(services, now)
     with db.read() as session:
         (alert,) = open_alerts(session)
     assert alert.name == "redis_away"
     assert "(other)" in words_of(alert.name, alert.data).what.en
     # A machine that was taken away says no more, and nobody waits for it.
     ticked(services, now + 6 * MINUTE)
-    checks.look(services, now + 6 * MINUTE)
+    checks.run(services, now + 6 * MINUTE)
     assert names(db) == []
 
 
@@ -184,10 +184,10 @@ def test_a_part_that_starts_5_times_in_10_minutes_is_an_alarm(
 ) -> None:
     for n in range(5):
         assert [name for name in names(db) if name.startswith("part_restarts")] == []
-        heart = Heart("worker-mail@here", lambda: services)
+        heart = Heartbeat("worker-mail@here", lambda: services)
         heart.start()
         heart.stop()
-        checks.look(services, clock.now() + n * MINUTE)
+        checks.run(services, clock.now() + n * MINUTE)
     assert "part_restarts:worker-mail@here" in names(db)
     with db.read() as session:
         row = session.get(Service, "starts:worker-mail@here")
@@ -195,7 +195,7 @@ def test_a_part_that_starts_5_times_in_10_minutes_is_an_alarm(
         assert len(row.data["starts"]) == 5
     later = clock.now() + 11 * MINUTE
     ticked(services, later)
-    checks.look(services, later)
+    checks.run(services, later)
     assert [name for name in names(db) if name.startswith("part_restarts")] == []
 
 
@@ -205,5 +205,5 @@ def test_a_machine_that_restarts_now_and_then_is_none(services: Services, db: Da
         with db.write() as session:
             restarts.note(session, "beat", now)
         ticked(services, now)
-        checks.look(services, now)
+        checks.run(services, now)
         assert names(db) == []

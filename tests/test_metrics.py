@@ -86,7 +86,7 @@ def change(db: Database, **values: Any) -> None:
 def test_on_a_quiet_morning_the_page_says_that_nothing_is_the_matter(
     browser: FlaskClient, services: Services
 ) -> None:
-    status.sign_of_life(services, TICK, clock.now())
+    status.note_heartbeat(services, TICK, clock.now())
     answer = browser.get("/metrics")
     assert answer.status_code == 200
     assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
@@ -224,9 +224,9 @@ def test_the_breaker_and_a_refused_login_are_told(services: Services, db: Databa
 
 def test_without_a_tick_the_wait_for_the_first_one_is_told(services: Services) -> None:
     assert "last_tick_age_seconds" not in figures(services, NOW)
-    checks.look(services, NOW)
+    checks.run(services, NOW)
     assert figures(services, NOW + 6 * MINUTE)["last_tick_age_seconds"] == 360
-    status.sign_of_life(services, TICK, NOW + 6 * MINUTE)
+    status.note_heartbeat(services, TICK, NOW + 6 * MINUTE)
     assert figures(services, NOW + 7 * MINUTE)["last_tick_age_seconds"] == 60
 
 
@@ -238,7 +238,7 @@ def test_each_part_has_the_age_of_its_latest_heartbeat(services: Services) -> No
         ("timer", NOW),
         ("worker-ai@old", NOW - 8 * DAY),
     ):
-        status.sign_of_life(services, name, moment)
+        status.note_heartbeat(services, name, moment)
     assert some(figures(services, NOW + 2 * MINUTE), "heartbeat") == {
         "heartbeat_age_seconds{part=beat}": 120,
         "heartbeat_age_seconds{part=worker-mail}": 60,

@@ -32,7 +32,7 @@ def test_every_figure_is_listed_with_its_labels_and_no_other(
     if not db.is_sqlite:
         pytest.skip("the page names the same figures on both databases")
     for part in (TICK, TIMER):
-        status.sign_of_life(services, part, NOW)
+        status.note_heartbeat(services, part, NOW)
     collected = metrics_page.Collected(facts(services, NOW)).collect()
     exposed = {
         family.name: sorted({label for one in family.samples for label in one.labels} - {"le"})

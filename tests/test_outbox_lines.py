@@ -523,7 +523,7 @@ def test_a_slow_database_does_not_keep_mails_from_being_sent(
 
 def test_two_first_signs_of_life_at_once_do_not_collide(services: Services) -> None:
     threads = [
-        threading.Thread(target=status.sign_of_life, args=(services, f"part{n % 2}", NOW))
+        threading.Thread(target=status.note_heartbeat, args=(services, f"part{n % 2}", NOW))
         for n in range(8)
     ]
     for thread in threads:

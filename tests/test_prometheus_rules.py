@@ -85,7 +85,7 @@ def firing(services: Services, now: datetime) -> list[str]:
 def alive(services: Services, now: datetime) -> None:
     """Everybody gave a sign of life just now."""
     for name in (TICK, "timer", "beat", "worker-mail@a", "worker-ai@a"):
-        status.sign_of_life(services, name, now)
+        status.note_heartbeat(services, name, now)
 
 
 @pytest.fixture
@@ -213,6 +213,6 @@ def test_what_falls_silent_speaks_after_5_minutes(
     services: Services, silent: str, expected: str
 ) -> None:
     alive(services, NOW + 5 * MINUTE + SECOND)
-    status.sign_of_life(services, silent, NOW + SECOND)
+    status.note_heartbeat(services, silent, NOW + SECOND)
     assert firing(services, NOW + 5 * MINUTE + SECOND) == []
     assert firing(services, NOW + 5 * MINUTE + 2 * SECOND) == [expected]

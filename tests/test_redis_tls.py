@@ -20,7 +20,7 @@ from app.doctor import broker
 from app.doctor.finding import CheckContext, Level
 from app.services import Services, guard_url, make
 from app.util.rate import Limits, Rate
-from app.util.redis_guard import Guard, Once
+from app.util.redis_guard import Guard, SendGuard
 from tests.conftest import NOW, TODAY, People, task
 from tests.safe_redis import WORD, SafeRedis, can_be
 from tests.servers import wait_until
@@ -91,7 +91,7 @@ def test_beat_workers_runbook_guard_rate_and_status_work_over_tls_with_few_right
 def test_the_guard_and_the_limits_hold_over_tls(services: Services, team: People) -> None:
     url = guard_url(services.config)
     ours = services.installation.id
-    once, other = Once(url, ours), Once(url, ours)
+    once, other = SendGuard(url, ours), SendGuard(url, ours)
     mine, theirs = Guard(team.suzuki.id, TODAY, 1), Guard(team.suzuki.id, TODAY, 2)
     assert (once.take([mine]), other.take([theirs]), once.answers()) == (set(), {theirs}, True)
     once.release([mine])
@@ -136,8 +136,8 @@ def test_what_is_not_that_redis_is_not_spoken_to(
         load({**environ, "CELERY_BROKER_URL": url, "CELERY_RESULT_BACKEND": ""}, tmp_path)
     )
     with caplog.at_level(logging.DEBUG):
-        assert services.once.take([Guard(1, TODAY, 1)]) == set()
-        assert services.once.answers() is False
+        assert services.guard.take([Guard(1, TODAY, 1)]) == set()
+        assert services.guard.answers() is False
         found = broker.broker(CheckContext(tmp_path, lambda: NOW, services))
     (red,) = [one for one in found if one.level is Level.RED]
     assert red.check == "redis"

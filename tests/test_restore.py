@@ -32,7 +32,7 @@ from app.maintenance import postgresql
 from app.maintenance.backup import backup
 from app.maintenance.errors import CareError
 from app.maintenance.mark import mark
-from app.maintenance.restore import check, look, restore
+from app.maintenance.restore import check, restore, what_is_replaced
 from app.members import sign_in
 from app.members.nudge import nudge
 from app.models import (
@@ -98,7 +98,7 @@ def at(moment: datetime) -> Callable[[], datetime]:
 
 def tick(services: Services, now: datetime) -> None:
     """What the timer does at this instant, to the end."""
-    digest.look_for_leads(services, now)
+    digest.find_leads(services, now)
     reminders.plan(services, now)
     digest.plan(services, now)
     sending.deliver(services, outbox.sweep(services, now), at(now))
@@ -373,14 +373,14 @@ def test_tables_of_another_program_in_the_same_schema_are_not_dropped(
 
 
 def test_a_database_on_which_programs_live_is_seen_as_such(services: Services) -> None:
-    status.sign_of_life(services, "worker-mail@host", NOW)
-    assert look(services).in_use(NOW + timedelta(seconds=60))
-    assert not look(services).in_use(NOW + timedelta(seconds=90))
+    status.note_heartbeat(services, "worker-mail@host", NOW)
+    assert what_is_replaced(services).in_use(NOW + timedelta(seconds=60))
+    assert not what_is_replaced(services).in_use(NOW + timedelta(seconds=90))
 
 
 def test_the_pages_alone_count_as_alive_too(services: Services) -> None:
-    status.sign_of_life(services, "watch", NOW, first=NOW.isoformat())
-    assert look(services).in_use(NOW + timedelta(seconds=60))
+    status.note_heartbeat(services, "watch", NOW, first=NOW.isoformat())
+    assert what_is_replaced(services).in_use(NOW + timedelta(seconds=60))
 
 
 # --- what a restored database may not do ------------------------------------------------------
@@ -674,7 +674,7 @@ def test_admins_are_told_of_the_restore(services: Services, tasks: People) -> No
     with services.db.write() as session:
         session.get_one(Member, tasks.sato.id).role = Role.ADMIN
     mark(services, who="cli:root", now=TEN)
-    alert_mails.tell(services, TEN + timedelta(minutes=3))
+    alert_mails.notify_admins(services, TEN + timedelta(minutes=3))
     assert [(mail.kind, mail.held) for mail in mails(services)] == [("alert", None)]
 
 
@@ -736,11 +736,11 @@ def test_everybody_is_signed_out(services: Services, tasks: People) -> None:
 
 
 def test_programs_of_another_database_are_no_sign_of_life(services: Services) -> None:
-    status.sign_of_life(services, "beat", EARLY)
-    status.sign_of_life(services, "tick", EARLY)
+    status.note_heartbeat(services, "beat", EARLY)
+    status.note_heartbeat(services, "tick", EARLY)
     saved = Saved(services)
     saved.back(TEN)
-    assert look(services).seen is None
+    assert what_is_replaced(services).seen is None
     with services.db.read() as session:
         assert session.scalars(select(Service.name)).all() == []
 
@@ -749,7 +749,7 @@ def test_status_doctor_why_and_the_audit_say_what_happened(
     services: Services, tasks: People, tmp_path: Path
 ) -> None:
     reminders.plan(services, NOW)
-    status.sign_of_life(services, "tick", EARLY)
+    status.note_heartbeat(services, "tick", EARLY)
     saved = Saved(services)
     saved.back(TEN)
     said = " ".join(line.sentence.ja for line in status.troubles(services, TEN))

@@ -67,7 +67,7 @@ def two(
         made.append(make(load(settings, tmp_path / name)))
     yield made[0], made[1]
     for one in made:
-        one.kept.close()
+        one.idle.close()
         one.db.close()
 
 
@@ -86,7 +86,7 @@ def states(services: Services) -> dict[tuple[str, str | None], int]:
 
 
 def alerts(services: Services, now: datetime) -> list[str]:
-    checks.look(services, now)
+    checks.run(services, now)
     with services.db.read() as session:
         return [one.name for one in open_alerts(session) if one.name == "redis_shared"]
 
@@ -129,12 +129,12 @@ def test_a_guard_that_another_holds_is_noted_and_stays_its_own(
 ) -> None:
     large, small = two
     guard = Guard(7, TODAY, 1)
-    assert large.once.take([guard]) == set()
-    assert small.once.take([guard]) == set()
-    small.once.release([guard])
+    assert large.guard.take([guard]) == set()
+    assert small.guard.take([guard]) == set()
+    small.guard.release([guard])
     assert redis_admin.get(guard.key) == guard.value(large.installation.id())
-    assert small.once.standing([guard]) == []
-    assert large.once.standing([guard]) == [guard]
+    assert small.guard.standing([guard]) == []
+    assert large.guard.standing([guard]) == [guard]
     # Nobody of them has said yet that it is there.
     assert alerts(small, NOW) == ["redis_shared"]
 
@@ -151,8 +151,8 @@ def test_what_a_guard_holds_says_whether_the_mail_is_out(
     services, guard = two[0], Guard(3, TODAY, 7)
     ours = services.installation.id()
     redis_admin.set(guard_key(3, TODAY), held.format(ours=ours), ex=KEEP_SECONDS)
-    assert services.once.take([guard]) == ({guard} if stops else set())
-    services.once.release([guard])
+    assert services.guard.take([guard]) == ({guard} if stops else set())
+    services.guard.release([guard])
     is_gone = redis_admin.get(guard.key) is None
     assert is_gone == (held in ("7", "{ours}:7"))
 

@@ -45,7 +45,7 @@ def services(environ: dict[str, str], tmp_path: Path, smtp: SmtpServer) -> Itera
     scaled = {**environ, "TEST_TIME_SCALE": str(SCALE), "SMTP_PORT": str(smtp.port)}
     made = make(load(scaled, tmp_path), patience=PAGES)
     yield made
-    made.kept.close()
+    made.idle.close()
     made.db.close()
 
 

@@ -131,7 +131,7 @@ def minute(services: Services, now: datetime) -> list[int]:
         return []
     reminders.plan(services, now)
     ids = outbox.sweep(services, now)
-    status.sign_of_life(services, TICK, now)
+    status.note_heartbeat(services, TICK, now)
     sending.deliver(services, ids, at(now))
     return ids
 
@@ -220,8 +220,8 @@ def test_with_a_clock_in_doubt_alerts_are_mailed_and_nothing_else(
     for later in range(4):
         now = NOW + MONTH + later * MINUTE
         assert not timekeeping.may_work(services, now)
-        checks.look(services, now)
-        alert_mails.tell(services, now)
+        checks.run(services, now)
+        alert_mails.notify_admins(services, now)
         sending.deliver(services, outbox.urgent(services, now), at(now))
     assert [mail.recipient for mail in smtp.mails] == [team.sato.email]
     assert names(db) == ["clock_in_doubt"]  # and nobody's silence is judged by that clock
@@ -280,7 +280,7 @@ def test_what_was_put_back_is_told_and_signs_of_life_are_of_now(
     services: Services, db: Database, smtp: SmtpServer, tasks: None
 ) -> None:
     started_ahead(services, MONTH)
-    status.sign_of_life(services, "beat", NOW + MONTH)
+    status.note_heartbeat(services, "beat", NOW + MONTH)
     with db.write() as session:
         session.add(Alert(name="x", detail="", data={}, opened_at=NOW, mailed_at=NOW + MONTH))
     jump(db, -MONTH)
@@ -303,7 +303,7 @@ def test_a_mail_that_a_clock_ahead_put_off_is_due_again(
     reminders.plan(services, NOW)
     with db.write() as session:
         session.execute(update(OutboxMail).values(not_before=NOW + MONTH, updated_at=NOW + MONTH))
-    status.sign_of_life(services, TICK, NOW + MONTH)
+    status.note_heartbeat(services, TICK, NOW + MONTH)
     timekeeping.may_work(services, NOW)
     with db.read() as session:
         assert set(session.scalars(select(OutboxMail.not_before))) == {NOW}
@@ -342,13 +342,13 @@ def test_a_breaker_that_a_clock_ahead_opened_is_probed_at_once(
 def test_a_sign_of_life_from_the_future_is_told_until_a_right_one_comes(
     services: Services, db: Database
 ) -> None:
-    status.sign_of_life(services, TICK, NOW)
-    status.sign_of_life(services, "beat", NOW + 9 * HOUR)
-    checks.look(services, NOW)
+    status.note_heartbeat(services, TICK, NOW)
+    status.note_heartbeat(services, "beat", NOW + 9 * HOUR)
+    checks.run(services, NOW)
     assert names(db) == ["heartbeat_ahead"]
     assert checks.unwell(services, NOW) == ["heartbeat_ahead:beat"]
-    status.sign_of_life(services, "beat", NOW + MINUTE)
-    checks.look(services, NOW + MINUTE)
+    status.note_heartbeat(services, "beat", NOW + MINUTE)
+    checks.run(services, NOW + MINUTE)
     assert names(db) == []
 
 

@@ -57,7 +57,7 @@ def admin(app: Flask, services: Services, db: Database, team: People) -> FlaskCl
         session.add(task("T-1", team.suzuki, title="監視<b>盤</b>"))
     browser = signed_in(app, services, SATO)
     plan(services, clock.now())
-    status.sign_of_life(services, TICK, clock.now())
+    status.note_heartbeat(services, TICK, clock.now())
     return browser
 
 
@@ -329,8 +329,8 @@ def test_a_late_mail_a_missing_tick_and_redis_away_are_told_on_every_page(
     admin: FlaskClient, services: Services, travel: time_machine.Traveller
 ) -> None:
     travel.shift(timedelta(minutes=11))
-    services.once.url = "redis://127.0.0.1:1/0"
-    services.once._client = None
+    services.guard.url = "redis://127.0.0.1:1/0"
+    services.guard._client = None
     page = admin.get("/admin/teams").text
     assert "10分以上、送られていないメールがあります" in page
     assert "5分以上、定期処理が動いていません" in page
@@ -440,7 +440,7 @@ def test_another_secret_key_is_confirmed_by_no_page(
     assert "/admin/confirm" not in changed.get("/admin").text
     answer = changed.post("/admin/confirm", headers=OURS)
     assert "done=another" in answer.location
-    assert known_settings.look(services).foreign_key
+    assert known_settings.compare_with_database(services).foreign_key
 
 
 # --- who changed what -------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def restore(
 def _refuse_or_ask(
     shell: Shell, services: Services, *, replace: bool, yes: bool, while_running: bool
 ) -> None:
-    target, now = bringing.look(services), clock.now()
+    target, now = bringing.what_is_replaced(services), clock.now()
     if target.empty:
         return
     there = Both(

@@ -119,7 +119,7 @@ def confirm(shell: Shell, *, new_key: bool) -> None:
     services = shell.services(any_schema=True)
     if schema.version(services.db) is None:
         schema.check(services.db)
-    verdict = known_settings.look(services)
+    verdict = known_settings.compare_with_database(services)
     if verdict.foreign_key and not new_key:
         known_settings.check(services)
     found = known_settings.differences(services, verdict)

@@ -58,7 +58,7 @@ def tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
         if error.errno != errno.ENOSPC:
             raise
         if now is None:
-            status.sign_of_life(services, TICK, real, log_written=False)
+            status.note_heartbeat(services, TICK, real, log_written=False)
         sys.exit(1)
     if services.config.smtp_host is None and left:
         complain(

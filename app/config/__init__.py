@@ -214,7 +214,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     values = gather(os.environ if environ is None else environ, place, NAMES, faults, said)
     config = _check(values, place, faults)
     if config is not None and not faults:
-        config = _furnish(config, faults, said)
+        config = _create_data_dir(config, faults, said)
     if config is None or faults:
         raise ConfigError(faults)
     if environ is None:
@@ -250,7 +250,7 @@ def _check(values: Mapping[str, str], place: Path, faults: Faults) -> Config | N
     return None
 
 
-def _furnish(config: Config, faults: Faults, said: Warnings) -> Config:
+def _create_data_dir(config: Config, faults: Faults, said: Warnings) -> Config:
     """Make DATA_DIR and the secret key if they are needed and missing."""
     wants_key = not config.secret_key.get_secret_value()
     wants_folder = config.database_url.startswith(f"sqlite:///{config.data_dir}/")

@@ -5,6 +5,6 @@ app/letters writes the mails right before they are sent.
 """
 
 from app.digest.ahead import Ahead, ahead
-from app.digest.plan import Led, digests_now, look_for_leads, plan
+from app.digest.plan import Led, digests_now, find_leads, plan
 
-__all__ = ["Ahead", "Led", "ahead", "digests_now", "look_for_leads", "plan"]
+__all__ = ["Ahead", "Led", "ahead", "digests_now", "find_leads", "plan"]

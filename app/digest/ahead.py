@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.digest.escalate import Telling, look, tellable
+from app.digest.escalate import Escalation, find_due, may_notify
 from app.digest.facts import week_of
 from app.digest.plan import past_digests
 from app.digest.rule import decide
@@ -103,8 +103,8 @@ def _steps(
     while day <= last:
         for lead in leads:
             at = due.hour(lead.rhythm, day)
-            may = tellable(session, lead, day, also=told_on.get(lead.member.id, ()))
-            for one in look(session, defaults, lead, at, also=taken):
+            may = may_notify(session, lead, day, also=told_on.get(lead.member.id, ()))
+            for one in find_due(session, defaults, lead, at, also=taken):
                 if not (_noticed(one) if one.step is Step.NOTICE else may):
                     continue
                 taken.setdefault(one.member.member.id, []).append(
@@ -116,12 +116,12 @@ def _steps(
         day += DAY
 
 
-def _noticed(one: Telling) -> bool:
+def _noticed(one: Escalation) -> bool:
     """Whether the member's own mail comes on that date, and says so."""
     return due.day_reason(one.member.rhythm, one.member.calendar, one.day) is None
 
 
-def _ahead(one: Telling, lead: Person, at: datetime) -> Ahead:
+def _ahead(one: Escalation, lead: Person, at: datetime) -> Ahead:
     return Ahead(
         email=one.member.member.email,
         kind=Kind.ESCALATION,

@@ -22,7 +22,7 @@ from app.services import Services
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Escalation:
     """One step to take for one member."""
 
     member: Person
@@ -52,15 +52,15 @@ class PlanningContext:
         return restore.hold(lead.rhythm.zone, day, week_begins=0) if restore else None
 
 
-def tell(desk: PlanningContext, lead: Person) -> list[int]:
+def escalate(desk: PlanningContext, lead: Person) -> list[int]:
     """Writes the steps that are due for those below `lead`; one mail, however many they are.
 
     The mail goes to the lead alone. Returns the new mail's id.
     """
     session, today = desk.session, local_date(lead, desk.now)
-    found = look(session, desk.defaults, lead, desk.now)
+    found = find_due(session, desk.defaults, lead, desk.now)
     told: dict[int, dict[str, Any]] = {}
-    if tellable(session, lead, today):
+    if may_notify(session, lead, today):
         rows = [_row(one, desk.real, lead, today) for one in found if one.step is not Step.NOTICE]
         told = _written(desk, rows)
     noticed = _noticed(session, found, steps_of(desk.defaults))
@@ -98,7 +98,7 @@ def _mail(desk: PlanningContext, lead: Person, today: date) -> NewMail:
     )
 
 
-def tellable(session: Session, lead: Person, today: date, also: Sequence[date] = ()) -> bool:
+def may_notify(session: Session, lead: Person, today: date, also: Sequence[date] = ()) -> bool:
     """True when the lead may be notified on their local date.
 
     `also` are dates on which they would have been notified, when looking ahead.
@@ -121,13 +121,13 @@ def tellable(session: Session, lead: Person, today: date, also: Sequence[date] =
     )
 
 
-def look(
+def find_due(
     session: Session,
     defaults: Organisation,
     lead: Person,
     now: datetime,
     also: Mapping[int, Sequence[Taken]] | None = None,
-) -> list[Telling]:
+) -> list[Escalation]:
     """The steps that are due at `now` for those below `lead`; of each member the first one.
 
     `also` are steps, by member id, that would have been taken, when looking ahead.
@@ -137,7 +137,7 @@ def look(
     found = silences(session, [(one, local_date(one, now)) for one in good])
     before = taken(session, found)
     by_id = {one.member.id: one for one in good}
-    tellings: list[Telling] = []
+    tellings: list[Escalation] = []
     for member, role in roles:
         long, one = found.get(member.id), by_id.get(member.id)
         if long is None or one is None:
@@ -145,7 +145,7 @@ def look(
         done = [*before.get(member.id, ()), *(also or {}).get(member.id, ())]
         step = _next_step(role, steps, long, done)
         if step is not None:
-            tellings.append(Telling(one, step, long, local_date(one, now)))
+            tellings.append(Escalation(one, step, long, local_date(one, now)))
     return tellings
 
 
@@ -157,7 +157,7 @@ def _next_step(role: Step, steps: Steps, found: Silence, before: Sequence[Taken]
     return None if noticed else Step.NOTICE
 
 
-def _noticed(session: Session, found: Sequence[Telling], steps: Steps) -> list[Telling]:
+def _noticed(session: Session, found: Sequence[Escalation], steps: Steps) -> list[Escalation]:
     """Whose own mail of these days said when the lead will be notified: it becomes a row.
 
     The mail itself says so by the same rule when it is written (app/letters/notice.py); here it is
@@ -181,13 +181,13 @@ def _noticed(session: Session, found: Sequence[Telling], steps: Steps) -> list[T
     days = [(one.member, reminded[key]) for key, one in waiting.items() if key in reminded]
     then = silences(session, days)
     return [
-        Telling(one, Step.NOTICE, then[one.member.id], day)
+        Escalation(one, Step.NOTICE, then[one.member.id], day)
         for one, day in days
         if one.member.id in then and then[one.member.id].workdays >= steps.notice
     ]
 
 
-def _row(one: Telling, real: datetime, lead: Person | None, day: date | None) -> dict[str, Any]:
+def _row(one: Escalation, real: datetime, lead: Person | None, day: date | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "step": one.step,
         "silent": one.silence.workdays,

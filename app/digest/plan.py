@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert, raise_alert
 from app.db import DatabaseDown, put
-from app.digest.escalate import PlanningContext, tell
+from app.digest.escalate import PlanningContext, escalate
 from app.digest.facts import week_of
 from app.digest.rule import decide
 from app.digest.silences import below
@@ -57,7 +57,7 @@ def plan(
     `now` is a rehearsal's. After `stopped()` the others are left to the next planning.
     """
     led = Led()
-    look_for_leads(services, now)
+    find_leads(services, now)
     leads = _leads(rehearsed=real_now not in {None, now})
     with services.db.read() as session:
         ids = sorted(session.scalars(select(Member.id).where(leads)))
@@ -71,7 +71,7 @@ def plan(
             raise
         except Exception as error:  # whatever one team's facts break on, the others go on
             log.exception("the mails about the team of member %s cannot be planned", lead_id)
-            _complain(services, lead_id, type(error).__name__, now)
+            _alert_broken_lead(services, lead_id, type(error).__name__, now)
     return led
 
 
@@ -80,7 +80,7 @@ def digests_now(services: Services, now: datetime) -> list[int]:
 
     A decision that exists stands, and a day off is one. Returns the new mails' ids.
     """
-    look_for_leads(services, now)
+    find_leads(services, now)
     with services.db.read() as session:
         leads = select(Member.id).where(Member.active.is_(True), Member.led_through.is_not(None))
         ids = sorted(session.scalars(leads))
@@ -104,7 +104,7 @@ def _digest_now(desk: PlanningContext, one: Person) -> list[int]:
     return store(desk, one, replace(decision, at=desk.now))
 
 
-def look_for_leads(services: Services, now: datetime) -> None:
+def find_leads(services: Services, now: datetime) -> None:
     """A member who became a lead or an admin has dates to settle from now on.
 
     Looked for once an hour, and whenever something was changed.
@@ -141,7 +141,7 @@ def _leads(*, rehearsed: bool) -> ColumnElement[bool]:
     return and_(Member.active, Member.led_through.is_not(None)) if rehearsed else LEAD_IS_DUE
 
 
-def _complain(services: Services, lead_id: int, fault: str, now: datetime) -> None:
+def _alert_broken_lead(services: Services, lead_id: int, fault: str, now: datetime) -> None:
     with services.db.write() as session:
         lead = session.get(Member, lead_id)
         to = lead.email if lead is not None else None
@@ -174,7 +174,7 @@ def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, l
         while day <= through:
             led.ids += _digest(desk, good[0], day)
             if day == today:
-                led.ids += tell(desk, good[0])
+                led.ids += escalate(desk, good[0])
             day += DAY
 
 

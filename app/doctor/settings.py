@@ -111,7 +111,7 @@ def identity_check(case: CheckContext) -> list[Finding]:
         return []
     try:
         known_settings.check(case.services)
-        verdict = known_settings.look(case.services)
+        verdict = known_settings.compare_with_database(case.services)
     except DatabaseDown:
         return []  # that check says so
     except known_settings.UnknownKey as error:

@@ -75,7 +75,7 @@ def server(config: Config) -> str | None:
     return f"{config.smtp_host.lower()}:{config.smtp_port}" if config.smtp_host else None
 
 
-def look(services: Services) -> Comparison:
+def compare_with_database(services: Services) -> Comparison:
     """What differs here; nothing, while the database knows nothing. Raises DatabaseDown."""
     with services.db.read() as session:
         row = session.get(Setting, KEY)
@@ -89,7 +89,7 @@ def look(services: Services) -> Comparison:
 
 def check(services: Services) -> None:
     """Raises UnknownKey where the links are signed with another key. Raises DatabaseDown."""
-    if look(services).foreign_key:
+    if compare_with_database(services).foreign_key:
         raise UnknownKey(_unknown_key(services))
 
 
@@ -156,7 +156,7 @@ def confirm(services: Services, *, who: str, now: datetime) -> None:
 
 def another_server(services: Services) -> Both | None:
     """Where this program sends nothing since its mail server is another: that, and what to do."""
-    known = look(services).known_server
+    known = compare_with_database(services).known_server
     if known is None:
         return None
     said, todo = other_server(known, server(services.config)), how_to_confirm()

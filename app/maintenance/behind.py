@@ -27,7 +27,7 @@ def mark_if_behind(services: Services, now: datetime) -> bool:
     """
     with services.db.read() as session:
         seen = ticks.counted(session)
-    known = services.once.ticks_of(seen.timeline) if seen else None
+    known = services.guard.ticks_of(seen.timeline) if seen else None
     if seen is None or known is None or known <= seen.number:
         return False
     with services.db.write() as session:

@@ -66,9 +66,9 @@ def reports(services: Services, member_id: int) -> list[dict[str, Any]]:
 def forget(services: Services, member_id: int, now: datetime) -> None:
     """Takes the member's name, address, settings, leave and extra workdays out, for good.
 
-    What belongs to the team stays without a name: tasks (without an assignee), reports, and the
-    counts of mails. What an AI was asked about them goes, too. The audit stays as it was written: it says who did what, this included. Mails
-    not sent yet end as inactive. Raises LastAdmin.
+    What belongs to the team stays without a name: tasks (assigned to nobody), reports, the counts of
+    mails. What an AI was told of them goes; the audit stays, and says this too. Mails not sent yet
+    end as inactive. Raises LastAdmin.
     """
     with services.db.write() as session, an_admin_stays(session):
         member = locked(session, session.get_one(Member, member_id).email)

@@ -50,7 +50,7 @@ class Restore:
     kept: Path | None
 
 
-def look(services: Services) -> Target:
+def what_is_replaced(services: Services) -> Target:
     """What a restore would replace. Makes nothing. Raises CareError, DatabaseDown."""
     if services.db.is_sqlite:
         file = sqlite.file_of(services.config.database_url)
@@ -130,7 +130,7 @@ def restore(services: Services, file: Path, *, who: str, now: datetime) -> Resto
 
     What was there is kept as a backup in DATA_DIR. Call `check` before. Raises CareError.
     """
-    kept = None if look(services).empty else _keep(services, now)
+    kept = None if what_is_replaced(services).empty else _keep(services, now)
     paused = kept is not None and _paused(services)
     back = _restore_sqlite if services.db.is_sqlite else _restore_postgresql
     try:

@@ -23,7 +23,7 @@ SPACING = timedelta(minutes=10)
 EXPIRES = timedelta(days=1)
 
 
-def tell(services: Services, now: datetime) -> None:
+def notify_admins(services: Services, now: datetime) -> None:
     """Mails the admins what they have not been told. Raises DatabaseDown."""
     scale = services.config.test_time_scale
     with services.db.read() as session:

@@ -51,7 +51,7 @@ _WELL = (Alarm.REDIS_SHARED, Alarm.MAIL_SERVER_CHANGED)
 _UNWELL = (*_LASTING, *(one for one in _OURS if one not in _WELL))
 
 
-def look(services: Services, now: datetime) -> None:
+def run(services: Services, now: datetime) -> None:
     """Opens and closes the alerts about what lasts. Raises DatabaseDown.
 
     A machine whose clock is in doubt says that, and judges no one else's lateness by it.

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 BEAT_EVERY = 30.0  # seconds
 
 
-class Heart:
+class Heartbeat:
     """Beats in the thread of one program for as long as it lives.
 
     `name`: as whom it signs (`beat`, `worker-mail@host`); None: it only looks, as the pages do.
@@ -43,9 +43,9 @@ class Heart:
         now = clock.now()
         try:
             if self._name is not None:
-                status.sign_of_life(self._services(), self._name, now)
-            checks.look(self._services(), now)
-            alert_mails.tell(self._services(), now)
+                status.note_heartbeat(self._services(), self._name, now)
+            checks.run(self._services(), now)
+            alert_mails.notify_admins(self._services(), now)
         except DatabaseDown as error:
             log.warning("no sign of life can be stored: %s", error.sentence.en)
         except Exception:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def told_of(services: Services, now: datetime) -> Iterator[None]:
+def ping(services: Services, now: datetime) -> Iterator[None]:
     """Around the work of one tick: whoever listens is told how it went, in a thread of its own.
 
     Nothing is waited for and nothing raised but what the tick itself raises.
@@ -39,9 +39,9 @@ def told_of(services: Services, now: datetime) -> Iterator[None]:
     try:
         yield
     except Exception:
-        _tell(services, now, broke=True)
+        _ping(services, now, broke=True)
         raise
-    _tell(services, now, broke=False)
+    _ping(services, now, broke=False)
 
 
 def connection(url: str, seconds: float) -> http.client.HTTPConnection:
@@ -54,7 +54,7 @@ def connection(url: str, seconds: float) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(host, port, timeout=seconds)
 
 
-def _tell(services: Services, now: datetime, *, broke: bool) -> None:
+def _ping(services: Services, now: datetime, *, broke: bool) -> None:
     url = services.config.heartbeat_url
     if url is not None:
         # Not a daemon: a command that ends waits for it, for OVER_WITHIN at most.

@@ -56,10 +56,10 @@ def here(services: Services) -> dict[str, dict[str, Any]]:
     away. Raises DatabaseDown.
     """
     found: dict[str, dict[str, Any]] = disk_here(services)
-    known = known_settings.look(services).known_server
+    known = known_settings.compare_with_database(services).known_server
     if known is not None:
         found[SERVER] = {"known": known, "server": known_settings.server(services.config)}
-    answers = services.once.answers()
+    answers = services.guard.answers()
     if answers is False:
         found[REDIS] = {}
     elif answers and (others := others_on_redis(services)):

@@ -28,7 +28,7 @@ STATEMENT_MS = 8_000  # what PostgreSQL may spend on one question
 def facts(services: Services, now: datetime) -> Facts:
     """How things stand at `now`. Raises what the database raises; Redis may be away."""
     # First, so that no connection to the database waits for Redis.
-    queues = services.once.lengths(QUEUES) if _broker_is_redis(services) else None
+    queues = services.guard.lengths(QUEUES) if _broker_is_redis(services) else None
     scale = services.config.test_time_scale
     with services.db.read() as session:
         if not services.db.is_sqlite:

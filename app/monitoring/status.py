@@ -63,7 +63,7 @@ def resume(services: Services, *, who: str, now: datetime) -> int:
     return len(released)
 
 
-def sign_of_life(services: Services, name: str, now: datetime, **data: Any) -> None:
+def note_heartbeat(services: Services, name: str, now: datetime, **data: Any) -> None:
     """Notes that the part `name` (tick, timer, a worker) is alive. Ticks are counted."""
     with services.db.write() as session:
         data |= ticks.one_more(session) if name == TICK else {}
@@ -130,7 +130,7 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
         "last_tick": tick.at.isoformat() if tick else None,
         "log_written": tick is None or tick.data.get("log_written", True),
         "tick_is_late": tick is not None and now - tick.at > STALE,
-        "redis_answers": services.once.answers(),
+        "redis_answers": services.guard.answers(),
         "disk_free_mb": None if free is None else free // 2**20,
         "disk_is_short": bool(machine.disk_here(services)),
         "dead_links": services.config.dead_links,

@@ -126,14 +126,14 @@ def watch(session: Session, now: datetime, scale: float) -> None:
     """Raises the alert when a breaker has been open for too long without a probe failing."""
     shared = session.get(Service, NAME)
     if shared is not None and _too_long(shared, now, scale):
-        _tell(session, shared, None, now)
+        _alert(session, shared, None, now)
     for row in session.scalars(select(Service).where(Service.name.startswith(f"{NAME}@"))).all():
         host = row.name.removeprefix(f"{NAME}@")
         if now - row.at > FORGOTTEN:
             session.execute(delete(Service).where(Service.name == row.name))
             close_alert(session, Alarm.MAIL_SERVER, host, now=now)
         elif shared is None and _too_long(row, now, scale):
-            _tell(session, row, host, now)
+            _alert(session, row, host, now)
 
 
 def _names(host: str | None) -> list[str]:
@@ -158,7 +158,7 @@ def _trip_own(
         _open(session, NAME, replace(trouble, mails=()), now, scale)
     if now - opened >= ALERT_AFTER * scale:
         alone = session.get(Service, NAME) is None
-        _tell(session, session.get_one(Service, own(host)), host if alone else None, now)
+        _alert(session, session.get_one(Service, own(host)), host if alone else None, now)
 
 
 def _open(
@@ -187,6 +187,6 @@ def _too_long(row: Service, now: datetime, scale: float) -> bool:
     return now - datetime.fromisoformat(row.data["opened_at"]) >= ALERT_AFTER * scale
 
 
-def _tell(session: Session, row: Service, host: str | None, now: datetime) -> None:
+def _alert(session: Session, row: Service, host: str | None, now: datetime) -> None:
     facts = {"why": row.data["why"], "fault": row.data.get("fault")}
     keep_alert(session, Alarm.MAIL_SERVER, host, now=now, **facts)

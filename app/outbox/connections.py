@@ -56,7 +56,7 @@ class ConnectionPool:
         self.clock = clock
         self.scale = config.test_time_scale
         self._each_round = services.db.each_by_itself()
-        self.sessions = services.kept.take(settings, config.smtp_connections)
+        self.sessions = services.idle.take(settings, config.smtp_connections)
         self.fault: MailSendError | None = None  # the server's: no further mail need be tried
         self.paused = False  # an admin paused since the mails were claimed
         self.accepted = 0
@@ -81,7 +81,7 @@ class ConnectionPool:
         try:
             self._each_round.close()
         finally:
-            self.services.kept.keep(self.sessions)
+            self.services.idle.keep(self.sessions)
 
     def round(self, jobs: Sequence[Job], following: Sequence[Job] = ()) -> None:
         """One mail on each line, to its answer. The answers are recorded with the next round.
@@ -237,7 +237,7 @@ class ConnectionPool:
     def _release(self, mails: Sequence[Claimed]) -> None:
         """Lets go of the Redis guards of mails of which certainly no copy is out."""
         guards = [mail.guard for mail in mails if not mail.doubts]
-        self.services.once.release([guard for guard in guards if guard is not None])
+        self.services.guard.release([guard for guard in guards if guard is not None])
 
     def _refused(self, mail: Claimed, error: MailSendError) -> None:
         # Not the server's words: they mostly quote the address.

@@ -308,7 +308,7 @@ class _Sender:
     def _guarded(self, jobs: Sequence[Job]) -> list[Job]:
         """Without those whose guard `remind:…` another sender holds."""
         guards = {one: job for job in jobs if (one := job.mail.guard) is not None}
-        taken = self.services.once.take([*guards])
+        taken = self.services.guard.take([*guards])
         if taken:
             skip = Skip(State.SUPPRESSED, Reason.ALREADY_SENT)
             self._not_sent([(guards[one].mail, skip) for one in taken], self.clock())
@@ -317,7 +317,7 @@ class _Sender:
 
     def _give_back(self, jobs: Sequence[Job]) -> None:
         certain = [job.mail.guard for job in jobs if not job.mail.doubts]
-        self.services.once.release([guard for guard in certain if guard is not None])
+        self.services.guard.release([guard for guard in certain if guard is not None])
         try:
             with self.services.db.write() as session:
                 give_all_back(session, [job.mail for job in jobs], now=self.clock())

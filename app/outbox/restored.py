@@ -137,7 +137,7 @@ def guarded(services: Services) -> list[int]:
             )
         )
         guards = [Guard(user_id, day, mail_id) for user_id, day, mail_id in rows if user_id]
-    return [guard.mail_id for guard in services.once.standing(guards)]
+    return [guard.mail_id for guard in services.guard.standing(guards)]
 
 
 def release(session: Session, out: list[int], *, who: str, now: datetime) -> list[int]:
@@ -202,7 +202,7 @@ def end_unknown(session: Session, which: ColumnElement[bool], *, now: datetime) 
     insert_new(session, MailEvent, events)
 
 
-def told(session: Session, zone: ZoneInfo, day: date) -> list[Both]:
+def lost_records(session: Session, zone: ZoneInfo, day: date) -> list[Both]:
     """What `why` adds for a date of which the records of a part were lost with a restore."""
     restored = last_restore(session)
     if restored is None:

@@ -12,7 +12,7 @@ from app.models import DecisionRow, Member, OutboxMail
 from app.people.settings import Person, find, organisation, people
 from app.reminders import brake
 from app.reminders.facts import decide_all, past_of_week
-from app.reminders.plan import BATCH, complain, store
+from app.reminders.plan import BATCH, alert_broken_members, store
 from app.rules import due
 from app.rules.due import Decision, Verdict
 from app.rules.workdays import DAY
@@ -108,7 +108,7 @@ def _batches(
                 return
             defaults = organisation(session, services.config)
             good, broken = people(session, defaults, members)
-            complain(session, broken, now)
+            alert_broken_members(session, broken, now)
             yield _decide(session, good, now, on), session
         after = members[-1].id
 

@@ -146,8 +146,8 @@ def _plan_batch(
     """Decides for these members; returns the mails that may be sent now."""
     defaults = organisation(session, services.config)
     good, broken = people(session, defaults, members)
-    complain(session, broken, now)
-    _calm(session, good, now)
+    alert_broken_members(session, broken, now)
+    _close_resolved_alerts(session, good, now)
     by_date: dict[date, list[Person]] = defaultdict(list)
     reached: dict[int, date] = {}
     for person in good:
@@ -193,7 +193,7 @@ def next_hour(person: Person, reached: date | None, now: datetime) -> datetime:
     return due.hour(person.rhythm, max(day, today - due.LOOK_BACK))
 
 
-def complain(session: Session, broken: dict[int, str], now: datetime) -> None:
+def alert_broken_members(session: Session, broken: dict[int, str], now: datetime) -> None:
     """One alert per member whose settings make no sense; the others go on."""
     for member_id, fault in broken.items():
         log.error("member %s cannot be decided: %s", member_id, fault)
@@ -202,7 +202,7 @@ def complain(session: Session, broken: dict[int, str], now: datetime) -> None:
         raise_alert(session, Alarm.MEMBER, member_id, now=now, fault=fault, to=to)
 
 
-def _calm(session: Session, good: Iterable[Person], now: datetime) -> None:
+def _close_resolved_alerts(session: Session, good: Iterable[Person], now: datetime) -> None:
     """Closes what `complain` raised, once the settings make sense again."""
     raised = {alert.name for alert in open_alerts(session)}
     for person in good if raised else ():

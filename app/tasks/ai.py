@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from app import clock
 from app.ai import recap, rows
-from app.monitoring.status import sign_of_life
+from app.monitoring.status import note_heartbeat
 from app.tasks.worker import services
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def heartbeat() -> str:
     """Shows that the ai queue is worked on; what was kept long enough goes. Returns when, ISO 8601."""
     now = clock.now()
     rows.purge(services(), now)
-    sign_of_life(services(), HEARTBEAT, now)
+    note_heartbeat(services(), HEARTBEAT, now)
     return now.isoformat()
 
 

@@ -15,7 +15,7 @@ from app.config import load_or_exit
 from app.db import SENDERS, DatabaseDown
 from app.identity import known_settings
 from app.monitoring import status
-from app.monitoring.heartbeat import Heart
+from app.monitoring.heartbeat import Heartbeat
 from app.monitoring.watchdog import Watchdog
 from app.queue import publishing, redis_cluster
 from app.queue.application import transport_options
@@ -91,7 +91,7 @@ def _watch(sender: Any = None, **_: object) -> None:
     signals.task_received.connect(lambda **_: watchdog.heard(), weak=False)
     watchdog.start()
     messages.fetch_ours(config.celery_broker_url, queues, services().installation.id)
-    Heart(
+    Heartbeat(
         f"worker-{'-'.join(sorted(queues))}@{sender.hostname.partition('@')[2]}", services
     ).start()
 
@@ -108,7 +108,7 @@ def _sign_of_life(**_: object) -> None:
         sys.exit(os.EX_CONFIG)
     except (schema.SchemaError, DatabaseDown) as error:
         log.warning("the database is not ready yet: %s", error)
-    Heart("beat", services).start()
+    Heartbeat("beat", services).start()
 
 
 def _refuse_cluster() -> None:

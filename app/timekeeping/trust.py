@@ -28,7 +28,7 @@ SETTLED = timedelta(days=1)  # a clock set back for so long is the one to go by
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KnownClock:
     """What is known of this start of this machine."""
 
     believed: ClockReading | None = None
@@ -37,7 +37,7 @@ class Kept:
     back_since: float | None = None  # seconds since boot at which it was seen set back
 
     @classmethod
-    def of(cls, data: dict[str, Any]) -> "Kept":
+    def of(cls, data: dict[str, Any]) -> "KnownClock":
         """From the row."""
         believed = data["believed"]
         return cls(
@@ -92,16 +92,16 @@ def doubted(services: Services, now: datetime) -> Doubt | None:
     with services.db.read() as session:
         reading = _read(session)
         row = session.get(Service, name)
-    kept = Kept.of(row.data) if row else Kept()
+    kept = KnownClock.of(row.data) if row else KnownClock()
     doubt = judge(reading, kept.believed)
     if doubt is not None and _is_accepted(kept, doubt):
-        doubt, new = None, Kept(reading)
+        doubt, new = None, KnownClock(reading)
     else:
         new = _after(kept, reading, doubt)
     if new != kept:
         with services.db.write() as session:
             put(session, Service, {"name": name}, {"at": now, "data": new.data()})
-            _tell(session, doubt, now)
+            _alert(session, doubt, now)
     return doubt
 
 
@@ -112,27 +112,29 @@ def _read(session: Session) -> ClockReading:
     return ClockReading(clock.of_the_machine(), clock.since_boot(), database)
 
 
-def _is_accepted(kept: Kept, doubt: Doubt) -> bool:
+def _is_accepted(kept: KnownClock, doubt: Doubt) -> bool:
     """An acceptance is about the clock as it was then, not about another jump since."""
     if kept.accepted is None:
         return False
     return abs(doubt.ahead - timedelta(seconds=kept.accepted)) <= HOUR
 
 
-def _after(kept: Kept, reading: ClockReading, doubt: Doubt | None) -> Kept:
+def _after(kept: KnownClock, reading: ClockReading, doubt: Doubt | None) -> KnownClock:
     """What is known after this reading; equal to `kept` when nothing changed."""
     if doubt is not None:
         ahead = doubt.ahead.total_seconds()
         same = kept.doubt is not None and abs(kept.doubt - ahead) <= HOUR.total_seconds()
         return kept if same else replace(kept, doubt=ahead, accepted=None)
     if kept.believed is None:
-        return Kept(reading)
+        return KnownClock(reading)
     new = replace(kept, doubt=None, accepted=None)
     back = -moved(reading.wall, kept.believed.wall, reading, kept.believed)
     if abs(back) <= HOUR:
         new = replace(new, back_since=None)
     elif back < timedelta() or _settled(kept, reading):
-        return Kept(reading)  # it was wrong before: an independent clock says so, or a whole day
+        return KnownClock(
+            reading
+        )  # it was wrong before: an independent clock says so, or a whole day
     elif kept.back_since is None:
         new = replace(new, back_since=reading.since_boot)
     if abs(moved(reading.database, kept.believed.database, reading, kept.believed)) > HOUR:
@@ -140,7 +142,7 @@ def _after(kept: Kept, reading: ClockReading, doubt: Doubt | None) -> Kept:
     return new
 
 
-def _settled(kept: Kept, reading: ClockReading) -> bool:
+def _settled(kept: KnownClock, reading: ClockReading) -> bool:
     since = kept.back_since
     return since is not None and reading.since_boot - since > SETTLED.total_seconds()
 
@@ -150,7 +152,7 @@ def _line(believed: ClockReading, reading: ClockReading) -> datetime:
     return reading.database - timedelta(seconds=reading.since_boot - believed.since_boot)
 
 
-def _tell(session: Session, doubt: Doubt | None, now: datetime) -> None:
+def _alert(session: Session, doubt: Doubt | None, now: datetime) -> None:
     host = platform.node()
     if doubt is None:
         close_alert(session, Alarm.CLOCK, host, now=now)

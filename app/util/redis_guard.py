@@ -59,7 +59,7 @@ class Guard(NamedTuple):
 
 
 @dataclass
-class Once:
+class SendGuard:
     """The guard on one Redis. An unreachable Redis guards nothing.
 
     `whose`: the id of this installation; what it raises (DatabaseDown) comes through.

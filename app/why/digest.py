@@ -17,7 +17,7 @@ SWITCHED_OFF = Both("受け取らない設定になっています", "they are s
 _OF_DIGEST = {"nothing_unreported": NOTHING_TO_SAY, "frequency_none": SWITCHED_OFF}
 
 
-def told(
+def escalation_sentences(
     session: Session, one: Person, day: date, reasons: dict[str, Both]
 ) -> tuple[list[Both], dict[str, Any]]:
     """The sentences and the facts of the member's local date `day`, beside its reminder."""

@@ -22,7 +22,7 @@ from app.rules import due
 from app.rules.due import Frequency, Reason, Verdict
 from app.rules.workdays import DAY
 from app.services import Services
-from app.why.digest import told
+from app.why.digest import escalation_sentences
 
 LOOK_AHEAD = 60 * DAY
 
@@ -66,9 +66,9 @@ def explain(services: Services, email: str, on: date | None, now: datetime) -> E
         else:
             sentences = [_decided(one, row, home)]
         sentences += [_life(one, mail, home) for mail in mails]
-        about_team, team_facts = told(session, one, day, REASONS)
+        about_team, team_facts = escalation_sentences(session, one, day, REASONS)
         sentences += about_team
-        sentences += restored.told(session, one.rhythm.zone, day)
+        sentences += restored.lost_records(session, one.rhythm.zone, day)
         next_mail = _next_mail(session, one, now)
         sentences.append(_coming(one, next_mail))
     facts = _facts(one, day, row, list(mails), next_mail) | team_facts

@@ -67,7 +67,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
 
 def _changes(services: Services) -> list[SettingChange]:
     """What an admin may confirm here; with another SECRET_KEY nothing, as that ends all links."""
-    verdict = known_settings.look(services)
+    verdict = known_settings.compare_with_database(services)
     return [] if verdict.foreign_key else known_settings.changes(services, verdict)
 
 
