@@ -1,4 +1,4 @@
-"""PURE. How the program refuses: a word that never changes, and a sentence for whoever asked.
+"""PURE. How the program refuses: a word that never changes, and a sentence for people.
 
 Each door turns the word into what it has: the pages into a status (app/web/refusals.py), the
 commands into an exit code (app/cli/refusals.py).
@@ -10,7 +10,7 @@ from app.locale import Both
 
 
 class Code(StrEnum):
-    """Every reason to refuse; docs/refusals.md lists them for whoever programs against them."""
+    """Every reason to refuse; docs/refusals.md lists them for programs."""
 
     UNUSABLE_VALUE = "unusable_value"
 

@@ -1,4 +1,4 @@
-"""The command line. Parses, calls one use case, shows what it says.
+"""The command `task-progress`. Parses, calls one use case, shows the result.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted by Ctrl-C.
 """
@@ -173,7 +173,7 @@ def _of_a_file(error: Exception) -> Both | None:
 
 
 def _unexpected(error: Exception, shell: Shell) -> Both:
-    """A fault of this program: what it was, and where the details are for whoever mends it."""
+    """A fault of this program: what it was, and where the details are for mending it."""
     file = shell.config.data_dir / _LAST_ERROR if shell.config else None
     where = ""
     if file is not None:

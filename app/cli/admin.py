@@ -1,4 +1,4 @@
-"""`admin`: the first admin, or a further one."""
+"""`admin`: make a member an admin, the first one or a further one."""
 
 import click
 

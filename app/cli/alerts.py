@@ -1,4 +1,4 @@
-"""`alerts`: what is the matter, and the word that somebody has seen it."""
+"""`alerts`: what is wrong, and marking it as seen."""
 
 from zoneinfo import ZoneInfo
 

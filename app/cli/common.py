@@ -1,4 +1,4 @@
-"""What the commands about mails share: words for decisions, for nobody, for Ctrl-C."""
+"""Shared by the commands about mails: decisions in words, unknown addresses, Ctrl-C."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +47,7 @@ def reason_words(reason: str | None) -> str | None:
 
 
 class member_named:  # noqa: N801 - reads as a sentence
-    """Turns an address nobody has into words, with the nearest one."""
+    """Turns an unknown address into words, with the nearest one."""
 
     def __init__(self, services: Services) -> None:
         self.services = services

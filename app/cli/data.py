@@ -1,4 +1,4 @@
-"""`db`, `import` and `sample`: the database and what comes into it."""
+"""`db`, `import` and `sample`: the database and what is loaded into it."""
 
 import sys
 from pathlib import Path
@@ -73,7 +73,7 @@ def import_(
     overwrite_settings: bool,
     json_wanted: bool,
 ) -> None:
-    """All or nothing; every faulty line is told."""
+    """All or nothing; every faulty line is shown."""
     data = file.read_bytes()
     services = shell.services()
 
@@ -101,7 +101,7 @@ def import_(
 
 
 def _ask_whether_readable(result: ImportResult) -> None:
-    """cp932 is a guess: whoever sits there looks at a few lines before anything is written."""
+    """cp932 is a guess: the operator looks at a few lines before anything is written."""
     if result.encoding == "UTF-8":
         return
     _show_preview(result)

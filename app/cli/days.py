@@ -1,4 +1,4 @@
-"""`leave` and `workday`: days on which a member, or the company, does (not) work all the same."""
+"""`leave` and `workday`: a member's leave, closures, and extra workdays."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

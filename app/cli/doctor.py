@@ -1,4 +1,4 @@
-"""`doctor`: how to mend what does not work."""
+"""`doctor`: check everything, and say how to mend what does not work."""
 
 import click
 

@@ -69,7 +69,7 @@ def simulate(
     words: tuple[str, ...],
     json_wanted: bool,
 ) -> None:
-    """The decisions to come if nobody reported any more."""
+    """The decisions to come if no more reports came."""
     last = last or first
     if last < first:
         raise UsageRefused(
@@ -147,7 +147,7 @@ def _about_teams(
     with member_named(services), faults_named():
         wanted = address_key(email) if email is not None else None
         if email is not None:
-            reminders.left_out(services, email)  # refuses an address nobody has
+            reminders.left_out(services, email)  # refuses an unknown address
         found = (
             one
             for one in digest.ahead(services, kind, first, last)

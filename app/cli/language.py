@@ -1,6 +1,6 @@
-"""What the commands say, and in which language: that of the shell, Japanese unless English.
+"""The language of the commands: that of the shell, Japanese unless English.
 
-Errors are shown in both languages, the shell's first, so that whoever sees them can read them.
+Errors are shown in both languages, the shell's first, so that readers of either understand them.
 """
 
 import logging

@@ -34,7 +34,7 @@ def show_mail(mail: dict[str, Any], zone: ZoneInfo) -> None:
              for one in mail["history"]),
         )  # fmt: skip
     if mail["source"]:
-        # A link acts in the member's name: whoever looks here sees where it leads, not its token.
+        # A link acts in the member's name: an operator sees where it leads, not its token.
         click.echo("\n" + mask_tokens(_text(mail["source"])))
 
 

@@ -1,4 +1,4 @@
-"""`backup`, `restore`, `purge`: a copy of the database, its way back, and what may go."""
+"""`backup`, `restore`, `purge`: a copy of the database, its way back, and deletion of old rows."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`settings`, `member`, `snooze`, `off-today`: defaults and one member's own values."""
+"""`settings`, `member`, `snooze`, `off-today`: the defaults, and one member's own values."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, time

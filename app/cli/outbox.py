@@ -1,4 +1,4 @@
-"""`outbox`: the mails and their states, and taking one of them out."""
+"""`outbox`: the mails and their states, and cancelling a mail."""
 
 import csv
 import sys

@@ -90,7 +90,7 @@ def remind(
 
 
 def _confirmed(total: int) -> bool:
-    """An admin's word where one is needed; False where it is not. Refuses without one."""
+    """Whether an admin confirmed, where that is needed; False where it is not. Refuses without."""
     if total <= ASK_ABOVE:
         return False
     if not on_terminal():

@@ -69,7 +69,7 @@ class Shell:
         return mask_url(url)
 
     def rehearsal(self, option: str, *, said: bool) -> None:
-        """Refuses --now and --date where a mail could reach somebody.
+        """Refuses --now and --date where a mail could reach a real mailbox.
 
         A mail server of this machine may pass mails on: then the word `--rehearsal` is wanted.
         """
@@ -285,7 +285,7 @@ class ShellCommand(click.Command):
         return _in_our_words(super().get_help_option(ctx))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One example, so that nobody has to guess the order of things."""
+        """One example, so that the order of arguments need not be guessed."""
         example = EXAMPLES.get(ctx.command_path)
         if example is not None:
             line = f"{ctx.command_path} {example}".rstrip()

@@ -48,7 +48,7 @@ def systemd(user: str, folder: Path, out: Path | None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name, unit in rendered.items():
         (out / name).write_text(unit, encoding="utf-8")
-        (out / name).chmod(0o644)  # no secret in it, and `systemctl cat` is everybody's
+        (out / name).chmod(0o644)  # no secret in it, and `systemctl cat` is open to all
     say(f"{len(rendered)}個のユニットを書きました。次に:", f"{len(rendered)} units written. Next:")
     for command in units.prepare_commands(place, out.absolute()):
         click.echo(f"  {command}")

@@ -54,7 +54,7 @@ def tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
         raise interrupted(sent.accepted, left)
     try:
         _tell(ticked.planned or reminders.Planned(), sent.accepted, sent.accepted + left)
-    except OSError as error:  # the work is done; `status` says that nobody could write it down
+    except OSError as error:  # the work is done; `status` says that it could not be written down
         if error.errno != errno.ENOSPC:
             raise
         if now is None:

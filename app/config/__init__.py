@@ -189,7 +189,7 @@ class Config(BaseModel):
 
     @property
     def warnings(self) -> tuple[Both, ...]:
-        """What stops nothing but should be mended, such as a secret that everybody can read."""
+        """What stops nothing but should be mended, such as a secret that all accounts can read."""
         return self._warnings
 
     @property
@@ -219,7 +219,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         raise ConfigError(faults)
     if environ is None:
         _write_back(config)
-    config._warnings = tuple(said)  # noqa: SLF001  # our own, set once before anybody sees it
+    config._warnings = tuple(said)  # noqa: SLF001  # our own, set once before it is used
     return config
 
 

@@ -33,7 +33,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def leads_home(url: str) -> bool:
-    """Whether a web address leads to this machine itself, so that nobody else can open it."""
+    """Whether a web address leads to this machine itself, so that no other machine can open it."""
     return is_loopback(re.sub(r"^https?://(\[[^]]*\]|[^:/]*).*", r"\1", url))
 
 
@@ -160,7 +160,7 @@ def read_only_to(text: str, info: ValidationInfo) -> tuple[str, ...]:
 
 def _recipient(entry: str, info: ValidationInfo) -> str:
     name, _, domain = entry.rpartition("@")
-    if name or " " in entry:  # a domain holds no blank; "x@foo bar" would be told as typed
+    if name or " " in entry:  # a domain holds no blank; "x@foo bar" would be shown as typed
         return _mailbox(entry, info).address
     return _mailbox(f"x@{domain}", info).address.removeprefix("x@")
 
@@ -254,7 +254,7 @@ def _bad_database(text: str) -> UnusableValue:
 
 
 def read_key(value: SecretStr | str) -> SecretStr | str:
-    """SECRET_KEY: at least 32 bytes that nobody guesses."""
+    """SECRET_KEY: at least 32 bytes that cannot be guessed."""
     text = value if isinstance(value, str) else value.get_secret_value()
     if len(text.encode()) >= 32 and "changeme" not in text.lower() and len(set(text)) >= 8:
         return value

@@ -1,6 +1,6 @@
-"""Where settings stand: the environment, `.env`, run.env, and the files that hold secrets.
+"""The sources of settings: the environment, `.env`, run.env, and the files that hold secrets.
 
-Everything ends as one mapping, name -> cleaned text; what it means is the readers' business.
+All end as one mapping, name -> cleaned text; what a text means is decided in app/config/readers.py.
 """
 
 import io
@@ -22,7 +22,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 Faults = list[tuple[str, Both]]
 Warnings = list[Both]
 
-# An empty one would move everybody's hour without a word, so it is refused and not dropped.
+# An empty one would move all members' hours silently, so it is refused and not dropped.
 _NEVER_EMPTY = frozenset({"APP_TIMEZONE"})
 # What only makes sense together with its leader: a run.env (perhaps left behind by a killed
 # `make run`) must not colour a real server, nor a half-filled .env the local mailbox.
@@ -44,7 +44,7 @@ def home() -> Path:
     """The project's folder: of `.env`, and of DATA_DIR and the database where they are relative.
 
     The folder that holds this program, whatever folder it was started from: a worker typed
-    elsewhere would find no `.env` there, and start on an empty database and somebody's Redis. A
+    elsewhere would find no `.env` there, and start on an empty database and another program's Redis. A
     folder that links to the program (a release beside its data) counts where it is the working
     folder.
     """
@@ -90,7 +90,7 @@ def relative(path: Path) -> str:
 
 
 def check_mode(path: Path, said: Warnings) -> None:
-    """Add a warning if everybody on this machine can read `path`."""
+    """Add a warning if all accounts of this machine can read `path`."""
     if path.stat().st_mode & stat.S_IROTH:
         name = relative(path)
         said.append(

@@ -48,7 +48,7 @@ def examine(
 ) -> list[Finding]:
     """Everything, in a fixed order. Faulty settings leave only what needs none.
 
-    `environ`: None is that of this process. `recipient`: who gets a test mail (None: nobody).
+    `environ`: None is that of this process. `recipient`: who gets a test mail (None: no mail).
     """
     try:
         config = load(environ, here.folder)
@@ -142,7 +142,7 @@ def _late(name: str, seconds: float) -> Finding:
 
 
 def _broken(name: str, error: Exception) -> Finding:
-    """The error's kind only: its text may hold what nobody should see."""
+    """The error's kind only: its text may hold secrets."""
     kind = type(error).__name__
     return red(
         name,

@@ -1,4 +1,4 @@
-"""Redis: it answers, takes what is queued, forgets nothing that waits, and nobody else gets in."""
+"""Checks of Redis: it answers, takes what is queued, forgets nothing that waits, and is not open to others."""
 
 import ipaddress
 from collections.abc import Callable
@@ -254,7 +254,7 @@ def _eviction(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
 
 
 def _exposed(case: CheckContext, server: "redis.Redis") -> list[Finding]:
-    """Whether anybody on the network can use it without a password."""
+    """Whether any machine on the network can use it without a password."""
     url = urlsplit(guard_url(case.config) or "")
     if url.password:
         return [green("redis-exposed", "Redis: パスワードがあります。", "Redis: has a password.")]

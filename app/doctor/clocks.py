@@ -1,4 +1,4 @@
-"""How far another clock is from this machine's."""
+"""Clock difference: how far another clock is from this machine's."""
 
 from collections.abc import Callable
 from datetime import datetime

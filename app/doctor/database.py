@@ -1,4 +1,4 @@
-"""The database: it answers, has this program's schema, and keeps what was committed."""
+"""Checks of the database: it answers, has this program's schema, and keeps what was committed."""
 
 from collections.abc import Callable
 from contextlib import closing, suppress

@@ -1,4 +1,4 @@
-"""What a check says, and what it may look at."""
+"""A finding of a check, and what a check may look at."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""HEARTBEAT_URL: whether whoever should notice our silence can be reached."""
+"""Check of HEARTBEAT_URL: whether the service that should notice our silence can be reached."""
 
 import http.client
 
@@ -31,7 +31,7 @@ def listener(case: CheckContext) -> list[Finding]:
 def _nobody(case: CheckContext) -> Finding:
     ja = "HEARTBEAT_URL: 設定されていません。このマシンが止まっても、外からは気づかれません。"
     en = "HEARTBEAT_URL: not set. Nobody outside would notice that this machine is off."
-    if case.config.local_mailbox:  # `make run`: nobody waits for its mails
+    if case.config.local_mailbox:  # `make run`: no reader waits for its mails
         return green("heartbeat", ja, en)
     return yellow(
         "heartbeat",

@@ -1,4 +1,4 @@
-"""Whether letters can be made at all, before the first member's hour comes; and the holidays."""
+"""Checks of letters, before the first member's hour comes: each can be composed; the holidays are known."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -33,7 +33,7 @@ def _letter(locale: Locale) -> Finding:
     try:
         for facts in _examples(locale):
             build(_complete(facts), date=datetime(2026, 11, 24, tzinfo=UTC))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it must be told here
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it must be a finding
         return red(
             check,
             f"リマインダー({name.ja})を作れません: {type(error).__name__}: {error}",

@@ -1,4 +1,4 @@
-"""The machine itself: its language, temporary files, disk, and time zones."""
+"""Checks of the machine itself: its language, temporary files, disk, and time zones."""
 
 import locale
 import shutil

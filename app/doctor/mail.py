@@ -1,4 +1,4 @@
-"""The mail server: everything up to the first mail, and on request one test mail."""
+"""Checks of the mail server: everything up to the first mail, and on request one test mail."""
 
 import ssl
 from dataclasses import replace

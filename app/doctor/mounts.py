@@ -1,4 +1,4 @@
-"""On which disk the SQLite file lies: a network folder breaks its locks and its shared memory."""
+"""Check of the disk of the SQLite file: a network folder breaks its locks and its shared memory."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Where the links in the mails lead: it answers, is encrypted, and is this program."""
+"""Checks of APP_BASE_URL, where links in mails lead: it answers, is encrypted, and is this program."""
 
 import http.client
 import json

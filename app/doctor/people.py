@@ -1,4 +1,4 @@
-"""Whom the mails would go to: nobody who cannot exist."""
+"""Check of the members' addresses: none is an example that cannot exist."""
 
 from contextlib import suppress
 
@@ -9,7 +9,7 @@ from app.locale import Both
 from app.models import Member
 from app.outbox.pilot import in_pilot
 
-# Set aside for examples (RFC 2606, and example.jp by its registry): nobody has mail there.
+# Set aside for examples (RFC 2606, and example.jp by its registry): no mail arrives there.
 _DOMAINS = ("example.com", "example.net", "example.org", "example.jp")
 _TOP = ("example", "test", "invalid")
 

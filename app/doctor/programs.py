@@ -1,4 +1,4 @@
-"""Who is alive: the ticks of beat and timer, the workers of both queues."""
+"""Checks of the programs: the ticks of beat and timer, the workers of both queues."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ PING_SECONDS = 3.0
 
 
 def ticks(case: CheckContext) -> list[Finding]:
-    """When somebody last decided and sent; beat does each minute, the timer every five."""
+    """When a tick last decided and sent; beat does each minute, the timer every five."""
     unknown = _unknown(
         "ticks",
         "定期処理: データベースを使えないため、調べられません。",
@@ -93,7 +93,7 @@ def timer(case: CheckContext) -> list[Finding]:
 
 
 def workers(case: CheckContext) -> list[Finding]:
-    """Whether somebody works on each queue; asked over the broker, as `celery inspect` does."""
+    """Whether each queue has a worker; asked over the broker, as `celery inspect` does."""
     url = guard_url(case.config)
     if url is not None and url == case.config.celery_broker_url:
         try:

@@ -1,4 +1,4 @@
-"""`.env`, the keys, who may read them, and whether systemd reads the same as the shell."""
+"""Checks of settings: `.env`, the keys, who may read them, and whether systemd reads the same as the shell."""
 
 import os
 from pathlib import Path
@@ -130,7 +130,7 @@ def identity_check(case: CheckContext) -> list[Finding]:
 
 
 def permissions(case: CheckContext) -> list[Finding]:
-    """Nobody else may read secrets and data, and the files belong to who runs the program."""
+    """Only the account that runs the program may read secrets and data, and owns the files."""
     key = case.config.data_dir / SECRET_KEY_FILE
     wanted = ((case.folder / ".env", "600"), (case.config.data_dir, "700"), (key, "600"))
     there = [(path, mode) for path, mode in wanted if path.exists()]

@@ -105,7 +105,7 @@ def run_env(plan: Plan) -> Iterator[None]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Whole or not at all, and for nobody else's eyes: it may hold a password."""
+    """Whole or not at all, and readable by this account only: it may hold a password."""
     unfinished = path.with_name(f".{path.name}.part")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
@@ -135,7 +135,7 @@ def only_run(data_dir: Path) -> Iterator[None]:
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody uses now; held together while choosing, so they differ."""
+    """Ports of 127.0.0.1 that are free now; held together while choosing, so they differ."""
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(socket.socket()) for _ in range(number)]
         for one in held:

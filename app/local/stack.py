@@ -205,7 +205,7 @@ def _step_failed(ja: str, en: str, done: Finished) -> CannotRunError:
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens on 127.0.0.1:`port`."""
+    """Whether a program listens on 127.0.0.1:`port`."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True

@@ -39,7 +39,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class StopAskedError(Exception):
-    """Somebody pressed Ctrl-C, or sent TERM or HUP."""
+    """Ctrl-C was pressed, or TERM or HUP was sent."""
 
 
 class PartFailedError(CannotRunError):

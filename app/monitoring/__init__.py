@@ -1,1 +1,1 @@
-"""Views: whether the product works, and how an operator is told that it does not."""
+"""Monitoring: whether the product works, and how an operator learns that it does not."""

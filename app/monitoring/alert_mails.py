@@ -1,9 +1,8 @@
-"""Alerts by mail, to every admin: what is open two minutes later, and that it is over.
+"""Alert mails to every admin: what is open after two minutes, and that it is over.
 
-One mail tells all there is to tell, and the next one comes ten minutes later at the earliest, so
-that a thousand failed mails are no thousand mails more. It says how things stand when it is
-composed, right before it goes out: what is over by then is told as over. Like all mail it waits
-while sending is paused.
+One mail lists all alerts, and the next one comes ten minutes later at the earliest, so that a
+thousand failed mails are no thousand mails more. It says how things stand when it is composed, right
+before it goes out. Like all mail it waits while sending is paused.
 """
 
 from datetime import datetime, timedelta
@@ -24,7 +23,7 @@ EXPIRES = timedelta(days=1)
 
 
 def notify_admins(services: Services, now: datetime) -> None:
-    """Mails the admins what they have not been told. Raises DatabaseDown."""
+    """Mails the admins what they have not been mailed. Raises DatabaseDown."""
     scale = services.config.test_time_scale
     with services.db.read() as session:
         if not _news(session, now, scale):
@@ -35,10 +34,10 @@ def notify_admins(services: Services, now: datetime) -> None:
 
 
 def _news(session: Session, now: datetime, scale: float) -> list[Alert]:
-    """Alerts to tell of now: open and not told, not seen by anybody; told, and over."""
+    """Alerts to mail now: open, not mailed and not seen by an admin; or mailed before, and over."""
     latest = select(func.max(Alert.mailed_at), func.max(Alert.over_mailed_at))
     told = [moment for moment in session.execute(latest).one() if moment is not None]
-    if told and abs(now - max(told)) < SPACING * scale:  # told in the future: a clock was ahead
+    if told and abs(now - max(told)) < SPACING * scale:  # mailed in the future: a clock was ahead
         return []
     opened = and_(
         Alert.closed_at.is_(None),
@@ -63,7 +62,7 @@ def _enqueue(services: Services, session: Session, now: datetime, scale: float) 
     ).all()
     news = _news(session, now, scale) if admins else []
     mine = [*_mark(session, news, now, over=False), *_mark(session, news, now, over=True)]
-    if not mine:  # nobody to tell, or another program was quicker
+    if not mine:  # no admin, or another program was quicker
         return []
     zone = ZoneInfo(organisation(session, services.config).timezone)
     mails = [

@@ -1,8 +1,8 @@
-"""What nobody reports, because nobody is there to: looked for by every program that lives.
+"""Checks for what no program reports: late mails, missing ticks. Every running program looks for them.
 
 Beat, each worker, the pages and the safety timer all look, so that the alarm of the promise
-(mails due and not attempted, not ended) needs none of the others. Whoever comes within half a
-minute of another look leaves it at that.
+(mails due and not attempted, not ended) needs none of the others. A look within half a minute of
+another program's is skipped.
 """
 
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ LOOKED = "watch"
 LOOK_EVERY = timedelta(seconds=30)
 ATTEMPT_WITHIN = timedelta(minutes=10)
 END_WITHIN = timedelta(minutes=30)
-HEALTH_LOCK_SECONDS = 2.0  # whoever asks /healthz does not wait long
+HEALTH_LOCK_SECONDS = 2.0  # a monitor at /healthz does not wait long
 FORGOTTEN = timedelta(days=7)  # a part that was taken down for good is no part any more
 
 PARTS = ("beat", "worker-mail", "worker-ai")
@@ -79,7 +79,7 @@ def run(services: Services, now: datetime) -> None:
 
 
 def unwell(services: Services, now: datetime) -> list[str]:
-    """The alarms that hold at this moment, whether somebody has looked or not. Changes nothing."""
+    """The alarms that hold at this moment, whether a program has looked or not. Changes nothing."""
     scale = services.config.test_time_scale
     with services.db.read() as session:
         services.db.wait_at_most(session, HEALTH_LOCK_SECONDS * scale)
@@ -128,7 +128,7 @@ def _of_machines(session: Session, now: datetime) -> Found:
 
 
 def signs_ahead(session: Session, now: datetime) -> Found:
-    """Signs of life from the future: one of two clocks is wrong, and silence would go unnoticed."""
+    """Heartbeats from the future: one of two clocks is wrong, and silence would go unnoticed."""
     ages = heartbeats(session, now)
     tick = session.get(Service, TICK)
     if tick is not None:
@@ -141,7 +141,7 @@ def signs_ahead(session: Session, now: datetime) -> Found:
 
 
 def not_attempted(due_by: datetime) -> Any:
-    """Ready since `due_by`. Whoever had tried would have ended it or put it off."""
+    """Ready since `due_by`. A sender that tried would have ended it or put it off."""
     return and_(OutboxMail.state == State.READY, OutboxMail.not_before <= due_by)
 
 

@@ -1,4 +1,4 @@
-"""A program's start and its sign of life, twice a minute from a thread of its own, and its look for alarms."""
+"""A program's start and its heartbeat: twice a minute, from a thread of its own that also runs the checks."""
 
 import logging
 import threading
@@ -39,7 +39,7 @@ class Heartbeat:
         self._thread.join()
 
     def once(self) -> None:
-        """One beat; a database that is away is nobody's fault here."""
+        """One beat; a database that is away breaks nothing here."""
         now = clock.now()
         try:
             if self._name is not None:

@@ -1,8 +1,8 @@
-"""HEARTBEAT_URL: told of every tick, so that somebody elsewhere notices when none comes.
+"""HEARTBEAT_URL: called after every tick, so that a service elsewhere notices when none comes.
 
-A good tick asks for the address, a bad one for the same address with `/fail` behind its path. Bad
-is what `/healthz` calls unwell, and a tick that broke. The address lets whoever has it pretend that
-all is well, so no log and no error shows it.
+A good tick calls the address, a bad one the same address with `/fail` behind its path. Bad is what
+`/healthz` calls unwell, and a tick that broke. A person who has the address can pretend that all is
+well, so no log and no error shows it.
 """
 
 import http.client
@@ -24,7 +24,7 @@ from app.util.tls import client_context
 
 ANSWER_WITHIN = 5.0  # seconds for each step: connection, TLS, answer
 OVER_WITHIN = 10.0  # seconds for all of it; a command's end waits so long at most
-TOLD = "heartbeat_url"  # its row in `service`: when it was told last
+TOLD = "heartbeat_url"  # its row in `service`: when it was called last
 MINUTE = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def ping(services: Services, now: datetime) -> Iterator[None]:
-    """Around the work of one tick: whoever listens is told how it went, in a thread of its own.
+    """Around the work of one tick: calls HEARTBEAT_URL with the result, in a thread of its own.
 
     Nothing is waited for and nothing raised but what the tick itself raises.
     """
@@ -109,7 +109,7 @@ def _first_this_minute(services: Services, now: datetime, *, broke: bool) -> boo
             )
             return won.first() is not None
     except DatabaseDown:
-        # Nobody can agree with anybody, and this is what must be told. Twice does no harm.
+        # The programs cannot agree on one caller, and this must be reported. Twice does no harm.
         return broke
 
 

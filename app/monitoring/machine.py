@@ -1,8 +1,8 @@
-"""What a machine finds wrong with itself: its Redis is away or another's too, its disk has no room.
+"""Faults of one machine: its Redis is away or shared with another installation, its disk is full.
 
-No other machine can see it, so each program that lives looks, and what it finds stands in
-`service` under the machine's name; `watch` and `/metrics` read it there. A disk may be too full
-for that row: `/healthz` and `status` look at their own disk as well.
+No other machine can see them, so each running program looks, and what it finds stands in `service`
+under the machine's name; app/monitoring/checks.py and `/metrics` read it there. A disk may be too
+full for that row: `/healthz` and `status` look at their own disk as well.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""`/metrics`: the figures for Prometheus. `read` asks the database, `page` (pure) writes them."""
+"""`/metrics`: the figures for Prometheus, asked for with a time limit."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ from app.services import Services
 
 log = logging.getLogger(__name__)
 
-ANSWER_WITHIN = 8.0  # seconds; Prometheus waits for 10 unless it is told otherwise
+ANSWER_WITHIN = 8.0  # seconds; Prometheus waits for 10 by default
 STANDS = 20  # times as long as it took to read: reading takes 5 % of the time, who ever asks
 
 
@@ -20,7 +20,7 @@ class MetricsReading:
     """Reads the figures, once at a time, and never waits longer than ANSWER_WITHIN.
 
     A database that accepts connections and answers nothing would else take one thread of the
-    pages at each scrape, until none was left; and whoever asks without end would keep it busy.
+    pages at each scrape, until none was left; and a client that asks without end would keep it busy.
     """
 
     def __init__(self, services: Services) -> None:

@@ -1,4 +1,4 @@
-"""PURE. The page for Prometheus: what each figure is called, and what it means."""
+"""PURE. The page for Prometheus: the name of each figure, its meaning, and the text format."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping

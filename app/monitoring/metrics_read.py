@@ -1,4 +1,4 @@
-"""The figures, read from the database at the moment somebody asks for them.
+"""The figures of `/metrics`, counted in the database when they are asked for.
 
 Each question takes an index and is bounded: by the mails that have not ended, by a day's mails, by
 the open alerts. None grows with the mails of the past.

@@ -1,4 +1,4 @@
-"""A program that starts again and again: its supervisor hides what makes it end."""
+"""Restart loops: a program that starts again and again, because its supervisor hides what ends it."""
 
 from datetime import datetime, timedelta
 

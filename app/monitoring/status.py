@@ -1,4 +1,4 @@
-"""How things stand, and the one word that stops or starts all sending."""
+"""Status: how things stand; and pause and resume, which stop and start all sending."""
 
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ UNSENT = timedelta(minutes=10)  # a mail that waits longer is late
 
 
 def pause(services: Services, *, who: str, now: datetime) -> None:
-    """Stops all sending at once, for everybody. Mails stay ready, and expire at their time."""
+    """Stops all sending at once, for all members. Mails stay ready, and expire at their time."""
     with services.db.write() as session:
         put(session, Setting, {"key": PAUSE}, {"value": True, "changed_by": who, "changed_at": now})
         session.add(Audit(at=now, who=who, what="pause", data={}))
@@ -148,7 +148,7 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
     }
 
 
-# How to start sending: typed, or pressed by whoever reads a page.
+# How to start sending: typed, or pressed on a page.
 
 
 def _decisions(session: Session, today: date) -> dict[str, Any]:

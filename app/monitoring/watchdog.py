@@ -56,13 +56,13 @@ class Watchdog:
         try:
             if not self.free() or self.waiting() == 0:
                 self.heard()
-        except Exception as error:  # noqa: BLE001 - Redis away: then nobody could hear anything
+        except Exception as error:  # noqa: BLE001 - Redis away: then no worker could receive anything
             log.debug("watchdog: %s", type(error).__name__)
             self.heard()
         return time.monotonic() - self._heard > DEAF_FOR * self.scale
 
     def look_for_ticks(self) -> None:
-        """Asks for a tick when none came for 3 minutes, by a clock that nobody can set."""
+        """Asks for a tick when none came for 3 minutes, by a clock that cannot be set."""
         if self.ask_for_tick is None:
             return
         try:
@@ -74,7 +74,7 @@ class Watchdog:
                 self.ask_for_tick()
                 since = time.monotonic()
             self._seen = (mark, since)
-        except Exception as error:  # noqa: BLE001 - no database, no Redis: nobody could work a tick
+        except Exception as error:  # noqa: BLE001 - no database, no Redis: no worker could run a tick
             log.debug("watchdog: %s", type(error).__name__)
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""The sample team: what `make run` shows on its first start. Its people do not exist."""
+"""The sample team that `make run` loads on its first start. Its people do not exist."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""PURE. What systemd makes of an EnvironmentFile, which is not what python-dotenv makes of it."""
+"""PURE. An EnvironmentFile as systemd reads it, which differs from python-dotenv."""
 
 import re
 

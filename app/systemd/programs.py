@@ -1,4 +1,4 @@
-"""The programs of an installation, as they are started: by systemd, and by `make run`.
+"""The commands that start each program: used by the units of systemd and by `make run`.
 
 `bin_folder` is the virtual environment's folder of programs.
 """
@@ -11,7 +11,7 @@ from app.locale import Both
 
 CELERY_APP = "app.celery_app.celery"  # the specification's own name
 WEB_PORT = 8000
-# Seconds that open requests get when the pages are told to stop.
+# Seconds that open requests get when the pages are stopped.
 WEB_GRACE_SECONDS = 5
 
 

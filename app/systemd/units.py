@@ -20,7 +20,7 @@ SYSTEMD_FOLDER = Path("/etc/systemd/system")
 _TEMPLATES = Path(__file__).with_name("templates")
 STEPS_SINCE = 254  # the first systemd that lets the pause before a restart grow
 
-# Seconds after TERM before systemd kills. Whoever is killed between the final dot and the answer
+# Seconds after TERM before systemd kills. A sender killed between the final dot and the answer
 # leaves a mail in doubt, so those who send get the time of a whole job (celery_wiring.JOB_SECONDS),
 # in which also the slowest server's last answer is in; the tests hold these numbers to those.
 MAIL_STOP_SECONDS = 930
@@ -75,7 +75,7 @@ def place(user: str, folder: Path) -> Place:
 
 
 def _writable(folder: Path) -> tuple[Path, ...]:
-    """DATA_DIR and the folder of an SQLite file elsewhere; faulty settings are told elsewhere."""
+    """DATA_DIR and the folder of an SQLite file elsewhere; faulty settings are reported elsewhere."""
     names = frozenset({"DATA_DIR", "DATABASE_URL"})
     values = gather({}, folder, names, [], [])
     data_dir = folder / (values.get("DATA_DIR") or "data")

@@ -1,1 +1,1 @@
-"""Door: the jobs of both queues, and the worker that runs them."""
+"""Door: the jobs of the queues `mail` and `ai`, and the worker that runs them."""

@@ -1,4 +1,4 @@
-"""The ai queue: no mail waits for a job of it."""
+"""Jobs of the queue `ai`. No mail waits for any of them."""
 
 import logging
 from collections.abc import Iterable

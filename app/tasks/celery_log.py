@@ -1,4 +1,4 @@
-"""Celery says its lines, ours, and what anybody prints in the one format (app/util/logs.py)."""
+"""Celery's log lines, and what is printed in a worker, in our one format (app/util/logs.py)."""
 
 import contextlib
 import logging

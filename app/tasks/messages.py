@@ -1,9 +1,9 @@
-"""The worker's side of the queue: a message is a hint, and one that is no use is thrown away.
+"""Messages that a worker refuses: unreadable, harmful, or of another installation.
 
-What is to be done stands in the database, and the next tick queues it again. A message that made
-a worker end would be handed to the next one, and keep them all down for ever: one whose body or
-time limit Celery cannot read, or one whose job ends its process. A job that another installation
-published is left to it.
+A message is a hint; what is to be done stands in the database, and the next tick queues it again. A
+message that made a worker end would be handed to the next one, and keep them all down for ever: one
+whose body or time limit Celery cannot read, or one whose job ends its process. A job that another
+installation published is left to it.
 """
 
 import json
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _COMES_AGAIN = frozenset({"app.tasks.notifications.deliver", "app.tasks.notifications.tick"})
 _ANSWER_WITHIN = 5.0  # seconds
 
-# Seconds. Redis hands a message to whoever waits longest, and both workers wait by the second: at
+# Seconds. Redis hands a message to the worker that waits longest, and both workers wait by the second: at
 # equal distances the other installation's would get each job again and again.
 FETCH_EVERY = (0.3, 1.7)
 
@@ -101,7 +101,7 @@ class HintConsumer(Consumer):
     def _laid_aside(self, message: Any) -> bool:
         """Whether another installation published the message, which is then laid aside for it.
 
-        One that names nobody is carried out here: typed by hand, or of a former version.
+        One without an installation is carried out here: typed by hand, or of a former version.
         """
         publisher, ours = shared_redis.publisher_of(message.headers), Ours.id
         url = self.app.conf.broker_url

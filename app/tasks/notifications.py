@@ -1,4 +1,4 @@
-"""The mail queue: each job calls one use case; running one twice does no harm."""
+"""Jobs of the queue `mail`: each calls one use case; running one twice does no harm."""
 
 import time
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def _over(seconds: float) -> Callable[[], bool]:
 
 @shared_task(name="app.tasks.notifications.daily_progress_reminder", ignore_result=True)
 def daily_progress_reminder(*, only_due: bool = False) -> None:
-    """Reminds everybody who has not been today; `only_due`: only those whose hour has come."""
+    """Reminds all members not reminded today; `only_due`: only those whose hour has come."""
     now = clock.now()
     if not story.may_work(services(), now):
         return
@@ -78,7 +78,7 @@ def tick() -> None:
 
 @shared_task(name=publishing.DELIVER, ignore_result=True)
 def deliver(ids: list[int]) -> None:
-    """Sends what is ready, these outbox mails first (but for those that somebody waits for).
+    """Sends what is ready, these outbox mails first (but for those that a person waits for).
 
     With a clock in doubt only alerts and sign-in links.
     """

@@ -1,4 +1,4 @@
-"""The scheduler of beat: Celery's in-memory one, which also follows a clock that is set.
+"""Beat's scheduler: Celery's in-memory one, which also follows a clock that is set.
 
 Celery counts from the wall clock at which each job was last sent. Set back by 9 hours, it sends
 nothing for 9 hours; so whenever the wall clock and the monotonic clock part, all is counted anew.

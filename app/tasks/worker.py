@@ -1,4 +1,4 @@
-"""The life of a worker and of beat: what they look at when they start, and their services."""
+"""The start of a worker and of beat: the checks they make, their services, their heartbeat."""
 
 import logging
 import os
@@ -119,7 +119,7 @@ def _refuse_cluster() -> None:
 
 
 def _sign(headers: dict[str, Any] | None = None, **_: object) -> None:
-    """Says of a job of beat's or a worker's whose it is; one typed by hand is anybody's."""
+    """Says of a job of beat's or a worker's whose it is; one typed by hand belongs to any installation."""
     try:
         if headers is not None:
             headers.setdefault(shared_redis.INSTALLATION, services().installation.id())

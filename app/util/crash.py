@@ -1,4 +1,4 @@
-"""Named places at which the fault rig lets a sender die (CRASH_AT): claimed, body_sent, reply."""
+"""Named places at which the fault tests let a sender die (CRASH_AT): claimed, body_sent, reply."""
 
 import os
 import signal

@@ -1,11 +1,11 @@
-"""What the programs say: a record is one line, as text or as JSON (LOG_FORMAT).
+"""Log format: a record is one line, as text or as JSON (LOG_FORMAT).
 
     2026-11-24T00:00:00.123Z INFO app.outbox.connections mail id=17 kind=reminder state=accepted ms=3
     {"time": "2026-11-24T00:00:00.123Z", "level": "INFO", "logger": …, "event": "mail", "id": 17, …}
 
 `log.info("mail", extra={"facts": {"id": 17}})` is an event with facts; any other record, Celery's
-and gunicorn's too, is a sentence. Nobody's address, token or password is in either, whoever wrote it, and of an
-exception only what it is and where: its words may quote what somebody wrote.
+and gunicorn's too, is a sentence. Neither holds an address, token or password, whatever
+the origin, and of an exception only its kind and place: its words may quote what a person wrote.
 """
 
 import json
@@ -35,7 +35,7 @@ _PASSWORD = re.compile(r"(://)[^\s@/]*@")
 _BARE = re.compile(r"[^\s\"=\x00-\x1f\x7f]+")
 _AS_JSON = json.JSONEncoder(ensure_ascii=False).encode
 _NONE: dict[str, Any] = {}
-# Whose words quote nobody: what is wrong with a file, a socket, Redis or the database.
+# Exceptions whose words quote no person: what is wrong with a file, a socket, Redis or the database.
 _SPEAKS = ("redis.", "kombu.", "amqp.", "app.db", "app.schema", "app.ai.")
 
 # In a path, a request line, a Referer, or a mail; up to what ends a path segment.
@@ -87,7 +87,7 @@ def formatter(log_format: str) -> logging.Formatter:
 
 
 def line(logger: str, level: int, event: str, **facts: object) -> str:
-    """The line that `install` makes of such a record, for whoever writes it out by other means."""
+    """The line that `install` makes of such a record, for a caller that writes it out by other means."""
     record = logging.LogRecord(logger, level, "", 0, event, (), None)
     record.facts = facts
     return logging.getLogger().handlers[0].format(record)
@@ -178,7 +178,7 @@ def _places(trace: TracebackType | None) -> Iterator[str]:
 
 
 def _on_one_line(text: str) -> str:
-    """A sentence that somebody broke, or that holds what a terminal would obey, on one line."""
+    """A sentence with line breaks, or that holds what a terminal would obey, on one line."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text.strip())

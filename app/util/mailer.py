@@ -1,7 +1,7 @@
 """`send_email` for one mail, and what else a sender needs. Knows no member, no database.
 
-The session is in smtp.py, its settings and waits in smtp_settings.py, its errors in
-mail_error.py, its lines in wire.py; the mail and its bytes are in message.py.
+The face of two rooms: app/smtp has the session, its settings and errors; app/mime the mail and its
+bytes.
 """
 
 from dataclasses import replace

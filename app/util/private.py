@@ -1,4 +1,4 @@
-"""Files and folders that nobody but the account of this program may read."""
+"""Files and folders that only the account of this program may read."""
 
 import os
 import stat

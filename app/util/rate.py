@@ -1,4 +1,4 @@
-"""Limits that all processes keep together on Redis.
+"""Rate limits that all processes keep together on Redis.
 
 With Redis away each process keeps them by itself until Redis is back.
 """

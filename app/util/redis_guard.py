@@ -1,7 +1,7 @@
 """The Redis guard `remind:<user_id>:YYYY-MM-DD`: a second, independent lock against doubles.
 
 The database alone keeps the promise; the guard also stops a mail that another program, or the
-same one on a restored database, has already sent. Redis away means: go on without.
+same one on a restored database, has already sent. With Redis away, mails go out without it.
 
 Its value names the installation and the outbox mail. Member 7 of another installation on the same
 Redis is another person: a guard that it holds stops nothing here.

@@ -1,9 +1,10 @@
-"""Which installations use one Redis, and the jobs that one of them found for another.
+"""Installations that share one Redis: which they are, and jobs that one of them found for another.
 
-Each says every half minute that it is there, and how many ticks its database has counted
-(app/maintenance/behind.py); whoever meets a trace of another (a guard, a job) notes it as well. The queues `mail` and `ai` are the same list for all on one Redis, so a worker
-may receive a job of another installation: it lays it aside under that one's id, whose own worker
-puts it back on the queue. What nobody fetches is forgotten.
+Each writes every half minute that it is there, and how many ticks its database has counted
+(app/maintenance/behind.py); a program that meets a trace of another (a guard, a job) notes it as
+well. The queues `mail` and `ai` are the same list for all on one Redis, so a worker may receive a job
+of another installation: it lays it aside under that one's id, whose own worker puts it back on the
+queue. What is not fetched is forgotten.
 """
 
 from typing import Any, cast
@@ -17,7 +18,7 @@ TICKS = "task-progress:ticks:"  # before a timeline: the highest count of its ti
 TICKS_SECONDS = 30 * 86_400  # nothing of so long ago is sent again
 SEEN_SECONDS = 900  # a timer that ticks every 5 minutes is seen without a break
 LAID_ASIDE_SECONDS = 3600
-AT_ONCE = 1000  # messages fetched at once: Redis serves nobody else meanwhile
+AT_ONCE = 1000  # messages fetched at once: Redis serves no other client meanwhile
 ANSWER_WITHIN = 2.0  # seconds
 
 _NOTE = """

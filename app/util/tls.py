@@ -1,4 +1,4 @@
-"""TLS as a client: whom this machine trusts, and the oldest version it speaks."""
+"""TLS as a client: which authorities are trusted, and the oldest version spoken."""
 
 import ssl
 from datetime import UTC, datetime
@@ -42,6 +42,6 @@ def authorities_in(ca_file: Path) -> Authorities:
 
 
 def is_unknown_authority(error: BaseException | None) -> bool:
-    """Whether a certificate was refused only because nobody here trusts whoever issued it."""
+    """Whether a certificate was refused only because its issuer is not trusted here."""
     number = getattr(error, "verify_code", 0)
     return isinstance(error, ssl.SSLCertVerificationError) and number in _UNKNOWN_AUTHORITY

@@ -23,7 +23,7 @@ def use_newest() -> None:
 
 
 def version() -> str:
-    """The version of the data in use, such as "2026f"; "" where it is not told."""
+    """The version of the data in use, such as "2026f"; "" where it is not stated."""
     used = _in_use() or _of_the_package()
     return _version_in(used) if used is not None else ""
 

@@ -33,7 +33,7 @@ from app.web import (
     why,
 )
 
-# Pages load nothing but our own style sheet and pictures, and nobody may frame them.
+# Pages load nothing but our own style sheet and pictures, and no site may frame them.
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -115,7 +115,7 @@ def _error_page(error: HTTPException) -> tuple[str, int, dict[str, str]] | HTTPE
 
 
 def _no_database(error: DatabaseDown) -> tuple[str, int, dict[str, str]]:
-    """Nobody's fault who is here, and soon over. Nothing of this page may ask the database."""
+    """Not the visitor's fault, and soon over. Nothing of this page may ask the database."""
     current_app.logger.warning("%s: %s", request.url_rule, error.sentence.en)
     access.nobody()
     return render_template("error.html", code=503), 503, _TRY_AGAIN

@@ -1,12 +1,12 @@
-"""Who is asking: the session cookie, and the marks that say who may open a page.
+"""Sign-in on pages: the session cookie, and the marks that say who may open a page.
 
     @blueprint.get("/settings")
     @signed_in
     def settings() -> str: ...
 
-Whoever is not signed in is sent to /login and comes back; what they had typed stays. A page above
-somebody's role answers 403; an id of a team or member that is not theirs answers 404, like one
-that does not exist.
+A visitor who is not signed in is sent to /login and comes back; what they had typed stays. A page
+above the member's role answers 403; an id of a team or member that is not theirs answers 404, like
+one that does not exist.
 """
 
 import ipaddress
@@ -72,7 +72,7 @@ def services() -> Services:
 
 
 def me() -> Me | None:
-    """Whoever is signed in. None on pages that a mail's link opens: the link says who they are."""
+    """The signed-in member. None on pages that a mail's link opens: the link says who they are."""
     if "me" not in g:
         g.me = None if csrf.is_token_page() else _by_cookie()
     found: Me | None = g.me
@@ -80,12 +80,12 @@ def me() -> Me | None:
 
 
 def nobody() -> None:
-    """For the rest of this answer nobody is signed in: the database cannot be asked who it is."""
+    """For the rest of this answer no member is signed in: the database cannot be asked who it is."""
     g.me = None
 
 
 def myself() -> Me:
-    """Whoever is signed in, on a page that nobody else can open."""
+    """The signed-in member, on a page that requires one."""
     found = me()
     if found is None:
         abort(401)
@@ -121,7 +121,7 @@ def forget() -> None:
 
 
 def signed_in(view: View[P]) -> View[P]:
-    """For everybody who is signed in."""
+    """For all signed-in members."""
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
@@ -187,7 +187,7 @@ def lead_of_member(view: View[P]) -> View[P]:
 
 
 def own_path(path: str) -> str:
-    """`path` when it leads to a page of ours, else the first page: nobody is sent elsewhere."""
+    """`path` when it leads to a page of ours, else the first page: no redirect leaves the site."""
     ours = path.startswith("/") and not path.startswith(("//", "/\\", "/login"))
     return path if ours and path.isprintable() and len(path) <= 500 else "/"
 

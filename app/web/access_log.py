@@ -1,5 +1,5 @@
-"""gunicorn's logs in the one format, without the tokens of mail links: who reads a log may not act
-as somebody else.
+"""gunicorn's logs in our one format, without the tokens of mail links, which would let a reader of the
+log act as the member.
 
 `gunicorn.conf.py` names this class, so it holds however gunicorn is started in the project folder.
 """

@@ -20,14 +20,14 @@ from app.locale import Both
 from app.people import setting_names
 from app.web.origin import Origin, origin
 
-# Their links say who is asking and no cookie is looked at: nobody else can send their forms.
+# Their links say who is asking and no cookie is looked at: no other site can send their forms.
 TOKEN_PAGES = frozenset({"report", "stop"})
-# Asking for a sign-in mail is everybody's right, and done in nobody's name: no token, but not for
+# Asking for a sign-in mail is open to all, and done in no member's name: no token, but not for
 # other sites, whose visitors would each ask from a network of their own.
 _NOBODYS = frozenset({"login.ask"})
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 _WAS = "was."  # see app/web/edited.py
-_UNSEEN = frozenset({"csrf_token", "form"})  # the only fields nobody filled in
+_UNSEEN = frozenset({"csrf_token", "form"})  # the only fields no person filled in
 _protect = CSRFProtect()
 
 
@@ -57,7 +57,7 @@ class Field(NamedTuple):
 
 
 def page() -> ResponseReturnValue:
-    """The form of somebody who is not signed in any more, to be sent again after signing in.
+    """The form of a member who is not signed in any more, to be sent again after signing in.
 
     Only for forms that `_check` let pass: our own.
     """
@@ -109,7 +109,7 @@ def _check() -> ResponseReturnValue | None:
     sent_by = origin()
     if sent_by is Origin.OURS or (sent_by is Origin.UNKNOWN and _is_trusted()):
         return None
-    g.me = None  # nobody's cookie is read, and none is set: it is not the visitor who asks
+    g.me = None  # no cookie is read, and none is set: it is not the visitor who asks
     return make_response(render_template("elsewhere.html"), 403)
 
 

@@ -1,4 +1,4 @@
-"""`/settings/data`: what is stored about whoever is signed in; download, delete."""
+"""`/settings/data`: what is stored about the signed-in member; download, delete."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ _COLUMNS = ("task_ref", "title", "counts_for", "percent", "status", "text", "cre
 
 
 def pages(services: Services) -> Blueprint:
-    """The data of whoever is signed in."""
+    """The data of the signed-in member."""
     blueprint = Blueprint("data", __name__)
 
     @blueprint.route("/settings/data", methods=["GET", "POST"])

@@ -1,7 +1,7 @@
 """A form over stored values: what was changed on it, and what it was opened with.
 
 Each field goes with a hidden `was.NAME` (`ui.was`). Only what a person changed is sent on to the
-use case, so a page that lay open restores nothing that somebody else changed meanwhile; where both
+use case, so a page that lay open restores nothing that was changed meanwhile; where both
 changed the same field, the use case refuses it by name (`ChangedMeanwhile`).
 """
 

@@ -1,4 +1,4 @@
-"""A mail's HTML on a page of ours: in a frame of its own, where it can do nothing."""
+"""The frame that shows a mail's HTML on our pages: sandboxed, so that it can do nothing."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""`/`: what this is and where to go; for whoever is signed in, their tasks."""
+"""`/`: what this is and where to go; for a signed-in member, their tasks."""
 
 from collections.abc import Callable, Mapping
 from datetime import date

@@ -1,9 +1,9 @@
-"""How much a request may hold, checked before anything is done with it.
+"""Limits on how much a request may hold, checked before anything is done with it.
 
 What a stranger sends costs next to nothing, whatever its length: reading, searching and normalising
-text take time that grows with it, in part with its square. Whoever is known by a session or by
-a mail's link has room for a text far beyond its limit: it is refused with words, and comes back
-as it was typed (app/web/report_form.py).
+text take time that grows with it, in part with its square. A member known by a session or by a
+mail's link has room for a text far beyond its limit: it is refused with words, and comes back as it
+was typed (app/web/report_form.py).
 """
 
 from functools import cached_property
@@ -15,7 +15,7 @@ from app.links import BadToken
 from app.util.parse import MAX_LINE, shown
 from app.web.access import me, services
 
-BODY = 65_536  # bytes from whoever is not known
+BODY = 65_536  # bytes from a stranger
 KNOWN_BODY = 2_000_000
 UPLOAD_BODY = 20_000_000
 FIELD = 2 * MAX_LINE  # characters; that of a report's text is checked by its page
@@ -23,12 +23,12 @@ FIELDS = 1_000  # a report page has 4 for each of 50 tasks
 ADDRESS = 8_000  # characters of path and query; an own path of 500 in `next` may be escaped
 HEADER = 8_190  # characters of one header, as gunicorn has it
 _LONG = "text:"  # begins the name of each field that holds more than one line
-_SHOWN_FROM = 12  # characters: shorter values are choices, which nobody typed
+_SHOWN_FROM = 12  # characters: shorter values are choices, which were not typed
 _NO_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class MeasuredRequest(Request):
-    """A request whose body is read only as far as whoever sends it may send.
+    """A request whose body is read only as far as its sender may send.
 
     Who that is is asked when a form is first looked at: of a forged one (app/web/csrf.py) nothing
     is, and no session.
@@ -46,7 +46,7 @@ class MeasuredRequest(Request):
 
     @cached_property
     def room(self) -> int:
-        """The bytes that whoever is asking may send to this page."""
+        """The bytes that this visitor may send to this page."""
         if self.method in _NO_BODY:
             return BODY
         asking = me()

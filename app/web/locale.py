@@ -1,4 +1,4 @@
-"""In which language a page speaks, and the small words every template uses."""
+"""The language of a page, and the small words every template uses."""
 
 from datetime import datetime
 from typing import Literal, cast

@@ -44,11 +44,11 @@ def pages(services: Services) -> Blueprint:
         typed = request.form.get("email", "")
         try:
             email = read_mailbox("email", typed).address
-        except UnusableMessage:  # says nothing about whether somebody has it
+        except UnusableMessage:  # does not reveal whether a member has it
             return _form(next_path, email=typed, fault=_no_address(typed)), 422
         if not sign_in.may_ask(services, access.network_address()):
             return _slow_down()
-        # The answer must take as long for an address nobody has as for a member's: whether a mail
+        # The answer must take as long for an unknown address as for a member's: whether a mail
         # is written is found out beside it.
         current_app.extensions["beside"].submit(_ask, services, email, next_path, clock.now())
         return render_template("login_sent.html", email=email, minutes=SIGN_IN_MINUTES)

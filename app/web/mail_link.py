@@ -1,12 +1,12 @@
-"""What every page behind a mail's link shares: the token, and what it says when it is no use.
+"""Shared by every page behind a mail's link: the token, and the page for one that is no use.
 
 Mail programs, chats and people put things behind a link that do not belong to it: a full-width
 bracket or full stop, a slash, a line break, or the whole query with its question mark encoded. What
 is in front of that is the link; a token that is too short has a page that says so.
 
 There is no CSRF token on these pages, and no session: the token in the address is the secret. A
-foreign page cannot know it, and can send nothing in the name of somebody who does, because no
-cookie counts here. What it can do is lead somebody to a link of its own member; so each page says
+foreign page cannot know it, and can send nothing in the name of a member who does, because no
+cookie counts here. What it can do is lead a visitor to a link of its own member; so each page says
 in whose name it acts. The token is kept from leaking: `Referrer-Policy: no-referrer` (no page
 behind a link names it to another one), nothing is stored by browsers, logs mask it
 (app/web/access_log.py).

@@ -15,7 +15,7 @@ _DOWN = Both(
 
 
 def pages(services: Services) -> Blueprint:
-    """The page for Prometheus. Like `/healthz` it names nobody, so anybody may read it."""
+    """The page for Prometheus. Like `/healthz` it names no person and needs no sign-in."""
     blueprint = Blueprint("metrics", __name__)
     reading = MetricsReading(services)
 

@@ -1,4 +1,4 @@
-"""The pages in the order in which the navigation names them, and for whom.
+"""Navigation: the pages in order, and for which role each is shown.
 
 A page whose blueprint is not there is left out.
 """
@@ -45,7 +45,7 @@ def register(app: Flask) -> None:
 
 
 def links() -> list[Link]:
-    """What whoever is signed in may open; nothing for others."""
+    """What the signed-in member may open; nothing for others."""
     asking = me()
     if asking is None:
         return []

@@ -1,4 +1,4 @@
-"""Where a request comes from, and whether it was meant for these pages at all.
+"""The origin of a request: which site sent it, and whether it was meant for these pages at all.
 
 A browser says by itself which site sent a form: Sec-Fetch-Site (Fetch Metadata), over plain http
 only Origin (RFC 6454), and old ones at least Referer. No page of another site can forge them. A
@@ -45,7 +45,7 @@ def origin() -> Origin:
     if site in ("same-origin", "same-site", "cross-site"):
         return Origin.OURS if site == "same-origin" else Origin.ELSEWHERE
     said = request.headers.get("Origin", request.headers.get("Referer", ""))
-    if said in ("", "null"):  # "null": also a form of our own page that names itself to nobody
+    if said in ("", "null"):  # "null": also a form of our own page that names no origin
         return Origin.UNKNOWN
     here = [_parts(current_app.extensions["task_progress"].config.app_base_url)]
     if readers.is_loopback(_parts(f"//{request.host}")[1]):  # let in by `_check_host`

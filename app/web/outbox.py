@@ -1,4 +1,4 @@
-"""`/outbox`: every mail and what became of it, and an operator's hand on one of them."""
+"""`/outbox`: every mail and what became of it; an operator cancels or resends one."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""What mails are called on pages: their kinds, their states with a mark, their history."""
+"""The labels of mails on pages: kinds, states with a mark, history."""
 
 from app.locale import Both
 from app.models import Kind, State

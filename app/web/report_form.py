@@ -1,4 +1,4 @@
-"""What a report form holds: what it is filled with, what was typed, and what is wrong with it."""
+"""The report form: what it is filled with, what was typed, and what is wrong with it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ def filled(wish: Wish, tasks: Sequence[PageTask]) -> dict[str, Typed]:
     """The fields of a fresh form.
 
     One task: as the choice says, or as last reported, so that two taps are enough. All tasks:
-    empty, or one tap would report on tasks nobody looked at.
+    empty, or one tap would report on tasks that were not looked at.
     """
     if wish.one_task and tasks:
         return {tasks[0].detail.task.ref: _chosen(wish.choice, tasks[0].detail.report)}

@@ -1,4 +1,4 @@
-"""What the address and the form of an operator's page say, read with care."""
+"""The arguments of an operator's page, from address and form, read with care."""
 
 from datetime import date
 
@@ -50,7 +50,7 @@ def form(name: str) -> str:
 
 
 def nobody(services: Services, email: str) -> Both:
-    """For an address nobody has, with the nearest one."""
+    """For an unknown address, with the nearest one."""
     near = nearest(services, email)
     return Both(
         f"「{shown(email)}」というメンバーはいません。"

@@ -1,4 +1,4 @@
-"""`/settings`: how and when mails come, leave, what is stored, and where one is signed in."""
+"""`/settings`: how and when mails come, leave, what is stored, and signed-in browsers."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,7 +29,7 @@ from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, forget_choice, show_when, t
 from app.why.preview import SettingsPreview, preview
 
-# This page alone runs a script of ours, which asks for the preview while somebody types.
+# This page alone runs a script of ours, which asks for the preview while the member types.
 _POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -39,7 +39,7 @@ _SQUARE = 52
 
 
 def pages(services: Services) -> Blueprint:
-    """The settings of whoever is signed in."""
+    """The settings of the signed-in member."""
     blueprint = Blueprint("settings", __name__)
 
     @blueprint.route("/settings", methods=["GET", "POST"])

@@ -93,7 +93,7 @@ def _wish() -> str:
     """What was asked for: one of our own buttons, else to stop.
 
     RFC 8058 has `List-Unsubscribe=One-Click` in the body, but providers also send it as JSON, in
-    other letters, cut, or not at all: whoever posts to this address and names no button of its
+    other letters, cut, or not at all: a post to this address that names no button of its
     page wants the mails to stop.
     """
     try:

@@ -24,7 +24,7 @@ _LONGEST_SEARCH = 100
 
 
 def pages(services: Services) -> Blueprint:
-    """The pages of leads; admins see everybody."""
+    """The pages of leads; admins see all members."""
     blueprint = Blueprint("team", __name__)
 
     @blueprint.get("/team")

@@ -1,4 +1,4 @@
-"""The words of the lead's board, and its picture as a page draws it."""
+"""The labels of the lead's board, and its picture as a page draws it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -152,5 +152,5 @@ class BoardWords:
         return shorten(text, _TITLE)
 
     def text(self, text: str) -> str:
-        """What somebody reported, cut."""
+        """A report's text, cut."""
         return shorten(text, _TEXT)

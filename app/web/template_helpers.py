@@ -1,4 +1,4 @@
-"""Small words of the operator's templates: dates, names of settings, options to choose from."""
+"""Helpers for the operator's templates: dates, names of settings, options to choose from."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date

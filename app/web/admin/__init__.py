@@ -1,4 +1,4 @@
-"""`/admin`: how things stand, members, teams, defaults, days off, imports, who changed what."""
+"""`/admin`: status, members, teams, defaults, days off, imports, and the audit."""
 
 from flask import Blueprint
 

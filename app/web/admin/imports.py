@@ -1,4 +1,4 @@
-"""`/admin/import`: a file, what each of its lines would do, and the word that writes it."""
+"""`/admin/import`: a file, what each of its lines would do, and the confirmation that imports it."""
 
 from collections.abc import Sequence
 from typing import Any

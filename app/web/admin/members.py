@@ -1,4 +1,4 @@
-"""`/admin/members`: everybody, one member's page, and a new one."""
+"""`/admin/members`: all members, one member's page, and a new member."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""`/admin`: the facts of `status`, and an admin's word: on sending, on a clock, on settings."""
+"""`/admin`: the facts of `status`, and an admin's confirmations: sending, a clock, settings."""
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -72,6 +72,6 @@ def _changes(services: Services) -> list[SettingChange]:
 
 
 def _as_form(changes: list[SettingChange]) -> dict[str, str]:
-    """The changes as fields: an admin's word is about what was read, on whichever machine."""
+    """The changes as fields: a confirmation is about what was read, on whichever machine."""
     fields = {one.setting: one.here or "" for one in changes}
     return fields | {f"was.{one.setting}": one.known or "" for one in changes}

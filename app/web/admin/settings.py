@@ -1,4 +1,4 @@
-"""`/admin/settings`: the organisation's defaults, whatever the table of settings holds."""
+"""`/admin/settings`: the organisation's defaults, one field for each setting there is."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""`/admin/teams`: made, renamed, taken away."""
+"""`/admin/teams`: create, rename and delete teams."""
 
 from collections.abc import Mapping
 
