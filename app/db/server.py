@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 from select import POLLIN, poll
-from time import monotonic
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DisconnectionError
 
-PING_AFTER = 1.0  # seconds a connection lay unused
+PING_AFTER = 1.0  # seconds a connection that a sender keeps lay unused
 # Key of a connection's `info`: whether a pooler such as pgbouncer stands between.
 POOLED = "pooled"
 _READ_ONLY = "25006"  # read_only_sql_transaction (PostgreSQL, "Error Codes")
@@ -54,9 +52,9 @@ def engine_for(url: str, patience: Patience, scale: float) -> Engine:
         url,
         hide_parameters=True,  # they hold what people wrote; no error may show them
         connect_args=_arguments(make_url(url)),
+        pool_pre_ping=True,  # a server may have hung up since
     )
     _limit(engine, patience, scale)
-    _look_before_use(engine)
 
     @event.listens_for(engine, "handle_error")
     def _demoted(context: ExceptionContext) -> None:
@@ -107,33 +105,8 @@ def _limit(engine: Engine, patience: Patience, scale: float) -> None:
             connection.exec_driver_sql(for_each)
 
 
-def _look_before_use(engine: Engine) -> None:
-    """Replaces a connection of the pool that hung up, before it is used.
-
-    SQLAlchemy's pool_pre_ping asks the server each time: 0.1 ms that a sender of one mail at a
-    time feels. A server that hung up can be seen without asking.
-    """
-
-    @event.listens_for(engine, "checkin")
-    def _left(_connection: object, record: Any) -> None:
-        record.info["left"] = monotonic()
-
-    @event.listens_for(engine, "checkout")
-    def _check(connection: Any, record: Any, _proxy: object) -> None:
-        idle = monotonic() - record.info.get("left", monotonic())
-        if (idle > PING_AFTER or has_spoken(connection)) and not _answers(engine, connection):
-            raise DisconnectionError
-
-
 def has_spoken(connection: Any) -> bool:
     """Whether the server said something unasked, as one does that hangs up."""
     waiting = poll()
     waiting.register(connection.fileno(), POLLIN)
     return bool(waiting.poll(0))
-
-
-def _answers(engine: Engine, connection: Any) -> bool:
-    try:
-        return engine.dialect.do_ping(connection)
-    except engine.dialect.loaded_dbapi.Error:
-        return False
