@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, select, update
+from sqlalchemy.pool import QueuePool
 
 from app import outbox, reminders
 from app.models import DaysOff, DecisionRow, ExtraWorkday, Member, OutboxMail, Report, Task
@@ -322,8 +323,12 @@ def test_a_simulation_refuses_what_it_cannot_do_by_name(services: Services, alon
     with pytest.raises(ValuesRefused, match="400"):
         list(reminders.simulate(services, TODAY, TODAY + 400 * DAY))
     assert len(list(reminders.simulate(services, TODAY, TODAY + 399 * DAY))) == 400
-    with pytest.raises(ValuesRefused, match="notify_at"):
+    with pytest.raises(ValuesRefused, match="notify_at") as refused:
         list(reminders.compare(services, TODAY, TODAY, None, {"notify_at": "25:00"}))
+    assert refused.tb  # it keeps what was running, and must not keep a connection in use
+    pool = services.db.engine.pool
+    assert isinstance(pool, QueuePool)
+    assert pool.checkedout() == 0
     with pytest.raises(ValuesRefused, match="paused_until"):  # a member's own, not everybody's
         list(reminders.compare(services, TODAY, TODAY, None, {"paused_until": "2026-12-01"}))
     with pytest.raises(NoSuchMember):

@@ -1,6 +1,7 @@
 """Looking ahead: the same decisions as `plan`, for any dates, writing and sending nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -75,7 +76,7 @@ def simulate(
     last: date,
     email: str | None = None,
     changes: Mapping[str, str] | None = None,
-) -> Iterator[Forecast]:
+) -> Generator[Forecast]:
     """One forecast per active member (or the one) and local date, from `first` to `last`.
 
     With `changes` (keys as in app/people/values.py) as if they had been made: to the one
@@ -133,10 +134,13 @@ def compare(
     services: Services, first: date, last: date, email: str | None, changes: Mapping[str, str]
 ) -> Iterator[Compared]:
     """`simulate` without and with `changes`, side by side; raises what it raises."""
-    before = simulate(services, first, last, email)
-    after = simulate(services, first, last, email, changes)
-    for one, other in zip(before, after, strict=True):
-        yield Compared(one, other)
+    # Closed also where the other one raises: each holds a connection while it is half through.
+    with (
+        closing(simulate(services, first, last, email)) as before,
+        closing(simulate(services, first, last, email, changes)) as after,
+    ):
+        for one, other in zip(before, after, strict=True):
+            yield Compared(one, other)
 
 
 def ahead(
