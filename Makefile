@@ -3,7 +3,7 @@
 # Python to make .venv with.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-ai setup-dev run test test-tls licences e2e screenshots chaos chaos-long bench bench-morning bench-tick bench-web bench-ai day lint fmt lock
+.PHONY: help setup setup-ai setup-dev run test test-all test-tls licences e2e screenshots chaos chaos-long bench bench-morning bench-tick bench-web bench-ai day lint fmt lock
 PYTHONS := app bench chaos e2e rehearsal tests tools $(wildcard migrations)
 
 help: ## この一覧 / this list
@@ -22,6 +22,9 @@ run: setup ## すべてを起動する(http://127.0.0.1:8000) / start everything
 	@exec .venv/bin/task-progress run
 
 test: setup-dev ## テスト / the tests (ARGS="-k holiday")
+	@.venv/bin/python -m pytest -n logical --core $(ARGS)
+
+test-all: setup-dev ## プログラムを起動するテストと、両方のデータベースも / also what starts programs, on both databases
 	@.venv/bin/python -m pytest -n logical $(ARGS)
 
 test-tls: setup-dev ## Redis に関するテストを TLS と ACL の Redis で(redis-server が必要) / tests about Redis, over TLS with few rights

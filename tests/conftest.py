@@ -6,7 +6,8 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -43,6 +44,43 @@ if os.environ.get("CI"):
 _SHARED = "TASK_PROGRESS_TESTS_FOLDER"
 _PYTEST = "TASK_PROGRESS_TESTS_PID"
 _LANGUAGE = ("LANG", "LC_ALL", "LC_MESSAGES", "LANGUAGE")
+
+
+# --- tiers: `make test` and `make test-all` -----------------------------------------------------
+
+_CORE = "--core"
+_DATABASES = ("sqlite", "postgresql")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--core`: what `make test` runs."""
+    parser.addoption(_CORE, action="store_true", help="only what starts no program; see pyproject")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--core`, leaves out what starts programs, and runs pages on one database each.
+
+    Which of the two is by the test's name, so that each runs on the same one every day.
+    """
+    if not config.getoption(_CORE):
+        return
+    every = {item.nodeid for item in items}
+    chosen = {item: _is_core(item, every) for item in items}
+    config.hook.pytest_deselected(items=[item for item in items if not chosen[item]])
+    items[:] = [item for item in items if chosen[item]]
+
+
+def _is_core(item: pytest.Item, every: Collection[str]) -> bool:
+    if item.get_closest_marker("programs"):
+        return False
+    if not item.get_closest_marker("pages"):
+        return True
+    for kind, other in (_DATABASES, _DATABASES[::-1]):
+        twin = item.nodeid.replace(f"[{kind}", f"[{other}").replace(f"-{kind}", f"-{other}")
+        if twin != item.nodeid and twin in every:
+            number = zlib.crc32(item.nodeid.partition("[")[0].encode())
+            return kind == _DATABASES[number % 2]
+    return True
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -150,7 +188,7 @@ def connections_closed() -> Iterator[None]:
         record.invalidate()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=_DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A fresh, migrated, empty database; each test that asks for it runs on both kinds."""
     if request.param == "sqlite":

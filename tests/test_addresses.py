@@ -29,6 +29,8 @@ from app.people.values import ValuesRefused
 from app.services import Services
 from tests.conftest import NOW, TODAY, suzuki
 
+pytestmark = pytest.mark.pages
+
 # As it is stored, and the other ways to write it.
 PHONE = "a..b@docomo.ne.jp"
 DOMAIN = "hanako@xn--r8jz45g.jp"

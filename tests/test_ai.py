@@ -26,6 +26,8 @@ from tests.servers import wait_until
 from tests.smtp_server import SmtpServer
 from tests.stack import offset_to, running
 
+pytestmark = pytest.mark.pages
+
 WEEK = "2026-W47"  # the one that the digest of 2026-11-24 tells
 EIGHT = NOW - timedelta(hours=1)
 INJECTED = (

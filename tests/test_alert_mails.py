@@ -25,6 +25,8 @@ from tests import sending
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 
+pytestmark = pytest.mark.pages
+
 MINUTE = timedelta(minutes=1)
 LATER = NOW + GRACE
 

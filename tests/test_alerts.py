@@ -23,6 +23,8 @@ from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 from tests.stack import PROJECT
 
+pytestmark = pytest.mark.pages
+
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 

@@ -21,6 +21,8 @@ from app.services import Services
 from app.why.reminder import explain
 from tests.conftest import NOW, TODAY, People, task
 
+pytestmark = pytest.mark.pages
+
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 SUZUKI = "suzuki.ichiro@example.jp"

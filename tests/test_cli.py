@@ -35,6 +35,8 @@ from app.smtp.errors import MailSendError, Phase
 from tests import servers
 from tests.conftest import NOW, People, open_connections, suzuki, task
 
+pytestmark = pytest.mark.pages
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "app.cli"]
 # Long before the hour of a reminder nobody waits: 2026-11-24 12:00 in Tokyo.

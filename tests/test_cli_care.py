@@ -19,7 +19,7 @@ from tests.stack import offset_to
 from tests.test_cli import Terminal
 
 # All below is about the door; the rules run on both databases in test_restore.py, test_purge.py.
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.pages, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 ENGLISH = {"LANG": "en_US.UTF-8"}
 SUZUKI = "suzuki.ichiro@example.jp"
 

@@ -16,7 +16,7 @@ from tests.test_cli import ROOT, Terminal
 
 SUZUKI = suzuki().email
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.pages, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tests.doc_pages import PAGES, PAIRS
 from tests.specification import COMMANDS, SPOKEN_OF
 from tests.stack import PROJECT
 
+pytestmark = pytest.mark.programs
+
 DOCS = PROJECT / "docs"
 in_both = pytest.mark.parametrize("suffix", [".md", ".ja.md"])
 each_pair = pytest.mark.parametrize(

@@ -59,6 +59,8 @@ from tests.smtp_server import Plan, SmtpServer
 from tests.specification import ENV as SPECIFICATION
 from tests.stack import PROJECT, running
 
+pytestmark = pytest.mark.pages
+
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 KEY = "0123456789abcdefghijklmnopqrstuv"
 Make = Callable[..., CheckContext]
@@ -901,7 +903,7 @@ def test_a_broken_letter_is_red_before_anybody_deploys_it(tmp_path: Path) -> Non
 # --- the command --------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.programs
 def test_a_working_installation_has_no_red_line_and_a_test_mail_arrives(
     tmp_path: Path, redis_url: str
 ) -> None:

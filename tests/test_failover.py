@@ -23,6 +23,8 @@ from tests.smtp_server import SmtpServer
 from tests.standby import NAME, Server, primary_and_standby
 from tests.test_behind import held, restores, tick
 
+pytestmark = pytest.mark.programs
+
 ASKED = "SHOW default_transaction_read_only"
 PID = "SELECT pg_backend_pid()"
 

@@ -29,6 +29,8 @@ from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 from tests.stack import offset_to, running
 
+pytestmark = pytest.mark.pages
+
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 
@@ -295,7 +297,7 @@ def test_only_a_server_with_a_good_certificate_is_told(
 # --- the real programs ----------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.programs
 def test_the_timers_tick_and_the_workers_tell_and_send_though_the_listener_hangs(  # noqa: PLR0917 - fixtures
     environ: dict[str, str],
     tmp_path: Path,

@@ -22,6 +22,8 @@ from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 from tests.stack import PYTHON, running
 
+pytestmark = pytest.mark.pages
+
 ANOTHER = "another made-up key for tests only: 9876543210 abcdef"
 THIRD = "a third made-up key for tests only: 0000000000 abcdef"
 MINUTE = timedelta(minutes=1)

@@ -41,6 +41,8 @@ from app.web import limits
 from tests.conftest import NOW, TODAY, People, task
 from tools.house import PROJECT
 
+pytestmark = pytest.mark.pages
+
 MEGABYTE = 1_000_000
 MOST = 0.2  # seconds of this thread's processor time
 

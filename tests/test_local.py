@@ -37,6 +37,8 @@ from app.locale import Both, shell_locale
 from app.systemd import units
 from tests.unit_file import Unit
 
+pytestmark = pytest.mark.programs
+
 DRIVER = """
 import json, sys
 from pathlib import Path

@@ -20,6 +20,8 @@ from app.util import logs
 from tests.conftest import TODAY
 from tests.stack import PROJECT
 
+pytestmark = pytest.mark.pages
+
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \S+ ."
 )

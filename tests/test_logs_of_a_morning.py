@@ -27,6 +27,8 @@ from tests.test_logs import LINE, READ
 from tests.test_main_job import NINE, _server_context
 from tests.test_web_logs import ask, gunicorn
 
+pytestmark = pytest.mark.programs
+
 USER, WORD, WRONG = "app@example.jp", "a-made-up-word-no-1", "a-made-up-word-no-2"
 KEY = "a made-up key for tests only: 0123456789 abcdef"
 
@@ -233,7 +235,7 @@ def test_a_morning_is_told_line_by_line_and_no_line_tells_of_anybody(morning: Mo
     assert {one["reason"] for one in refused} == {"auth 5.7.8"}
     (broken,) = [one for one in ends if one["state"] == "failed"]
     assert broken["reason"] == "ValueError"
-    assert "app/letters/reminder.py" in broken["exception"]
+    assert "app/letters/__init__.py" in broken["exception"]
     assert {one["kind"] for one in ends} >= {"reminder", "sign_in"}
     assert all(int(one["attempts"]) > 0 for one in ends)
 

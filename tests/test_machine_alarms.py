@@ -29,6 +29,8 @@ from tests.servers import RedisServer
 from tests.smtp_server import SmtpServer
 from tests.stack import PROJECT, PYTHON, Processes
 
+pytestmark = pytest.mark.programs
+
 MINUTE = timedelta(minutes=1)
 
 

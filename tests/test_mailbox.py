@@ -18,6 +18,8 @@ from app.local import mailbox
 from app.local.plan import free_ports
 from app.local.stack import answers
 
+pytestmark = pytest.mark.pages
+
 HTML = '<html><head><title>t</title></head><body><a href="http://127.0.0.1/r/x">報告する</a></body>'
 EVENING = datetime(2026, 11, 24, 15, 5, tzinfo=UTC)  # 0:05 on the 25th in Tokyo
 

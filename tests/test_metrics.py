@@ -34,6 +34,8 @@ from tests import sending, servers
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
 
+pytestmark = pytest.mark.pages
+
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)

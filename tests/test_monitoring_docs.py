@@ -14,6 +14,8 @@ from app.services import Services
 from tests.conftest import NOW
 from tests.stack import PROJECT
 
+pytestmark = pytest.mark.pages
+
 BOTH = pytest.mark.parametrize("name", ["monitoring.md", "monitoring.ja.md"])
 
 

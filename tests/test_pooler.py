@@ -21,7 +21,10 @@ from tests.conftest import NOW, People, postgresql_copy, task
 from tests.pooler import MISSING, pgbouncer
 from tests.smtp_server import SmtpServer
 
-pytestmark = pytest.mark.skipif(MISSING, reason="pgbouncer is not installed")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.skipif(MISSING, reason="pgbouncer is not installed"),
+]
 SCALE = 0.1
 SHOWN = ("lock_timeout", "statement_timeout", "plan_cache_mode")
 

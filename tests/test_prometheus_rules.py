@@ -26,6 +26,8 @@ from app.smtp.wire import Answer
 from tests.conftest import NOW, People, task
 from tests.stack import PROJECT
 
+pytestmark = pytest.mark.pages
+
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 

@@ -19,7 +19,10 @@ from tests.stack import Stack, running
 TICK = "app.tasks.notifications.tick"
 GOOD = [[], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
 
 
 def envelope(body: str = json.dumps(GOOD), *, redelivered: bool = False, **headers: Any) -> str:

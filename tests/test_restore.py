@@ -56,6 +56,8 @@ from tests import sending, servers
 from tests.conftest import NOW, TODAY, People, postgresql_copy, sqlite_copy, suzuki, task
 from tests.smtp_server import SmtpServer
 
+pytestmark = pytest.mark.programs
+
 EARLY = NOW - timedelta(minutes=30)
 TEN = NOW + timedelta(hours=1)
 EVENING = NOW + timedelta(hours=9, minutes=1)  # no reminder of today may go out any more

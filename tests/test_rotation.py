@@ -19,6 +19,8 @@ from app.models import Kind, SignInLink
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People, task
 
+pytestmark = pytest.mark.pages
+
 OURS = {"Sec-Fetch-Site": "same-origin"}
 NEW = {"SECRET_KEY": "another made-up key, for tests only: 9876543210"}
 

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from signal import SIGINT
 
+import pytest
 from sqlalchemy import select, update
 
 from app import reminders
@@ -23,6 +24,8 @@ from tests.machine import lay_out
 from tests.servers import die_with_parent, free_port, wait_until
 from tests.smtp_server import SmtpServer
 from tests.stack import CELERY, PYTHON
+
+pytestmark = pytest.mark.programs
 
 OPEN_TO_ALL = 0  # the umask of a careless shell
 ANOTHER = "another made-up key for tests only: 9876543210 abcdef"

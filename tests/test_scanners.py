@@ -20,6 +20,8 @@ from app.outbox.precheck import Send
 from app.services import Services
 from tests.conftest import NOW, People, task
 
+pytestmark = pytest.mark.pages
+
 SCANNERS: list[dict[str, str]] = [
     {"User-Agent": "Mozilla/5.0 (compatible; Mail Security Scanner)"},
     {"Purpose": "prefetch", "Sec-Purpose": "prefetch;prerender", "X-Moz": "prefetch"},

@@ -23,6 +23,8 @@ from app.services import Services
 from tests.browser import OURS, signed_in
 from tests.conftest import NOW, TODAY, People, task
 
+pytestmark = pytest.mark.pages
+
 KEY = "1764000000000-AAAAAAAAAAAAAAAA"
 
 

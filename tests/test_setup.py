@@ -9,6 +9,8 @@ import pytest
 
 from tools.house import PROJECT
 
+pytestmark = pytest.mark.programs
+
 # A Python that can say its version and make an environment of itself; the rest it takes as done.
 PYTHON = """#!/bin/sh
 case "$*" in

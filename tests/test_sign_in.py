@@ -30,6 +30,8 @@ from app.web import csrf
 from tests.conftest import NOW, People
 from tests.servers import wait_until
 
+pytestmark = pytest.mark.pages
+
 SUZUKI = "suzuki.ichiro@example.jp"
 
 

@@ -31,6 +31,8 @@ from app.services import Services
 from tests.conftest import NOW, TODAY, People, task
 from tests.test_sign_in import enter, link_for
 
+pytestmark = pytest.mark.pages
+
 SATO, SUZUKI, TANAKA = (
     "sato.hanako@example.jp",
     "suzuki.ichiro@example.jp",

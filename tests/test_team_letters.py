@@ -20,6 +20,8 @@ from app.rules.week import Mark, Week
 from tests import team_letters
 from tests.team_letters import ESCALATIONS, ITO
 
+pytestmark = pytest.mark.pages
+
 GOLDEN = Path(__file__).parent / "golden"
 DIGESTS = team_letters.digests()
 EVERY_DIGEST = pytest.mark.parametrize("facts", DIGESTS.values(), ids=DIGESTS)

@@ -18,6 +18,8 @@ from app.db import Database
 from app.models import Setting
 from tests.conftest import postgresql_copy
 
+pytestmark = pytest.mark.programs
+
 NEXT = f"{int(schema.HEAD) + 1:04}"
 
 

@@ -33,6 +33,8 @@ from app.services import Services
 from tests.browser import OURS, signed_in
 from tests.conftest import NOW, TODAY, People, task
 
+pytestmark = pytest.mark.pages
+
 SATO, SUZUKI, TANAKA = (
     "sato.hanako@example.jp",
     "suzuki.ichiro@example.jp",

@@ -14,7 +14,7 @@ from app.services import Services
 from tests.browser import signed_in
 from tests.conftest import People
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.pages, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 
 
 @pytest.fixture

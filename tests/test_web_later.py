@@ -18,6 +18,8 @@ from app.models import DaysOff, Member, OutboxMail, State
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, task
 
+pytestmark = pytest.mark.pages
+
 TOMORROW = TODAY + timedelta(days=1)
 
 

@@ -32,6 +32,8 @@ from app.reminders import simulate
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, task
 
+pytestmark = pytest.mark.pages
+
 OURS = {"Sec-Fetch-Site": "same-origin"}
 
 

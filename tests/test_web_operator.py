@@ -31,6 +31,8 @@ from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
 from tests.test_timekeeping import jump
 
+pytestmark = pytest.mark.pages
+
 SATO, SUZUKI = "sato.hanako@example.jp", "suzuki.ichiro@example.jp"
 
 

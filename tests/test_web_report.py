@@ -23,6 +23,8 @@ from app.reports import from_mail
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People, task
 
+pytestmark = pytest.mark.pages
+
 FRIDAY = date(2026, 11, 20)
 
 

@@ -21,6 +21,8 @@ from app.why.reminder import explain
 from tests import servers
 from tests.conftest import NOW, TODAY, People, task
 
+pytestmark = pytest.mark.pages
+
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 STOP = {"action": "stop"}
 RESTORE = {"action": "restore"}
