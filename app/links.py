@@ -16,13 +16,19 @@ from itsdangerous import BadData, BadSignature, Signer, TimestampSigner, URLSafe
 from itsdangerous.encoding import base64_decode, base64_encode, want_bytes
 
 from app.config import Config
+from app.locale import Both
+from app.refused import Code, Refused
 
 REPORT_LINK_DAYS = 7
 SIGN_IN_MINUTES = 15
 
 
-class BadToken(Exception):
+class BadToken(Refused):
     """The token was not made here, or for another purpose."""
+
+    def __init__(self) -> None:
+        sentence = Both("このリンクは完全ではありません", "This link is not complete")
+        super().__init__(Code.BAD_LINK, sentence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from app import installation
 from app.db import Database, database_now, put
 from app.locale import Both
 from app.models import Setting
+from app.refused import Code, Refused
 
 # Alembic takes longer to import than most commands take to run, and is needed to migrate only.
 if TYPE_CHECKING:
@@ -29,15 +30,14 @@ UPGRADE = "task-progress db upgrade"
 _UPGRADE_LOCK = 7_305_516_001  # any fixed number: PostgreSQL's advisory lock of this program
 
 
-class SchemaError(Exception):
+class SchemaError(Refused):
     """The database's schema is not the one this code was written for.
 
     `fix`: the command, or what is to be done, alone.
     """
 
     def __init__(self, sentence: Both, fix: str | Both = UPGRADE) -> None:
-        super().__init__(str(sentence))
-        self.sentence = sentence
+        super().__init__(Code.WRONG_SCHEMA, sentence)
         self.fix = fix
 
 

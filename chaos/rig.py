@@ -22,6 +22,7 @@ from sqlalchemy import delete, select
 from app import installation, schema
 from app.db import Database, DatabaseDown
 from app.models import ENDS, Alert, Member, OutboxMail, Setting, State, Task
+from app.refused import Refused
 from app.reminders import brake
 from app.util.shared_redis import INSTALLATION
 from chaos.checker import ACCEPTED, Due, Row, Verdict, check
@@ -281,7 +282,7 @@ class Rig(Processes):
         def look() -> object:
             try:
                 return true()
-            except (DatabaseDown, LookupError):
+            except (Refused, LookupError):
                 return False
 
         while not look():

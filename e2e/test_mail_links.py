@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from app import clock, reminders
 from app.links import ReportLink, StopLink
 from app.models import Report
-from app.people.settings import find
+from app.people.lookup import find
 from e2e.conftest import DESK, PHONE, Theme, Visit
 from e2e.server import Site
 from e2e.test_pages import OPTIONS

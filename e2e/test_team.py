@@ -12,7 +12,7 @@ from app.members.changes import set_member
 from app.members.defaults import set_settings
 from app.models import DaysOff, Kind, OutboxMail
 from app.people.calendar_values import WEEKDAYS
-from app.people.settings import find
+from app.people.lookup import find
 from e2e.conftest import DESK, PHONE, Visit
 from e2e.server import Site
 

@@ -16,7 +16,8 @@ from app.compose import DigestFacts, EscalationFacts, SilentLine
 from app.compose.text import Locale
 from app.config import load
 from app.digest.facts import week_of
-from app.people.settings import find, organisation, person
+from app.people.lookup import find
+from app.people.settings import organisation, person
 from app.services import Services, make
 
 MORNING = datetime(2026, 11, 24, tzinfo=UTC)  # 09:00 in Tokyo

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from app import create_app
 from app.config import Config, load
 from app.db import Database
+from app.imports.csv_table import ImportRefused
 from app.imports.files import import_file
 from app.maintenance import own_data
 from app.members import roster, sign_in
@@ -22,9 +23,8 @@ from app.models import Kind, Member, OutboxMail, Report, State, Task
 from app.outbox import browse
 from app.outbox.pilot import in_pilot
 from app.outbox.rows import NewMail, enqueue
-from app.people.lookup import has_mail_or_member, nearest
+from app.people.lookup import check_known, find, nearest
 from app.people.records import HEADERS
-from app.people.settings import find
 from app.people.values import ValuesRefused
 from app.services import Services
 from tests.conftest import NOW, TODAY, suzuki
@@ -135,8 +135,9 @@ def test_every_file_finds_the_member(
 
 def test_a_file_that_names_one_person_in_two_ways_is_told(services: Services) -> None:
     lines = [{"email": one, "name": "花子"} for one in ("c@例え.jp", "C@xn--r8jz45g.jp")]
-    with pytest.raises(Exception, match="2行目"):
+    with pytest.raises(ImportRefused) as refused:
         bring(services, "members", *lines)
+    assert "2行目" in refused.value.faults[0].sentence.ja
 
 
 def test_reports_that_an_older_version_imported_are_known(services: Services, db: Database) -> None:
@@ -164,8 +165,9 @@ def test_who_is_asked_for_is_found(
     member_id = stored_as(db, stored)
     assert show_member(services, typed)["email"] == stored
     assert roster.id_of(services, typed) == member_id
-    assert has_mail_or_member(services, typed)
-    assert nearest(services, typed) == stored
+    check_known(services, typed)
+    with db.read() as session:
+        assert nearest(session, typed) == stored
     assert own_data.export(services, typed)["settings"]["email"] == stored
     assert [one.id for one in roster.roster(services, search=typed, limit=10)] == [member_id]
     assert set_member(services, typed, {"notify_at": "10:00"}, "test", NOW)

@@ -13,7 +13,7 @@ from app.members import changes, defaults, leave
 from app.members.snooze import NotNow, snooze_today, snooze_until
 from app.models import Audit, DecisionRow, Kind, Member, OutboxMail, State, Team
 from app.outbox.claim import claim
-from app.people.settings import NoSuchMember
+from app.people.lookup import NoSuchMember
 from app.people.values import ValuesRefused
 from app.rules.due import Reason
 from app.rules.workdays import Span

@@ -9,7 +9,7 @@ import pytest
 from app.alerts.catalogue import Alarm
 from app.cli import cli
 from app.models import State
-from app.reminders.reasons import REASONS
+from app.outbox.reasons import REASONS
 from rehearsal import protocol
 from tests import doc_pages
 from tests.doc_pages import PAGES, PAIRS

@@ -189,7 +189,8 @@ def test_no_file_is_read_slowly_before_its_cells() -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_nobody_is_looked_for_slowly(services: Services, team: People) -> None:
-    assert slow({"nearest": lambda text: nearest(services, text)}) == []
+    with services.db.read() as session:
+        assert slow({"nearest": lambda text: nearest(session, text)}) == []
 
 
 def test_no_line_of_a_log_is_made_slowly() -> None:

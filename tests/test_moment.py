@@ -10,7 +10,7 @@ from sqlalchemy.pool import QueuePool
 
 from app import outbox, reminders
 from app.models import DaysOff, DecisionRow, ExtraWorkday, Member, OutboxMail, Report, Task
-from app.people.settings import NoSuchMember
+from app.people.lookup import NoSuchMember
 from app.people.values import ValuesRefused
 from app.rules.workdays import DAY
 from app.services import Services

@@ -14,7 +14,7 @@ from app import reminders, schema
 from app.config import load
 from app.db import PAGES, Database, DatabaseDown
 from app.maintenance import backup
-from app.maintenance.errors import CareError
+from app.maintenance.errors import BackupFailed
 from app.services import Services, make
 from tests import sending
 from tests.conftest import NOW, People, postgresql_copy, task
@@ -105,6 +105,6 @@ def test_a_backup_by_way_of_it_is_refused_with_the_remedy(
     services: Services, tmp_path: Path
 ) -> None:
     """pg_dump empties its session's search_path: the next client would find no tables."""
-    with pytest.raises(CareError) as refused:
+    with pytest.raises(BackupFailed) as refused:
         backup.backup(services, tmp_path / "saved")
     assert "pgbouncer" in str(refused.value)

@@ -12,7 +12,7 @@ from app.alerts import open_alerts
 from app.db import Database
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, Setting, Task, Team
 from app.monitoring import status
-from app.people.settings import NoSuchMember
+from app.people.lookup import NoSuchMember
 from app.services import Services
 from app.why.reminder import explain
 from tests.conftest import NOW, TODAY, People, suzuki, task

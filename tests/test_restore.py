@@ -30,7 +30,7 @@ from app.doctor.database import database as doctors_look
 from app.installation import Installation
 from app.maintenance import postgresql
 from app.maintenance.backup import backup
-from app.maintenance.errors import CareError
+from app.maintenance.errors import BackupFailed
 from app.maintenance.mark import mark
 from app.maintenance.restore import check, restore, what_is_replaced
 from app.members import sign_in
@@ -266,7 +266,7 @@ def test_a_backup_that_fails_leaves_the_one_before(
 def test_a_backup_replaces_nothing_that_is_no_backup(services: Services, file: Path) -> None:
     file.write_text("SMTP_PASSWORD=geheim\n")
     for name in (file, Path("/dev/null")):
-        with pytest.raises(CareError, match="is no backup"):
+        with pytest.raises(BackupFailed, match="is no backup"):
             backup(services, name)
     assert file.read_text() == "SMTP_PASSWORD=geheim\n"
     file.unlink()
@@ -287,15 +287,15 @@ def test_a_backup_does_not_replace_the_database_itself(services: Services, tasks
         pytest.skip("PostgreSQL has no file of ours")
     live = Path(services.db.engine.url.database or "")
     for name in (live, live.with_name(live.name + "-wal")):
-        with pytest.raises(CareError, match="the database itself"):
+        with pytest.raises(BackupFailed, match="the database itself"):
             backup(services, name)
 
 
 def test_the_programs_of_postgresql_are_asked_for_by_name() -> None:
-    with pytest.raises(CareError, match="apt install postgresql-client-99") as found:
+    with pytest.raises(BackupFailed, match="apt install postgresql-client-99") as found:
         postgresql.program("pg_dump", 99)
     assert "too old for a server with PostgreSQL 99" in found.value.sentence.en
-    with pytest.raises(CareError, match="is not installed"):
+    with pytest.raises(BackupFailed, match="is not installed"):
         postgresql.program("pg_nothing", 15)
 
 
@@ -318,7 +318,7 @@ def test_no_password_shows_while_a_program_of_postgresql_runs(
     monkeypatch.setenv("PATH", f"{spy.parent}:{os.environ['PATH']}")
     url = services.db.engine.url.set(password=r"not:to\be seen")
     database = Database(url.render_as_string(hide_password=False))
-    with contextlib.closing(database), pytest.raises(CareError) as found:
+    with contextlib.closing(database), pytest.raises(BackupFailed) as found:
         backup(replace(services, db=database), file)
     assert "it failed" in str(found.value)
     for part in ("not:to", "be seen"):
@@ -336,14 +336,14 @@ def test_what_is_no_backup_of_this_database_is_refused(
     backup(services, file)
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(CareError, match=r"damaged(,| or) cut off"):
+    with pytest.raises(BackupFailed, match=r"damaged(,| or) cut off"):
         check(services, file)
     file.write_text("to do: make a backup")
-    with pytest.raises(CareError, match="is no backup"):
+    with pytest.raises(BackupFailed, match="is no backup"):
         check(services, file)
     other = b"PGDMP" if services.db.is_sqlite else b"SQLite format 3\x00"
     file.write_bytes(other + b"x" * 100)
-    with pytest.raises(CareError, match="another kind of database"):
+    with pytest.raises(BackupFailed, match="another kind of database"):
         check(services, file)
     with pytest.raises(FileNotFoundError):
         check(services, tmp_path / "none")
@@ -367,7 +367,7 @@ def test_tables_of_another_program_in_the_same_schema_are_not_dropped(
     backup(services, file)
     with services.db.write() as session:
         session.execute(text("CREATE TABLE public.invoices (id int)"))
-    with pytest.raises(CareError, match=r"another program \(invoices\)"):
+    with pytest.raises(BackupFailed, match=r"another program \(invoices\)"):
         back(services, file)
     with services.db.read() as session:
         assert session.execute(text("SELECT * FROM public.invoices")).all() == []
@@ -857,7 +857,7 @@ def test_a_failed_restore_says_where_the_old_data_are(
     with services.db.write() as session:
         session.execute(text("DROP TABLE uploads"))
         session.execute(text("CREATE VIEW public.uploads AS SELECT 1"))
-    with pytest.raises(CareError, match="before-restore") as found:
+    with pytest.raises(BackupFailed, match="before-restore") as found:
         back(services, file)
     assert "pg_restore" in found.value.sentence.en
 

@@ -23,7 +23,7 @@ from app.members.changes import set_member
 from app.members.extra_workdays import add_workdays
 from app.members.leave import off_today
 from app.models import Audit, Kind, Member, OutboxMail, Report, Role, State, Task, Team
-from app.people.settings import find
+from app.people.lookup import find
 from app.rules.standing import Standing
 from app.rules.week import Mark
 from app.rules.workdays import Span

@@ -26,7 +26,8 @@ from app.members import changes, defaults, extra_workdays, leave, teams
 from app.members.admins import an_admin_stays
 from app.models import Audit, Member, Role, Task, Team, Upload
 from app.people import setting_names, values
-from app.people.settings import find, organisation
+from app.people.lookup import find
+from app.people.settings import organisation
 from app.people.values import ValuesRefused
 from app.rules.workdays import Span
 from app.services import Services

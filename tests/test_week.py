@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from app import sample
 from app.digest.facts import week_of
 from app.members.extra_workdays import add_workdays
-from app.people.settings import find, organisation, person
+from app.people.lookup import find
+from app.people.settings import organisation, person
 from app.rules.week import Mark, Week
 from app.rules.workdays import Span
 from app.services import Services

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted by
 import contextlib
 import io
 import os
+import sqlite3
 import sys
 import traceback
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from app.cli.language import Failed, complain, t, usage_words
 from app.cli.maintenance import backup, purge, restore
 from app.cli.members import member, off_today, settings, snooze
 from app.cli.outbox import outbox_group
+from app.cli.refusals import FAILED, WRONG_USAGE, exit_code
 from app.cli.remind import remind
 from app.cli.resend import resend
 from app.cli.shell import Group, Shell
@@ -31,13 +33,12 @@ from app.cli.state import clock_command, confirm, pause, resume, run, status
 from app.cli.systemd import systemd
 from app.cli.tick import tick
 from app.config.sources import relative
-from app.identity.known_settings import UnknownKey
 from app.imports.csv_table import ImportRefused
 from app.locale import Both, of_the_system
-from app.schema import SchemaError
+from app.refused import Refused
 from app.util.private import private_files
 
-FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+INTERRUPTED = 130
 _LAST_ERROR = "last-error.txt"
 
 cli = Group(
@@ -122,17 +123,18 @@ def _wrong_usage(error: click.UsageError) -> int:
 
 def _failed(error: Exception, shell: Shell) -> int:
     """Words for an error, and the exit code."""
-    if isinstance(error, SchemaError | UnknownKey):
-        complain(error.sentence)
-        return WRONG_USAGE
-    if isinstance(error, ImportRefused):
-        _complain_about_lines(error)
-        return FAILED
     if isinstance(error, Failed):
         complain(error.sentence)
         return error.code
-    sentence = db.in_words(error, shell.place()) or _of_a_file(error) or _unexpected(error, shell)
-    complain(sentence)
+    if sentence := db.in_words(error, shell.place()):
+        complain(sentence)
+        return FAILED
+    if isinstance(error, Refused):
+        complain(error.sentence)
+        if isinstance(error, ImportRefused):
+            _complain_about_lines(error)
+        return exit_code(error.code)
+    complain(_of_a_file(error) or _unexpected(error, shell))
     return FAILED
 
 
@@ -140,12 +142,6 @@ _LISTED = 20  # faulty lines of an import that are shown
 
 
 def _complain_about_lines(error: ImportRefused) -> None:
-    complain(
-        Both(
-            f"直すところが{len(error.faults)}件あります。何も取り込んでいません。",
-            f"{len(error.faults)} to mend. Nothing was imported.",
-        )
-    )
     for fault in error.faults[:_LISTED]:
         where = Both(
             f"  {fault.line}行目 {fault.column}: " if fault.line else "  ",
@@ -158,6 +154,13 @@ def _complain_about_lines(error: ImportRefused) -> None:
 
 
 def _of_a_file(error: Exception) -> Both | None:
+    if isinstance(error, sqlite3.Error):  # `backup` copies the files below SQLAlchemy
+        return Both(
+            f"データベースのファイルをコピーできません({error})。ファイルがあること、ディスクの空き、"
+            "権限を確かめてください。",
+            f"The database's file cannot be copied ({error}). Check that it is there, the "
+            "room on the disk, and the permissions.",
+        )
     if not isinstance(error, OSError) or not isinstance(error.filename, str | Path):
         return None
     where = relative(Path(error.filename).absolute())

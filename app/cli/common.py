@@ -1,19 +1,11 @@
-"""Shared by the commands about mails: decisions in words, unknown addresses, Ctrl-C."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Shared by the commands about mails: decisions in words, Ctrl-C."""
 
 import click
 
-from app.cli.language import LOCALE, Failed, UsageRefused, t
+from app.cli.language import LOCALE, Failed, t
 from app.cli.shell import Day, Instant
 from app.locale import Both
-from app.people.lookup import has_mail_or_member, nearest
-from app.people.settings import NoSuchMember
-from app.people.values import ValuesRefused
-from app.reminders.reasons import REASONS
-from app.services import Services
-from app.util.parse import shown
+from app.outbox.reasons import REASONS
 
 date_option = click.option("--date", "on", type=Day(), help=t("その日付の", "of this date"))
 user_option = click.option(
@@ -44,51 +36,6 @@ def reason_words(reason: str | None) -> str | None:
     if reason is None:
         return None
     return REASONS[reason].to(LOCALE) if reason in REASONS else reason
-
-
-class member_named:  # noqa: N801 - reads as a sentence
-    """Turns an unknown address into words, with the nearest one."""
-
-    def __init__(self, services: Services) -> None:
-        self.services = services
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, NoSuchMember):
-            email = str(error.args[0])
-            near = nearest(self.services, email)
-            raise Failed(
-                Both(
-                    f"「{shown(email)}」というメンバーはいません。"
-                    + (f"{near} ではありませんか。" if near else ""),
-                    f'There is no member "{shown(email)}".'
-                    + (f" Did you mean {near}?" if near else ""),
-                )
-            ) from None
-
-
-@contextmanager
-def faults_named() -> Iterator[None]:
-    """Turns values that cannot be used into words: all of them, each with its key."""
-    try:
-        yield
-    except ValuesRefused as error:
-        raise UsageRefused(
-            Both(
-                "\n".join(f"{key}: {sentence.ja}" for key, sentence in error.faults),
-                "\n".join(f"{key}: {sentence.en}" for key, sentence in error.faults),
-            ),
-            click.get_current_context(),
-        ) from None
-
-
-def known_member(services: Services, email: str | None) -> None:
-    """Refuses an address that neither a member has nor a mail went to, as `simulate` does."""
-    if email is not None and not has_mail_or_member(services, email):
-        with member_named(services):
-            raise NoSuchMember(email)
 
 
 def interrupted(done: int, left: int) -> Failed:

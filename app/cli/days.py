@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from app import clock
-from app.cli.common import faults_named, member_named
-from app.cli.language import Failed, UsageRefused, say, t
+from app.cli.language import UsageRefused, say, t
 from app.cli.shell import Day, Group, Shell, as_json, who
 from app.cli.show import show_json, show_table
 from app.locale import Both
@@ -30,10 +29,8 @@ class Days:
     list_: Callable[[Services, Any], list[Span]]
     add: Change
     remove: Change
-    not_there: type[LookupError]  # of `remove`
     helps: tuple[str, str, str]  # of add, list, remove
     none: Both
-    none_then: Both
 
     def show(self, spans: Sequence[Span]) -> None:
         """A line each, or that there is none."""
@@ -49,14 +46,12 @@ _LEAVE = Days(
     list_=leave.list_leave,
     add=leave.add_leave,
     remove=leave.remove_leave,
-    not_there=leave.NoLeave,
     helps=(
         t("休暇を加える", "add days of leave"),
         t("休暇の一覧", "list the leave"),
         t("休暇から日を除く", "take days out of the leave; the rest stays"),
     ),
     none=Both("休暇はありません。", "There is no leave."),
-    none_then=Both("その間に休暇はありません。", "There is no leave on these days."),
 )
 _WORKDAYS = Days(
     whose=click.option(
@@ -66,14 +61,12 @@ _WORKDAYS = Days(
     list_=extra_workdays.list_workdays,
     add=extra_workdays.add_workdays,
     remove=extra_workdays.remove_workdays,
-    not_there=extra_workdays.NoExtraWorkday,
     helps=(
         t("出勤日を加える(--user がなければ会社全体)", "add workdays: everybody's, or --user"),
         t("出勤日の一覧", "list the workdays"),
         t("出勤日から日を除く", "take days out; the rest stays"),
     ),
     none=Both("出勤日はありません。", "There are no extra workdays."),
-    none_then=Both("その間に出勤日はありません。", "There is no extra workday on these days."),
 )
 
 _first = click.argument("first", type=Day(), metavar="FIRST")
@@ -93,9 +86,8 @@ def _group(name: str, about: str, days: Days) -> Group:
     @click.pass_obj
     def add(shell: Shell, email: str | None, first: date, last: str | None, name: str) -> None:
         services = shell.services()
-        with member_named(services), faults_named():
-            span = Span(first, values.read_last(last, first), _checked(name))
-            days.show(days.add(services, email, span, who(), clock.now()))
+        span = Span(first, values.read_last(last, first), _checked(name))
+        days.show(days.add(services, email, span, who(), clock.now()))
 
     @group.command("list", help=days.helps[1])
     @days.whose
@@ -103,8 +95,7 @@ def _group(name: str, about: str, days: Days) -> Group:
     @click.pass_obj
     def list_(shell: Shell, email: str | None, json_wanted: bool) -> None:
         services = shell.services()
-        with member_named(services):
-            spans = days.list_(services, email)
+        spans = days.list_(services, email)
         if json_wanted:
             rows = [{"first_day": a.first, "last_day": a.last, "name": a.name} for a in spans]
             show_json(rows)
@@ -118,12 +109,8 @@ def _group(name: str, about: str, days: Days) -> Group:
     @click.pass_obj
     def remove(shell: Shell, email: str | None, first: date, last: str | None) -> None:
         services = shell.services()
-        try:
-            with member_named(services), faults_named():
-                span = Span(first, values.read_last(last, first))
-                days.show(days.remove(services, email, span, who(), clock.now()))
-        except days.not_there:
-            raise Failed(days.none_then) from None
+        span = Span(first, values.read_last(last, first))
+        days.show(days.remove(services, email, span, who(), clock.now()))
 
     return group
 

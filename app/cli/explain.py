@@ -9,8 +9,6 @@ import click
 from app import clock, digest, reminders
 from app.cli.common import (
     date_option,
-    faults_named,
-    member_named,
     reason_words,
     user_option,
     verdict_words,
@@ -76,32 +74,30 @@ def simulate(
             Both(
                 f"--to {last} が --from {first} より前です。",
                 f"--to {last} is before --from {first}.",
-            ),
-            click.get_current_context(),
+            )
         )
     services = shell.services()
     if kind != "reminder":
         _about_teams(services, kind, first, last, (email, words), json_wanted=json_wanted)
         return
-    with member_named(services), faults_named():
-        _tell_left_out(services, email)
-        if words:
-            compared = reminders.compare(services, first, last, email, pairs(words))
-            _show_compared(compared, first, last, json_wanted=json_wanted)
-            return
-        forecasts = reminders.simulate(services, first, last, email)
-        if json_wanted:
-            show_json_list(one.as_json() for one in forecasts)
-            return
-        seen = _Passed(first, services.config.app_timezone)
-        if first == last:
-            _show_day(map(seen.look, forecasts))
-        else:
-            picture = Picture(first, last)
-            for one in map(seen.look, forecasts):
-                picture.add(one.email, one.local_date, one.reason)
-            picture.show()
-        seen.tell()
+    _tell_left_out(services, email)
+    if words:
+        compared = reminders.compare(services, first, last, email, pairs(words))
+        _show_compared(compared, first, last, json_wanted=json_wanted)
+        return
+    forecasts = reminders.simulate(services, first, last, email)
+    if json_wanted:
+        show_json_list(one.as_json() for one in forecasts)
+        return
+    seen = _Passed(first, services.config.app_timezone)
+    if first == last:
+        _show_day(map(seen.look, forecasts))
+    else:
+        picture = Picture(first, last)
+        for one in map(seen.look, forecasts):
+            picture.add(one.email, one.local_date, one.reason)
+        picture.show()
+    seen.tell()
 
 
 class _Passed:
@@ -141,22 +137,20 @@ def _about_teams(
         raise UsageRefused(
             Both(
                 "--set は --kind reminder とだけ使えます。", "--set goes with --kind reminder only."
-            ),
-            click.get_current_context(),
+            )
         )
-    with member_named(services), faults_named():
-        wanted = address_key(email) if email is not None else None
-        if email is not None:
-            reminders.left_out(services, email)  # refuses an unknown address
-        found = (
-            one
-            for one in digest.ahead(services, kind, first, last)
-            if wanted in {None, address_key(one.email), address_key(one.told or "")}
-        )
-        if json_wanted:
-            show_json_list(one.as_json() for one in found)
-        else:
-            _show_about_teams(found)
+    wanted = address_key(email) if email is not None else None
+    if email is not None:
+        reminders.left_out(services, email)  # refuses an unknown address
+    found = (
+        one
+        for one in digest.ahead(services, kind, first, last)
+        if wanted in {None, address_key(one.email), address_key(one.told or "")}
+    )
+    if json_wanted:
+        show_json_list(one.as_json() for one in found)
+    else:
+        _show_about_teams(found)
 
 
 def _show_about_teams(found: Iterable[digest.Ahead]) -> None:
@@ -247,8 +241,7 @@ def _in_short(one: Forecast) -> str:
 def why(shell: Shell, email: str, on: date | None, json_wanted: bool) -> None:
     """The recorded decision, and what became of the mail."""
     services = shell.services()
-    with member_named(services):
-        found = explain(services, email, on, clock.now())
+    found = explain(services, email, on, clock.now())
     if json_wanted:
         show_json(found.facts)
     else:

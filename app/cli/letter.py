@@ -16,7 +16,7 @@ from app.cli.show import show_table
 from app.compose import show_date
 from app.compose.text import Locale
 from app.monitoring.status_lines import who_words
-from app.reminders.reasons import STATES
+from app.outbox.reasons import STATES
 from app.util.logs import mask_tokens
 
 _HAND = re.compile(r"\bcli:[^\s:]+")

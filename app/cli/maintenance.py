@@ -1,8 +1,5 @@
 """`backup`, `restore`, `purge`: a copy of the database, its way back, and deletion of old rows."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -18,26 +15,7 @@ from app.maintenance import backup as keeping
 from app.maintenance import mark as marking
 from app.maintenance import purge as clearing
 from app.maintenance import restore as bringing
-from app.maintenance.errors import CareError
 from app.services import Services
-
-
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Turns what was not done into its sentence; exit code 1."""
-    try:
-        yield
-    except CareError as error:
-        raise Failed(error.sentence) from None
-    except sqlite3.Error as error:  # the files are copied below SQLAlchemy
-        raise Failed(
-            Both(
-                f"データベースのファイルをコピーできません({error})。ファイルがあること、ディスクの空き、"
-                "権限を確かめてください。",
-                f"The database's file cannot be copied ({error}). Check that it is there, the "
-                "room on the disk, and the permissions.",
-            )
-        ) from None
 
 
 @click.command(
@@ -53,8 +31,7 @@ def in_words() -> Iterator[None]:
 def backup(shell: Shell, file: Path, json_wanted: bool) -> None:
     """Whole and checked, or not there at all."""
     services = shell.services(any_schema=True)  # before an upgrade, too
-    with in_words():
-        done = keeping.backup(services, file)
+    done = keeping.backup(services, file)
     if json_wanted:
         show_json({"file": str(done.file), "bytes": done.size, "secret_key_file": done.key_file})
         return
@@ -120,17 +97,15 @@ def restore(
             Both(
                 "FILE か --mark のどちらか一方を指定してください。",
                 "Say FILE or --mark, one of them.",
-            ),
-            click.get_current_context(),
+            )
         )
     if file is None:
         _say_what_waits(marking.mark(shell.services(), who=who(), now=clock.now()))
         return
     services = shell.services(any_schema=True)
-    with in_words():
-        bringing.check(services, file)
-        _refuse_or_ask(shell, services, replace=replace, yes=yes, while_running=while_running)
-        done = bringing.restore(services, file, who=who(), now=clock.now())
+    bringing.check(services, file)
+    _refuse_or_ask(shell, services, replace=replace, yes=yes, while_running=while_running)
+    done = bringing.restore(services, file, who=who(), now=clock.now())
     say(f"{relative(file)} を戻しました。", f"{relative(file)} is restored.")
     if done.kept is not None:
         say(
@@ -234,8 +209,7 @@ def _refuse_too_new(before: date, newest: date) -> None:
             Both(
                 f"--before は {newest} までの日付を指定してください(直近30日分は消しません)。",
                 f"--before takes {newest} or earlier: the last 30 days stay.",
-            ),
-            click.get_current_context(),
+            )
         )
 
 

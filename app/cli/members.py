@@ -8,15 +8,14 @@ from zoneinfo import ZoneInfo
 import click
 
 from app import clock
-from app.cli.common import faults_named, member_named
 from app.cli.days import show_spans
-from app.cli.language import Failed, UsageRefused, say, t
+from app.cli.language import UsageRefused, say, t
 from app.cli.shell import Group, Shell, ShellCommand, as_json, who
 from app.cli.show import show_json, show_table
 from app.locale import Both
 from app.members import changes, defaults, leave
 from app.members.changes import Change
-from app.members.snooze import NotNow, snooze_today, snooze_until
+from app.members.snooze import snooze_today, snooze_until
 from app.people import values
 from app.people.records import read_date
 from app.refused import UnusableValue
@@ -73,8 +72,7 @@ def _minute(moment: str, zone: ZoneInfo) -> str:
 def set_settings(shell: Shell, words: Sequence[str]) -> None:
     """All or none."""
     services = shell.services()
-    with faults_named():
-        done = defaults.set_settings(services, values.pairs(words), who(), clock.now())
+    done = defaults.set_settings(services, values.pairs(words), who(), clock.now())
     _show_changes(done)
 
 
@@ -88,8 +86,7 @@ def set_settings(shell: Shell, words: Sequence[str]) -> None:
 def show_member(shell: Shell, email: str, json_wanted: bool) -> None:
     """The member's own values, and what holds."""
     services = shell.services()
-    with member_named(services):
-        found = changes.show_member(services, email)
+    found = changes.show_member(services, email)
     if json_wanted:
         show_json(found)
         return
@@ -126,8 +123,7 @@ def show_member(shell: Shell, email: str, json_wanted: bool) -> None:
 def set_member(shell: Shell, email: str, words: Sequence[str]) -> None:
     """All or none."""
     services = shell.services()
-    with member_named(services), faults_named():
-        done = changes.set_member(services, email, values.pairs(words), who(), clock.now())
+    done = changes.set_member(services, email, values.pairs(words), who(), clock.now())
     _show_changes(done)
 
 
@@ -170,18 +166,14 @@ def snooze(shell: Shell, email: str, until: str) -> None:
     """An hour today: one mail then. A date: none before it."""
     wish = _read_until(until)
     services = shell.services()
-    with member_named(services):
-        if isinstance(wish, time):
-            _snooze_today(services, email, wish, clock.now())
-        else:
-            _snooze_until(services, email, wish, clock.now())
+    if isinstance(wish, time):
+        _snooze_today(services, email, wish, clock.now())
+    else:
+        _snooze_until(services, email, wish, clock.now())
 
 
 def _snooze_today(services: Services, email: str, until: time, now: datetime) -> None:
-    try:
-        found = snooze_today(services, email, until, who(), now)
-    except NotNow as error:
-        raise Failed(error.sentence) from None
+    found = snooze_today(services, email, until, who(), now)
     at = f"{found.at:%Y-%m-%d %H:%M %Z}"
     say(
         f"{at} にもう一度お知らせします(メール {found.mail_id})。",
@@ -190,10 +182,7 @@ def _snooze_today(services: Services, email: str, until: time, now: datetime) ->
 
 
 def _snooze_until(services: Services, email: str, until: date | None, now: datetime) -> None:
-    try:
-        found = snooze_until(services, email, until, who(), now)
-    except NotNow as error:
-        raise Failed(error.sentence) from None
+    found = snooze_until(services, email, until, who(), now)
     say(
         f"リマインダーを休みます。{found.until} から再開します。",
         f"No reminders before {found.until}; from that day on they come again.",
@@ -212,8 +201,7 @@ def _read_until(text: str) -> time | date | None:
                 "2026-11-30 のような日付のどれかを書いてください。",
                 f'--until: "{shown(text)}" cannot be used. Write an hour like 15:00, '
                 f"{NEXT_WORKDAY}, or a date like 2026-11-30.",
-            ),
-            click.get_current_context(),
+            )
         ) from None
 
 
@@ -223,6 +211,5 @@ def _read_until(text: str) -> time | date | None:
 def off_today(shell: Shell, email: str) -> None:
     """Leave for the member's local date."""
     services = shell.services()
-    with member_named(services):
-        day = leave.off_today(services, email, who(), clock.now())
+    day = leave.off_today(services, email, who(), clock.now())
     say(f"{day} を休暇にしました。", f"{day} is a day of leave now.")

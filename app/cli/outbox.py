@@ -12,7 +12,6 @@ import click
 from app import clock, outbox
 from app.cli.common import (
     date_option,
-    known_member,
     reason_words,
     user_option,
 )
@@ -22,8 +21,8 @@ from app.cli.shell import Group, OneOf, RowIdOption, Shell, as_json, who
 from app.cli.show import show_json, show_json_list, show_table
 from app.imports.csv_table import export_cell
 from app.locale import Both
-from app.models import LARGEST_ID, Kind, State
-from app.reminders.reasons import STATES
+from app.models import Kind, State
+from app.people.lookup import check_known
 
 MAIL_ID = RowIdOption("ID")
 
@@ -62,7 +61,7 @@ def list_(
 ) -> None:
     """The oldest first."""
     services = shell.services()
-    known_member(services, email)
+    check_known(services, email)
     rows = outbox.listing(services, state=state, on=on, email=email)
     if json_wanted:
         show_json_list(rows)
@@ -94,7 +93,7 @@ def list_(
 @click.pass_obj
 def show(shell: Shell, *, mail_id: int, source_wanted: bool, json_wanted: bool) -> None:
     """One mail as a person reads it, with its history."""
-    mail = found(mail_id, lambda: outbox.show(shell.services(), mail_id))
+    mail = outbox.show(shell.services(), mail_id)
     if json_wanted:
         show_json(mail)
     elif source_wanted:
@@ -127,7 +126,7 @@ def _show_source(mail: dict[str, Any]) -> None:
 def cancel(shell: Shell, mail_id: int) -> None:
     """Only a mail that is ready can be cancelled."""
     services = shell.services()
-    found(mail_id, lambda: outbox.cancel(services, mail_id, who=who(), now=clock.now()))
+    outbox.cancel(services, mail_id, who=who(), now=clock.now())
     say(f"メール {mail_id} を取り消しました。", f"Mail {mail_id} is cancelled.")
 
 
@@ -140,7 +139,7 @@ def export(
 ) -> None:
     """To stdout. Cells that a spreadsheet would run as a formula get a quote before them."""
     services = shell.services()
-    known_member(services, email)
+    check_known(services, email)
     rows = outbox.listing(services, state=state, on=on, email=email)
     if json_wanted:
         show_json_list(rows)
@@ -148,23 +147,3 @@ def export(
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(_COLUMNS)
     writer.writerows([export_cell(row[name]) for name in _COLUMNS] for row in rows)
-
-
-def found(mail_id: int, do: Callable[[], Any]) -> Any:
-    """`do()`, with words for a mail that is not there or whose state does not allow it."""
-    missing = Failed(Both(f"メール {mail_id} はありません。", f"There is no mail {mail_id}."))
-    if mail_id > LARGEST_ID:
-        raise missing
-    try:
-        return do()
-    except outbox.NoSuchMail:
-        raise missing from None
-    except outbox.NotPossible as error:
-        state = str(error)
-        words = STATES[state]
-        raise Failed(
-            Both(
-                f"メール {mail_id} は{words.ja}(状態: {state})。この操作はできません。",
-                f"Mail {mail_id} {words.en} (state: {state}): that is not possible now.",
-            )
-        ) from None

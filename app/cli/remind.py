@@ -10,7 +10,6 @@ from app import clock, reminders
 from app.cli.common import (
     date_option,
     interrupted,
-    member_named,
     now_option,
     reason_words,
     rehearsal_option,
@@ -59,8 +58,7 @@ def remind(
             Both(
                 "--all か --user EMAIL のどちらか1つを指定してください。",
                 "Say either --all or --user EMAIL.",
-            ),
-            click.get_current_context(),
+            )
         )
     for option, value in (("--date", on), ("--now", now)):
         if value is not None:
@@ -68,21 +66,20 @@ def remind(
     services = shell.services(queue=True)
     real = clock.now()
     moment = now or real
-    with member_named(services):
-        total = reminders.would_remind(services, now=moment, email=email, on=on)
-        confirmed = yes or _confirmed(total)
-        try:
-            outcomes = reminders.remind(
-                services,
-                now=moment,
-                email=email,
-                on=on,
-                real_now=real,
-                confirmed=confirmed,
-            )
-        except KeyboardInterrupt:
-            left = reminders.would_remind(services, now=moment, email=email, on=on)
-            raise interrupted(total - left, left) from None
+    total = reminders.would_remind(services, now=moment, email=email, on=on)
+    confirmed = yes or _confirmed(total)
+    try:
+        outcomes = reminders.remind(
+            services,
+            now=moment,
+            email=email,
+            on=on,
+            real_now=real,
+            confirmed=confirmed,
+        )
+    except KeyboardInterrupt:
+        left = reminders.would_remind(services, now=moment, email=email, on=on)
+        raise interrupted(total - left, left) from None
     _show_outcomes(outcomes, json_wanted=json_wanted)
     if not json_wanted:
         say_what_waits(held_of(services, [one.mail_id for one in outcomes if one.mail_id]))

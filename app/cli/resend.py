@@ -6,9 +6,9 @@ from datetime import date
 import click
 
 from app import clock, outbox
-from app.cli.common import date_option, known_member, user_option
+from app.cli.common import date_option, user_option
 from app.cli.language import LOCALE, Failed, UsageRefused, say, t
-from app.cli.outbox import MAIL_ID, found
+from app.cli.outbox import MAIL_ID
 from app.cli.remind import ASK_ABOVE, say_what_waits
 from app.cli.shell import OneOf, Shell, ShellCommand, on_terminal, who
 from app.locale import Both
@@ -17,6 +17,7 @@ from app.monitoring import status
 from app.outbox import resending as use_case
 from app.outbox.resending import Extent, Which
 from app.outbox.restored import held_of
+from app.people.lookup import check_known
 from app.services import Services
 
 _ENDED = OneOf("STATE", *sorted(ENDS))
@@ -56,19 +57,18 @@ def resend(
             Both(
                 "メールの番号 ID か、--date と --state の両方を指定してください。",
                 "Say the ID of a mail, or both --date and --state.",
-            ),
-            click.get_current_context(),
+            )
         )
     services = shell.services(queue=True)
     if mail_id is not None:
         _one(services, mail_id, yes=yes)
     elif on is not None and state is not None:
-        known_member(services, email)
+        check_known(services, email)
         _many(services, Which(on, state, reason, email), yes=yes)
 
 
 def _one(services: Services, mail_id: int, *, yes: bool) -> None:
-    mail = found(mail_id, lambda: outbox.show(services, mail_id))
+    mail = outbox.show(services, mail_id)
     copies = use_case.copies_out(services, mail_id)
     if copies and use_case.may_resend(mail["state"], mail["user_id"], mail["kind"]):
         listed = ", ".join(map(str, copies))
@@ -79,7 +79,7 @@ def _one(services: Services, mail_id: int, *, yes: bool) -> None:
             f"or may (mail {listed}).",
         )
         _ask(said, Both("もう1通送りますか", "Send one more"), must_say=True, yes=yes)
-    new = found(mail_id, lambda: outbox.resend(services, mail_id, who=who(), now=clock.now()))
+    new = outbox.resend(services, mail_id, who=who(), now=clock.now())
     say(f"メール {new} として送り直します。", f"It goes out again as mail {new}.")
 
 

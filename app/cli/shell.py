@@ -15,13 +15,14 @@ import click
 from app import clock, schema
 from app.cli.examples import EXAMPLES
 from app.cli.language import UsageRefused, did_you_mean, t
+from app.cli.refusals import USAGE
 from app.config import Config, load_or_exit
 from app.config.sources import relative
 from app.identity import known_settings
 from app.locale import Both
 from app.models import LARGEST_ID
 from app.people.records import read_date
-from app.refused import UnusableValue
+from app.refused import Refused, UnusableValue
 from app.services import Services, make, publish_nothing
 from app.util import logs
 from app.util.parse import MAX_LINE, mask_url, parse_whole, shown
@@ -297,6 +298,15 @@ class ShellCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's; what was typed and cannot be used is wrong usage."""
+        try:
+            return super().invoke(ctx)
+        except Refused as error:
+            if error.code in USAGE:
+                raise UsageRefused(error.sentence, ctx) from None
             raise
 
 

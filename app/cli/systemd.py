@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from app.cli.language import LOCALE, UsageRefused, say, t
+from app.cli.language import LOCALE, say, t
 from app.cli.shell import ShellCommand
-from app.refused import UnusableValue
 from app.systemd import units
 
 
@@ -36,10 +35,7 @@ from app.systemd import units
 )
 def systemd(user: str, folder: Path, out: Path | None) -> None:
     """Shows the units, or writes them and says what to type next. Reads no settings."""
-    try:
-        place = units.place(user, folder)
-    except UnusableValue as error:
-        raise UsageRefused(error.sentence) from None
+    place = units.place(user, folder)
     rendered = units.render(place, LOCALE, _version())
     if out is None:
         for name, unit in rendered.items():

@@ -33,6 +33,7 @@ from app.db.server import (
     has_spoken,
 )
 from app.locale import Both
+from app.refused import Code, Refused
 from app.util.private import keep_private
 
 __all__ = [
@@ -60,6 +61,7 @@ BUSY_TIMEOUT_MS = 30_000  # how long an SQLite writer waits for another one
 
 
 _AFTER = "after_commit"
+_TRY_AGAIN = 30  # seconds
 
 
 def after_commit(session: Session, call: Callable[[], None]) -> None:
@@ -76,17 +78,11 @@ def one_after_the_other(session: Session, lock: int) -> None:
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
-class DatabaseDown(Exception):
+class DatabaseDown(Refused):
     """The database does not answer in time, refuses the connection, or cannot write."""
 
     def __init__(self, sentence: Both) -> None:
-        # An error that a worker's child hands to its parent is made anew from its arguments.
-        super().__init__(sentence)
-        self.sentence = sentence
-
-    def __str__(self) -> str:
-        """Both languages, as errors show them."""
-        return str(self.sentence)
+        super().__init__(Code.DATABASE_DOWN, sentence, retry_after=_TRY_AGAIN)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from app.identity.fingerprints import LOOPBACK, MAILBOX, Comparison, Here
 from app.identity.sentences import COMMAND, how_to_confirm, other_server, value_words
 from app.locale import Both
 from app.models import Audit, OutboxMail, Service, Setting, State
+from app.refused import Code, Refused
 from app.services import Services, make
 
 log = logging.getLogger(__name__)
@@ -37,12 +38,8 @@ _SERVER = "SMTP_HOST"
 NOTES = "mail_server_changed@"  # rows of `service`, by machine: who would send with another server
 
 
-class UnknownKey(Exception):
+class UnknownKey(Refused):
     """The links of this database are signed with another SECRET_KEY."""
-
-    def __init__(self, sentence: Both) -> None:
-        super().__init__(str(sentence))
-        self.sentence = sentence
 
 
 class SettingChange(NamedTuple):
@@ -90,7 +87,7 @@ def compare_with_database(services: Services) -> Comparison:
 def check(services: Services) -> None:
     """Raises UnknownKey where the links are signed with another key. Raises DatabaseDown."""
     if compare_with_database(services).foreign_key:
-        raise UnknownKey(_unknown_key(services))
+        raise UnknownKey(Code.UNKNOWN_KEY, _unknown_key(services))
 
 
 def check_or_exit() -> None:

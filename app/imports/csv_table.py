@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from app.locale import Both
 from app.people.table import LineFault, Table, TableRow
+from app.refused import Code, Refused
 from app.util.parse import shown
 
 MAX_BYTES = 100_000_000  # more is no team, and would be read into memory at once
@@ -32,11 +33,15 @@ _MOST_COLUMNS = 100  # of a header; more is no file of ours
 _SHOWN = 20  # columns named in a message
 
 
-class ImportRefused(Exception):
+class ImportRefused(Refused):
     """Nothing was written; `faults` lists everything that is wrong with the file."""
 
     def __init__(self, faults: Sequence[LineFault]) -> None:
-        super().__init__("; ".join(f"{one.line} {one.column} {one.sentence}" for one in faults))
+        sentence = Both(
+            f"直すところが{len(faults)}件あります。何も取り込んでいません。",
+            f"{len(faults)} to mend. Nothing was imported.",
+        )
+        super().__init__(Code.UNUSABLE_FILE, sentence)
         self.faults = list(faults)
 
 

@@ -16,9 +16,11 @@ from app.db import one_after_the_other
 from app.imports import days_off, members, work
 from app.imports.context import ImportContext, LineOutcome
 from app.imports.csv_table import read_table
+from app.locale import Both
 from app.people import records
 from app.people.settings import organisation
 from app.people.table import LineFault
+from app.refused import Code, Refused
 from app.reminders.plan import plan
 from app.services import Services
 
@@ -132,8 +134,15 @@ def import_previewed(
         return result
 
 
-class ImportMoved(Exception):
+class ImportMoved(Refused):
     """The data changed since the preview; nothing was written."""
+
+    def __init__(self) -> None:
+        sentence = Both(
+            "確認したあとにデータが変わったため、取り込んでいません。もう一度確かめてください。",
+            "The data changed since you looked, so nothing was imported. Please look again.",
+        )
+        super().__init__(Code.CHANGED_MEANWHILE, sentence)
 
 
 def import_into(

@@ -14,7 +14,9 @@ from app.access import sent_forms
 from app.imports.context import LineOutcome
 from app.imports.csv_table import ImportRefused, check_size
 from app.imports.files import ImportMoved, ImportResult, import_previewed, preview_file
+from app.locale import Both
 from app.models import Upload
+from app.refused import Code, Refused
 from app.services import Services
 
 KEPT_FOR = timedelta(days=1)
@@ -22,8 +24,13 @@ KEPT_FOR = timedelta(days=1)
 MOST_LINES = 20_000
 
 
-class NoSuchUpload(LookupError):
+class NoSuchUpload(Refused):
     """It was imported, dropped, or swept, or another admin uploaded it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Code.NO_SUCH_FILE, Both("このファイルはもうありません。", "The file is gone.")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,7 @@ def _look_again(services: Services, upload: Upload, data: bytes, now: datetime) 
 def _get(session: Session, user_id: int, upload_id: int) -> Upload:
     upload = session.get(Upload, upload_id)
     if upload is None or upload.user_id != user_id:
-        raise NoSuchUpload(upload_id)
+        raise NoSuchUpload
     return upload
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.config import SECRET_KEY_FILE
 from app.config.sources import relative
 from app.maintenance import postgresql, sqlite
-from app.maintenance.errors import CareError
+from app.maintenance.errors import BackupFailed
 from app.services import Services
 
 
@@ -28,7 +28,7 @@ def backup(services: Services, file: Path) -> Backup:
     """Writes the database into `file`, mode 0600; a file that is there already is replaced.
 
     SQLite by its online backup, PostgreSQL by pg_dump in custom format: either is the database of
-    one moment, and no program waits for it. Raises CareError, DatabaseDown, OSError.
+    one moment, and no program waits for it. Raises BackupFailed, DatabaseDown, OSError.
     """
     _refuse_the_database_itself(services, file)
     _refuse_what_is_no_backup(file)
@@ -49,7 +49,7 @@ def _refuse_the_database_itself(services: Services, file: Path) -> None:
         return
     live = sqlite.file_of(services.config.database_url).resolve()
     if file.resolve() in {live.with_name(live.name + end) for end in ("", "-wal", "-shm")}:
-        raise CareError(
+        raise BackupFailed(
             f"{relative(file)} は、いま使っているデータベースそのものです。別のファイルを指定してください。",
             f"{relative(file)} is the database itself. Name another file.",
         )
@@ -67,7 +67,7 @@ def _refuse_what_is_no_backup(file: Path) -> None:
         with file.open("rb") as opened:
             head = opened.read(16)
     if not (sqlite.is_ours(head) or postgresql.is_ours(head)):
-        raise CareError(
+        raise BackupFailed(
             f"{relative(file)} はすでにあり、バックアップではありません。別のファイルを指定してください。",
             f"{relative(file)} is there already, and is no backup. Name another file.",
         )

@@ -25,7 +25,7 @@ from app.models import (
     Task,
 )
 from app.outbox import log_records
-from app.people.settings import find
+from app.people.lookup import find
 from app.rules.due import Reason
 from app.services import Services
 

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Engine
 
 from app.config.sources import relative
 from app.db import POOLED
-from app.maintenance.errors import CareError
+from app.maintenance.errors import BackupFailed
 from app.util.parse import mask_url
 
 MAGIC = b"PGDMP"  # the custom format
@@ -34,7 +34,7 @@ def is_ours(head: bytes) -> bool:
 
 
 def dump(engine: Engine, file: Path) -> None:
-    """Writes the tables of the connection's schema into `file`. Raises CareError."""
+    """Writes the tables of the connection's schema into `file`. Raises BackupFailed."""
     with _direct(engine) as connection:
         pg_dump = program("pg_dump", _server_major(connection))
         tables = tables_of(connection)
@@ -48,11 +48,11 @@ def _direct(engine: Engine) -> Iterator[Connection]:
     """A connection straight to the server.
 
     pg_dump and pg_restore empty their session's search_path. pgbouncer in transaction mode would
-    hand that session to a program, which would find no tables. Raises CareError behind a pooler.
+    hand that session to a program, which would find no tables. Raises BackupFailed behind a pooler.
     """
     with engine.connect() as connection:
         if connection.info[POOLED]:
-            raise CareError(
+            raise BackupFailed(
                 "DATABASE_URL の先は pgbouncer などのプーラーです。バックアップと復元のときだけ、"
                 "PostgreSQL に直接つないでください: DATABASE_URL=postgresql://… task-progress …",
                 "DATABASE_URL leads to a pooler such as pgbouncer. Let this command alone go straight "
@@ -74,13 +74,13 @@ def beside_ours(connection: Connection) -> tuple[str | None, list[str]]:
 
 
 def check(engine: Engine, file: Path) -> None:
-    """Raises CareError unless `file` can be read as one of our backups to its end."""
+    """Raises BackupFailed unless `file` can be read as one of our backups to its end."""
     with _direct(engine) as connection:
         pg_restore = program("pg_restore", _server_major(connection))
     contents = _listed(pg_restore, file)
     whole = _ask(pg_restore, "--file=/dev/null", file)
     if whole.returncode != 0 or not any(VERSION_TABLE in line for line in contents):
-        raise CareError(
+        raise BackupFailed(
             f"{relative(file)} は壊れているか、途中で切れているか、このプログラムのものではありません。",
             f"{relative(file)} is damaged, cut off, or not of this program.",
         )
@@ -99,7 +99,7 @@ def load(engine: Engine, file: Path) -> None:
     """Puts a backup into an empty database, in one transaction, all but the schema's version.
 
     A database without a version is one that no program writes into: the caller gives it back
-    together with what must be known before anything is sent. Raises CareError.
+    together with what must be known before anything is sent. Raises BackupFailed.
     """
     with _direct(engine) as connection:
         pg_restore = program("pg_restore", _server_major(connection))
@@ -114,7 +114,7 @@ def load(engine: Engine, file: Path) -> None:
 
 
 def program(name: str, major: int) -> Path:
-    """The program of the server's own version, or the next newer one. Raises CareError."""
+    """The program of the server's own version, or the next newer one. Raises BackupFailed."""
     known = [(version, path) for path in _places(name) if (version := _major_of(path))]
     found = sorted(known, key=lambda one: one[0])  # of the same version, that on PATH
     good = [path for version, path in found if version >= major]
@@ -122,12 +122,12 @@ def program(name: str, major: int) -> Path:
         return good[0]
     fix = f"sudo apt install postgresql-client-{major}"
     if not found:
-        raise CareError(
+        raise BackupFailed(
             f"{name} が見つかりません。`{fix}` などで入れてください。",
             f"{name} is not installed. Install it, for example with `{fix}`.",
         )
     version, path = found[-1]
-    raise CareError(
+    raise BackupFailed(
         f"{path} は版 {version} で、PostgreSQL {major} のサーバーには古すぎます。"
         f"`{fix}` などで新しいものを入れてください。",
         f"{path} has version {version}, too old for a server with PostgreSQL {major}. "
@@ -180,7 +180,7 @@ def _run(engine: Engine, tool: Path, *arguments: str) -> None:
         said = ran.stderr.strip().splitlines()
         first = said[0] if said else f"exit {ran.returncode}"
         place = mask_url(engine.url.render_as_string())
-        raise CareError(
+        raise BackupFailed(
             f"{tool.name} が {place} で失敗しました({first})。",
             f"{tool.name} failed on {place} ({first}).",
         )

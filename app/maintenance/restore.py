@@ -15,7 +15,7 @@ from app.db import Database, put
 from app.locale import Both
 from app.maintenance import postgresql, sqlite
 from app.maintenance.backup import backup
-from app.maintenance.errors import CareError
+from app.maintenance.errors import BackupFailed
 from app.maintenance.mark import mark_in
 from app.models import Base, Member, Service, Setting
 from app.monitoring.checks import LOOKED, PARTS
@@ -51,7 +51,7 @@ class Restore:
 
 
 def what_is_replaced(services: Services) -> Target:
-    """What a restore would replace. Makes nothing. Raises CareError, DatabaseDown."""
+    """What a restore would replace. Makes nothing. Raises BackupFailed, DatabaseDown."""
     if services.db.is_sqlite:
         file = sqlite.file_of(services.config.database_url)
         if not file.exists():
@@ -79,7 +79,7 @@ def _refuse_tables_of_others(connection: Connection) -> None:
     others = sorted(set(postgresql.beside_ours(connection)[1]) - known)
     if others:
         names = ", ".join(others[:5])
-        raise CareError(
+        raise BackupFailed(
             f"データベースに、このプログラムのものではないテーブルがあります({names})。一緒に失われるため"
             "戻しません。このプログラムだけのデータベースを DATABASE_URL に指定してください。",
             f"The database holds tables of another program ({names}), which would be lost: nothing "
@@ -91,34 +91,34 @@ def _refuse_damaged(file: Path) -> None:
     """A damaged database cannot be kept as a backup: an operator moves it out of the way."""
     try:
         sqlite.check(file)
-    except CareError as error:
+    except BackupFailed as error:
         away = f"mkdir damaged && mv {relative(file)}* damaged/"
-        raise CareError(
+        raise BackupFailed(
             f"{error.sentence.ja}`{away}` で退けてから、もう一度実行してください。",
             f"{error.sentence.en} Put it away with `{away}`, then try again.",
         ) from None
 
 
 def check(services: Services, file: Path) -> None:
-    """Raises CareError, OSError, SchemaError unless `file` is a backup that can be restored here."""
+    """Raises BackupFailed, OSError, SchemaError unless `file` is a backup that can be restored here."""
     with file.open("rb") as opened:
         head = opened.read(16)
     ours, other = (sqlite, postgresql) if services.db.is_sqlite else (postgresql, sqlite)
     if other.is_ours(head):
         here = "SQLite" if services.db.is_sqlite else "PostgreSQL"
-        raise CareError(
+        raise BackupFailed(
             f"{relative(file)} は別の種類のデータベースのバックアップです。DATABASE_URL は {here} を"
             "指しています。",
             f"{relative(file)} is a backup of another kind of database: DATABASE_URL names {here}.",
         )
     if not ours.is_ours(head):
-        raise CareError(
+        raise BackupFailed(
             f"{relative(file)} はバックアップではありません。",
             f"{relative(file)} is no backup.",
         )
     version = _version_of_sqlite(file) if services.db.is_sqlite else _version(services, file)
     if version is None:
-        raise CareError(
+        raise BackupFailed(
             f"{relative(file)} はこのプログラムのデータベースではありません。",
             f"{relative(file)} is no database of this program.",
         )
@@ -128,7 +128,7 @@ def check(services: Services, file: Path) -> None:
 def restore(services: Services, file: Path, *, who: str, now: datetime) -> Restore:
     """Puts the backup in the place of whatever is there, brings it up to date and marks it.
 
-    What was there is kept as a backup in DATA_DIR. Call `check` before. Raises CareError.
+    What was there is kept as a backup in DATA_DIR. Call `check` before. Raises BackupFailed.
     """
     kept = None if what_is_replaced(services).empty else _keep(services, now)
     paused = kept is not None and _paused(services)
@@ -149,11 +149,11 @@ def _paused(services: Services) -> bool:
         return connection.scalar(select(Setting.key).where(Setting.key == PAUSE)) is not None
 
 
-def _failed(error: Exception, kept: Path) -> CareError:
+def _failed(error: Exception, kept: Path) -> BackupFailed:
     """Whatever went wrong, the data are not lost, and this says where they are."""
     why = getattr(error, "sentence", Both(type(error).__name__, type(error).__name__))
     command = f"task-progress restore {relative(kept)} --replace"
-    return CareError(
+    return BackupFailed(
         f"{why.ja} 元のデータベースは {relative(kept)} にあります(戻す: `{command}`)。",
         f"{why.en} What was there before is in {relative(kept)}; `{command}` brings it back.",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from app.config.sources import relative
-from app.maintenance.errors import CareError
+from app.maintenance.errors import BackupFailed
 
 MAGIC = b"SQLite format 3\x00"
 
@@ -47,7 +47,7 @@ def in_one_file(file: Path) -> None:
 
 
 def check(file: Path, *, called: Path | None = None) -> None:
-    """Raises CareError unless every page and every reference of the file is sound.
+    """Raises BackupFailed unless every page and every reference of the file is sound.
 
     `called`: what people know it by, where it is a copy.
     """
@@ -59,7 +59,7 @@ def check(file: Path, *, called: Path | None = None) -> None:
     except sqlite3.DatabaseError:
         found, lost = [], None
     if found != [("ok",)] or lost is not None:
-        raise CareError(
+        raise BackupFailed(
             f"{name} は壊れているか、途中で切れています。",
             f"{name} is damaged or cut off.",
         )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.db import one_after_the_other
 from app.locale import Both
 from app.models import Member, Role
+from app.refused import Code, Refused
 
 _LOCK = 7_305_516_003  # any fixed number
 _ADMINS = select(Member.id).where(Member.role == Role.ADMIN, Member.active.is_(True))
@@ -19,8 +20,11 @@ LAST_ADMIN = Both(
 )
 
 
-class LastAdmin(Exception):
+class LastAdmin(Refused):
     """No active admin would be left."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.LAST_ADMIN, LAST_ADMIN)
 
 
 @contextmanager

@@ -11,12 +11,13 @@ from app.access import sent_forms
 from app.locale import Both
 from app.members.changes import decide_before
 from app.members.roster import member_with
-from app.models import Audit, Member, Task
+from app.models import Audit, Task
 from app.people import records
-from app.people.lookup import no_such_member
-from app.people.settings import NoSuchMember, find, organisation
+from app.people.lookup import find, no_such_member, with_address
+from app.people.settings import organisation
 from app.people.table import Table, TableRow
 from app.people.values import ValuesRefused
+from app.reports.progress import NoSuchTask
 from app.services import Services
 
 
@@ -29,10 +30,6 @@ class TaskRow:
     start_on: date
     due_on: date | None
     report_every: str
-
-
-class NoSuchTask(LookupError):
-    """There is none, or it is not this member's."""
 
 
 def tasks_of(services: Services, member_id: int) -> Sequence[TaskRow]:
@@ -104,21 +101,19 @@ def pass_on(
     """
     with services.db.read() as session:
         before = member_with(session, member_id).email
-        try:
-            if not find(session, email).active:
-                raise ValuesRefused([("email", _NOT_ACTIVE)])
-        except NoSuchMember:
-            raise ValuesRefused([("email", no_such_member(email))]) from None
+        after = session.scalars(with_address(email)).first()
+        if after is None or not after.active:
+            raise ValuesRefused([("email", _NOT_ACTIVE if after else no_such_member(email))])
     for one in (before, email):
         decide_before(services, one, now)
     with services.db.write() as session:
         mine = (Task.ref == ref, Task.assignee_id == member_id, Task.status == "open")
-        after: Member = find(session, email)
+        after = find(session, email)
         if sent_forms.made_before(session, form_key, now) is not None:
             return after.name
         task = session.scalars(select(Task).where(*mine).with_for_update()).one_or_none()
         if task is None:
-            raise NoSuchTask(ref)
+            raise NoSuchTask
         if after.id != member_id:
             task.assignee_id = after.id
             task.assigned_on = _today(organisation(session, services.config).timezone, now)

@@ -14,21 +14,12 @@ from app.access.sessions import end_all
 from app.alerts import Alarm, close_alert
 from app.locale import Both
 from app.members import spans
-from app.members.admins import LAST_ADMIN, LastAdmin, an_admin_stays
+from app.members.admins import LastAdmin, an_admin_stays
 from app.models import Audit, Member, OutboxMail, Role, Team
 from app.people import values
 from app.people.calendar_values import NONE
-from app.people.lookup import OWN_MANAGER, no_such_member
-from app.people.settings import (
-    NoSuchMember,
-    Organisation,
-    Person,
-    find,
-    organisation,
-    person,
-    put,
-    rhythm,
-)
+from app.people.lookup import OWN_MANAGER, find, no_such_member, with_address
+from app.people.settings import Organisation, Person, organisation, person, put, rhythm
 from app.people.values import ValuesRefused
 from app.reminders.plan import plan
 from app.rules import due
@@ -93,8 +84,8 @@ def _an_admin_stays(session: Session, wanted: Mapping[str, Any]) -> Iterator[Non
     try:
         with an_admin_stays(session) if taken else nullcontext():
             yield
-    except LastAdmin:
-        raise ValuesRefused([(key, LAST_ADMIN) for key in taken]) from None
+    except LastAdmin as error:
+        raise ValuesRefused([(key, error.sentence) for key in taken]) from None
 
 
 def add_member(
@@ -118,7 +109,7 @@ def add_member(
         if (known := sent_forms.made_before(session, form_key, now)) is not None:
             return known
         email = wanted.get("email", "")
-        if email and _has(session, email):
+        if email and session.scalars(with_address(email)).first() is not None:
             faults.append(("email", _KNOWN))
         if faults:
             raise ValuesRefused(faults)
@@ -133,14 +124,6 @@ def add_member(
         audit(session, member, "member.add", who, now, name=member.name)
         sent_forms.made(session, form_key, member.id)
         return member.id
-
-
-def _has(session: Session, email: str) -> bool:
-    try:
-        find(session, email)
-    except NoSuchMember:
-        return False
-    return True
 
 
 def decide_before(services: Services, email: str, now: datetime) -> None:
@@ -164,13 +147,11 @@ def _places(session: Session, member: Member, wanted: Mapping[str, Any]) -> dict
         if found["team"] is None:
             faults.append(("team", _no_team(wanted["team"], teams)))
     if wanted.get("manager"):
-        try:
-            found["manager"] = find(session, wanted["manager"])
-        except NoSuchMember as error:
-            faults.append(("manager", no_such_member(str(error))))
-        else:
-            if found["manager"] is member:
-                faults.append(("manager", OWN_MANAGER))
+        found["manager"] = session.scalars(with_address(wanted["manager"])).first()
+        if found["manager"] is None:
+            faults.append(("manager", no_such_member(wanted["manager"])))
+        elif found["manager"] is member:
+            faults.append(("manager", OWN_MANAGER))
     if faults:
         raise ValuesRefused(faults)
     return found

@@ -12,7 +12,8 @@ from app.locale import Both
 from app.members.changes import Change, set_member, show_member
 from app.models import Audit, Kind, Member
 from app.people import values
-from app.people.settings import NoSuchMember, organisation
+from app.people.lookup import NoSuchMember
+from app.people.settings import organisation
 from app.people.values import ValuesRefused
 from app.reminders.plan import plan
 from app.rules.due import Frequency

@@ -12,14 +12,19 @@ from app.locale import Both
 from app.members import spans
 from app.members.changes import locked
 from app.models import Audit, DaysOff, ExtraWorkday, Member
-from app.people.settings import find
+from app.people.lookup import find
 from app.people.values import ValuesRefused
+from app.refused import Code, Refused
 from app.rules.workdays import Span, without
 from app.services import Services
 
 
-class NoExtraWorkday(LookupError):
+class NoExtraWorkday(Refused):
     """None of these days is an extra workday."""
+
+    def __init__(self) -> None:
+        sentence = Both("その間に出勤日はありません。", "There is no extra workday on these days.")
+        super().__init__(Code.NO_SUCH_DAYS, sentence)
 
 
 def list_workdays(services: Services, email: str | None, since: date | None = None) -> list[Span]:
@@ -57,7 +62,7 @@ def remove_workdays(
         member = locked(session, email) if email else None
         left = spans.remove(session, ExtraWorkday, member.id if member else None, days)
         if left is None:
-            raise NoExtraWorkday(str(days.first))
+            raise NoExtraWorkday
         session.add(_noted("workday.remove", member, days, who, now))
         return left
 

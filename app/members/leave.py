@@ -2,16 +2,23 @@
 
 from datetime import date, datetime
 
+from app.locale import Both
 from app.members import spans
 from app.members.changes import audit, locked
 from app.models import Audit, DaysOff
-from app.people.settings import find, organisation, person
+from app.people.lookup import find
+from app.people.settings import organisation, person
+from app.refused import Code, Refused
 from app.rules.workdays import Span
 from app.services import Services
 
 
-class NoLeave(LookupError):
+class NoLeave(Refused):
     """None of these days is a day of leave."""
+
+    def __init__(self) -> None:
+        sentence = Both("その間に休暇はありません。", "There is no leave on these days.")
+        super().__init__(Code.NO_SUCH_DAYS, sentence)
 
 
 def list_leave(services: Services, email: str) -> list[Span]:
@@ -40,7 +47,7 @@ def remove_leave(services: Services, email: str, days: Span, who: str, now: date
         member = locked(session, email)
         left = spans.remove(session, DaysOff, member.id, days)
         if left is None:
-            raise NoLeave(email)
+            raise NoLeave
         audit(session, member, "leave.remove", who, now, **spans.noted(days))
         return left
 
@@ -63,7 +70,7 @@ def remove_closure(services: Services, days: Span, who: str, now: datetime) -> N
     """The company is open on these days again. Raises NoLeave when it was."""
     with services.db.write() as session:
         if spans.remove(session, DaysOff, None, days) is None:
-            raise NoLeave(str(days.first))
+            raise NoLeave
         session.add(Audit(at=now, who=who, what="closure.remove", data=spans.noted(days)))
 
 

@@ -12,6 +12,7 @@ from app.members.snooze import NotNow, asked_mail, check_day
 from app.models import Kind, Member, OutboxMail, State
 from app.outbox.rows import enqueue
 from app.people.settings import Person, organisation, person
+from app.refused import Code
 from app.reports.progress import open_tasks
 from app.rules import due
 from app.rules.workdays import DAY
@@ -53,10 +54,11 @@ def _person(session: Session, services: Services, member: Member) -> Person:
         return person(session, organisation(session, services.config), member)
     except ValueError:  # a row edited by hand
         raise NotNow(
+            Code.BROKEN_SETTINGS,
             Both(
                 "設定に正しくない値があります。管理者に知らせてください。",
                 "A stored setting makes no sense. Please tell an admin.",
-            )
+            ),
         ) from None
 
 
@@ -65,20 +67,22 @@ def _check_hour(one: Person, day: date, now: datetime) -> None:
     if quiet_end is not None:
         ends = f"{quiet_end.astimezone(one.rhythm.zone):%H:%M}"
         raise NotNow(
+            Code.QUIET_HOURS,
             Both(
                 f"いまは本人が通知を控えている時間帯です({ends} まで)。そのあとにお試しください。",
                 f"These are the member's quiet hours (until {ends}). Try again after that.",
-            )
+            ),
         )
     at = due.hour(one.rhythm, day)
     undecided = day > one.member.decided_through
     if undecided and now <= at < now + COOL_DOWN and _comes_by_itself(one, day):
         hour = f"{at.astimezone(one.rhythm.zone):%H:%M}"
         raise NotNow(
+            Code.COMES_BY_ITSELF,
             Both(
                 f"{hour} に自動のリマインダーを送る予定です。",
                 f"The automatic reminder is sent at {hour} anyway.",
-            )
+            ),
         )
 
 
@@ -90,7 +94,8 @@ def _check_tasks(session: Session, one: Person, day: date) -> None:
     tasks = open_tasks(session, [one.member.id], day)
     if not due.silent_for(tasks.get(one.member.id, ()), one.calendar, day):
         raise NotNow(
-            Both("報告を待っているタスクはありません。", "No task is waiting for a report.")
+            Code.NOTHING_UNREPORTED,
+            Both("報告を待っているタスクはありません。", "No task is waiting for a report."),
         )
 
 
@@ -110,17 +115,19 @@ def _check_mails(session: Session, one: Person, day: date, now: datetime) -> Non
         if not mail.ended:
             hour = f"{max(mail.not_before, now).astimezone(zone):%H:%M}"
             raise NotNow(
+                Code.ALREADY_WAITING,
                 Both(
                     f"送信を待っているリマインダーがあります({hour} 以降に送ります)。",
                     f"A reminder is waiting to be sent already (from {hour} on).",
-                )
+                ),
             )
     last = max((mail.at for mail in mails), default=None)
     if last is not None and now < last + COOL_DOWN:
         sent, again = (f"{at.astimezone(zone):%H:%M}" for at in (last, last + COOL_DOWN))
         raise NotNow(
+            Code.ALREADY_NUDGED,
             Both(
                 f"{sent} にリマインダーを送ったばかりです。{again} 以降にもう一度お試しください。",
                 f"A reminder went out at {sent}. Try again from {again} on.",
-            )
+            ),
         )

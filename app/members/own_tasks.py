@@ -11,14 +11,13 @@ from sqlalchemy.orm import Session
 from app.access import sent_forms
 from app.compose.text import inert
 from app.locale import Both
-from app.members.assign import NoSuchTask
 from app.models import Audit, Member, Report, ReportEvery, Task
 from app.people.records import read_date
 from app.people.settings import Person, organisation, person
 from app.people.values import ValuesRefused, refuse_changed
 from app.refused import UnusableValue
 from app.reports.from_mail import PageTask
-from app.reports.progress import details, open_tasks
+from app.reports.progress import NoSuchTask, details, open_tasks
 from app.rules import due
 from app.services import Services
 from app.util.parse import narrow
@@ -173,7 +172,7 @@ def _person(
 def _mine(session: Session, member_id: int, task_id: int, *, lock: bool = False) -> Task:
     task = session.get(Task, task_id, with_for_update=lock)
     if task is None or task.assignee_id != member_id:
-        raise NoSuchTask(task_id)
+        raise NoSuchTask
     return task
 
 

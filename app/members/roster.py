@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.mime.address import address_key
 from app.models import Member, Team
-from app.people.settings import NoSuchMember, with_address
+from app.people.lookup import NoSuchMember, with_address
 from app.services import Services
 
 STATES = ("active", "inactive", "suppressed")

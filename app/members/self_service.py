@@ -12,9 +12,10 @@ from app.members.changes import audit
 from app.members.leave import NoLeave, add_leave, remove_leave
 from app.members.snooze import asked_mail
 from app.models import ENDS, Kind, Member, OutboxMail, State
+from app.outbox.reasons import REASONS
 from app.outbox.rows import enqueue
-from app.people.settings import NoSuchMember, Person, organisation, person
-from app.reminders.reasons import REASONS
+from app.people.lookup import NoSuchMember
+from app.people.settings import Person, organisation, person
 from app.reports.progress import open_tasks
 from app.rules import due
 from app.rules.due import ASKED_AT_MOST, Reason

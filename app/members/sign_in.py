@@ -11,11 +11,14 @@ from sqlalchemy.orm import Session
 
 from app.access import sessions
 from app.links import SIGN_IN_MINUTES, BadToken
+from app.locale import Both
 from app.members.changes import begin as begin_member
 from app.mime.address import bare
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink
 from app.outbox.rows import NewMail, enqueue
-from app.people.settings import NoSuchMember, find, organisation, with_address
+from app.people.lookup import with_address
+from app.people.settings import organisation
+from app.refused import Code, Refused
 from app.services import Services
 
 # How many sign-in mails a member gets within these times, from whatever origin. They are counted
@@ -25,12 +28,18 @@ ASKS = RateLimitItemPerMinute(60)  # by network: an office asks from one
 _HOME_BITS = 64  # of IPv6: what one customer is given (RFC 6177)
 
 
-class LinkGone(Exception):
-    """The link does not sign in: it is "unknown", "expired", or "used"."""
+class LinkGone(Refused):
+    """The link does not sign in."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, code: Code) -> None:
+        super().__init__(code, _GONE[code])
+
+
+_GONE = {
+    Code.BAD_LINK: Both("このリンクは使えません", "This link does not work"),
+    Code.LINK_USED: Both("このリンクはもう使われています", "This link was used already"),
+    Code.LINK_EXPIRED: Both("このリンクの期限は切れています", "This link has expired"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +104,7 @@ def use(
             .execution_options(synchronize_session=False)
         ).one_or_none()
         if mine is None:  # a second browser was quicker
-            raise LinkGone("used")
+            raise LinkGone(Code.LINK_USED)
         return sessions.begin(session, member, now, replaces), link.next_path
 
 
@@ -108,11 +117,9 @@ def make_admin(services: Services, email: str, who: str, now: datetime) -> str:
     with services.db.write() as session:
         # Before the new row: a query would flush it while it is half made.
         defaults = organisation(session, services.config)
-        try:
-            member = find(session, email)
-            before = member.role
-        except NoSuchMember:
-            before = None
+        member = session.scalars(with_address(email)).first()
+        before = member.role if member else None
+        if member is None:
             email = bare(email)
             name = email.partition("@")[0]
             member = Member(email=email, name=name, created_at=now, active=False)
@@ -186,14 +193,14 @@ def _good(
     try:
         link = session.get(SignInLink, services.links.read_sign_in(token))
     except BadToken:
-        raise LinkGone("unknown") from None
+        raise LinkGone(Code.BAD_LINK) from None
     member = session.get(Member, link.user_id) if link is not None else None
     if link is None or member is None or not member.active:
-        raise LinkGone("unknown")
+        raise LinkGone(Code.BAD_LINK)
     if link.used_at is not None:
-        raise LinkGone("used")
+        raise LinkGone(Code.LINK_USED)
     if link.expires_at <= now:
-        raise LinkGone("expired")
+        raise LinkGone(Code.LINK_EXPIRED)
     return link, member
 
 

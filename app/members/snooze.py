@@ -12,11 +12,12 @@ from app.members.changes import audit, decide_before, locked
 from app.models import DecisionRow, Kind, OutboxMail, State
 from app.outbox import log_records, restored
 from app.outbox.lease import record, take_back_decision
+from app.outbox.reasons import REASONS
 from app.outbox.rows import NewMail, enqueue
 from app.people.settings import Person, organisation, person
+from app.refused import Code, Refused
 from app.reminders.facts import decide_all
 from app.reminders.plan import store
-from app.reminders.reasons import REASONS
 from app.rules import due
 from app.rules.due import ASKED_AT_MOST, Reason, Verdict
 from app.rules.workdays import DAY
@@ -27,12 +28,8 @@ NEXT_WORKDAY_WITHIN = timedelta(days=366)
 SNOOZED = "snoozed_until"  # in a decision's facts: the hour to which the member put the reminder
 
 
-class NotNow(Exception):
-    """The wish cannot be granted; `sentence` says why."""
-
-    def __init__(self, sentence: Both) -> None:
-        super().__init__(str(sentence))
-        self.sentence = sentence
+class NotNow(Refused):
+    """The wish for a reminder, or for none, cannot be granted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +90,15 @@ def snooze_until(
         day = _next_workday(one, today) if until is None else until
         if day <= today:
             raise NotNow(
+                Code.ALREADY_PAST,
                 Both(
                     f"{day} はもう来ています。明日以降の日付を指定してください。",
                     f"{day} has come already. Say a date from tomorrow on.",
-                )
+                ),
             )
         before = member.paused_until
         if before is not None and before > day:
-            raise NotNow(_longer_already(before))
+            raise NotNow(Code.ALREADY_PAUSED, _longer_already(before))
         member.paused_until = day
         was = before.isoformat() if before else None
         audit(session, member, "snooze", who, now, before=was, until=day.isoformat())
@@ -123,40 +121,44 @@ def _next_workday(one: Person, today: date) -> date:
             return day
         day += DAY
     raise NotNow(
-        Both("この先1年、営業日がありません。", "There is no workday in the year to come.")
+        Code.NO_WORKDAY,
+        Both("この先1年、営業日がありません。", "There is no workday in the year to come."),
     )
 
 
 def check_day(one: Person, day: date) -> None:
     """Raises NotNow for a member who is not active, and on a day without reminders."""
     if not one.member.active:
-        raise NotNow(Both("このメンバーは無効です。", "The member is not active."))
+        raise NotNow(Code.INACTIVE, Both("このメンバーは無効です。", "The member is not active."))
     reason = due.day_reason(one.rhythm, one.calendar, day)
     if reason is not None and reason is not Reason.NOT_THIS_WEEKDAY:
         raise NotNow(
+            Code.NO_REMINDER_TODAY,
             Both(
                 f"今日はリマインダーをお送りできません。{REASONS[reason].ja}。",
                 f"There can be no reminder today: {REASONS[reason].en}.",
-            )
+            ),
         )
 
 
 def _check(one: Person, until: time, at: datetime, now: datetime) -> None:
     if at <= now:
         raise NotNow(
+            Code.ALREADY_PAST,
             Both(
                 f"{until:%H:%M} はもう過ぎています。これからの時刻か、別の日にしてください。",
                 f"{until:%H:%M} has passed. Choose a later hour, or another day.",
-            )
+            ),
         )
     quiet = one.rhythm.quiet
     if quiet is not None and due.quiet_until(one.rhythm, at) is not None:
         hours = f"{quiet.start:%H:%M}-{quiet.end:%H:%M}"
         raise NotNow(
+            Code.QUIET_HOURS,
             Both(
                 f"{until:%H:%M} は通知を控える時間帯({hours})に入っています。",
                 f"{until:%H:%M} lies in the quiet hours ({hours}).",
-            )
+            ),
         )
 
 
@@ -213,10 +215,11 @@ def asked_mail(session: Session, one: Person, day: date, at: datetime) -> NewMai
     out = [mail for mail in asked if mail.state != State.CANCELLED and mail.resend_of is None]
     if len(out) >= ASKED_AT_MOST:
         raise NotNow(
+            Code.TOO_MANY_TODAY,
             Both(
                 f"今日はもう{ASKED_AT_MOST}回お送りしました。次は明日以降にしてください。",
                 f"There were {ASKED_AT_MOST} today already. Try again tomorrow.",
-            )
+            ),
         )
     midnight = due.instant(one.rhythm.zone, day + DAY, due.MIDNIGHT)
     return NewMail(

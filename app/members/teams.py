@@ -13,6 +13,7 @@ from app.locale import Both
 from app.models import Audit, Member, Team
 from app.people import values
 from app.people.values import ValuesRefused
+from app.refused import Code, Refused
 from app.services import Services
 
 
@@ -25,8 +26,13 @@ class TeamRow:
     members: int
 
 
-class NoSuchTeam(LookupError):
+class NoSuchTeam(Refused):
     """No team has this id."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Code.NO_SUCH_TEAM, Both("このチームはありません。", "There is no such team.")
+        )
 
 
 def teams(services: Services, *, after: str = "", limit: int | None = None) -> Sequence[TeamRow]:
@@ -91,7 +97,7 @@ def remove_team(services: Services, team_id: int, who: str, now: datetime) -> No
 def _get(session: Session, team_id: int) -> Team:
     team = session.get(Team, team_id, with_for_update=True)
     if team is None:
-        raise NoSuchTeam(team_id)
+        raise NoSuchTeam
     return team
 
 

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from app.alerts.catalogue import STOPS_MAIL, Alarm
 from app.compose import show_date
 from app.locale import Both
+from app.outbox.reasons import REASONS, STATES
 from app.reminders import undecided
-from app.reminders.reasons import REASONS, STATES
 
 TYPED = Both("`task-progress resume`", "`task-progress resume`")
 ON_PAGE = Both("ページ「送信の状態」", 'the page "Sending status"')

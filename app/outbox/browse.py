@@ -8,21 +8,48 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from app.db import same_address
-from app.models import ENDS, OPEN, UNSENT, Audit, Kind, MailEvent, Member, OutboxMail, State
+from app.locale import Both
+from app.models import (
+    ENDS,
+    LARGEST_ID,
+    OPEN,
+    UNSENT,
+    Audit,
+    Kind,
+    MailEvent,
+    Member,
+    OutboxMail,
+    State,
+)
 from app.outbox import log_records
 from app.outbox.lease import record, take_back
 from app.outbox.packing import unpack
-from app.people.settings import with_address
+from app.outbox.reasons import STATES
+from app.people.lookup import with_address
+from app.refused import Code, Refused
 from app.rules.due import Reason
 from app.services import Services
 
 
-class NoSuchMail(LookupError):
+class NoSuchMail(Refused):
     """No outbox mail has this id."""
 
+    def __init__(self, mail_id: int) -> None:
+        sentence = Both(f"メール {mail_id} はありません。", f"There is no mail {mail_id}.")
+        super().__init__(Code.NO_SUCH_MAIL, sentence)
 
-class NotPossible(Exception):
-    """The mail's state does not allow it; the text is the state."""
+
+class NotPossible(Refused):
+    """The mail's state does not allow it."""
+
+    def __init__(self, mail: OutboxMail) -> None:
+        self.mail_id, self.state = mail.id, mail.state
+        words = STATES[self.state]
+        sentence = Both(
+            f"メール {self.mail_id} は{words.ja}(状態: {self.state})。この操作はできません。",
+            f"Mail {self.mail_id} {words.en} (state: {self.state}): that is not possible now.",
+        )
+        super().__init__(Code.NOT_POSSIBLE, sentence)
 
 
 def listing(
@@ -131,7 +158,7 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
         ).one_or_none()
         if changed is None:
             session.refresh(mail)
-            raise NotPossible(mail.state)
+            raise NotPossible(mail)
         record(session, mail_id, State.CANCELLED, who, now=now)
         log_records.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
         if mail.n <= 0:
@@ -156,7 +183,7 @@ def says(words: str) -> ColumnElement[bool]:
 
 def find(session: Session, mail_id: int) -> OutboxMail:
     """The mail. Raises NoSuchMail."""
-    mail = session.get(OutboxMail, mail_id)
+    mail = session.get(OutboxMail, mail_id) if mail_id <= LARGEST_ID else None
     if mail is None:
         raise NoSuchMail(mail_id)
     return mail

@@ -68,7 +68,7 @@ def resend(
             return known
         mail = find(session, mail_id)
         if not may_resend(mail.state, mail.user_id, mail.kind):
-            raise NotPossible(mail.state)
+            raise NotPossible(mail)
         last = session.scalar(
             select(func.max(OutboxMail.n)).where(
                 OutboxMail.user_id == mail.user_id,
@@ -254,7 +254,7 @@ def _resend(
 def _copy_of(session: Session, mail: OutboxMail, last_n: int, now: datetime) -> NewMail:
     """What is sent in place of this mail. Raises NotPossible where its member was deleted."""
     if mail.user_id is None:
-        raise NotPossible(mail.state)
+        raise NotPossible(mail)
     return NewMail(
         kind=mail.kind,
         user_id=mail.user_id,

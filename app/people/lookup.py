@@ -1,31 +1,59 @@
-"""Finding the member that a mistyped address probably means."""
+"""Finding a member by address, or the member that a mistyped one probably means."""
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
 
 from app.db import same_address
 from app.locale import Both
 from app.mime.address import address_key
 from app.models import Member, OutboxMail
+from app.refused import Code, Refused
 from app.services import Services
 from app.util.parse import shown, similar
 
 
-def has_mail_or_member(services: Services, email: str) -> bool:
-    """True for a member's address, and for one that the outbox holds a mail to."""
+class NoSuchMember(Refused):
+    """No member has this address, or this id. `near`: an address that looks like it."""
+
+    def __init__(self, who: str, near: str | None = None) -> None:
+        ja, en = (f"{near} ではありませんか。", f" Did you mean {near}?") if near else ("", "")
+        sentence = Both(
+            f"「{shown(who)}」というメンバーはいません。{ja}",
+            f'There is no member "{shown(who)}".{en}',
+        )
+        super().__init__(Code.NO_SUCH_MEMBER, sentence)
+
+
+def find(session: Session, email: str) -> Member:
+    """The member with this address, however it is written. Raises NoSuchMember."""
+    member = session.scalars(with_address(email)).first()
+    if member is None:
+        raise NoSuchMember(email, nearest(session, email))
+    return member
+
+
+def with_address(email: str) -> Select[Member]:
+    """The member with this address. Of two that older versions let in, the one written like that."""
+    otherwise = func.lower(Member.email) != email.strip().lower()
+    return select(Member).where(same_address(Member.email, email)).order_by(otherwise, Member.id)
+
+
+def check_known(services: Services, email: str | None) -> None:
+    """Raises NoSuchMember for an address that no member has, and the outbox holds no mail to."""
     with services.db.read() as session:
-        return any(
+        if email is not None and not any(
             session.scalar(select(column).where(same_address(column, email)).limit(1))
             for column in (Member.email, OutboxMail.to_addr)
-        )
+        ):
+            raise NoSuchMember(email, nearest(session, email))
 
 
-def nearest(services: Services, email: str) -> str | None:
+def nearest(session: Session, email: str) -> str | None:
     """The member's address that looks most like `email`, or None where nothing does.
 
     The part before the @ has to look alike, too: that of the company does in any case.
     """
-    with services.db.read() as session:
-        addresses = {address_key(one): one for one in session.scalars(select(Member.email))}
+    addresses = {address_key(one): one for one in session.scalars(select(Member.email))}
     wanted = address_key(email)
     name = wanted.partition("@")[0]
     for close in similar(wanted, addresses, n=5):
@@ -35,7 +63,7 @@ def nearest(services: Services, email: str) -> str | None:
 
 
 def no_such_member(email: str) -> Both:
-    """For an unknown address."""
+    """For an unknown address, in a file or a form that names a member."""
     return Both(
         f"「{shown(email)}」というメンバーはいません。アドレスを直すか、"
         "先に members を取り込んでください。",

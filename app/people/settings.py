@@ -7,11 +7,11 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Config
-from app.db import among, same_address
+from app.db import among
 from app.models import DaysOff, ExtraWorkday, Member, Setting, Spans
 from app.people.calendar_values import WEEKDAYS
 from app.people.values import check_quiet_hours, check_steps
@@ -230,21 +230,3 @@ def _spans(session: Session, table: type[Spans], ids: Sequence[int]) -> dict[int
         if user_id is not None:
             spans.setdefault(user_id, []).append(Span(first, last, name))
     return {user_id: merge(days) for user_id, days in spans.items()}
-
-
-class NoSuchMember(LookupError):
-    """No member has this address."""
-
-
-def find(session: Session, email: str) -> Member:
-    """The member with this address, however it is written. Raises NoSuchMember."""
-    member = session.scalars(with_address(email)).first()
-    if member is None:
-        raise NoSuchMember(email)
-    return member
-
-
-def with_address(email: str) -> Select[Member]:
-    """The member with this address. Of two that older versions let in, the one written like that."""
-    otherwise = func.lower(Member.email) != email.strip().lower()
-    return select(Member).where(same_address(Member.email, email)).order_by(otherwise, Member.id)

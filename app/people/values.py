@@ -8,7 +8,7 @@ from app.locale import Both
 from app.people.calendar_values import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
 from app.people.records import ROLES, read_address, read_date
 from app.people.setting_names import shown_value
-from app.refused import UnusableValue
+from app.refused import Code, Refused, UnusableValue
 from app.rules.due import Frequency
 from app.util.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown, similar
 
@@ -17,16 +17,24 @@ UNTIL_FURTHER_NOTICE = "until-further-notice"
 Reader = Callable[[str], Any]
 
 
-class ValuesRefused(ValueError):
+class ValuesRefused(Refused):
     """Nothing was changed: `faults` are (key, sentence), all of them."""
 
+    CODE = Code.UNUSABLE_VALUES
+
     def __init__(self, faults: list[tuple[str, Both]]) -> None:
-        super().__init__("; ".join(f"{key}: {sentence}" for key, sentence in faults))
+        sentence = Both(
+            "\n".join(f"{key}: {fault.ja}" for key, fault in faults),
+            "\n".join(f"{key}: {fault.en}" for key, fault in faults),
+        )
+        super().__init__(self.CODE, sentence)
         self.faults = faults
 
 
 class ChangedMeanwhile(ValuesRefused):
     """Nothing was changed: these values are no longer those that the form was opened with."""
+
+    CODE = Code.CHANGED_MEANWHILE
 
 
 def refuse_changed(

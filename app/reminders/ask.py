@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.models import DecisionRow, Member, OutboxMail
-from app.people.settings import Person, find, organisation, people
+from app.people.lookup import find
+from app.people.settings import Person, organisation, people
 from app.reminders import brake
 from app.reminders.facts import decide_all, past_of_week
 from app.reminders.plan import BATCH, alert_broken_members, store

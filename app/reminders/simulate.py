@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from app.locale import Both
 from app.models import Member
 from app.people import values
-from app.people.settings import Person, find, organisation, people, put, with_values
+from app.people.lookup import find
+from app.people.settings import Person, organisation, people, put, with_values
 from app.people.values import ValuesRefused
 from app.reminders.facts import A_WEEK, decide_all, past_of_week
 from app.reports.progress import open_tasks_ahead

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from app.db import among
 from app.links import ReportLink
 from app.models import Member, Report, StatusWord, Task
-from app.people.settings import NoSuchMember, Person, organisation, person
-from app.reports.progress import UNDO_FOR, NotYours, TaskDetail, details, open_tasks, record, undo
+from app.people.lookup import NoSuchMember
+from app.people.settings import Person, organisation, person
+from app.reports.progress import UNDO_FOR, NoSuchTask, TaskDetail, details, open_tasks, record, undo
 from app.rules import due
 from app.services import Services
 
@@ -127,7 +128,7 @@ def write(
         reader = _reader(session, services, link.member_id)
         # In one order everywhere, so that two forms sent at once cannot lock each other out.
         for entry in sorted(entries, key=lambda one: one.ref):
-            with suppress(NotYours):
+            with suppress(NoSuchTask):
                 made[entry.ref] = record(
                     session,
                     reader,

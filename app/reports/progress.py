@@ -8,8 +8,10 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from app.db import among
+from app.locale import Both
 from app.models import Member, Report, ReportEvery, StatusWord, Task
 from app.people.settings import Person
+from app.refused import Code, Refused
 from app.rules import due
 from app.rules.due import OpenTask
 
@@ -169,8 +171,13 @@ _TASK = [getattr(Task, name) for name in ShownTask._fields]
 _REPORT = [getattr(Report, name) for name in ShownReport._fields]
 
 
-class NotYours(Exception):
+class NoSuchTask(Refused):
     """The task does not exist, is not assigned to the member, or was cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Code.NO_SUCH_TASK, Both("このタスクはありません。", "There is no such task.")
+        )
 
 
 def record(
@@ -188,7 +195,7 @@ def record(
 
     Another status opens a done task again: a tap on the wrong button can be put right. The same
     words from the same form are the same report, whatever was reported since; so is saying again
-    what the last report said for the same date. Raises NotYours for a task that is not theirs,
+    what the last report said for the same date. Raises NoSuchTask for a task that is not theirs,
     or was cancelled.
     """
     task = session.scalars(
@@ -197,7 +204,7 @@ def record(
         .with_for_update()  # a form sent twice at once: the second one waits, then sees the first
     ).one_or_none()
     if task is None:
-        raise NotYours(ref)
+        raise NoSuchTask
     if status == "done":
         percent = 100
     report = Report(

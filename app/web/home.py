@@ -13,9 +13,9 @@ from app.compose.text import inert
 from app.links import ReportLink
 from app.locale import Both
 from app.members import own_tasks
-from app.members.assign import NoSuchTask
 from app.members.own_tasks import FIELDS, MyTasks
 from app.people.values import ValuesRefused
+from app.reports.progress import NoSuchTask
 from app.services import Services
 from app.web import form_key
 from app.web.access import me, myself, signed_in

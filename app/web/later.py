@@ -1,6 +1,6 @@
 """`/r/<token>/later`, `/off`, `/again`: what a mail offers when now is not the time to report."""
 
-from datetime import date, datetime
+from datetime import datetime
 
 from flask import Blueprint, abort, g, render_template, request
 from flask.typing import ResponseReturnValue
@@ -38,7 +38,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             return _ask(services, wish, _first_choice(wish))
         try:
             done = _snooze(services, wish, now)
-        except NotNow as error:
+        except (NotNow, UnusableValue) as error:
             return _ask(services, wish, request.form.get("until", ""), error.sentence), 422
         return _page(services, "later_done.html", wish, done=done)
 
@@ -77,28 +77,18 @@ def _first_choice(wish: Later) -> str:
 
 
 def _snooze(services: Services, wish: Later, now: datetime) -> Snoozed:
-    """What was asked for, done. Raises NotNow."""
+    """What was asked for, done. Raises NotNow, UnusableValue."""
     email, until = wish.person.member.email, request.form.get("until", "")
     if until == "workday":
         return snooze_until(services, email, None, email, now)
     if until == "date":
-        return snooze_until(services, email, _typed_date(), email, now)
+        return snooze_until(services, email, read_date(_typed("date")), email, now)
     if until == "at":
-        at = _typed("at")
-        try:
-            return snooze_today(services, email, parse_time(at), email, now, form_key.sent())
-        except UnusableValue as error:
-            raise NotNow(error.sentence) from None
+        at = parse_time(_typed("at"))
+        return snooze_today(services, email, at, email, now, form_key.sent())
     if until == "hour" and wish.in_an_hour:
         return snooze_today(services, email, wish.in_an_hour, email, now, form_key.sent())
-    raise NotNow(_CHOOSE)
-
-
-def _typed_date() -> date:
-    try:
-        return read_date(_typed("date"))
-    except UnusableValue as error:
-        raise NotNow(error.sentence) from None
+    raise UnusableValue(*_CHOOSE)
 
 
 def _typed(name: str) -> str:

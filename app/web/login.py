@@ -63,7 +63,7 @@ def pages(services: Services) -> Blueprint:
                 return redirect(next_path)
             found = sign_in.opened(services, token, clock.now())
         except LinkGone as error:
-            return render_template("login_gone.html", why=error.why), 410
+            return render_template("login_gone.html", refusal=error), 410
         g.locale = "en" if found.locale.startswith("en") else "ja"
         return render_template("login_enter.html", name=found.name)
 

@@ -22,7 +22,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.links import BadToken, ReportLink
-from app.people.settings import NoSuchMember
+from app.people.lookup import NoSuchMember
 from app.services import Services
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from app.mime.parts import html_of, text_of
 from app.models import ENDS, State
 from app.monitoring.status_lines import who_words
 from app.outbox import NoSuchMail, NotPossible, browse, resending
+from app.outbox.reasons import REASONS, STATES
 from app.outbox.resending import Which
-from app.people.lookup import has_mail_or_member
-from app.reminders.reasons import REASONS, STATES
+from app.people.lookup import NoSuchMember, check_known
 from app.services import Services
 from app.util.logs import mask_tokens
 from app.web import form_key, frame, request_args
@@ -62,8 +62,11 @@ def _add_list(blueprint: Blueprint, services: Services) -> None:
             email=email or None,
             reason=reason or None,
         )
-        if email and not mails and not has_mail_or_member(services, email):
-            faults["member"] = request_args.nobody(services, email)
+        if email and not mails:
+            try:
+                check_known(services, email)
+            except NoSuchMember as error:
+                faults["member"] = error.sentence
         wanted: dict[str, Any] = {
             "state": state,
             "member": email,
@@ -133,7 +136,7 @@ def _add_mail(blueprint: Blueprint, services: Services) -> None:
         except NoSuchMail:
             abort(404)
         except NotPossible as error:
-            return _page(services, mail_id, _no_longer(str(error))), 409
+            return _page(services, mail_id, _no_longer(error.state)), 409
         return redirect(url_for(".show", mail_id=new, done="resent"), 303)
 
     @blueprint.post(f"/{_ID}/cancel")
@@ -144,7 +147,7 @@ def _add_mail(blueprint: Blueprint, services: Services) -> None:
         except NoSuchMail:
             abort(404)
         except NotPossible as error:
-            return _page(services, mail_id, _no_longer(str(error))), 409
+            return _page(services, mail_id, _no_longer(error.state)), 409
         return redirect(url_for(".show", mail_id=mail_id, done="cancelled"), 303)
 
 

@@ -6,11 +6,8 @@ from flask import request
 
 from app.locale import Both
 from app.models import LARGEST_ID
-from app.people.lookup import nearest
 from app.people.records import read_date
 from app.refused import UnusableValue
-from app.services import Services
-from app.util.parse import shown
 
 _LONGEST = 320  # characters of a filter; an address has no more
 
@@ -47,13 +44,3 @@ def day(name: str, faults: dict[str, Both]) -> date | None:
 def form(name: str) -> str:
     """A field of the form, without what no database takes."""
     return request.form.get(name, "").replace("\0", "").strip()
-
-
-def nobody(services: Services, email: str) -> Both:
-    """For an unknown address, with the nearest one."""
-    near = nearest(services, email)
-    return Both(
-        f"「{shown(email)}」というメンバーはいません。"
-        + (f"{near} ではありませんか。" if near else ""),
-        f'There is no member "{shown(email)}".' + (f" Did you mean {near}?" if near else ""),
-    )

@@ -14,7 +14,7 @@ from app.members import choices
 from app.members.changes import Change
 from app.members.choices import KEYS, Reminders
 from app.models import Kind
-from app.people.settings import NoSuchMember
+from app.people.lookup import NoSuchMember
 from app.people.values import ValuesRefused
 from app.rules.due import Frequency
 from app.services import Services

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.locale import Both
 from app.members.roster import id_of
-from app.people.settings import NoSuchMember
+from app.people.lookup import NoSuchMember
 from app.services import Services
 from app.web import request_args
 from app.web.access import admin
@@ -32,8 +32,8 @@ def pages(services: Services) -> Blueprint:
         if email and not faults:
             try:
                 found = explain(services, email, on, clock.now())
-            except NoSuchMember:
-                faults["member"] = request_args.nobody(services, email)
+            except NoSuchMember as error:
+                faults["member"] = error.sentence
         facts: dict[str, Any] = found.facts if found else {}
         return render_template(
             "why.html",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from app.people import values
-from app.people.settings import find, organisation, person, put
+from app.people.lookup import find
+from app.people.settings import organisation, person, put
 from app.reminders.simulate import Forecast, ahead, forecast_of
 from app.rules.workdays import DAY
 from app.services import Services

@@ -13,10 +13,11 @@ from app.locale import Both
 from app.members.snooze import SNOOZED
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
 from app.outbox import restored
+from app.outbox.reasons import REASONS, STATES
 from app.people import values
-from app.people.settings import Person, find, organisation, person, put
+from app.people.lookup import find
+from app.people.settings import Person, organisation, person, put
 from app.reminders.facts import A_WEEK
-from app.reminders.reasons import REASONS, STATES
 from app.reminders.simulate import ahead
 from app.rules import due
 from app.rules.due import Frequency, Reason, Verdict

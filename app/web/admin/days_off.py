@@ -13,8 +13,8 @@ from app.members import extra_workdays, leave
 from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
 from app.people import values
+from app.people.lookup import NoSuchMember
 from app.people.records import read_date
-from app.people.settings import NoSuchMember
 from app.people.values import ValuesRefused
 from app.refused import UnusableValue
 from app.rules.workdays import Span
@@ -39,8 +39,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         except ValuesRefused as error:
             return _page(services, dict(error.faults)), 422
         except NoSuchMember as error:
-            faults = {"email": request_args.nobody(services, str(error.args[0]))}
-            return _page(services, faults), 422
+            return _page(services, {"email": error.sentence}), 422
         return redirect(url_for(".days_off", done="saved"), 303)
 
 

@@ -10,7 +10,7 @@ from app import clock
 from app.locale import Both
 from app.members import assign, changes, roster, teams
 from app.people import setting_names, values
-from app.people.settings import NoSuchMember
+from app.people.lookup import NoSuchMember
 from app.people.values import ValuesRefused
 from app.services import Services
 from app.web import form_key, request_args

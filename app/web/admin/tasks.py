@@ -5,9 +5,9 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.members import assign
-from app.members.assign import NoSuchTask
-from app.people.settings import NoSuchMember
+from app.people.lookup import NoSuchMember
 from app.people.values import ValuesRefused
+from app.reports.progress import NoSuchTask
 from app.services import Services
 from app.web import form_key, request_args
 from app.web.access import admin, myself
