@@ -1,11 +1,22 @@
 """How the program refuses: one base, a word that never changes, a sentence in both languages."""
 
 import pickle
+import re
+from pathlib import Path
 
+import pytest
+
+from app import create_app
+from app.cli.refusals import exit_code
+from app.config import Config
 from app.locale import Both, Passing
 from app.mime.address import UnusableMessage
 from app.refused import Code, Refused, UnusableValue
+from app.services import Services
+from app.web.refusals import status_of
 
+PROJECT = Path(__file__).resolve().parent.parent
+APP, DOCS = PROJECT / "app", PROJECT / "docs"
 SENTENCE = Both("いまはできません。", "Not now.")
 
 
@@ -34,3 +45,37 @@ def test_a_refusal_passes_from_one_process_to_another() -> None:
 def test_what_cannot_be_used_is_a_value_error_for_callers_outside() -> None:
     assert issubclass(UnusableValue, ValueError)
     assert issubclass(UnusableMessage, UnusableValue)
+
+
+def test_each_code_is_used_by_some_refusal() -> None:
+    """A word that nothing says would mislead whoever programs against it."""
+    doors = {"refusals.py", "refused.py"}
+    sources = [file.read_text() for file in APP.glob("**/*.py") if file.name not in doors]
+    said = {name for text in sources for name in re.findall(r"\bCode\.([A-Z_]+)", text)}
+    assert said | {Code.UNUSABLE_VALUE.name} == set(Code.__members__)
+
+
+@pytest.mark.parametrize("page", ["refusals.md", "refusals.ja.md"])
+def test_each_code_stands_in_the_table_as_the_doors_turn_it(page: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (\d) \| (\d+) \|$", (DOCS / page).read_text(), re.M)
+    refused = [Refused(code, SENTENCE) for code in Code]
+    assert rows == [
+        (str(one.code), str(exit_code(one.code)), str(status_of(one))) for one in refused
+    ]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_no_page_shows_by_itself_has_its_status_and_its_sentence(
+    config: Config, services: Services
+) -> None:
+    app = create_app(config, services)
+
+    @app.get("/refusing")
+    def refusing() -> str:
+        raise Refused(Code.ALREADY_NUDGED, SENTENCE, retry_after=45)
+
+    answer = app.test_client().get("/refusing?lang=en")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (422, "45")
+    assert SENTENCE.en in answer.text or SENTENCE.ja in answer.text
+    assert app.test_client().get("/r/cut").status_code == 404
+    app.extensions["beside"].shutdown()

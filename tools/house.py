@@ -255,6 +255,14 @@ def a_class_name_is_one_thing() -> Iterator[str]:
     yield from (f"{where} {name} exists twice" for name, where in found if number[name] > 1)
 
 
+def errors_are_read_by_name() -> Iterator[str]:
+    """What an error says has a name (app/refused.py): no `error.args[0]`."""
+    for file in files():
+        for node in ast.walk(tree(file)):
+            if isinstance(node, ast.Subscript) and ast.unparse(node).endswith(".args[0]"):
+                yield f"{place(file, node)} {ast.unparse(node)}"
+
+
 EXEMPTION = re.compile(r"# (noqa|type: ignore)\b")
 REASONED = re.compile(r"# (noqa: [A-Z0-9, ]+?|type: ignore\[[\w, -]+\])  ?[#-] \w")
 
@@ -398,6 +406,7 @@ RULES: tuple[Callable[[], Iterator[str]], ...] = (
     functions_are_short,
     what_is_public_says_what_it_is,
     a_class_name_is_one_thing,
+    errors_are_read_by_name,
     every_exemption_has_its_reason,
     locks_name_no_address,
     dependencies_have_their_reason,

@@ -1,6 +1,7 @@
 """Self-service from a mail, other than reporting: later, off today, a fresh mail."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -74,10 +75,8 @@ def not_off(services: Services, member_id: int, day: date, now: datetime) -> Non
     """`day` is no day of leave after all; twice is as good as once. Raises NoSuchMember."""
     with services.db.read() as session:
         email = _active(session, services, member_id).member.email
-    try:
+    with suppress(NoLeave):
         remove_leave(services, email, Span(day, day), email, now)
-    except NoLeave:
-        return
 
 
 def send_again(services: Services, member_id: int, now: datetime) -> None:

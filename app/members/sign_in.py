@@ -51,9 +51,17 @@ class Opened:
     locale: str
 
 
-def may_ask(services: Services, address: str) -> bool:
-    """False when too many sign-in mails were asked for from the network of this address."""
-    return services.limits.take(ASKS, f"sign-in-from:{_network(address)}")
+def refuse_too_many(services: Services, address: str) -> None:
+    """Raises Refused when many sign-in mails were asked for from the network of this address."""
+    if not services.limits.take(ASKS, f"sign-in-from:{_network(address)}"):
+        raise Refused(Code.TOO_MANY_SIGN_INS, _SLOW_DOWN, retry_after=60)
+
+
+_SLOW_DOWN = Both(
+    "同じ場所からのサインインの依頼が続いたため、受け付けを止めています。1分ほど待って、"
+    "もう一度お試しください。",
+    "Too many sign-in links were asked for from your network. Wait a minute and try again.",
+)
 
 
 def ask(services: Services, email: str, next_path: str, now: datetime) -> None:

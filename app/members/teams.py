@@ -85,9 +85,11 @@ def rename_team(  # noqa: PLR0917 - which, how, by whom, when
 
 
 def remove_team(services: Services, team_id: int, who: str, now: datetime) -> None:
-    """Deletes a team without members. Raises NoSuchTeam, ValuesRefused."""
+    """Removes a team without members; twice is as good as once. Raises ValuesRefused."""
     with services.db.write() as session:
-        team = _get(session, team_id)
+        team = session.get(Team, team_id, with_for_update=True)
+        if team is None:
+            return
         if session.scalar(select(Member.id).where(Member.team_id == team_id).limit(1)) is not None:
             raise ValuesRefused([("name", _NOT_EMPTY)])
         session.delete(team)

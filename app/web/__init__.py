@@ -5,7 +5,6 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import IntegerConverter, Map
 
-from app.db import DatabaseDown
 from app.models import LARGEST_ID
 from app.services import Services
 from app.util.logs import mask_tokens
@@ -26,6 +25,7 @@ from app.web import (
     nav,
     origin,
     outbox,
+    refusals,
     report,
     settings,
     stop,
@@ -43,7 +43,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_TRY_AGAIN = {"Retry-After": "30"}  # seconds
 
 
 def register(app: Flask, services: Services) -> None:
@@ -77,7 +76,7 @@ def register(app: Flask, services: Services) -> None:
 
         app.register_blueprint(mailbox.pages(services))
     app.register_error_handler(HTTPException, _error_page)
-    app.register_error_handler(DatabaseDown, _no_database)
+    refusals.register(app)
     app.register_error_handler(Exception, _broken_page)
     app.after_request(_headers)
 
@@ -112,13 +111,6 @@ def _error_page(error: HTTPException) -> tuple[str, int, dict[str, str]] | HTTPE
     allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None
     headers = {"Allow": ", ".join(allowed)} if allowed else {}
     return render_template("error.html", code=code), code, headers
-
-
-def _no_database(error: DatabaseDown) -> tuple[str, int, dict[str, str]]:
-    """Not the visitor's fault, and soon over. Nothing of this page may ask the database."""
-    current_app.logger.warning("%s: %s", request.url_rule, error.sentence.en)
-    access.nobody()
-    return render_template("error.html", code=503), 503, _TRY_AGAIN
 
 
 def _broken_page(error: Exception) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from flask import request
 
 from app.locale import Both
 from app.people.values import ChangedMeanwhile, ValuesRefused
+from app.web.refusals import status_of
 
 _WAS = "was."
 
@@ -46,8 +47,7 @@ class Edited:
         kept = {
             name: self.was[name] for name in self.typed if name in self.was and name not in seen
         }
-        status = 409 if isinstance(error, ChangedMeanwhile) else 422
-        return Again({**stored, **self.typed}, {**stored, **kept}, faults, status)
+        return Again({**stored, **self.typed}, {**stored, **kept}, faults, status_of(error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -15,7 +15,6 @@ from app.locale import Both
 from app.members import own_tasks
 from app.members.own_tasks import FIELDS, MyTasks
 from app.people.values import ValuesRefused
-from app.reports.progress import NoSuchTask
 from app.services import Services
 from app.web import form_key
 from app.web.access import me, myself, signed_in
@@ -71,8 +70,6 @@ def pages(services: Services) -> Blueprint:
                 own_tasks.edit_task(services, myself().id, task_id, edited.typed, now, edited.was)
         except ValuesRefused as error:
             return _one(services, task_id, partial(edited.again, error=error))
-        except NoSuchTask:
-            abort(404)
         return redirect(url_for("home.index"), 303)
 
     return blueprint
@@ -81,10 +78,7 @@ def pages(services: Services) -> Blueprint:
 def _one(
     services: Services, task_id: int, form_of: Callable[[Mapping[str, str]], Again] = fresh
 ) -> ResponseReturnValue:
-    try:
-        found = own_tasks.one_task(services, myself().id, task_id, clock.now())
-    except NoSuchTask:
-        abort(404)
+    found = own_tasks.one_task(services, myself().id, task_id, clock.now())
     form = form_of(own_tasks.typed_of(found.task))
     shown = render_template(
         "task.html",

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.compose import show_date
 from app.compose.text import inert
-from app.links import BadToken, ReportLink, StopLink
+from app.links import ReportLink, StopLink
 from app.locale import Both
 from app.members import self_service
 from app.members.self_service import Later
@@ -20,7 +20,7 @@ from app.services import Services
 from app.util.parse import narrow, parse_time
 from app.web import form_key
 from app.web.locale import current
-from app.web.mail_link import guarded, no_link
+from app.web.mail_link import guarded
 
 # The longest that a browser's own fields for an hour and a date send, and room to type by hand.
 _MAX_FIELD = 40
@@ -61,10 +61,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/r/<token>/again")
     def again(token: str) -> ResponseReturnValue:
         # Not guarded: this is what an expired link is still good for.
-        try:
-            link = services.links.read_report(token)
-        except BadToken:
-            return no_link()
+        link = services.links.read_report(token)
         self_service.send_again(services, link.member_id, clock.now())
         return render_template("again_sent.html")
 

@@ -7,7 +7,6 @@ from flask import (
     Blueprint,
     current_app,
     g,
-    make_response,
     redirect,
     render_template,
     request,
@@ -27,8 +26,6 @@ from app.web import access
 
 log = logging.getLogger(__name__)
 
-_TRY_AGAIN = 60  # seconds
-
 
 def pages(services: Services) -> Blueprint:
     """The pages of signing in and out."""
@@ -46,8 +43,7 @@ def pages(services: Services) -> Blueprint:
             email = read_mailbox("email", typed).address
         except UnusableMessage:  # does not reveal whether a member has it
             return _form(next_path, email=typed, fault=_no_address(typed)), 422
-        if not sign_in.may_ask(services, access.network_address()):
-            return _slow_down()
+        sign_in.refuse_too_many(services, access.network_address())
         # The answer must take as long for an unknown address as for a member's: whether a mail
         # is written is found out beside it.
         current_app.extensions["beside"].submit(_ask, services, email, next_path, clock.now())
@@ -63,7 +59,7 @@ def pages(services: Services) -> Blueprint:
                 return redirect(next_path)
             found = sign_in.opened(services, token, clock.now())
         except LinkGone as error:
-            return render_template("login_gone.html", refusal=error), 410
+            return render_template("login_gone.html", refused=error), 410
         g.locale = "en" if found.locale.startswith("en") else "ja"
         return render_template("login_enter.html", name=found.name)
 
@@ -102,9 +98,3 @@ def _no_address(typed: str) -> Both:
         "hanako@example.jp のように入力してください。",
         f'"{masked(typed)}" is no mail address. Write it like hanako@example.jp.',
     )
-
-
-def _slow_down() -> ResponseReturnValue:
-    response = make_response(render_template("login_slow.html"), 429)
-    response.headers["Retry-After"] = str(_TRY_AGAIN)
-    return response

@@ -21,7 +21,7 @@ from flask import Flask, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.links import BadToken, ReportLink
+from app.links import ReportLink
 from app.people.lookup import NoSuchMember
 from app.services import Services
 
@@ -39,7 +39,7 @@ Page = Callable[[ReportLink], ResponseReturnValue]
 
 
 def guarded(services: Services) -> Callable[[Page], Callable[[str], ResponseReturnValue]]:
-    """The page gets the link behind the token; a bad, expired or orphaned one has a page instead.
+    """The page gets the link behind the token; an expired one has a page instead. Raises BadToken.
 
     A link is not used up: a person may come back to correct, and a mail program's scanner comes
     first anyway.
@@ -48,21 +48,14 @@ def guarded(services: Services) -> Callable[[Page], Callable[[str], ResponseRetu
     def around(page: Page) -> Callable[[str], ResponseReturnValue]:
         @wraps(page)
         def shown(token: str) -> ResponseReturnValue:
-            try:
-                link = services.links.read_report(token)
-            except BadToken:
-                return no_link()
+            link = services.links.read_report(token)
             if link.expired(clock.now()):
                 # A form may have been open when its week ended: what was typed is not lost.
                 typed = [text for name, text in request.form.items() if name.startswith("text:")]
                 return render_template(
                     "report_closed.html", why="expired", token=token, typed=typed
                 ), 410
-            try:
-                return page(link)
-            except NoSuchMember:
-                g.pop("locale", None)
-                return render_template("report_closed.html", why="gone"), 410
+            return page(link)
 
         return shown
 
@@ -74,9 +67,10 @@ def register(app: Flask) -> None:
     app.wsgi_app = _WithoutWhatIsStuck(app.wsgi_app)  # type: ignore[method-assign]  # Flask's way
 
 
-def no_link() -> ResponseReturnValue:
-    """The page for a token that was cut short, altered or made up."""
-    return render_template("link_broken.html"), 404
+def gone(_: NoSuchMember) -> ResponseReturnValue:
+    """The page for the link of a member who was deleted or is not active."""
+    g.pop("locale", None)
+    return render_template("report_closed.html", why="gone"), 410
 
 
 class _WithoutWhatIsStuck:

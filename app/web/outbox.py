@@ -15,7 +15,7 @@ from app.locale import Both
 from app.mime.parts import html_of, text_of
 from app.models import ENDS, State
 from app.monitoring.status_lines import who_words
-from app.outbox import NoSuchMail, NotPossible, browse, resending
+from app.outbox import NotPossible, browse, resending
 from app.outbox.reasons import REASONS, STATES
 from app.outbox.resending import Which
 from app.people.lookup import NoSuchMember, check_known
@@ -25,6 +25,7 @@ from app.web import form_key, frame, request_args
 from app.web.access import admin, myself
 from app.web.locale import current, show_when
 from app.web.outbox_labels import DETAILS, EVENTS, KINDS, MARKS
+from app.web.refusals import status_of
 from app.web.template_helpers import for_templates
 
 _PER_PAGE = 50
@@ -114,7 +115,7 @@ def _add_mail(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get(f"/{_ID}/html")
     @admin
     def html(mail_id: int) -> ResponseReturnValue:
-        body = html_of(_letter(_found(services, mail_id)))
+        body = html_of(_letter(outbox.show(services, mail_id)))
         if body is None:
             abort(404)
         return frame.answer(mask_tokens(body))
@@ -123,31 +124,25 @@ def _add_mail(blueprint: Blueprint, services: Services) -> None:
     @admin
     def resend(mail_id: int) -> ResponseReturnValue:
         if request.method == "GET":
-            mail = _found(services, mail_id)
+            mail = outbox.show(services, mail_id)
             if not _may_resend(mail):
                 return _page(services, mail_id, _no_longer(mail["state"])), 409
             copies = resending.copies_out(services, mail_id)
             return render_template(
                 "outbox_resend.html", mail=mail, copies=copies, **_words(services)
             )
-        try:
-            who, now = myself().email, clock.now()
-            new = outbox.resend(services, mail_id, who=who, now=now, form_key=form_key.sent())
-        except NoSuchMail:
-            abort(404)
-        except NotPossible as error:
-            return _page(services, mail_id, _no_longer(error.state)), 409
+        who, now = myself().email, clock.now()
+        new = outbox.resend(services, mail_id, who=who, now=now, form_key=form_key.sent())
         return redirect(url_for(".show", mail_id=new, done="resent"), 303)
+
+    @blueprint.errorhandler(NotPossible)
+    def refuse(refused: NotPossible) -> ResponseReturnValue:
+        return _page(services, refused.mail_id, _no_longer(refused.state)), status_of(refused)
 
     @blueprint.post(f"/{_ID}/cancel")
     @admin
     def cancel(mail_id: int) -> ResponseReturnValue:
-        try:
-            outbox.cancel(services, mail_id, who=myself().email, now=clock.now())
-        except NoSuchMail:
-            abort(404)
-        except NotPossible as error:
-            return _page(services, mail_id, _no_longer(error.state)), 409
+        outbox.cancel(services, mail_id, who=myself().email, now=clock.now())
         return redirect(url_for(".show", mail_id=mail_id, done="cancelled"), 303)
 
 
@@ -187,7 +182,7 @@ def _command(which: Which) -> list[str]:
 
 
 def _page(services: Services, mail_id: int, fault: Both | None = None) -> str:
-    mail = _found(services, mail_id)
+    mail = outbox.show(services, mail_id)
     letter = _letter(mail)
     html = html_of(letter)
     return render_template(
@@ -207,13 +202,6 @@ def _page(services: Services, mail_id: int, fault: Both | None = None) -> str:
 def _may_resend(mail: dict[str, Any]) -> bool:
     """As `outbox.resend` has it."""
     return resending.may_resend(mail["state"], mail["user_id"], mail["kind"])
-
-
-def _found(services: Services, mail_id: int) -> dict[str, Any]:
-    try:
-        return outbox.show(services, mail_id)
-    except NoSuchMail:
-        abort(404)
 
 
 def _letter(mail: dict[str, Any]) -> EmailMessage:

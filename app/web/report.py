@@ -8,13 +8,14 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.compose import show_date
 from app.compose.text import inert
-from app.links import ReportLink
+from app.links import BadToken, ReportLink
+from app.people.lookup import NoSuchMember
 from app.reports import from_mail
 from app.reports.from_mail import ReportPage, Written
 from app.services import Services
 from app.web import form_key, later, report_form
 from app.web.locale import current, show_when, t
-from app.web.mail_link import guarded, no_link
+from app.web.mail_link import gone, guarded
 from app.web.report_form import MAX_TEXT, Typed, Wish
 from app.why.reminder import next_reminder
 
@@ -22,6 +23,7 @@ from app.why.reminder import next_reminder
 def pages(services: Services) -> Blueprint:
     """The report page."""
     blueprint = Blueprint("report", __name__)
+    blueprint.register_error_handler(NoSuchMember, gone)
 
     @blueprint.route("/r/<token>", methods=["GET", "POST"])
     @guarded(services)
@@ -58,7 +60,7 @@ def pages(services: Services) -> Blueprint:
 
     @blueprint.route("/r/", methods=["GET", "POST"], strict_slashes=False)
     def without_token() -> ResponseReturnValue:
-        return no_link()
+        raise BadToken
 
     later.add(blueprint, services)
     return blueprint

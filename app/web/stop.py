@@ -21,7 +21,7 @@ from app.services import Services
 from app.util.parse import narrow
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, show_when
-from app.web.mail_link import no_link
+from app.web.mail_link import gone
 from app.why.reminder import next_reminder
 
 _MAX_FIELD = 40  # characters; what browsers send for an hour or a date is shorter
@@ -34,34 +34,33 @@ def pages(services: Services) -> Blueprint:
     a mail program has no form to take one from (see app/web/mail_link.py).
     """
     blueprint = Blueprint("stop", __name__)
+    blueprint.register_error_handler(NoSuchMember, gone)
 
     @blueprint.route("/u/<token>", methods=["GET", "POST"])
     def stop(token: str) -> ResponseReturnValue:
-        link = _link(services, token)
-        if link is None:
-            return no_link()
+        link = services.links.read_stop(token)
         if link.kind in choices.TEAM_MAILS:
             return _team_mails(services, link)
+        if link.kind != Kind.REMINDER:
+            raise BadToken
         member_id = link.member_id
         wish = _wish() if request.method == "POST" else ""
-        try:
-            reminders = _act(services, member_id, wish)
-            g.locale = "en" if reminders.locale.startswith("en") else "ja"
-            if wish == "change":
-                return _change(services, member_id, reminders)
-            if wish == "undo":
+        reminders = _act(services, member_id, wish)
+        g.locale = "en" if reminders.locale.startswith("en") else "ja"
+        if wish == "change":
+            return _change(services, member_id, reminders)
+        if wish == "undo":
+            try:
                 choices.change_back(services, member_id, _typed(), now=clock.now())
-        except NoSuchMember:
-            return render_template("report_closed.html", why="gone"), 410
-        except ValuesRefused:  # only a hand-made undo
-            abort(400)
+            except ValuesRefused:  # only a hand-made one
+                abort(400)
         if reminders.frequency is Frequency.NONE:
             return _page("stop.html", reminders, wish=wish)
         return _form(services, member_id, reminders, wish=wish)
 
     @blueprint.route("/u/", methods=["GET", "POST"], strict_slashes=False)
     def without_token() -> ResponseReturnValue:
-        return no_link()
+        raise BadToken
 
     return blueprint
 
@@ -70,23 +69,11 @@ def _team_mails(services: Services, link: StopLink) -> ResponseReturnValue:
     """The same for a mail about a team: this kind stops, or comes again."""
     wish = _wish() if request.method == "POST" else ""
     wanted = {"stop": False, "restore": True}.get(wish)
-    try:
-        found = choices.team_mails(services, link.member_id, link.kind, wanted, now=clock.now())
-    except NoSuchMember:
-        return render_template("report_closed.html", why="gone"), 410
+    found = choices.team_mails(services, link.member_id, link.kind, wanted, now=clock.now())
     g.locale = "en" if found.locale.startswith("en") else "ja"
     return render_template(
         "stop_team.html", name=inert(found.name), kind=link.kind, wanted=found.wanted
     )
-
-
-def _link(services: Services, token: str) -> StopLink | None:
-    try:
-        link = services.links.read_stop(token)
-    except BadToken:
-        return None
-    known = link.kind == Kind.REMINDER or link.kind in choices.TEAM_MAILS
-    return link if known else None
 
 
 def _wish() -> str:

@@ -1,6 +1,7 @@
 """`/admin/days-off`: closures, leave and extra workdays that are running or to come."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -46,7 +47,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
 def _write(services: Services, email: str, days: Span) -> None:
     who, now = myself().email, clock.now()
     remove = request.form.get("action") == "remove"
-    try:
+    with suppress(NoLeave, NoExtraWorkday):  # another tab was quicker: it is as it should be
         if request_args.form("kind") == "workday":
             change = extra_workdays.remove_workdays if remove else extra_workdays.add_workdays
             change(services, email or None, days, who, now)
@@ -58,8 +59,6 @@ def _write(services: Services, email: str, days: Span) -> None:
             leave.remove_closure(services, days, who, now)
         else:
             leave.add_closure(services, days, who, now)
-    except (NoLeave, NoExtraWorkday):
-        pass  # another tab was quicker: it is as it should be
 
 
 def _span() -> Span:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -59,18 +59,16 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.route(f"/import/{_UPLOAD}", methods=["GET", "POST"])
     @admin
     def preview(upload_id: int) -> ResponseReturnValue:
+        if request.method == "GET":
+            return _preview(uploads.preview(services, myself().id, upload_id))
+        if request.form.get("action") == "drop":
+            uploads.drop(services, myself().id, upload_id)
+            return redirect(url_for(".imports"), 303)
         try:
-            if request.method == "GET":
-                return _preview(uploads.preview(services, myself().id, upload_id))
-            if request.form.get("action") == "drop":
-                uploads.drop(services, myself().id, upload_id)
-                return redirect(url_for(".imports"), 303)
             done = uploads.confirm(
                 services, myself().id, upload_id, who=myself().email, now=clock.now()
             )
         except NoSuchUpload:
-            if request.method == "GET":
-                abort(404)
             return redirect(url_for(".imports", done="gone"), 303)
         except ImportMoved:
             return redirect(url_for(".preview", upload_id=upload_id, moved=1), 303)

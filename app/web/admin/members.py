@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.locale import Both
 from app.members import assign, changes, roster, teams
 from app.people import setting_names, values
-from app.people.lookup import NoSuchMember
 from app.people.values import ValuesRefused
 from app.services import Services
 from app.web import form_key, request_args
@@ -68,7 +67,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             return member_page(services, member_id)
         edited = Edited.of((*_FIELDS, "active", "suppressed"), request_args.form)
         try:
-            email = address(services, member_id)
+            email = roster.address_of(services, member_id)
             changes.set_member(
                 services, email, edited.typed, myself().email, clock.now(), edited.was
             )
@@ -77,18 +76,10 @@ def add(blueprint: Blueprint, services: Services) -> None:
         return redirect(url_for(".member", member_id=member_id, done="saved"), 303)
 
 
-def address(services: Services, member_id: int) -> str:
-    """The member's address; a page of its own where there is no such member."""
-    try:
-        return roster.address_of(services, member_id)
-    except NoSuchMember:
-        abort(404)
-
-
 def _refused(
     services: Services, member_id: int, edited: Edited, error: ValuesRefused
 ) -> ResponseReturnValue:
-    stored = _stored(changes.show_member(services, address(services, member_id)))
+    stored = _stored(changes.show_member(services, roster.address_of(services, member_id)))
     again = edited.again(stored, error)
     return member_page(services, member_id, again, again.faults), again.status
 
@@ -106,7 +97,7 @@ def member_page(
     task: Mapping[str, str] | None = None,
 ) -> str:
     """The page of one member, with what was typed and what is wrong with it."""
-    found = changes.show_member(services, address(services, member_id))
+    found = changes.show_member(services, roster.address_of(services, member_id))
     form = form or fresh(_stored(found))
     return render_template(
         "admin/member.html",

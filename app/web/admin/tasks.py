@@ -1,17 +1,15 @@
 """A member's tasks on `/admin/members/<id>`: a new one, and passing one on."""
 
-from flask import Blueprint, abort, redirect, request, url_for
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.members import assign
-from app.people.lookup import NoSuchMember
+from app.members import assign, roster
 from app.people.values import ValuesRefused
-from app.reports.progress import NoSuchTask
 from app.services import Services
 from app.web import form_key, request_args
 from app.web.access import admin, myself
-from app.web.admin.members import MEMBER, address, member_page
+from app.web.admin.members import MEMBER, member_page
 
 _FIELDS = ("ref", "title", "start_on", "due_on", "report_every")
 
@@ -23,7 +21,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @admin
     def new_task(member_id: int) -> ResponseReturnValue:
         typed = {key: request_args.form(key) for key in _FIELDS}
-        address(services, member_id)
+        roster.address_of(services, member_id)
         try:
             who, now = myself().email, clock.now()
             assign.add_task(services, member_id, typed, who, now, form_key.sent())
@@ -46,8 +44,6 @@ def add(blueprint: Blueprint, services: Services) -> None:
                 now=clock.now(),
                 form_key=form_key.sent(),
             )
-        except (NoSuchMember, NoSuchTask):
-            abort(404)
         except ValuesRefused as error:
             faults = {f"pass.{ref}": sentence for _, sentence in error.faults}
             return member_page(services, member_id, faults=faults), 422

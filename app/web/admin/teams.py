@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.locale import Both
 from app.members import teams as road
-from app.members.teams import NoSuchTeam
-from app.people.values import ChangedMeanwhile, ValuesRefused
+from app.people.values import ValuesRefused
 from app.services import Services
 from app.web import form_key, request_args
 from app.web.access import admin, myself
 from app.web.edited import Edited
+from app.web.refusals import status_of
 
 _PER_PAGE = 50
 _TEAM = "<int:team_id>"
@@ -37,21 +37,16 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post(f"/teams/{_TEAM}")
     @admin
     def team(team_id: int) -> ResponseReturnValue:
-        remove = request.form.get("action") == "remove"
         try:
-            if remove:
+            if request.form.get("action") == "remove":
                 road.remove_team(services, team_id, myself().email, clock.now())
             else:
                 edited = Edited.of(("name",), request_args.form)
                 for name in edited.typed.values():
                     who, now = myself().email, clock.now()
                     road.rename_team(services, team_id, name, who, now, edited.was.get("name"))
-        except NoSuchTeam:
-            if not remove:
-                abort(404)  # else another click was quicker: it is as it should be
         except ValuesRefused as error:
-            status = 409 if isinstance(error, ChangedMeanwhile) else 422
-            return _page(services, {str(team_id): _only(error)}), status
+            return _page(services, {str(team_id): _only(error)}), status_of(error)
         return redirect(url_for(".teams"), 303)
 
 
