@@ -49,12 +49,13 @@ _LANGUAGE = ("LANG", "LC_ALL", "LC_MESSAGES", "LANGUAGE")
 # --- tiers: `make test` and `make test-all` -----------------------------------------------------
 
 _CORE = "--core"
+CORE = "TASK_PROGRESS_TESTS_CORE"  # set while `make test` runs: fewer examples of what takes long
 _DATABASES = ("sqlite", "postgresql")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--core`: what `make test` runs."""
-    parser.addoption(_CORE, action="store_true", help="only what starts no program; see pyproject")
+    parser.addoption(_CORE, action="store_true", help="without what is marked slow; see pyproject")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -71,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_core(item: pytest.Item, every: Collection[str]) -> bool:
-    if item.get_closest_marker("programs"):
+    if item.get_closest_marker("slow"):
         return False
     if not item.get_closest_marker("pages"):
         return True
@@ -85,6 +86,8 @@ def _is_core(item: pytest.Item, every: Collection[str]) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the run's folder (once), forgets the shell's settings, closes all other sockets."""
+    if config.getoption(_CORE, default=False):
+        os.environ[CORE] = "1"
     if not hasattr(config, "workerinput"):
         os.environ[_SHARED] = tempfile.mkdtemp(prefix="tp-tests-")
         os.environ[_PYTEST] = str(os.getpid())

@@ -16,7 +16,7 @@ from tests.doc_pages import PAGES, PAIRS
 from tests.specification import COMMANDS, SPOKEN_OF
 from tests.stack import PROJECT
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 DOCS = PROJECT / "docs"
 in_both = pytest.mark.parametrize("suffix", [".md", ".ja.md"])

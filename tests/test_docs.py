@@ -35,7 +35,7 @@ from tests.smtp_server import Plan, SmtpServer
 from tests.stack import CELERY, PROJECT, PYTHON, Processes, offset_to
 from tests.systemd_words import CHECKS
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 MORNING = datetime(2026, 11, 24, 9, 30, tzinfo=ZoneInfo("Asia/Tokyo"))
 EVENING_BEFORE = datetime(2026, 11, 23, 18, tzinfo=ZoneInfo("Asia/Tokyo"))
@@ -245,7 +245,7 @@ def number(word: str, one: Command, here: Installation) -> str:
     return here.waiting if "cancel" in one.arguments else here.failed
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_the_commands_of_celery_work(here: Installation) -> None:
     processes = Processes(here.folder, {})
     try:
@@ -303,7 +303,7 @@ def test_redis_takes_the_command(one: Command, here: Installation) -> None:
     assert not re.match(r"ERR|NOPERM|WRONG|\(error\)", said), said
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
 def test_curl_gets_an_answer(here: Installation) -> None:
     processes, port = Processes(here.folder, {}), free_port()

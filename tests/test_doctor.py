@@ -903,7 +903,7 @@ def test_a_broken_letter_is_red_before_anybody_deploys_it(tmp_path: Path) -> Non
 # --- the command --------------------------------------------------------------------------------
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_a_working_installation_has_no_red_line_and_a_test_mail_arrives(
     tmp_path: Path, redis_url: str
 ) -> None:

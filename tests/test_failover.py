@@ -23,7 +23,7 @@ from tests.smtp_server import SmtpServer
 from tests.standby import NAME, Server, primary_and_standby
 from tests.test_behind import held, restores, tick
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 ASKED = "SHOW default_transaction_read_only"
 PID = "SELECT pg_backend_pid()"

@@ -21,7 +21,7 @@ from tests.stack import PROJECT
 from tests.test_queue_messages import envelope
 from tests.unit_file import Unit
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 BEAT, MAIL, AI, WEB = (
     "celery-beat.service",
@@ -55,7 +55,7 @@ def ended(part: subprocess.Popen[bytes]) -> int:
     return part.wait(60)
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file"),
     [
@@ -82,7 +82,7 @@ def test_a_program_that_cannot_be_imported_is_started_again_and_lives_once_it_is
     machine.ready(name)
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_what_runs_goes_on_while_its_files_are_replaced(machine: Machine, redis_url: str) -> None:
     worker = machine.start(MAIL)
     machine.ready(MAIL)

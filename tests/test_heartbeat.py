@@ -297,7 +297,7 @@ def test_only_a_server_with_a_good_certificate_is_told(
 # --- the real programs ----------------------------------------------------------------------
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_the_timers_tick_and_the_workers_tell_and_send_though_the_listener_hangs(  # noqa: PLR0917 - fixtures
     environ: dict[str, str],
     tmp_path: Path,

@@ -349,6 +349,7 @@ def test_the_fields_found_are_all_that_the_templates_have(
     assert named_in_templates() - asked - of_addresses - kept == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("shape", ["signs", "combining", "lines"])
 def test_no_form_is_slow_with_fields_as_long_as_they_may_be(
@@ -372,6 +373,7 @@ def test_no_form_is_slow_with_fields_as_long_as_they_may_be(
     assert late == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_field_that_is_too_long_is_refused_before_anything_is_done_with_it(
     app: Flask, admin: FlaskClient, services: Services, team: People
@@ -443,6 +445,7 @@ def test_no_header_is_read_slowly(app: Flask, name: str) -> None:
     assert stranger.get("/login", headers={name: "ja," * 10_000}).status_code == 431
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_address_of_a_page_is_read_slowly(app: Flask, admin: FlaskClient) -> None:
     long = {"digits": "9" * 3_000, "percent": "%" * 3_000, "dots": "a." * 1_500}

@@ -37,7 +37,7 @@ from app.locale import Both, shell_locale
 from app.systemd import units
 from tests.unit_file import Unit
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 DRIVER = """
 import json, sys

@@ -27,7 +27,7 @@ from tests.test_logs import LINE, READ
 from tests.test_main_job import NINE, _server_context
 from tests.test_web_logs import ask, gunicorn
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 USER, WORD, WRONG = "app@example.jp", "a-made-up-word-no-1", "a-made-up-word-no-2"
 KEY = "a made-up key for tests only: 0123456789 abcdef"

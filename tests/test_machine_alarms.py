@@ -29,7 +29,7 @@ from tests.servers import RedisServer
 from tests.smtp_server import SmtpServer
 from tests.stack import PROJECT, PYTHON, Processes
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 MINUTE = timedelta(minutes=1)
 

@@ -77,7 +77,7 @@ def test_called_by_hand_it_sends_at_once_and_a_second_call_sends_nothing(
     assert stack.recipients() == EVERYBODY
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_two_beats_ten_copies_and_ticks_by_hand_send_one_mail_each(
     stack: Stack, db: Database, redis_admin: redis.Redis
 ) -> None:
@@ -109,7 +109,7 @@ def copied(broker: "redis.Redis", queue: str) -> None:
         broker.lpush(queue, *[message] * 10)
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @on_sqlite
 def test_beat_alone_brings_the_morning_mail(stack: Stack, db: Database) -> None:
     """The tick at the next full minute decides and queues; a worker sends."""
@@ -133,7 +133,7 @@ def alive(db: Database) -> list[str]:
         return [name.partition("@")[0] for name in session.scalars(select(Service.name))]
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_a_worker_killed_before_the_dot_costs_time_but_no_mail_and_makes_no_double(
     stack: Stack, db: Database
 ) -> None:
@@ -151,7 +151,7 @@ def test_a_worker_killed_before_the_dot_costs_time_but_no_mail_and_makes_no_doub
     assert stack.recipients() == EVERYBODY
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_a_worker_killed_after_the_answer_makes_at_most_one_copy_with_the_same_id(
     stack: Stack, db: Database
 ) -> None:
@@ -184,14 +184,14 @@ def test_without_redis_the_timers_tick_decides_and_sends(stack: Stack, db: Datab
     assert stack.recipients() == EVERYBODY
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @on_sqlite
 def test_before_the_hour_a_tick_sends_nothing(stack: Stack, db: Database) -> None:
     stack.command("tick", "--rehearsal", "--now", EIGHT.isoformat())
     assert states(db) == []
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @on_postgresql
 def test_a_worker_that_is_told_to_stop_finishes_its_mail(stack: Stack, db: Database) -> None:
     stack.smtp.plan.slow = 2.0
@@ -209,7 +209,7 @@ def test_a_worker_that_is_told_to_stop_finishes_its_mail(stack: Stack, db: Datab
     assert len(stack.recipients()) == 3
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @on_sqlite
 def test_the_runbooks_inspections_answer(stack: Stack) -> None:
     stack.worker()
@@ -219,7 +219,7 @@ def test_the_runbooks_inspections_answer(stack: Stack) -> None:
         assert len(json.loads(answer)) == 2
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @on_sqlite
 def test_a_worker_that_no_longer_consumes_ends_itself(stack: Stack) -> None:
     """Attached to Redis, yet deaf, as was seen after restarts of Redis."""
@@ -230,7 +230,7 @@ def test_a_worker_that_no_longer_consumes_ends_itself(stack: Stack) -> None:
     assert worker.wait(30) == EXIT_CODE
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @on_sqlite
 def test_a_worker_without_beat_asks_for_a_tick_itself_and_everybody_gets_their_mail(
     stack: Stack, db: Database
@@ -244,7 +244,7 @@ def test_a_worker_without_beat_asks_for_a_tick_itself_and_everybody_gets_their_m
     assert "s: asking for one" not in stack.said(ai)
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @on_postgresql
 def test_the_ai_worker_runs_its_small_job(stack: Stack, db: Database) -> None:
     stack.worker("ai")
@@ -258,7 +258,7 @@ def test_the_ai_worker_runs_its_small_job(stack: Stack, db: Database) -> None:
     wait_until(noted, stack.logs(), 20)
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @on_sqlite
 @pytest.mark.parametrize("tls", ["starttls", "ssl"])
 def test_mail_goes_over_tls_with_a_login(
@@ -292,7 +292,7 @@ def _server_context(ca: trustme.CA) -> ssl.SSLContext:
 # --- the specification's own commands ---------------------------------------------------------
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_the_specified_env_starts_beat_and_both_workers_by_their_own_commands(
     tmp_path: Path, redis_url: str, smtp: SmtpServer
 ) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from app.rules import due
 from app.rules.due import Rhythm, Verdict
 from app.rules.workdays import DAY, Span, week_of
 from app.services import Services, make
-from tests.conftest import sato, sqlite_copy, suzuki, task
+from tests.conftest import CORE, sato, sqlite_copy, suzuki, task
 
 START = datetime(2026, 4, 20, tzinfo=UTC)  # a Monday, 09:00 in Tokyo; Golden Week is near
 HOUR = timedelta(hours=1)
@@ -334,8 +335,9 @@ steps = st.lists(
 )
 
 
+FEW = CORE in os.environ
 calmly = settings(
-    max_examples=30,
+    max_examples=6 if FEW else 30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -405,7 +407,7 @@ changing_clocks = st.sampled_from(
 )
 
 
-@settings(calmly, max_examples=15)
+@settings(calmly, max_examples=4 if FEW else 15)
 @given(st.tuples(teams, teams), changing_clocks)
 def test_what_is_simulated_is_what_happens_when_nobody_reports(
     both: tuple[Any, Any], start: datetime

@@ -22,7 +22,7 @@ from tests.pooler import MISSING, pgbouncer
 from tests.smtp_server import SmtpServer
 
 pytestmark = [
-    pytest.mark.programs,
+    pytest.mark.slow,
     pytest.mark.skipif(MISSING, reason="pgbouncer is not installed"),
 ]
 SCALE = 0.1

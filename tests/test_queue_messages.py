@@ -20,7 +20,7 @@ TICK = "app.tasks.notifications.tick"
 GOOD = [[], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
 
 pytestmark = [
-    pytest.mark.programs,
+    pytest.mark.slow,
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]
 

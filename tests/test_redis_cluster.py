@@ -13,7 +13,7 @@ from tests.servers import RedisServer, free_port
 from tests.smtp_server import SmtpServer
 from tests.stack import running
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 KEY = {"SECRET_KEY": "a made-up key for tests only: 0123456789 abcdef"}
 NOBODY = "redis://127.0.0.1:1/0"

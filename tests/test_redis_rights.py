@@ -19,7 +19,7 @@ from tests.smtp_server import SmtpServer
 from tests.stack import Stack, offset_to, running
 
 pytestmark = [
-    pytest.mark.programs,
+    pytest.mark.slow,
     pytest.mark.usefixtures("no_digest"),
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]

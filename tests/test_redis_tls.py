@@ -29,7 +29,7 @@ from tests.stack import Stack, offset_to, running
 from tests.test_main_job import EVERYBODY, NINE, all_accepted
 
 pytestmark = [
-    pytest.mark.programs,
+    pytest.mark.slow,
     pytest.mark.skipif(not can_be(), reason="no Redis with TLS here: apt install redis-server"),
     pytest.mark.usefixtures("no_digest"),
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),

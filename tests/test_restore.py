@@ -56,7 +56,7 @@ from tests import sending, servers
 from tests.conftest import NOW, TODAY, People, postgresql_copy, sqlite_copy, suzuki, task
 from tests.smtp_server import SmtpServer
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 EARLY = NOW - timedelta(minutes=30)
 TEN = NOW + timedelta(hours=1)

@@ -25,7 +25,7 @@ from tests.servers import die_with_parent, free_port, wait_until
 from tests.smtp_server import SmtpServer
 from tests.stack import CELERY, PYTHON
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 OPEN_TO_ALL = 0  # the umask of a careless shell
 ANOTHER = "another made-up key for tests only: 9876543210 abcdef"

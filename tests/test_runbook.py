@@ -12,10 +12,10 @@ from tests.conftest import sqlite_copy
 from tests.servers import RedisServer, wait_until
 from tests.stack import CELERY, Processes
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_beat_and_worker_that_started_before_redis_work_when_it_comes(tmp_path: Path) -> None:
     """Nobody ends, nobody is started again, and the worker answers once Redis does."""
     redis = RedisServer(tmp_path / "redis")

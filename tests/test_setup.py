@@ -9,7 +9,7 @@ import pytest
 
 from tools.house import PROJECT
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 # A Python that can say its version and make an environment of itself; the rest it takes as done.
 PYTHON = """#!/bin/sh

@@ -34,7 +34,7 @@ from tests.specification import ENV as SPECIFICATION
 from tests.stack import CELERY, PROJECT, offset_to
 from tests.unit_file import Unit
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 NINE = datetime(2026, 11, 24, 0, 0, 5, tzinfo=UTC)
 FOR_GOOD = [
@@ -292,7 +292,7 @@ def machine(home: Path, rendered: Path, redis_url: str) -> Iterator[Machine]:
     made.end()
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_the_specified_env_starts_every_unit_and_term_ends_it_in_time(machine: Machine) -> None:
     """On an empty machine: no Redis of the specification's port, no mail server."""
     machine.configure(SPECIFICATION)
@@ -457,7 +457,7 @@ def copies(smtp: SmtpServer) -> Counter[str]:
     return Counter(mail.recipient for mail in smtp.mails)
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 def test_all_units_together_bring_the_morning_mail_to_everybody_once(
     machine: Machine, db: Database, smtp: SmtpServer
 ) -> None:
@@ -492,7 +492,7 @@ def test_the_timers_tick_sends_without_any_other_unit(
     assert len(copies(smtp)) == MANY
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["celery-worker-mail.service", "task-progress-tick.service"])
 def test_a_stop_in_the_middle_of_a_batch_loses_no_mail_and_doubles_none(
     machine: Machine, db: Database, smtp: SmtpServer, name: str
@@ -508,7 +508,7 @@ def test_a_stop_in_the_middle_of_a_batch_loses_no_mail_and_doubles_none(
     assert len(copies(smtp)) == MANY
 
 
-@pytest.mark.programs
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["celery-worker-mail.service", "task-progress-tick.service"])
 def test_killed_in_the_middle_of_a_batch_it_comes_back_and_loses_no_mail(
     machine: Machine, db: Database, smtp: SmtpServer, name: str

@@ -18,7 +18,7 @@ from app.db import Database
 from app.models import Setting
 from tests.conftest import postgresql_copy
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 NEXT = f"{int(schema.HEAD) + 1:04}"
 

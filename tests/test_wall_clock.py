@@ -18,7 +18,7 @@ from tests.smtp_server import SmtpServer
 from tests.stack import Stack, offset_to, running
 from tests.wall_clock import WallClock, needs_faketime
 
-pytestmark = [pytest.mark.programs, needs_faketime, pytest.mark.usefixtures("no_digest")]
+pytestmark = [pytest.mark.slow, needs_faketime, pytest.mark.usefixtures("no_digest")]
 NINE = datetime(2026, 11, 24, 0, 0, 5, tzinfo=UTC)
 MONTH = timedelta(days=30)
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -24,7 +24,7 @@ from tests import servers
 from tests.conftest import sqlite_copy, suzuki, task
 from tests.stack import PROJECT
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 GUNICORN = Path(sys.executable).parent / "gunicorn"
 EVERYTHING = "%(h)s %(r)s %(m)s %(U)s %(q)s %(s)s %(f)s %(a)s %({referer}i)s %({raw_uri}e)s"
