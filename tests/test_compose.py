@@ -18,10 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
+from app import letters
 from app.compose import ReminderFacts, TaskLine, look, message_id, reminder, show_date
 from app.compose.look import DARK, LIGHT
 from app.compose.text import LINE, inert, shorten, wrap
 from app.mime.message import MailMessage, build, width
+from app.models import Kind
 from tests.letters import FRIDAY, KIMURA, LETTERS, MANY, SMITH, SUZUKI, TODAY, letter, task
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -519,3 +521,10 @@ def test_a_filled_form_says_the_same_whatever_people_write(
     message = reminder(facts)
     assert (message.text, message.html) == rendered(facts)
     assert html_of(received(message)) == f"{message.html}\n"
+
+
+# --- kinds of mail ------------------------------------------------------------------------------
+
+
+def test_every_kind_of_mail_has_its_letter_and_its_name() -> None:
+    assert set(letters.LETTERS) == set(Kind)

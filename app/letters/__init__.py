@@ -1,16 +1,18 @@
 """Letters: what each kind of mail says, read again right before it is sent.
 
 `read_again` is handed to the outbox, which knows no letter. A new kind of mail is a module with one
-function from a Case to what is to be sent, and a line in LETTERS.
+function from a LetterContext to what is to be sent, and a line in LETTERS (docs/architecture.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from app.letters import alert, digest, escalation, reminder, sign_in
 from app.letters.case import Batch, LetterContext
+from app.locale import Both
 from app.models import Kind, State
 from app.outbox.lease import Claimed
 from app.outbox.pilot import in_pilot
@@ -18,13 +20,21 @@ from app.outbox.precheck import Defer, Found, Send, Skip
 from app.rules.due import Reason
 from app.services import Services
 
-LETTERS: Mapping[str, Callable[[LetterContext], Send | Skip | Defer]] = {
-    Kind.REMINDER: reminder.letter,
-    Kind.ASKED_REMINDER: reminder.letter,
-    Kind.WEEKLY_DIGEST: digest.letter,
-    Kind.ESCALATION: escalation.letter,
-    Kind.SIGN_IN: sign_in.letter,
-    Kind.ALERT: alert.letter,
+
+class MailKind(NamedTuple):
+    """A kind of mail: its name on pages, and what its letter says as of now."""
+
+    name: Both
+    letter: Callable[[LetterContext], Send | Skip | Defer]
+
+
+LETTERS: Mapping[str, MailKind] = {
+    Kind.REMINDER: MailKind(Both("リマインダー", "Reminder"), reminder.letter),
+    Kind.ASKED_REMINDER: MailKind(Both("再度のお知らせ", "Asked reminder"), reminder.letter),
+    Kind.WEEKLY_DIGEST: MailKind(Both("週のまとめ", "Weekly digest"), digest.letter),
+    Kind.ESCALATION: MailKind(Both("リーダーへのお知らせ", "Note to the lead"), escalation.letter),
+    Kind.SIGN_IN: MailKind(Both("サインイン", "Sign-in"), sign_in.letter),
+    Kind.ALERT: MailKind(Both("警告", "Alert"), alert.letter),
 }
 
 
@@ -60,4 +70,4 @@ def _one(
     if mail.kind not in LETTERS:
         msg = f"no letter for {mail.kind}"
         raise ValueError(msg)
-    return LETTERS[mail.kind](LetterContext(services, session, batch, mail, one, now))
+    return LETTERS[mail.kind].letter(LetterContext(services, session, batch, mail, one, now))

@@ -1,16 +1,10 @@
 """The labels of mails on pages: kinds, states with a mark, history."""
 
+from app.letters import LETTERS
 from app.locale import Both
-from app.models import Kind, State
+from app.models import State
 
-KINDS = {
-    Kind.REMINDER: Both("リマインダー", "Reminder"),
-    Kind.ASKED_REMINDER: Both("再度のお知らせ", "Asked reminder"),
-    Kind.WEEKLY_DIGEST: Both("週のまとめ", "Weekly digest"),
-    Kind.ESCALATION: Both("リーダーへのお知らせ", "Note to the lead"),
-    Kind.SIGN_IN: Both("サインイン", "Sign-in"),
-    Kind.ALERT: Both("警告", "Alert"),
-}
+KINDS = {kind: one.name for kind, one in LETTERS.items()}
 # The mark of each state (style.css), and its word.
 MARKS = {
     State.READY: ("unreported", Both("送信待ち", "Ready")),
