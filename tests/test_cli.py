@@ -24,7 +24,7 @@ from sqlalchemy import select, update
 from app import clock
 from app.alerts import Alarm, close_alert, raise_alert
 from app.cli import cli, main
-from app.cli.examples import EXAMPLES
+from app.cli.commands import EXAMPLES
 from app.config.sources import HOME
 from app.db import Database
 from app.locale import Both

@@ -26,7 +26,7 @@ import trustme
 from sqlalchemy import text
 
 from app import clock, doctor
-from app.cli.examples import EXAMPLES
+from app.cli.commands import EXAMPLES
 from app.config import load
 from app.config.sources import HOME
 from app.db import Database

@@ -15,23 +15,10 @@ from pathlib import Path
 import click
 
 from app import db
-from app.cli.admin import admin
-from app.cli.alerts import alerts_group
-from app.cli.data import database, import_, sample
-from app.cli.days import leave_group, workday_group
-from app.cli.doctor import doctor
-from app.cli.explain import simulate, why
+from app.cli.commands import COMMANDS, EXAMPLES
 from app.cli.language import Failed, complain, t, usage_words
-from app.cli.maintenance import backup, purge, restore
-from app.cli.members import member, off_today, settings, snooze
-from app.cli.outbox import outbox_group
 from app.cli.refusals import FAILED, WRONG_USAGE, exit_code
-from app.cli.remind import remind
-from app.cli.resend import resend
 from app.cli.shell import Group, Shell
-from app.cli.state import clock_command, confirm, pause, resume, run, status
-from app.cli.systemd import systemd
-from app.cli.tick import tick
 from app.config.sources import relative
 from app.imports.csv_table import ImportRefused
 from app.locale import Both, of_the_system
@@ -47,41 +34,12 @@ cli = Group(
         "未報告のタスクを毎朝メールで知らせます。",
         "Mails each person, every morning, the tasks they have not reported on.",
     ),
-    commands=[
-        database,
-        import_,
-        sample,
-        tick,
-        remind,
-        simulate,
-        why,
-        outbox_group,
-        settings,
-        member,
-        leave_group,
-        workday_group,
-        snooze,
-        off_today,
-        admin,
-        pause,
-        resume,
-        clock_command,
-        confirm,
-        status,
-        alerts_group,
-        doctor,
-        systemd,
-        backup,
-        restore,
-        purge,
-        run,
-    ],
+    commands=COMMANDS,
     epilog=t(
         "各コマンドの説明: task-progress コマンド --help", "More: task-progress COMMAND --help"
     ),
 )
-
-outbox_group.add_command(resend)
+cli.examples = EXAMPLES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 import getpass
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 import click
 
 from app import clock, schema
-from app.cli.examples import EXAMPLES
 from app.cli.language import UsageRefused, did_you_mean, t
 from app.cli.refusals import USAGE
 from app.config import Config, load_or_exit
@@ -287,7 +286,8 @@ class ShellCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One example, so that the order of arguments need not be guessed."""
-        example = EXAMPLES.get(ctx.command_path)
+        root = ctx.find_root().command
+        example = root.examples.get(ctx.command_path) if isinstance(root, Group) else None
         if example is not None:
             line = f"{ctx.command_path} {example}".rstrip()
             formatter.write(f"\n{t('例', 'Example')}: {line}\n")
@@ -311,7 +311,9 @@ class ShellCommand(click.Command):
 
 
 class Group(click.Group):
-    """Commands under one name."""
+    """Commands under one name. `examples`: of the group that holds all, by the whole command."""
+
+    examples: Mapping[str, str] = {}
 
     context_class = _Context
     command_class = ShellCommand

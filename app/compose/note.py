@@ -39,21 +39,8 @@ def shown_name(name: str) -> str:
 
 def note(facts: NoteFacts) -> MailMessage:
     """The letter; `rows.from_us` adds the sender fields."""
-    name, locale = shown_name(facts.name), facts.locale
-    hello = Both(f"{name}さん", f"Hello {name},") if name else Both("こんにちは。", "Hello,")
-    subject = facts.subject.to(locale)
-    words = {
-        "locale": Fixed(locale),
-        "space": Fixed(Both("", " ").to(locale)),
-        "subject": subject,
-        "preheader": facts.preheader.to(locale),
-        "greeting": hello.to(locale),
-        "title": facts.title.to(locale),
-        "body": facts.body.to(locale),
-        "button": facts.button.to(locale),
-        "url": facts.url,
-        "foot": tuple(tuple(one.to(locale) for one in sentences) for sentences in facts.foot),
-    }
+    name, subject = shown_name(facts.name), facts.subject.to(facts.locale)
+    words = {"locale": Fixed(facts.locale), "subject": subject} | _words(facts, name)
     letter = parts("note", words, {facts.url})
     return MailMessage(
         to=write_mailbox(name, facts.email),
@@ -62,3 +49,18 @@ def note(facts: NoteFacts) -> MailMessage:
         html=letter.html,
         headers=automatic_headers(),
     )
+
+
+def _words(facts: NoteFacts, name: str) -> dict[str, object]:
+    locale = facts.locale
+    hello = Both(f"{name}さん", f"Hello {name},") if name else Both("こんにちは。", "Hello,")
+    return {
+        "space": Fixed(Both("", " ").to(locale)),
+        "preheader": facts.preheader.to(locale),
+        "greeting": hello.to(locale),
+        "title": facts.title.to(locale),
+        "body": facts.body.to(locale),
+        "button": facts.button.to(locale),
+        "url": facts.url,
+        "foot": tuple(tuple(one.to(locale) for one in sentences) for sentences in facts.foot),
+    }

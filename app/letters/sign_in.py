@@ -19,18 +19,9 @@ def letter(case: LetterContext) -> Send:
         email=case.mail.to_addr,
         locale=case.locale,
         subject=Both(f"サインインのリンク({until}まで)", f"Your sign-in link (until {until})"),
-        preheader=Both(
-            "ボタンを押すと、確認のページが開きます。",
-            "The button opens a page that asks you to confirm.",
-        ),
-        title=Both(
-            "Task Progress にサインインするためのリンクです。",
-            "This link signs you in to Task Progress.",
-        ),
-        body=Both(
-            f"{SIGN_IN_MINUTES}分間({until}まで)、1回だけ使えます。",
-            f"It works once, for {SIGN_IN_MINUTES} minutes (until {until}).",
-        ),
+        preheader=_PREHEADER,
+        title=_TITLE,
+        body=_how_long(until),
         button=Both("サインインする", "Sign in"),
         url=case.services.links.sign_in_url(case.mail.n),
         foot=[_NOT_ASKED_FOR, [_as_whom(name), _DO_NOT_FORWARD]],
@@ -38,6 +29,13 @@ def letter(case: LetterContext) -> Send:
     return Send(case.from_us(note(facts)), [])
 
 
+_PREHEADER = Both(
+    "ボタンを押すと、確認のページが開きます。",
+    "The button opens a page that asks you to confirm.",
+)
+_TITLE = Both(
+    "Task Progress にサインインするためのリンクです。", "This link signs you in to Task Progress."
+)
 _NOT_ASKED_FOR = [
     Both(
         "お心当たりがないときは、このメールを削除してください。何も起こりません。",
@@ -45,6 +43,13 @@ _NOT_ASKED_FOR = [
     )
 ]
 _DO_NOT_FORWARD = Both("ほかの方に転送しないでください。", "Please do not forward this mail.")
+
+
+def _how_long(until: str) -> Both:
+    return Both(
+        f"{SIGN_IN_MINUTES}分間({until}まで)、1回だけ使えます。",
+        f"It works once, for {SIGN_IN_MINUTES} minutes (until {until}).",
+    )
 
 
 def _as_whom(name: str) -> Both:

@@ -1,5 +1,9 @@
 """The pages: blueprints, their common frame, and the headers every answer carries."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+
 from flask import Flask, Response, current_app, render_template, request
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -10,27 +14,15 @@ from app.services import Services
 from app.util.logs import mask_tokens
 from app.web import (
     access,
-    admin,
     banner,
     csrf,
-    data,
     form_key,
-    health,
-    home,
     limits,
     locale,
-    login,
     mail_link,
-    metrics,
     nav,
     origin,
-    outbox,
     refusals,
-    report,
-    settings,
-    stop,
-    team,
-    why,
 )
 
 # Pages load nothing but our own style sheet and pictures, and no site may frame them.
@@ -57,28 +49,29 @@ def register(app: Flask, services: Services) -> None:
     csrf.register(app)
     form_key.register(app)
     limits.register(app)
-    nav.register(app)
     banner.register(app, services)
-    app.register_blueprint(health.pages(services))
-    app.register_blueprint(metrics.pages(services))
-    app.register_blueprint(home.pages(services))
-    app.register_blueprint(login.pages(services))
-    app.register_blueprint(settings.pages(services))
-    app.register_blueprint(data.pages(services))
-    app.register_blueprint(report.pages(services))
-    app.register_blueprint(stop.pages(services))
-    app.register_blueprint(outbox.pages(services))
-    app.register_blueprint(why.pages(services))
-    app.register_blueprint(admin.pages(services))
-    app.register_blueprint(team.pages(services))
-    if services.config.local_mailbox:
-        from app.web import mailbox  # noqa: PLC0415 - nothing of it in a real installation
-
-        app.register_blueprint(mailbox.pages(services))
+    pages = _pages(local_mailbox=services.config.local_mailbox)
+    for module in pages.values():
+        app.register_blueprint(module.pages(services))
+    nav.register(app, {name: page.NAV for name, page in pages.items() if hasattr(page, "NAV")})
     app.register_error_handler(HTTPException, _error_page)
     refusals.register(app)
     app.register_error_handler(Exception, _broken_page)
     app.after_request(_headers)
+
+
+def _pages(*, local_mailbox: bool) -> dict[str, ModuleType]:
+    """The modules of this folder that are pages, by the name of their blueprint: they have `pages`.
+
+    A page joins by its module alone; with `NAV` the navigation names it.
+    """
+    names = (found.name for found in iter_modules(__path__))
+    modules = {name: import_module(f"{__name__}.{name}") for name in names}
+    return {
+        name: module
+        for name, module in modules.items()
+        if hasattr(module, "pages") and (local_mailbox or name != "mailbox")
+    }
 
 
 class RowIdConverter(IntegerConverter):

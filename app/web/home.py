@@ -20,9 +20,12 @@ from app.web import form_key
 from app.web.access import me, myself, signed_in
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, show_when
+from app.web.nav import NavEntry
 from app.why.reminder import next_reminder
 
 _NEW = {"title": "", "start_on": "", "due_on": "", "report_every": "daily"}
+
+NAV = NavEntry(1, Both("私のタスク", "My tasks"), "all")
 
 
 def pages(services: Services) -> Blueprint:

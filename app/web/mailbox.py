@@ -7,10 +7,12 @@ from flask import Blueprint, Response, abort, render_template, request
 from markupsafe import Markup, escape
 
 from app.local import mailbox
+from app.locale import Both
 from app.mime.parts import html_of, text_of
 from app.services import Services
 from app.web import frame
 from app.web.locale import show_when
+from app.web.nav import NavEntry
 
 _PER_PAGE = 50
 _SHOWN_CHARACTERS = 200_000  # of a text or a source; more would only make the browser slow
@@ -18,6 +20,8 @@ _LINK = re.compile(r"https?://[^\s<>\"「」『』()]+[^\s<>\"「」『』().,�
 # Links open outside, where the page they lead to works as usual.
 _SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
 _NEW_TAB = '<base target="_blank">'
+
+NAV = NavEntry(7, Both("メールボックス", "Mailbox"), "all")
 
 
 def pages(services: Services) -> Blueprint:

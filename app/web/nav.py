@@ -1,11 +1,10 @@
-"""Navigation: the pages in order, and for which role each is shown.
+"""Navigation: the pages in order, and for which role each is shown."""
 
-A page whose blueprint is not there is left out.
-"""
-
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
-from flask import Flask, current_app, request, url_for
+from flask import Flask, request, url_for
 
 from app.access.sessions import Me
 from app.locale import Both
@@ -13,22 +12,11 @@ from app.web.access import me
 
 
 class NavEntry(NamedTuple):
-    """One page of the navigation."""
+    """A page's line in the navigation: `NAV` of its module; its blueprint has the view `index`."""
 
-    endpoint: str
+    place: int  # from the left
     words: Both
     whom: Literal["all", "lead", "admin"]
-
-
-ENTRIES = (
-    NavEntry("home.index", Both("私のタスク", "My tasks"), "all"),
-    NavEntry("team.index", Both("チーム", "Team"), "lead"),
-    NavEntry("outbox.index", Both("送信箱", "Outbox"), "admin"),
-    NavEntry("why.index", Both("なぜ?", "Why?"), "admin"),
-    NavEntry("admin.index", Both("管理", "Admin"), "admin"),
-    NavEntry("settings.index", Both("設定", "Settings"), "all"),
-    NavEntry("mailbox.index", Both("メールボックス", "Mailbox"), "all"),
-)
 
 
 class Link(NamedTuple):
@@ -39,20 +27,21 @@ class Link(NamedTuple):
     current: bool
 
 
-def register(app: Flask) -> None:
-    """Give templates `navigation()`."""
-    app.context_processor(lambda: {"navigation": links})
+def register(app: Flask, entries: Mapping[str, NavEntry]) -> None:
+    """Give templates `navigation()`. `entries`: of each blueprint that has one."""
+    ordered = sorted(entries.items(), key=lambda one: one[1].place)
+    app.context_processor(lambda: {"navigation": partial(_links, ordered)})
 
 
-def links() -> list[Link]:
+def _links(entries: Sequence[tuple[str, NavEntry]]) -> list[Link]:
     """What the signed-in member may open; nothing for others."""
     asking = me()
     if asking is None:
         return []
     return [
-        Link(url_for(one.endpoint), one.words, request.blueprint == one.endpoint.split(".")[0])
-        for one in ENTRIES
-        if one.endpoint in current_app.view_functions and _may(asking, one.whom)
+        Link(url_for(f"{name}.index"), one.words, request.blueprint == name)
+        for name, one in entries
+        if _may(asking, one.whom)
     ]
 
 

@@ -24,6 +24,7 @@ from app.util.logs import mask_tokens
 from app.web import form_key, frame, request_args
 from app.web.access import admin, myself
 from app.web.locale import current, show_when
+from app.web.nav import NavEntry
 from app.web.outbox_labels import DETAILS, EVENTS, KINDS, MARKS
 from app.web.refusals import status_of
 from app.web.template_helpers import for_templates
@@ -33,6 +34,8 @@ _MOST_AT_ONCE = 10_000  # mails that a page sends again; the command takes any n
 _ID = "<int:mail_id>"
 _SHOWN_CHARACTERS = 100_000
 _HAND = re.compile(r"\bcli:[^\s:]+")
+
+NAV = NavEntry(3, Both("送信箱", "Outbox"), "admin")
 
 
 def pages(services: Services) -> Blueprint:

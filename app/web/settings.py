@@ -27,6 +27,7 @@ from app.util.parse import narrow
 from app.web.access import myself, signed_in
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, forget_choice, show_when, t
+from app.web.nav import NavEntry
 from app.why.preview import SettingsPreview, preview
 
 # This page alone runs a script of ours, which asks for the preview while the member types.
@@ -36,6 +37,8 @@ _POLICY = (
 )
 _STOPPED = {Reason.ADDRESS_SUPPRESSED, Reason.FREQUENCY_NONE, Reason.PAUSED}
 _SQUARE = 52
+
+NAV = NavEntry(6, Both("設定", "Settings"), "all")
 
 
 def pages(services: Services) -> Blueprint:

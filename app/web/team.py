@@ -16,11 +16,14 @@ from app.services import Services
 from app.web import form_key
 from app.web.access import lead, lead_of_member, myself
 from app.web.locale import current, show_when
+from app.web.nav import NavEntry
 from app.web.report_form import is_id
 from app.web.team_labels import BoardWords
 
 _MEMBER = "/team/<int:member_id>"
 _LONGEST_SEARCH = 100
+
+NAV = NavEntry(2, Both("チーム", "Team"), "lead")
 
 
 def pages(services: Services) -> Blueprint:

@@ -13,9 +13,12 @@ from app.people.lookup import NoSuchMember
 from app.services import Services
 from app.web import request_args
 from app.web.access import admin
+from app.web.nav import NavEntry
 from app.web.outbox_labels import KINDS, MARKS
 from app.web.template_helpers import for_templates
 from app.why.reminder import Explanation, explain
+
+NAV = NavEntry(4, Both("なぜ?", "Why?"), "admin")
 
 
 def pages(services: Services) -> Blueprint:

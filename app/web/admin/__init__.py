@@ -2,9 +2,13 @@
 
 from flask import Blueprint
 
+from app.locale import Both
 from app.services import Services
 from app.web.admin import days_off, imports, members, overview, settings, tasks, teams, trail
+from app.web.nav import NavEntry
 from app.web.template_helpers import for_templates
+
+NAV = NavEntry(5, Both("管理", "Admin"), "admin")
 
 
 def pages(services: Services) -> Blueprint:

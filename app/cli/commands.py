@@ -1,5 +1,55 @@
-"""One example for the help of each command: what follows its name."""
+"""Every command in the order of the help, and one example for each: a new command joins here."""
 
+import click
+
+from app.cli.admin import admin
+from app.cli.alerts import alerts_group
+from app.cli.data import database, import_, sample
+from app.cli.days import leave_group, workday_group
+from app.cli.doctor import doctor
+from app.cli.explain import simulate, why
+from app.cli.maintenance import backup, purge, restore
+from app.cli.members import member, off_today, settings, snooze
+from app.cli.outbox import outbox_group
+from app.cli.remind import remind
+from app.cli.resend import resend
+from app.cli.state import clock_command, confirm, pause, resume, run, status
+from app.cli.systemd import systemd
+from app.cli.tick import tick
+
+outbox_group.add_command(resend)
+
+COMMANDS: list[click.Command] = [
+    database,
+    import_,
+    sample,
+    tick,
+    remind,
+    simulate,
+    why,
+    outbox_group,
+    settings,
+    member,
+    leave_group,
+    workday_group,
+    snooze,
+    off_today,
+    admin,
+    pause,
+    resume,
+    clock_command,
+    confirm,
+    status,
+    alerts_group,
+    doctor,
+    systemd,
+    backup,
+    restore,
+    purge,
+    run,
+]
+
+# What follows the name of each command.
 EXAMPLES = {
     f"task-progress {command}": words
     for command, words in (
