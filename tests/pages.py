@@ -1,7 +1,7 @@
 """Every page that has an address of its own, and who opens it: a new page joins by one line.
 
 Opened in a browser by `make e2e` (axe, both languages and themes, two widths) and `make
-screenshots`, weighed by tests/test_web_pages.py, timed by bench/web.py.
+screenshots`, timed by bench/web.py.
 """
 
 from typing import Literal, NamedTuple

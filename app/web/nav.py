@@ -12,7 +12,7 @@ from app.web.access import me
 
 
 class NavEntry(NamedTuple):
-    """A page's line in the navigation: `NAV` of its module; its blueprint has the view `index`."""
+    """A page's line in the navigation: `NAV` of its module; its blueprint, of the module's name, has the view `index`."""
 
     place: int  # from the left
     words: Both
