@@ -16,7 +16,7 @@ from app.imports import uploads
 from app.members.roster import id_of
 from app.models import Setting
 from app.outbox import browse
-from app.people.records import HEADERS
+from app.people.csv_records import HEADERS
 from e2e.conftest import DESK, PHONE, Theme, Visit
 from e2e.server import Site, running
 from e2e.test_pages import OPTIONS

@@ -23,8 +23,8 @@ from app.models import Kind, Member, OutboxMail, Report, State, Task
 from app.outbox import browse
 from app.outbox.pilot import in_pilot
 from app.outbox.rows import NewMail, enqueue
+from app.people.csv_records import HEADERS
 from app.people.lookup import check_known, find, nearest
-from app.people.records import HEADERS
 from app.people.values import ValuesRefused
 from app.services import Services
 from tests.conftest import NOW, TODAY, suzuki

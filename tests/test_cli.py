@@ -30,7 +30,7 @@ from app.db import Database
 from app.locale import Both
 from app.models import Audit, DecisionRow, Member, OutboxMail, Service
 from app.outbox import breaker
-from app.people.records import HEADERS
+from app.people.csv_records import HEADERS
 from app.smtp.errors import MailSendError, Phase
 from tests import servers
 from tests.conftest import NOW, People, open_connections, suzuki, task

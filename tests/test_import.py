@@ -19,7 +19,7 @@ from app.config import load
 from app.imports.csv_table import MAX_LINES, ImportRefused, check_size, export_cell, read_table
 from app.imports.files import ImportResult, import_file
 from app.models import Audit, DaysOff, ExtraWorkday, Member, Report, Setting, Task
-from app.people.records import HEADERS
+from app.people.csv_records import HEADERS
 from app.people.table import LineFault, TableRow
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People

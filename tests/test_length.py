@@ -31,7 +31,7 @@ from app.links import BadToken, Links, ReportLink, StopLink
 from app.mime import address
 from app.mime.address import UnusableMessage, masked, read_mailbox
 from app.models import Member, Role
-from app.people import records, values
+from app.people import csv_records, values
 from app.people.lookup import nearest
 from app.services import Services
 from app.systemd.environment_file import read as read_as_systemd
@@ -104,7 +104,7 @@ def test_no_reader_of_typed_text_is_slow() -> None:
     readers["parse_decimal"] = lambda text: parse.parse_decimal(text, 0, 100)
     readers["parse_choice"] = lambda text: parse.parse_choice(text, ("ja", "en"))
     readers["similar"] = lambda text: parse.similar(text, parse.time_zone_names())
-    readers["read_date"] = records.read_date
+    readers["read_date"] = csv_records.read_date
     readers["inert"] = lambda text: inert(text[: parse.MAX_LINE])
     assert len(readers) >= 11
     assert slow(readers, ValueError) == []
@@ -151,9 +151,9 @@ def test_no_token_is_read_slowly(config: Config) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("what", sorted(records.HEADERS))
+@pytest.mark.parametrize("what", sorted(csv_records.HEADERS))
 def test_no_cell_of_an_import_is_read_slowly(services: Services, team: People, what: str) -> None:
-    header = records.HEADERS[what]
+    header = csv_records.HEADERS[what]
     good = {
         "members": "kato@example.jp,加藤,member,開発,,ja,Asia/Tokyo,daily,09:00,mon,,,yes",
         "tasks": "T-1,題,suzuki.ichiro@example.jp,open,2026-11-02,,daily",
@@ -176,7 +176,7 @@ def test_no_cell_of_an_import_is_read_slowly(services: Services, team: People, w
 
 def test_no_file_is_read_slowly_before_its_cells() -> None:
     def read(text: str) -> object:
-        return read_table(text.encode(), records.HEADERS["members"])
+        return read_table(text.encode(), csv_records.HEADERS["members"])
 
     commas = {"commas": lambda text: read(",".join("ab" * 1) + text)}
     assert slow({"file": read, **commas}, ImportRefused) == []

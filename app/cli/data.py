@@ -13,7 +13,7 @@ from app.cli.show import show_json
 from app.identity import known_settings
 from app.imports.files import ImportResult, import_file
 from app.locale import Both
-from app.people.records import HEADERS
+from app.people.csv_records import HEADERS
 
 _LISTED = 20  # members missing from a file that are shown by address
 

@@ -3,12 +3,11 @@
 import click
 
 from app import clock
-from app import doctor as road
 from app.cli.language import LOCALE, t
 from app.cli.shell import ShellCommand, as_json
 from app.cli.show import show_json
 from app.config.sources import home
-from app.doctor import Finding, Level
+from app.doctor import Finding, Level, Machine, examine, worst
 from app.locale import Both
 from app.mime.message import width
 
@@ -34,14 +33,14 @@ _WIDEST = max(width(words.to(LOCALE)) for _, words in _MARKS.values())
 @as_json
 def doctor(recipient: str | None, json_wanted: bool) -> int:
     """One line a check, and below it what to do; 1 if something does not work."""
-    found = road.examine(road.Machine(home(), clock.now), recipient=recipient)
+    found = examine(Machine(home(), clock.now), recipient=recipient)
     if json_wanted:
         show_json([_as_data(one) for one in found])
     else:
         for one in found:
             _show(one)
         _sum_up(found)
-    return 1 if road.worst(found) is Level.RED else 0
+    return 1 if worst(found) is Level.RED else 0
 
 
 def _as_data(one: Finding) -> dict[str, object]:

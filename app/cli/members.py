@@ -17,7 +17,7 @@ from app.members import changes, defaults, leave
 from app.members.changes import Change
 from app.members.snooze import snooze_today, snooze_until
 from app.people import values
-from app.people.records import read_date
+from app.people.csv_records import read_date
 from app.refused import UnusableValue
 from app.rules.workdays import Span
 from app.services import Services

@@ -20,7 +20,7 @@ from app.config.sources import relative
 from app.identity import known_settings
 from app.locale import Both
 from app.models import LARGEST_ID
-from app.people.records import read_date
+from app.people.csv_records import read_date
 from app.refused import Refused, UnusableValue
 from app.services import Services, make, publish_nothing
 from app.util import logs

@@ -31,7 +31,7 @@ from app.doctor.finding import CheckContext, Finding, Level, Machine, red
 from app.locale import Both
 from app.services import make
 
-__all__ = ["CheckContext", "Finding", "Level", "Machine", "examine", "run"]
+__all__ = ["CheckContext", "Finding", "Level", "Machine", "examine", "run", "worst"]
 
 ALL_WITHIN = 8.0  # seconds for the whole examination
 SEND_WITHIN = 120.0  # seconds for the test mail

@@ -17,7 +17,7 @@ from app.imports import days_off, members, work
 from app.imports.context import ImportContext, LineOutcome
 from app.imports.csv_table import read_table
 from app.locale import Both
-from app.people import records
+from app.people import csv_records
 from app.people.settings import organisation
 from app.people.table import LineFault
 from app.refused import Code, Refused
@@ -161,7 +161,7 @@ def import_into(
     With `preview` a faulty line is left out and listed in the result.
     """
     one_after_the_other(session, _IMPORT_LOCK)
-    table = read_table(data, records.HEADERS[what], records.OPTIONAL.get(what, ()))
+    table = read_table(data, csv_records.HEADERS[what], csv_records.OPTIONAL.get(what, ()))
     desk = ImportContext(
         session=session,
         organisation=organisation(session, config),
@@ -173,13 +173,13 @@ def import_into(
     )
     if what == "members":
         local = config.rehearsal_allowed
-        members.run(desk, records.members(table, allow_localhost=local))
+        members.run(desk, csv_records.members(table, allow_localhost=local))
     elif what == "tasks":
-        work.run_tasks(desk, records.tasks(table))
+        work.run_tasks(desk, csv_records.tasks(table))
     elif what == "reports":
-        work.run_reports(desk, records.reports(table))
+        work.run_reports(desk, csv_records.reports(table))
     else:
-        days_off.run(desk, records.days_off(table))
+        days_off.run(desk, csv_records.days_off(table))
     desk.write_audit(what)
     return ImportResult(
         *desk.counts,

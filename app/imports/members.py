@@ -12,8 +12,8 @@ from app.members.changes import begin
 from app.mime.address import address_key
 from app.models import Member, Role, Team
 from app.people.calendar_values import NONE, WEEKDAYS
+from app.people.csv_records import MemberRecord
 from app.people.lookup import OWN_MANAGER
-from app.people.records import MemberRecord
 
 _Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, and after
 

@@ -11,7 +11,7 @@ from app.imports.context import ImportContext, assign, differing, had
 from app.locale import Both
 from app.mime.address import address_key, spellings
 from app.models import Member, Report, Task
-from app.people.records import ReportRecord, TaskRecord
+from app.people.csv_records import ReportRecord, TaskRecord
 from app.util.parse import shown
 
 _KEYS_PER_QUERY = 500

@@ -12,7 +12,7 @@ from app.locale import Both
 from app.members.changes import decide_before
 from app.members.roster import member_with
 from app.models import Audit, Task
-from app.people import records
+from app.people import csv_records
 from app.people.lookup import find, no_such_member, with_address
 from app.people.settings import organisation
 from app.people.table import Table, TableRow
@@ -55,9 +55,9 @@ def add_task(  # noqa: PLR0917 - whose, what, by whom, when
 
     Raises NoSuchMember, and ValuesRefused with all faults.
     """
-    empty = dict.fromkeys(records.HEADERS["tasks"], "")
+    empty = dict.fromkeys(csv_records.HEADERS["tasks"], "")
     table = Table("", [TableRow(0, empty | {key: one.strip() for key, one in typed.items()})])
-    (line,) = records.tasks(table)
+    (line,) = csv_records.tasks(table)
     faults = [(one.column, one.sentence) for one in table.faults]
     if line.due_on and not faults and line.due_on < line.start_on:
         faults.append(("due_on", _DUE_BEFORE_START))

@@ -12,7 +12,7 @@ from app.access import sent_forms
 from app.compose.text import inert
 from app.locale import Both
 from app.models import Audit, Member, Report, ReportEvery, Task
-from app.people.records import read_date
+from app.people.csv_records import read_date
 from app.people.settings import Person, organisation, person
 from app.people.values import ValuesRefused, refuse_changed
 from app.refused import UnusableValue

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.locale import Both
 from app.people.calendar_values import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
-from app.people.records import ROLES, read_address, read_date
+from app.people.csv_records import ROLES, read_address, read_date
 from app.people.setting_names import shown_value
 from app.refused import Code, Refused, UnusableValue
 from app.rules.due import Frequency

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.imports.files import import_into
 from app.models import Member, Setting
-from app.people.records import HEADERS
+from app.people.csv_records import HEADERS
 from app.rules.workdays import Company, Span, move_by_workdays, workday_on_or_after
 from app.services import Services
 

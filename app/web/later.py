@@ -14,7 +14,7 @@ from app.members import self_service
 from app.members.self_service import Later
 from app.members.snooze import NotNow, Snoozed, snooze_today, snooze_until
 from app.models import Kind
-from app.people.records import read_date
+from app.people.csv_records import read_date
 from app.refused import UnusableValue
 from app.services import Services
 from app.util.parse import narrow, parse_time

@@ -6,7 +6,7 @@ from flask import request
 
 from app.locale import Both
 from app.models import LARGEST_ID
-from app.people.records import read_date
+from app.people.csv_records import read_date
 from app.refused import UnusableValue
 
 _LONGEST = 320  # characters of a filter; an address has no more

@@ -16,7 +16,7 @@ from app.members import changes, defaults, extra_workdays, leave
 from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
 from app.people import values
-from app.people.records import read_date
+from app.people.csv_records import read_date
 from app.people.values import ValuesRefused
 from app.refused import UnusableValue
 from app.reminders.simulate import Forecast

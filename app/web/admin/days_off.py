@@ -14,8 +14,8 @@ from app.members import extra_workdays, leave
 from app.members.extra_workdays import NoExtraWorkday
 from app.members.leave import NoLeave
 from app.people import values
+from app.people.csv_records import read_date
 from app.people.lookup import NoSuchMember
-from app.people.records import read_date
 from app.people.values import ValuesRefused
 from app.refused import UnusableValue
 from app.rules.workdays import Span

@@ -13,7 +13,7 @@ from app.imports.files import ImportMoved
 from app.imports.uploads import NoSuchUpload, UploadPreview
 from app.locale import Both
 from app.people import setting_names
-from app.people.records import HEADERS, OPTIONAL, SCOPES
+from app.people.csv_records import HEADERS, OPTIONAL, SCOPES
 from app.people.table import LineFault
 from app.services import Services
 from app.web import form_key, request_args

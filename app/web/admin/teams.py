@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.locale import Both
-from app.members import teams as road
+from app.members.teams import add_team, remove_team, rename_team, teams
 from app.people.values import ValuesRefused
 from app.services import Services
 from app.web import form_key, request_args
@@ -29,7 +29,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             return _page(services)
         name = request_args.form("name")
         try:
-            road.add_team(services, name, myself().email, clock.now(), form_key.sent())
+            add_team(services, name, myself().email, clock.now(), form_key.sent())
         except ValuesRefused as error:
             return _page(services, {"new": _only(error)}, name), 422
         return redirect(url_for(".teams"), 303)
@@ -39,12 +39,12 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def team(team_id: int) -> ResponseReturnValue:
         try:
             if request.form.get("action") == "remove":
-                road.remove_team(services, team_id, myself().email, clock.now())
+                remove_team(services, team_id, myself().email, clock.now())
             else:
                 edited = Edited.of(("name",), request_args.form)
                 for name in edited.typed.values():
                     who, now = myself().email, clock.now()
-                    road.rename_team(services, team_id, name, who, now, edited.was.get("name"))
+                    rename_team(services, team_id, name, who, now, edited.was.get("name"))
         except ValuesRefused as error:
             return _page(services, {str(team_id): _only(error)}), status_of(error)
         return redirect(url_for(".teams"), 303)
@@ -52,7 +52,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
 
 def _page(services: Services, faults: Mapping[str, Both] | None = None, name: str = "") -> str:
     after = request_args.text("after")
-    found = road.teams(services, after=after, limit=_PER_PAGE + 1)
+    found = teams(services, after=after, limit=_PER_PAGE + 1)
     more = len(found) > _PER_PAGE
     return render_template(
         "admin/teams.html",

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from app import audit as road
+from app.audit import WHAT, entries
 from app.monitoring.status_lines import who_words
 from app.people import setting_names
 from app.services import Services
@@ -24,17 +24,17 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def audit() -> ResponseReturnValue:
         wanted = {
             "who": request_args.text("who"),
-            "what": request_args.choice("what", tuple(road.WHAT)),
+            "what": request_args.choice("what", tuple(WHAT)),
         }
         before = request_args.number("before")
-        found = road.entries(services, limit=_PER_PAGE + 1, before=before, **wanted)
+        found = entries(services, limit=_PER_PAGE + 1, before=before, **wanted)
         asked_for: dict[str, Any] = {name: value for name, value in wanted.items() if value}
         more = len(found) > _PER_PAGE
         return render_template(
             "admin/audit.html",
             entries=found[:_PER_PAGE],
             wanted=wanted,
-            what=road.WHAT,
+            what=WHAT,
             by=who_words,
             words=setting_names,
             when=lambda instant: show_when(instant, services.config.app_timezone),
