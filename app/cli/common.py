@@ -3,11 +3,11 @@
 import click
 
 from app.cli.language import LOCALE, Failed, t
-from app.cli.shell import Day, Instant
+from app.cli.shell import DAY, Instant
 from app.locale import Both
 from app.outbox.reasons import REASONS
 
-date_option = click.option("--date", "on", type=Day(), help=t("その日付の", "of this date"))
+date_option = click.option("--date", "on", type=DAY, help=t("その日付の", "of this date"))
 user_option = click.option(
     "--user", "email", metavar="EMAIL", help=t("この人だけ", "only this member")
 )

@@ -9,7 +9,7 @@ import click
 
 from app import clock
 from app.cli.language import UsageRefused, say, t
-from app.cli.shell import Day, Group, Shell, as_json, who
+from app.cli.shell import DAY, Group, Shell, as_json, who
 from app.cli.show import show_json, show_table
 from app.locale import Both
 from app.members import extra_workdays, leave
@@ -69,7 +69,7 @@ _WORKDAYS = Days(
     none=Both("出勤日はありません。", "There are no extra workdays."),
 )
 
-_first = click.argument("first", type=Day(), metavar="FIRST")
+_first = click.argument("first", type=DAY, metavar="FIRST")
 _name = click.option("--name", default="", metavar="TEXT", help=t("日の名前", "what it is called"))
 
 

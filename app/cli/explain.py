@@ -15,7 +15,7 @@ from app.cli.common import (
 )
 from app.cli.language import LOCALE, Failed, UsageRefused, complain, say, t
 from app.cli.picture import Picture
-from app.cli.shell import Day, OneOf, Shell, ShellCommand, as_json
+from app.cli.shell import DAY, OneOf, Shell, ShellCommand, as_json
 from app.cli.show import show_json, show_json_list, show_table
 from app.locale import Both
 from app.mime.address import address_key
@@ -33,8 +33,8 @@ from app.why.reminder import explain
         "show who would get a mail when; sends nothing",
     ),
 )
-@click.option("--from", "first", type=Day(), required=True, help=t("最初の日", "first date"))
-@click.option("--to", "last", type=Day(), help=t("最後の日(省略時は同じ日)", "last date"))
+@click.option("--from", "first", type=DAY, required=True, help=t("最初の日", "first date"))
+@click.option("--to", "last", type=DAY, help=t("最後の日(省略時は同じ日)", "last date"))
 @user_option
 @click.option(
     "--set",

@@ -7,7 +7,7 @@ import click
 
 from app import clock
 from app.cli.language import LOCALE, Failed, UsageRefused, say, t
-from app.cli.shell import Day, Shell, ShellCommand, as_json, on_terminal, who
+from app.cli.shell import DAY, Shell, ShellCommand, as_json, on_terminal, who
 from app.cli.show import show_json
 from app.config.sources import relative
 from app.locale import Both
@@ -181,7 +181,7 @@ def _say_what_waits(held: int) -> None:
 )
 @click.option(
     "--before",
-    type=Day(),
+    type=DAY,
     required=True,
     help=t("この日付より前の(30日前まで)", "of dates before this one (at least 30 days ago)"),
 )

@@ -17,14 +17,14 @@ from app.cli.common import (
 )
 from app.cli.language import Failed, say, t
 from app.cli.letter import show_mail
-from app.cli.shell import Group, OneOf, RowIdOption, Shell, as_json, who
+from app.cli.shell import Group, OneOf, Shell, TypedValue, as_json, read_id, who
 from app.cli.show import show_json, show_json_list, show_table
 from app.imports.csv_table import export_cell
 from app.locale import Both
 from app.models import Kind, State
 from app.people.lookup import check_known
 
-MAIL_ID = RowIdOption("ID")
+MAIL_ID = TypedValue("ID", read_id)
 
 outbox_group = Group("outbox", help=t("送信箱", "the mails and their states"))
 

@@ -5,9 +5,9 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
@@ -25,6 +25,8 @@ from app.refused import Refused, UnusableValue
 from app.services import Services, make, publish_nothing
 from app.util import logs
 from app.util.parse import MAX_LINE, mask_url, parse_whole, shown
+
+T = TypeVar("T")
 
 
 class Shell:
@@ -126,19 +128,22 @@ def on_terminal() -> bool:
 # --- values of options ------------------------------------------------------------------------
 
 
-class Day(click.ParamType[date]):
-    """A date YYYY-MM-DD."""
+class TypedValue(click.ParamType[T]):
+    """What a reader of typed text takes; where it refuses, the option is named."""
 
-    name = "YYYY-MM-DD"
+    def __init__(self, name: str, read: Callable[[str], T]) -> None:
+        self.name = name
+        self.read = read
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """Raises Refused."""
-        if isinstance(value, date):
-            return value
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        """Raises UsageRefused."""
         try:
-            return read_date(value)
+            return self.read(str(value))
         except UnusableValue as error:
             raise UsageRefused(_named(param, error.sentence), ctx) from None
+
+
+DAY = TypedValue("YYYY-MM-DD", read_date)
 
 
 class Instant(click.ParamType[datetime]):
@@ -164,34 +169,16 @@ class Instant(click.ParamType[datetime]):
         return moment
 
 
-class Number(click.ParamType[int]):
+def whole(name: str, low: int, high: int) -> TypedValue[int]:
     """A whole number from `low` to `high`."""
-
-    def __init__(self, name: str, low: int, high: int) -> None:
-        self.name = name
-        self.low = low
-        self.high = high
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Raises Refused."""
-        try:
-            return parse_whole(str(value), self.low, self.high)
-        except UnusableValue as error:
-            raise UsageRefused(_named(param, error.sentence), ctx) from None
+    return TypedValue(name, lambda text: parse_whole(text, low, high))
 
 
-class RowIdOption(click.ParamType[int]):
-    """The number of a row, which need not be there."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Raises Refused for what is no number."""
-        text = str(value)
-        if text.isascii() and text.isdigit() and len(text) <= MAX_LINE:
-            return int(text)
-        return Number(self.name, 1, LARGEST_ID).convert(value, param, ctx)
+def read_id(text: str) -> int:
+    """The number of a row, which need not be there. Raises UnusableValue for what is no number."""
+    if text.isascii() and text.isdigit() and len(text) <= MAX_LINE:
+        return int(text)
+    return parse_whole(text, 1, LARGEST_ID)
 
 
 class OneOf(click.ParamType[str]):

@@ -8,7 +8,7 @@ import click
 from app import clock, schema, timekeeping
 from app.alerts.about_clocks import span
 from app.cli.language import LOCALE, complain, say, t
-from app.cli.shell import Number, Shell, ShellCommand, as_json, who
+from app.cli.shell import Shell, ShellCommand, as_json, who, whole
 from app.cli.show import show_json
 from app.identity import known_settings
 from app.monitoring import status as state
@@ -162,7 +162,7 @@ def status(shell: Shell, json_wanted: bool) -> None:
 )
 @click.option(
     "--port",
-    type=Number("PORT", 1, 65_535),
+    type=whole("PORT", 1, 65_535),
     default=8000,
     envvar="PORT",
     show_default=True,
