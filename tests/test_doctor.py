@@ -374,8 +374,8 @@ def test_tls_to_a_redis_without_it_is_red(a_case: Make, tmp_path: Path) -> None:
 
 def test_a_redis_elsewhere_without_tls_is_yellow(a_case: Make) -> None:
     url = "redis://:x@redis.example.jp:6379/0"
-    assert level([broker._encrypted(url)], "redis-tls") is Level.YELLOW
-    assert level([broker._encrypted(url.replace("redis:", "rediss:"))], "redis-tls") is Level.GREEN
+    assert level(broker._encrypted(url), "redis-tls") is Level.YELLOW
+    assert level(broker._encrypted(url.replace("redis:", "rediss:")), "redis-tls") is Level.GREEN
 
 
 def test_a_redis_that_throws_jobs_away_is_red(a_case: Make, tmp_path: Path) -> None:
@@ -585,7 +585,8 @@ def test_a_refused_login_is_red_without_its_password(a_case: Make, trusted: trus
 
 
 def test_mail_in_the_clear_over_the_network_is_yellow(a_case: Make) -> None:
-    assert mail._certificate(a_case(), None, "smtp.example.jp").level is Level.YELLOW
+    (found,) = mail._certificate(a_case(), None, "smtp.example.jp")
+    assert found.level is Level.YELLOW
 
 
 def test_a_small_size_is_red_and_no_pipelining_yellow(a_case: Make) -> None:

@@ -28,7 +28,6 @@ from app.doctor import (
     settings,
 )
 from app.doctor.finding import CheckContext, Finding, Level, Machine, red
-from app.locale import Both
 from app.services import make
 
 __all__ = ["CheckContext", "Finding", "Level", "Machine", "examine", "run", "worst"]
@@ -108,7 +107,7 @@ def run(checks: Mapping[str, Check], seconds: float = ALL_WITHIN) -> list[Findin
         try:
             found[name] = check()
         except Exception as error:  # noqa: BLE001 - a check that breaks must not hide the others
-            found[name] = [_broken(name, error)]
+            found[name] = _broken(name, error)
 
     until = monotonic() + seconds
     # Daemons: one that hangs must not keep the program from ending.
@@ -120,7 +119,7 @@ def run(checks: Mapping[str, Check], seconds: float = ALL_WITHIN) -> list[Findin
         thread.start()
     for thread in threads:
         thread.join(max(0.0, until - monotonic()))
-    return [finding for name in checks for finding in found.get(name, [_late(name, seconds)])]
+    return [finding for name in checks for finding in found.get(name, _late(name, seconds))]
 
 
 def worst(findings: Sequence[Finding]) -> Level:
@@ -129,24 +128,23 @@ def worst(findings: Sequence[Finding]) -> Level:
     return next((one for one in (Level.RED, Level.YELLOW) if one in levels), Level.GREEN)
 
 
-def _late(name: str, seconds: float) -> Finding:
+def _late(name: str, seconds: float) -> list[Finding]:
     return red(
         name,
         f"{name}: {seconds:.0f} 秒以内に応答がありませんでした。",
         f"{name}: no answer within {seconds:.0f} seconds.",
-        Both(
-            "そのサーバーまでのネットワークとファイアウォールを確かめてください。",
-            "Check the network and the firewall on the way to that server.",
-        ),
+        "そのサーバーまでのネットワークとファイアウォールを確かめてください。",
+        "Check the network and the firewall on the way to that server.",
     )
 
 
-def _broken(name: str, error: Exception) -> Finding:
+def _broken(name: str, error: Exception) -> list[Finding]:
     """The error's kind only: its text may hold secrets."""
     kind = type(error).__name__
     return red(
         name,
         f"{name}: 調べている途中で予期しない問題が起きました({kind})。",
         f"{name}: something unexpected went wrong while looking ({kind}).",
-        Both("この行を添えて、開発者に知らせてください。", "Tell the developers, with this line."),
+        "この行を添えて、開発者に知らせてください。",
+        "Tell the developers, with this line.",
     )

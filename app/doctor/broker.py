@@ -35,21 +35,20 @@ def broker(case: CheckContext) -> list[Finding]:
     """All about Redis, as far as it answers."""
     url = guard_url(case.config)
     if url is None:
-        return [green("redis", "Redis: 使っていません。", "Redis: not in use.")]
-    found = [_encrypted(url)]
+        return green("redis", "Redis: 使っていません。", "Redis: not in use.")
+    found = _encrypted(url)
     with client(url) as server:
         try:
             server.ping()
         except redis.RedisError as error:
             if redis_cluster.says_so(error):
                 return _cluster(case, server)
-            return [_unreachable(url, error)]
-        found.append(
-            green("redis", f"Redis: {mask_url(url)} が応答しました。", f"Redis: {mask_url(url)} answered.")
-        )  # fmt: skip
+            return _unreachable(url, error)
+        here = mask_url(url)
+        found += green("redis", f"Redis: {here} が応答しました。", f"Redis: {here} answered.")
         for check in (_cluster, _shared, _persistence, _eviction, _exposed, _clock, _queues):
             found += _allowed(check, case, server)
-    return [*found, *_results(case, url)]
+    return found + _results(case, url)
 
 
 _Check = Callable[[CheckContext, "redis.Redis"], list[Finding]]
@@ -61,26 +60,24 @@ def _allowed(check: _Check, case: CheckContext, server: "redis.Redis") -> list[F
     try:
         return check(case, server)
     except redis.exceptions.NoPermissionError as error:
-        return [_hidden(name, error)]
+        return _hidden(name, error)
     except redis.ResponseError as error:
         # `rename-command CONFIG ""` in redis.conf, and many a hosted Redis.
         if "unknown command" in str(error).lower():
-            return [_hidden(name, error)]
-        return [_unreachable(guard_url(case.config) or "", error)]
+            return _hidden(name, error)
+        return _unreachable(guard_url(case.config) or "", error)
     except redis.RedisError as error:
-        return [_unreachable(guard_url(case.config) or "", error)]
+        return _unreachable(guard_url(case.config) or "", error)
 
 
-def _hidden(name: str, error: redis.RedisError) -> Finding:
+def _hidden(name: str, error: redis.RedisError) -> list[Finding]:
     said = str(error).partition(", with args")[0]
     return yellow(
         name,
         f"Redis: 調べる権限がありません({said})。",
         f"Redis: not allowed to look ({said}).",
-        Both(
-            "管理者の接続で: redis-cli INFO; redis-cli CONFIG GET '*'",
-            "As Redis's administrator: redis-cli INFO; redis-cli CONFIG GET '*'",
-        ),
+        "管理者の接続で: redis-cli INFO; redis-cli CONFIG GET '*'",
+        "As Redis's administrator: redis-cli INFO; redis-cli CONFIG GET '*'",
     )
 
 
@@ -93,20 +90,18 @@ def _results(case: CheckContext, broker_url: str) -> list[Finding]:
         with client(url) as server:
             server.get("celery-task-meta-doctor")
     except redis.RedisError as error:
-        return [
-            yellow(
-                "redis-results",
-                f"CELERY_RESULT_BACKEND: {mask_url(url)} を使えません({type(error).__name__})。"
-                "メールには影響しません。",
-                f"CELERY_RESULT_BACKEND: {mask_url(url)} cannot be used ({type(error).__name__}). "
-                "No mail depends on it.",
-                f"CELERY_RESULT_BACKEND={mask_url(broker_url)}",
-            )
-        ]
+        return yellow(
+            "redis-results",
+            f"CELERY_RESULT_BACKEND: {mask_url(url)} を使えません({type(error).__name__})。"
+            "メールには影響しません。",
+            f"CELERY_RESULT_BACKEND: {mask_url(url)} cannot be used ({type(error).__name__}). "
+            "No mail depends on it.",
+            f"CELERY_RESULT_BACKEND={mask_url(broker_url)}",
+        )
     here = mask_url(url)
-    return [
-        green("redis-results", f"結果の置き場: {here} を使えます。", f"Results: {here} is usable.")
-    ]
+    return green(
+        "redis-results", f"結果の置き場: {here} を使えます。", f"Results: {here} is usable."
+    )
 
 
 def _cluster(case: CheckContext, server: "redis.Redis") -> list[Finding]:
@@ -114,7 +109,7 @@ def _cluster(case: CheckContext, server: "redis.Redis") -> list[Finding]:
     if not redis_cluster.is_one(server):
         return []
     what, fix = redis_cluster.words(case.config)
-    return [red("redis-cluster", what.ja, what.en, fix)]
+    return red("redis-cluster", what.ja, what.en, fix)
 
 
 def _shared(case: CheckContext, server: "redis.Redis") -> list[Finding]:
@@ -130,16 +125,18 @@ def _shared(case: CheckContext, server: "redis.Redis") -> list[Finding]:
         server.exists(f"{shared_redis.TICKS}doctor")
     except redis.exceptions.NoPermissionError:
         what, fix = old_rights()
-        return [yellow("redis-shared", what.ja, what.en, fix)]
+        return yellow("redis-shared", what.ja, what.en, fix)
     if ours is None or not others:
-        return [
-            green("redis-shared", "Redis: この Task Progress だけが使っています。", "Redis: no other Task Progress uses it.")
-        ]  # fmt: skip
+        return green(
+            "redis-shared",
+            "Redis: この Task Progress だけが使っています。",
+            "Redis: no other Task Progress uses it.",
+        )
     what, fix = words_of_sharing(others, Both("", ""))
-    return [red("redis-shared", what.ja, what.en, fix)]
+    return red("redis-shared", what.ja, what.en, fix)
 
 
-def _unreachable(url: str, error: redis.RedisError) -> Finding:
+def _unreachable(url: str, error: redis.RedisError) -> list[Finding]:
     """Why it does not answer, without the password that some of its errors would show."""
     said = str(error)
     place = mask_url(url)
@@ -159,10 +156,8 @@ def _unreachable(url: str, error: redis.RedisError) -> Finding:
             "redis",
             f"Redis: {place} と暗号化(TLS)の設定が合いません。",
             f"Redis: {place} does not agree on TLS.",
-            Both(
-                f"CELERY_BROKER_URL を {other} で始めるか、証明書(SSL_CERT_FILE)を確かめてください。",
-                f"Begin CELERY_BROKER_URL with {other}, or check the certificate (SSL_CERT_FILE).",
-            ),
+            f"CELERY_BROKER_URL を {other} で始めるか、証明書(SSL_CERT_FILE)を確かめてください。",
+            f"Begin CELERY_BROKER_URL with {other}, or check the certificate (SSL_CERT_FILE).",
         )
     return red(
         "redis",
@@ -174,7 +169,7 @@ def _unreachable(url: str, error: redis.RedisError) -> Finding:
     )
 
 
-def _encrypted(url: str) -> Finding:
+def _encrypted(url: str) -> list[Finding]:
     if url.startswith("rediss://"):
         return green("redis-tls", "Redis: 通信は TLS です。", "Redis: spoken to over TLS.")
     if url.startswith("unix://") or readers.is_loopback(urlsplit(url).hostname):
@@ -201,24 +196,18 @@ def _persistence(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
     failed = facts.get("rdb_last_bgsave_status") == "err"
     failed = failed or facts.get("aof_last_write_status", "ok") != "ok"
     if failed:
-        return [
-            red(
-                "redis-persistence",
-                "Redis: ディスクに保存できず、書き込みを断っています(MISCONF)。",
-                "Redis: it cannot save to disk and refuses to write (MISCONF).",
-                "redis-cli CONFIG GET dir  # df -h; ls -ld; then: redis-cli BGSAVE",
-            )
-        ]
-    kept = bool(facts.get("aof_enabled"))
-    return [
-        green(
+        return red(
             "redis-persistence",
-            "Redis: 書き込めます。"
-            + ("待っているジョブは再起動のあとも残ります。" if kept else ""),
-            "Redis: it takes what is written."
-            + (" What waits survives a restart." if kept else ""),
+            "Redis: ディスクに保存できず、書き込みを断っています(MISCONF)。",
+            "Redis: it cannot save to disk and refuses to write (MISCONF).",
+            "redis-cli CONFIG GET dir  # df -h; ls -ld; then: redis-cli BGSAVE",
         )
-    ]
+    kept = bool(facts.get("aof_enabled"))
+    return green(
+        "redis-persistence",
+        "Redis: 書き込めます。" + ("待っているジョブは再起動のあとも残ります。" if kept else ""),
+        "Redis: it takes what is written." + (" What waits survives a restart." if kept else ""),
+    )
 
 
 def _eviction(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
@@ -226,59 +215,49 @@ def _eviction(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
     facts = _info(server, "memory")
     policy, most = facts.get("maxmemory_policy"), facts.get("maxmemory") or 0
     if policy != "noeviction":
-        return [
-            red(
-                "redis-eviction",
-                f"Redis: maxmemory-policy が {policy} です。メモリーが足りないと、待っているジョブを"
-                "消します。",
-                f"Redis: maxmemory-policy is {policy}: short of memory it throws queued jobs away.",
-                "redis-cli CONFIG SET maxmemory-policy noeviction && redis-cli CONFIG REWRITE",
-            )
-        ]
-    if most and int(facts.get("used_memory") or 0) > 0.9 * most:
-        return [
-            red(
-                "redis-eviction",
-                "Redis: メモリーの上限(maxmemory)に達しています。新しいジョブを受け付けません。",
-                "Redis: its memory (maxmemory) is used up; it takes no new jobs.",
-                "redis-cli CONFIG SET maxmemory 512mb && redis-cli CONFIG REWRITE",
-            )
-        ]
-    return [
-        green(
+        return red(
             "redis-eviction",
-            "Redis: 待っているジョブは消えません(noeviction)。",
-            "Redis: nothing that waits is thrown away (noeviction).",
+            f"Redis: maxmemory-policy が {policy} です。メモリーが足りないと、待っているジョブを"
+            "消します。",
+            f"Redis: maxmemory-policy is {policy}: short of memory it throws queued jobs away.",
+            "redis-cli CONFIG SET maxmemory-policy noeviction && redis-cli CONFIG REWRITE",
         )
-    ]
+    if most and int(facts.get("used_memory") or 0) > 0.9 * most:
+        return red(
+            "redis-eviction",
+            "Redis: メモリーの上限(maxmemory)に達しています。新しいジョブを受け付けません。",
+            "Redis: its memory (maxmemory) is used up; it takes no new jobs.",
+            "redis-cli CONFIG SET maxmemory 512mb && redis-cli CONFIG REWRITE",
+        )
+    return green(
+        "redis-eviction",
+        "Redis: 待っているジョブは消えません(noeviction)。",
+        "Redis: nothing that waits is thrown away (noeviction).",
+    )
 
 
 def _exposed(case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """Whether any machine on the network can use it without a password."""
     url = urlsplit(guard_url(case.config) or "")
     if url.password:
-        return [green("redis-exposed", "Redis: パスワードがあります。", "Redis: has a password.")]
+        return green("redis-exposed", "Redis: パスワードがあります。", "Redis: has a password.")
     config = server.config_get("bind", "protected-mode", "port", "tls-port")
     bound = str(config.get("bind", "")).split()
     open_to_all = config.get("protected-mode") == "no" and not all(map(_at_home, bound or ["*"]))
     listens = config.get("port", "0") != "0" or config.get("tls-port", "0") != "0"
     if listens and open_to_all:
-        return [
-            red(
-                "redis-exposed",
-                f"Redis: パスワードなしでネットワークに開いています(bind {' '.join(bound) or '*'})。",
-                f"Redis: open to the network without a password (bind {' '.join(bound) or '*'}).",
-                "redis-cli CONFIG SET bind '127.0.0.1 -::1' && redis-cli CONFIG SET protected-mode "
-                "yes && redis-cli CONFIG REWRITE",
-            )
-        ]
-    return [
-        green(
+        return red(
             "redis-exposed",
-            "Redis: このマシンの外からは使えません。",
-            "Redis: not to be used from outside this machine.",
+            f"Redis: パスワードなしでネットワークに開いています(bind {' '.join(bound) or '*'})。",
+            f"Redis: open to the network without a password (bind {' '.join(bound) or '*'}).",
+            "redis-cli CONFIG SET bind '127.0.0.1 -::1' && redis-cli CONFIG SET protected-mode "
+            "yes && redis-cli CONFIG REWRITE",
         )
-    ]
+    return green(
+        "redis-exposed",
+        "Redis: このマシンの外からは使えません。",
+        "Redis: not to be used from outside this machine.",
+    )
 
 
 def _at_home(address: str) -> bool:
@@ -293,7 +272,7 @@ def _clock(case: CheckContext, server: "redis.Redis") -> list[Finding]:
         seconds, micro = server.time()
         return datetime.fromtimestamp(seconds + micro / 1e6, tz=UTC)
 
-    return [compare("clock-redis", Both("Redis ", "Redis"), case.clock, ask)]
+    return compare("clock-redis", Both("Redis ", "Redis"), case.clock, ask)
 
 
 def _queues(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
@@ -307,5 +286,5 @@ def _queues(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
     ja, en = f"キュー: {told.ja}が待っています。", f"Queues: waiting: {told.en}."
     fix = "systemctl status celery-worker-mail celery-worker-ai; journalctl -u celery-worker-mail"
     if longest > QUEUE_RED:
-        return [red("queues", ja, en, fix)]
-    return [yellow("queues", ja, en, fix) if longest > QUEUE_YELLOW else green("queues", ja, en)]
+        return red("queues", ja, en, fix)
+    return yellow("queues", ja, en, fix) if longest > QUEUE_YELLOW else green("queues", ja, en)

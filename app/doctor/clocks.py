@@ -11,7 +11,7 @@ CLOCK_YELLOW, CLOCK_RED = 2.0, 30.0  # seconds
 
 def compare(
     check: str, whose: Both, clock: Callable[[], datetime], ask: Callable[[], datetime]
-) -> Finding:
+) -> list[Finding]:
     """Compares the clock of `whose` (asked by `ask`) with `clock`; the way there is taken off."""
     before = clock()
     theirs = ask()
@@ -29,8 +29,6 @@ def compare(
         check,
         f"時計が{whose.ja}と {apart:,.0f} 秒ずれています。",
         f"The clock is {apart:,.0f} s apart from that of {whose.en}.",
-        Both(
-            "両方のマシンで: sudo timedatectl set-ntp true && timedatectl",
-            "On both machines: sudo timedatectl set-ntp true && timedatectl",
-        ),
+        "両方のマシンで: sudo timedatectl set-ntp true && timedatectl",
+        "On both machines: sudo timedatectl set-ntp true && timedatectl",
     )

@@ -24,21 +24,19 @@ def database(case: CheckContext) -> list[Finding]:
     """All about the database, as far as it answers."""
     place = _place(case)
     if not case.has_database:
-        return [
-            red(
-                "database",
-                f"データベース: {place} がまだありません。",
-                f"Database: {place} does not exist yet.",
-                schema.UPGRADE,
-            )
-        ]
+        return red(
+            "database",
+            f"データベース: {place} がまだありません。",
+            f"Database: {place} does not exist yet.",
+            schema.UPGRADE,
+        )
     try:
         with case.services.db.connect() as connection:
-            return [*_facts(case, connection, place), _schema(case), *_restored(case)]
+            return _facts(case, connection, place) + _schema(case) + _restored(case)
     except DatabaseDown as error:
         said = in_words(error, place) or error.sentence
         down = red("database", said.ja, said.en, _how_to_look(case, place))
-        return [down, *_why_read_only(case, error)]
+        return down + _why_read_only(case, error)
 
 
 def _why_read_only(case: CheckContext, error: DatabaseDown) -> list[Finding]:
@@ -80,11 +78,11 @@ def _facts(case: CheckContext, connection: Connection, place: str) -> list[Findi
         f"Database: {place} answered in {took:.0f} ms.",
     )
     if case.services.db.is_sqlite:
-        return [answers, _journal(connection)]  # its clock is this machine's
-    return [answers, *_promises(connection), _clock(case.clock, connection)]
+        return answers + _journal(connection)  # its clock is this machine's
+    return answers + _promises(connection) + _clock(case.clock, connection)
 
 
-def _schema(case: CheckContext) -> Finding:
+def _schema(case: CheckContext) -> list[Finding]:
     try:
         version = schema.check(case.services.db)
     except schema.SchemaError as error:
@@ -100,10 +98,8 @@ def _schema(case: CheckContext) -> Finding:
         "schema",
         f"データベースの版: {version}(このプログラムは {schema.HEAD} 用。このまま動きます)",
         f"Schema: {version}; this program is for {schema.HEAD}, and may go on with it.",
-        Both(
-            "このマシンのプログラムも新しくしてください。",
-            "Upgrade the program on this machine, too.",
-        ),
+        "このマシンのプログラムも新しくしてください。",
+        "Upgrade the program on this machine, too.",
     )
 
 
@@ -118,10 +114,10 @@ def _restored(case: CheckContext) -> list[Finding]:
         return []
     words = words_of(Alarm.RESTORED, alert_facts(found, ZoneInfo(case.config.app_timezone)))
     said = Both(f"{words.what.ja}(いま{waiting}通)", f"{words.what.en} ({waiting} now)")
-    return [red("restored", said.ja, said.en, words.fix)]
+    return red("restored", said.ja, said.en, words.fix)
 
 
-def _journal(connection: Connection) -> Finding:
+def _journal(connection: Connection) -> list[Finding]:
     """WAL, or readers and writers stop each other; FULL, or a commit may be lost with the power."""
     mode = str(connection.scalar(text("PRAGMA journal_mode"))).lower()
     synchronous = int(connection.scalar(text("PRAGMA synchronous")) or 0)
@@ -131,20 +127,18 @@ def _journal(connection: Connection) -> Finding:
         "durability",
         f"SQLite が WAL で動いていません(journal_mode={mode}、synchronous={synchronous})。",
         f"SQLite does not run in WAL mode (journal_mode={mode}, synchronous={synchronous}).",
-        Both(
-            "データベースのファイルを、このマシンのディスクに置いてください(NFS などの共有"
-            "フォルダでは動きません): DATA_DIR=…",
-            "Keep the database file on a disk of this machine, not on a network folder: DATA_DIR=…",
-        ),
+        "データベースのファイルを、このマシンのディスクに置いてください(NFS などの共有"
+        "フォルダでは動きません): DATA_DIR=…",
+        "Keep the database file on a disk of this machine, not on a network folder: DATA_DIR=…",
     )
 
 
 def _promises(connection: Connection) -> list[Finding]:
     """PostgreSQL's settings that the promise of at most one copy rests on."""
     name = connection.scalar(text("SELECT current_database()"))
-    found = []
+    found: list[Finding] = []
     if connection.scalar(text("SELECT pg_is_in_recovery()")):
-        found.append(red("standby", _STANDBY.ja, _STANDBY.en, _PRIMARY))
+        found += red("standby", *_STANDBY, _PRIMARY)
     for setting, wanted, ja, en in _WANTED:
         value = str(connection.scalar(text(f"SHOW {setting}")))
         if value not in wanted:
@@ -154,14 +148,12 @@ def _promises(connection: Connection) -> list[Finding]:
             if setting == "fsync":
                 change = "ALTER SYSTEM SET fsync = 'on'; SELECT pg_reload_conf();"
             said = f"PostgreSQL: {setting} が {value} です。{ja}"
-            found.append(red("durability", said, f"PostgreSQL: {setting} is {value}. {en}", change))
-    return found or [
-        green(
-            "durability",
-            "PostgreSQL: 分離レベルと、確定の書き込み方は正しく設定されています。",
-            "PostgreSQL: isolation and durability are as they should be.",
-        )
-    ]
+            found += red("durability", said, f"PostgreSQL: {setting} is {value}. {en}", change)
+    return found or green(
+        "durability",
+        "PostgreSQL: 分離レベルと、確定の書き込み方は正しく設定されています。",
+        "PostgreSQL: isolation and durability are as they should be.",
+    )
 
 
 _STANDBY = Both(
@@ -200,7 +192,7 @@ _WANTED = (
 )
 
 
-def _clock(clock: Callable[[], datetime], connection: Connection) -> Finding:
+def _clock(clock: Callable[[], datetime], connection: Connection) -> list[Finding]:
     def ask() -> datetime:
         return connection.scalars(select(database_now())).one()
 

@@ -14,7 +14,6 @@ from dns.resolver import Resolver
 
 from app.config import readers
 from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
-from app.locale import Both
 from app.mime.address import read_mailbox
 
 
@@ -27,31 +26,28 @@ def sender_domain(case: CheckContext) -> list[Finding]:
     config = case.config
     if config.mail_from is None or readers.is_loopback(config.smtp_host):
         ja = "差出人のドメイン: メールがこのマシンから出ないため、調べません。"
-        return [green("sender", ja, "Sender's domain: no mail leaves this machine.")]
+        return green("sender", ja, "Sender's domain: no mail leaves this machine.")
     author = _domain_of(config.mail_from)
     envelope = _domain_of(config.mail_return_path or config.mail_from)
     try:
         names = _Names(case.resolver or dns.resolver.Resolver())
-        exists = _exists(names, author)
-        if exists is not None:
-            return [exists]
+        if missing := _missing(names, author):
+            return missing
         record, found_at = _dmarc_record(names, author)
         return [
-            _spf(names, envelope, config.smtp_host or ""),
-            _dkim(names, author, config.mail_dkim_selector),
-            _dmarc(author, record),
-            _alignment(author, envelope, found_at, record or ""),
+            *_spf(names, envelope, config.smtp_host or ""),
+            *_dkim(names, author, config.mail_dkim_selector),
+            *_dmarc(author, record),
+            *_alignment(author, envelope, found_at, record or ""),
         ]
     except (_NoAnswer, dns.exception.DNSException) as error:
         why = type(error.__cause__ or error).__name__
-        return [
-            yellow(
-                "sender",
-                f"差出人のドメイン: DNS が応答しないため、調べられませんでした({why})。",
-                f"Sender's domain: the DNS does not answer ({why}).",
-                "cat /etc/resolv.conf; resolvectl status",
-            )
-        ]
+        return yellow(
+            "sender",
+            f"差出人のドメイン: DNS が応答しないため、調べられませんでした({why})。",
+            f"Sender's domain: the DNS does not answer ({why}).",
+            "cat /etc/resolv.conf; resolvectl status",
+        )
 
 
 def _domain_of(mailbox: str) -> str:
@@ -88,21 +84,19 @@ class _Names:
         return list(answer.rrset or ())
 
 
-def _exists(names: _Names, domain: str) -> Finding | None:
+def _missing(names: _Names, domain: str) -> list[Finding]:
     if names.has(domain, "MX", "A", "AAAA"):
-        return None
+        return []
     return red(
         "sender",
         f"差出人のドメイン {domain} は、メールを受け取れるドメインとして DNS にありません。",
         f"The sender's domain {domain} is not in the DNS as one that takes mail.",
-        Both(
-            "MAIL_FROM を実在するドメインのアドレスにしてください。",
-            "Use an address at a real domain as MAIL_FROM.",
-        ),
+        "MAIL_FROM を実在するドメインのアドレスにしてください。",
+        "Use an address at a real domain as MAIL_FROM.",
     )
 
 
-def _spf(names: _Names, domain: str, host: str) -> Finding:
+def _spf(names: _Names, domain: str, host: str) -> list[Finding]:
     records = names.texts(domain, "v=spf1")
     line = f'{domain}. IN TXT "v=spf1 a:{host} ~all"'
     if len(records) != 1:
@@ -126,18 +120,16 @@ def _spf(names: _Names, domain: str, host: str) -> Finding:
     return green("spf", f"SPF: {record}", f"SPF: {record}")
 
 
-def _dkim(names: _Names, domain: str, selector: str | None) -> Finding:
+def _dkim(names: _Names, domain: str, selector: str | None) -> list[Finding]:
     if selector is None:
         return yellow(
             "dkim",
             f"DKIM: セレクターが分からないため、{domain} の鍵を調べていません。",
             f"DKIM: not looked for at {domain}, as the selector is not known.",
-            Both(
-                "届いたメールの DKIM-Signature の s= の値を .env に書いてください: "
-                "MAIL_DKIM_SELECTOR=selector1",
-                "Write the value of s= in a received mail's DKIM-Signature to .env: "
-                "MAIL_DKIM_SELECTOR=selector1",
-            ),
+            "届いたメールの DKIM-Signature の s= の値を .env に書いてください: "
+            "MAIL_DKIM_SELECTOR=selector1",
+            "Write the value of s= in a received mail's DKIM-Signature to .env: "
+            "MAIL_DKIM_SELECTOR=selector1",
         )
     name = f"{selector}._domainkey.{domain}"
     records = (
@@ -169,7 +161,7 @@ def _dmarc_record(names: _Names, domain: str) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _dmarc(domain: str, record: str | None) -> Finding:
+def _dmarc(domain: str, record: str | None) -> list[Finding]:
     line = f'_dmarc.{domain}. IN TXT "v=DMARC1; p=none; rua=mailto:postmaster@{domain}"'
     if record is None:
         return red(
@@ -184,7 +176,7 @@ def _dmarc(domain: str, record: str | None) -> Finding:
     return green("dmarc", f"DMARC: {record}", f"DMARC: {record}")
 
 
-def _alignment(author: str, envelope: str, found_at: str | None, record: str) -> Finding:
+def _alignment(author: str, envelope: str, found_at: str | None, record: str) -> list[Finding]:
     """SPF counts for DMARC only where both senders belong together (RFC 7489 3.1.2)."""
     strict = re.search(r";\s*aspf\s*=\s*s\s*(;|$)", record, re.IGNORECASE)
     home = found_at or author

@@ -34,23 +34,23 @@ class Finding:
     fix: Both | None = None
 
 
-def green(check: str, ja: str, en: str) -> Finding:
+def green(check: str, ja: str, en: str) -> list[Finding]:
     """As it should be."""
-    return Finding(check, Level.GREEN, Both(ja, en))
+    return [Finding(check, Level.GREEN, Both(ja, en))]
 
 
-def yellow(check: str, ja: str, en: str, fix: Both | str) -> Finding:
-    """Should be mended. `fix`: a command or a line to paste, or what to do."""
-    return Finding(check, Level.YELLOW, Both(ja, en), _both(fix))
+def yellow(check: str, ja: str, en: str, *fix: Both | str) -> list[Finding]:
+    """Should be mended. `fix`: a command or a line to paste, or what to do in both languages."""
+    return [Finding(check, Level.YELLOW, Both(ja, en), _both(*fix))]
 
 
-def red(check: str, ja: str, en: str, fix: Both | str) -> Finding:
-    """Does not work. `fix`: a command or a line to paste, or what to do."""
-    return Finding(check, Level.RED, Both(ja, en), _both(fix))
+def red(check: str, ja: str, en: str, *fix: Both | str) -> list[Finding]:
+    """Does not work. `fix`: as of `yellow`."""
+    return [Finding(check, Level.RED, Both(ja, en), _both(*fix))]
 
 
-def _both(fix: Both | str) -> Both:
-    return Both(fix, fix) if isinstance(fix, str) else fix
+def _both(*fix: Both | str) -> Both:
+    return fix[0] if isinstance(fix[0], Both) else Both(str(fix[0]), str(fix[-1]))
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ _LOCALES: tuple[Locale, ...] = ("ja", "en")
 
 def letters(_machine: Machine) -> list[Finding]:
     """Makes a plain, a long and an odd reminder in both languages; sends none."""
-    return [_letter(locale) for locale in _LOCALES]
+    return [one for locale in _LOCALES for one in _letter(locale)]
 
 
-def _letter(locale: Locale) -> Finding:
+def _letter(locale: Locale) -> list[Finding]:
     check = f"letters-{locale}"
     name = Both("日本語", "Japanese") if locale == "ja" else Both("英語", "English")
     try:
@@ -102,11 +102,12 @@ def holidays(case: CheckContext) -> list[Finding]:
     """The public holidays of this year and the next are known, for each region that is in use."""
     regions = _regions(case)
     if not regions:
-        return [green("holidays", "祝日: 休みにしない設定です。", "Holidays: none are days off.")]
-    return [_holidays_of(region, case.clock().year) for region in sorted(regions)]
+        return green("holidays", "祝日: 休みにしない設定です。", "Holidays: none are days off.")
+    year = case.clock().year
+    return [one for region in sorted(regions) for one in _holidays_of(region, year)]
 
 
-def _holidays_of(region: str, year: int) -> Finding:
+def _holidays_of(region: str, year: int) -> list[Finding]:
     years = (year, year + 1)
     if region not in known_regions():
         return red(

@@ -22,16 +22,14 @@ def language(_machine: Machine) -> list[Finding]:
     """Whether the shell's locale can write Japanese; Python itself mends most of them."""
     charset = locale.nl_langinfo(locale.CODESET)
     if charset.upper().replace("-", "") == "UTF8":
-        return [green("locale", "ロケール: UTF-8 です。", "Locale: UTF-8.")]
+        return green("locale", "ロケール: UTF-8 です。", "Locale: UTF-8.")
     name = locale.setlocale(locale.LC_CTYPE)
-    return [
-        red(
-            "locale",
-            f"ロケールが {name}({charset})で、日本語を正しく表示できません。",
-            f"The locale is {name} ({charset}): Japanese cannot be shown.",
-            "unset LC_ALL; export LANG=C.UTF-8",
-        )
-    ]
+    return red(
+        "locale",
+        f"ロケールが {name}({charset})で、日本語を正しく表示できません。",
+        f"The locale is {name} ({charset}): Japanese cannot be shown.",
+        "unset LC_ALL; export LANG=C.UTF-8",
+    )
 
 
 def temporary_files(_machine: Machine) -> list[Finding]:
@@ -42,25 +40,19 @@ def temporary_files(_machine: Machine) -> list[Finding]:
             file.flush()
     except OSError as error:
         why = of_the_system(error)
-        return [
-            red(
-                "temporary-files",
-                f"一時ファイルを書けません({why.ja})。",
-                f"Temporary files cannot be written ({why.en}).",
-                Both(
-                    "df -h /tmp で空きを確かめるか、TMPDIR=書き込めるフォルダ を設定してください。",
-                    "See df -h /tmp, or set TMPDIR to a folder that can be written to.",
-                ),
-            )
-        ]
-    where = tempfile.gettempdir()
-    return [
-        green(
+        return red(
             "temporary-files",
-            f"一時ファイル: {where} に書けます。",
-            f"Temporary files: {where} can be written to.",
+            f"一時ファイルを書けません({why.ja})。",
+            f"Temporary files cannot be written ({why.en}).",
+            "df -h /tmp で空きを確かめるか、TMPDIR=書き込めるフォルダ を設定してください。",
+            "See df -h /tmp, or set TMPDIR to a folder that can be written to.",
         )
-    ]
+    where = tempfile.gettempdir()
+    return green(
+        "temporary-files",
+        f"一時ファイル: {where} に書けます。",
+        f"Temporary files: {where} can be written to.",
+    )
 
 
 def time_zones(machine: Machine) -> list[Finding]:
@@ -71,42 +63,34 @@ def time_zones(machine: Machine) -> list[Finding]:
     except (ZoneInfoNotFoundError, OSError, ValueError):
         known = False
     if not known:
-        return [
-            red(
-                "time-zones",
-                "タイムゾーンのデータがないか、壊れています。",
-                "The time zone data are missing or broken.",
-                "sudo apt install tzdata  # pip install tzdata",
-            )
-        ]
+        return red(
+            "time-zones",
+            "タイムゾーンのデータがないか、壊れています。",
+            "The time zone data are missing or broken.",
+            "sudo apt install tzdata  # pip install tzdata",
+        )
     version = zones.version()
     whose = Both("パッケージ tzdata", "package tzdata") if zones.is_package() else _SYSTEM
     if not version:
-        return [
-            green(
-                "time-zones",
-                f"タイムゾーンのデータ: {whose.ja}のもの、版は不明",
-                f"Time zone data: of the {whose.en}, version unknown",
-            )
-        ]
+        return green(
+            "time-zones",
+            f"タイムゾーンのデータ: {whose.ja}のもの、版は不明",
+            f"Time zone data: of the {whose.en}, version unknown",
+        )
     years = machine.clock().year - int(version[:4])
     if years > 1:
-        return [
-            yellow(
-                "time-zones",
-                f"タイムゾーンのデータ({whose.ja}の {version})が{years}年前のものです。",
-                f"The time zone data ({version} of the {whose.en}) are {years} years old.",
-                "git pull && make setup  # sudo apt install --only-upgrade tzdata",
-            )
-        ]
-    age = Both("昨年の版", "of last year") if years == 1 else Both("今年の版", "of this year")
-    return [
-        green(
+        return yellow(
             "time-zones",
-            f"タイムゾーンのデータ: {whose.ja}の {version}({age.ja})",
-            f"Time zone data: {version} of the {whose.en} ({age.en})",
+            f"タイムゾーンのデータ({whose.ja}の {version})が{years}年前のものです。",
+            f"The time zone data ({version} of the {whose.en}) are {years} years old.",
+            "git pull && make setup  # sudo apt install --only-upgrade tzdata",
         )
-    ]
+    age = Both("昨年の版", "of last year") if years == 1 else Both("今年の版", "of this year")
+    return green(
+        "time-zones",
+        f"タイムゾーンのデータ: {whose.ja}の {version}({age.ja})",
+        f"Time zone data: {version} of the {whose.en} ({age.en})",
+    )
 
 
 _SYSTEM = Both("システム", "system")
@@ -124,16 +108,14 @@ def newer_time_zones(case: CheckContext) -> list[Finding]:
     here = zones.version()
     if row is None or row.value <= here:
         return []
-    return [
-        yellow(
-            "time-zones-elsewhere",
-            f"タイムゾーンのデータ: 別のマシンは {row.value}、このマシンは {here or '版が不明'} です。"
-            "法律が変わった地域では、マシンによって時刻がずれます。",
-            f"Time zone data: another machine has {row.value}, this one "
-            f"{here or 'an unknown version'}. Where a law changed, the two differ in the hour.",
-            "git pull && make setup  # sudo apt install --only-upgrade tzdata",
-        )
-    ]
+    return yellow(
+        "time-zones-elsewhere",
+        f"タイムゾーンのデータ: 別のマシンは {row.value}、このマシンは {here or '版が不明'} です。"
+        "法律が変わった地域では、マシンによって時刻がずれます。",
+        f"Time zone data: another machine has {row.value}, this one "
+        f"{here or 'an unknown version'}. Where a law changed, the two differ in the hour.",
+        "git pull && make setup  # sudo apt install --only-upgrade tzdata",
+    )
 
 
 def disk(case: CheckContext, *, least: int = ROOM, better: int = DISK_YELLOW) -> list[Finding]:
@@ -145,10 +127,10 @@ def disk(case: CheckContext, *, least: int = ROOM, better: int = DISK_YELLOW) ->
     except OSError as error:
         why = of_the_system(error)
         fix = f"ls -ld '{name}'"
-        return [red("disk", f"{name}: {why.ja}", f"{name}: {why.en}", fix)]
+        return red("disk", f"{name}: {why.ja}", f"{name}: {why.en}", fix)
     ja = f"ディスク: {name} の空きは {free / MEGABYTE:,.0f} MB です。"
     en = f"Disk: {name} has {free / MEGABYTE:,.0f} MB free."
     fix = f"df -h '{name}'; du -sh '{name}'/*"
     if free < least:
-        return [red("disk", ja, en, fix)]
-    return [yellow("disk", ja, en, fix) if free < better else green("disk", ja, en)]
+        return red("disk", ja, en, fix)
+    return yellow("disk", ja, en, fix) if free < better else green("disk", ja, en)

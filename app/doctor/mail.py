@@ -24,14 +24,12 @@ def mail_server(case: CheckContext) -> list[Finding]:
     """Connects, secures and logs in as for a mail, then says goodbye: nothing is sent."""
     config = case.config
     if config.smtp_host is None:
-        return [
-            red(
-                "smtp",
-                "SMTP_HOST が設定されていないため、メールは1通も送られません。",
-                "SMTP_HOST is not set: no mail is sent.",
-                "SMTP_HOST=smtp.example.jp",
-            )
-        ]
+        return red(
+            "smtp",
+            "SMTP_HOST が設定されていないため、メールは1通も送られません。",
+            "SMTP_HOST is not set: no mail is sent.",
+            "SMTP_HOST=smtp.example.jp",
+        )
     settings = SmtpSettings.from_config(config)
     settings = replace(settings, timeout=min(settings.timeout, ANSWER_WITHIN), time_scale=1.0)
     place = f"{settings.host}:{settings.port}"
@@ -39,25 +37,23 @@ def mail_server(case: CheckContext) -> list[Finding]:
         try:
             session.open()
         except MailSendError as error:
-            return [
-                _refused("smtp", Both(f"メールサーバー {place}", f"Mail server {place}"), error)
-            ]
+            return _refused("smtp", Both(f"メールサーバー {place}", f"Mail server {place}"), error)
         return [
-            green(
+            *green(
                 "smtp",
                 f"メールサーバー: {place} に接続でき"
                 f"{'、ログインできました' if config.smtp_username else 'ました'}。",
                 f"Mail server: {place} answered"
                 f"{' and accepted the login' if config.smtp_username else ''}.",
             ),
-            _certificate(case, session.certificate_ends(), settings.host),
+            *_certificate(case, session.certificate_ends(), settings.host),
             *_own_authorities(case),
             *_size(session.features),
-            _pipelining(case, session.features),
+            *_pipelining(case, session.features),
         ]
 
 
-def _refused(check: str, subject: Both, error: MailSendError) -> Finding:
+def _refused(check: str, subject: Both, error: MailSendError) -> list[Finding]:
     ja, en = f"{subject.ja}: {error.words.ja}", f"{subject.en}: {error.words.en}"
     return red(check, ja, en, _fix(error))
 
@@ -103,15 +99,15 @@ def _own_authorities(case: CheckContext) -> list[Finding]:
     ja = f"SMTP_CA_FILE: {relative(file)}(証明書 {number} 件{until})も信頼します。"
     en = f"SMTP_CA_FILE: {relative(file)} is trusted, too (certificates: {number}{until})."
     if ends is None or ends - case.clock() >= AUTHORITY_YELLOW:
-        return [green("smtp-ca", ja, en)]
+        return green("smtp-ca", ja, en)
     renew = Both(
         "新しい認証局の証明書を、同じファイルに書き足してください。",
         "Add the certificate of the next authority to the same file.",
     )
-    return [yellow("smtp-ca", ja, en, renew)]
+    return yellow("smtp-ca", ja, en, renew)
 
 
-def _certificate(case: CheckContext, ends: datetime | None, host: str) -> Finding:
+def _certificate(case: CheckContext, ends: datetime | None, host: str) -> list[Finding]:
     if ends is None:
         if readers.is_loopback(host):
             return green("smtp-tls", "TLS: このマシンの中です。", "TLS: on this machine.")
@@ -137,25 +133,21 @@ def _size(features: dict[str, str]) -> list[Finding]:
     size = features.get("SIZE", "")
     limit = int(size) if size.isascii() and size.isdigit() else 0
     if 0 < limit < LETTER_BYTES:
-        return [
-            red(
-                "smtp-size",
-                f"メールサーバーが受け取るのは {limit:,} バイトまでで、リマインダーより小さい上限です。",
-                f"The mail server takes {limit:,} bytes at most, less than a reminder may have.",
-                Both(
-                    f"上限を {LETTER_BYTES:,} バイト以上にしてもらってください(Postfix: "
-                    "message_size_limit)。",
-                    f"Have the limit raised to {LETTER_BYTES:,} bytes or more (Postfix: "
-                    "message_size_limit).",
-                ),
-            )
-        ]
+        return red(
+            "smtp-size",
+            f"メールサーバーが受け取るのは {limit:,} バイトまでで、リマインダーより小さい上限です。",
+            f"The mail server takes {limit:,} bytes at most, less than a reminder may have.",
+            f"上限を {LETTER_BYTES:,} バイト以上にしてもらってください(Postfix: "
+            "message_size_limit)。",
+            f"Have the limit raised to {LETTER_BYTES:,} bytes or more (Postfix: "
+            "message_size_limit).",
+        )
     ja = f"{limit:,} バイト" if limit else "なし"
     en = f"{limit:,} bytes" if limit else "none"
-    return [green("smtp-size", f"大きさの上限(SIZE): {ja}", f"Limit of size (SIZE): {en}")]
+    return green("smtp-size", f"大きさの上限(SIZE): {ja}", f"Limit of size (SIZE): {en}")
 
 
-def _pipelining(case: CheckContext, features: dict[str, str]) -> Finding:
+def _pipelining(case: CheckContext, features: dict[str, str]) -> list[Finding]:
     check = "smtp-pipelining"
     if case.config.smtp_pipelining == "off":
         return green(
@@ -181,9 +173,8 @@ def _pipelining(case: CheckContext, features: dict[str, str]) -> Finding:
 
 def send_test(case: CheckContext, recipient: str) -> list[Finding]:
     """Sends one mail to `recipient`, unless all sending is paused or the pilot leaves it out."""
-    hindrance = _hindrance(case, recipient)
-    if hindrance is not None:
-        return [hindrance]
+    if hindrance := _hindrance(case, recipient):
+        return hindrance
     message = MailMessage(
         to=recipient,
         subject="Task Progress のテストメール / Test mail",
@@ -197,20 +188,18 @@ def send_test(case: CheckContext, recipient: str) -> list[Finding]:
     except UnusableMessage as error:
         says = error.sentence
         fix = "task-progress doctor --send-test hanako@example.jp"
-        return [red("send-test", f"テストメール: {says.ja}", f"Test mail: {says.en}", fix)]
+        return red("send-test", f"テストメール: {says.ja}", f"Test mail: {says.en}", fix)
     except MailSendError as error:
-        return [_refused("send-test", Both("テストメール", "Test mail"), error)]
+        return _refused("send-test", Both("テストメール", "Test mail"), error)
     said = f"{answer.code} {answer.text}"
-    return [
-        green(
-            "send-test",
-            f"テストメール: メールサーバーが {recipient} 宛てを受け付けました({said})。",
-            f"Test mail: accepted by the mail server for {recipient} ({said}).",
-        )
-    ]
+    return green(
+        "send-test",
+        f"テストメール: メールサーバーが {recipient} 宛てを受け付けました({said})。",
+        f"Test mail: accepted by the mail server for {recipient} ({said}).",
+    )
 
 
-def _hindrance(case: CheckContext, recipient: str) -> Finding | None:
+def _hindrance(case: CheckContext, recipient: str) -> list[Finding]:
     if not in_pilot(case.config.mail_only_to, recipient):
         return red(
             "send-test",
@@ -220,7 +209,7 @@ def _hindrance(case: CheckContext, recipient: str) -> Finding | None:
         )
     try:
         if not status.paused(case.services):
-            return None
+            return []
     except Exception:  # noqa: BLE001 - no server, no table: the database check tells which
         return red(
             "send-test",

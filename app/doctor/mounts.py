@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from app.config.sources import relative
 from app.doctor.finding import CheckContext, Finding, green, red
-from app.locale import Both
 
 # The kernel's names; after "fuse." that of the program. `9p` is also a Windows disk in WSL.
 NETWORK = frozenset(
@@ -71,32 +70,26 @@ def sqlite_disk(case: CheckContext) -> list[Finding]:
         return []
     place, kind = relative(file), mount.kind
     if not mount.is_network:
-        return [
-            green(
-                "sqlite-disk",
-                f"SQLite: {place} はこのマシンのディスク({kind})にあります。",
-                f"SQLite: {place} is on a disk of this machine ({kind}).",
-            )
-        ]
-    where = _shown(mount.point)
-    return [
-        red(
+        return green(
             "sqlite-disk",
-            f"SQLite: {place} はネットワーク上のフォルダ({kind}、{where})にあります。WAL が使う共有"
-            "メモリーはマシンをまたげず(sqlite.org/wal.html)、ロックも効かないことがあり"
-            "(sqlite.org/faq.html#q5)、データベースが壊れることがあります。",
-            f"SQLite: {place} is in a network folder ({kind}, {where}). WAL needs memory that "
-            "machines cannot share (sqlite.org/wal.html), and locks may not hold there "
-            "(sqlite.org/faq.html#q5): the database can break.",
-            Both(
-                "`task-progress backup FILE` で控えを取り、DATA_DIR をこのマシンのディスクにして "
-                "`task-progress restore FILE` で戻してください。複数のマシンで使うときは PostgreSQL が"
-                "必要です。",
-                "`task-progress backup FILE`, then set DATA_DIR to a disk of this machine and "
-                "`task-progress restore FILE`. For several machines it takes PostgreSQL.",
-            ),
+            f"SQLite: {place} はこのマシンのディスク({kind})にあります。",
+            f"SQLite: {place} is on a disk of this machine ({kind}).",
         )
-    ]
+    where = _shown(mount.point)
+    return red(
+        "sqlite-disk",
+        f"SQLite: {place} はネットワーク上のフォルダ({kind}、{where})にあります。WAL が使う共有"
+        "メモリーはマシンをまたげず(sqlite.org/wal.html)、ロックも効かないことがあり"
+        "(sqlite.org/faq.html#q5)、データベースが壊れることがあります。",
+        f"SQLite: {place} is in a network folder ({kind}, {where}). WAL needs memory that "
+        "machines cannot share (sqlite.org/wal.html), and locks may not hold there "
+        "(sqlite.org/faq.html#q5): the database can break.",
+        "`task-progress backup FILE` で控えを取り、DATA_DIR をこのマシンのディスクにして "
+        "`task-progress restore FILE` で戻してください。複数のマシンで使うときは PostgreSQL が"
+        "必要です。",
+        "`task-progress backup FILE`, then set DATA_DIR to a disk of this machine and "
+        "`task-progress restore FILE`. For several machines it takes PostgreSQL.",
+    )
 
 
 def _shown(path: str) -> str:

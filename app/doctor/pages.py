@@ -16,19 +16,17 @@ def pages(case: CheckContext) -> list[Finding]:
     """Asks APP_BASE_URL for /healthz, as a member's browser would come."""
     base = case.config.app_base_url
     if case.config.dead_links:
-        return [
-            red(
-                "pages",
-                f"APP_BASE_URL が {base} のため、メールの中のリンクはこのマシンでしか開けません。",
-                f"APP_BASE_URL is {base}: the links in the mails open only on this machine.",
-                "APP_BASE_URL=https://progress.example.jp",
-            )
-        ]
+        return red(
+            "pages",
+            f"APP_BASE_URL が {base} のため、メールの中のリンクはこのマシンでしか開けません。",
+            f"APP_BASE_URL is {base}: the links in the mails open only on this machine.",
+            "APP_BASE_URL=https://progress.example.jp",
+        )
     try:
         status, body = _get(base)
     except (OSError, http.client.HTTPException) as error:
-        return [_unreachable(base, error)]
-    return [_answer(base, status, body), *_encryption(base)]
+        return _unreachable(base, error)
+    return _answer(base, status, body) + _encryption(base)
 
 
 def _get(base: str) -> tuple[int, bytes]:
@@ -43,7 +41,7 @@ def _get(base: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def _unreachable(base: str, error: Exception) -> Finding:
+def _unreachable(base: str, error: Exception) -> list[Finding]:
     why = Both(type(error).__name__, type(error).__name__)
     if isinstance(error, ssl.SSLError):
         why = explained(error)
@@ -61,7 +59,7 @@ def _unreachable(base: str, error: Exception) -> Finding:
     )
 
 
-def _answer(base: str, status: int, body: bytes) -> Finding:
+def _answer(base: str, status: int, body: bytes) -> list[Finding]:
     try:
         told = json.loads(body)
         ours = isinstance(told, dict) and "reasons" in told
@@ -80,7 +78,8 @@ def _answer(base: str, status: int, body: bytes) -> Finding:
             "pages",
             f"ページ: {base} は開けますが、不調と答えています({reasons})。",
             f"Pages: {base} answers, and says that it is unwell ({reasons}).",
-            Both("ほかの行を直してください。", "Mend the other lines."),
+            "ほかの行を直してください。",
+            "Mend the other lines.",
         )
     return green("pages", f"ページ: {base} を開けます。", f"Pages: {base} can be opened.")
 
@@ -88,12 +87,10 @@ def _answer(base: str, status: int, body: bytes) -> Finding:
 def _encryption(base: str) -> list[Finding]:
     if base.startswith("https://") or readers.leads_home(base):
         return []
-    return [
-        yellow(
-            "pages-tls",
-            f"ページ: {base} は暗号化されていません。リンクは本人として働くので、盗み見られると"
-            "危険です。",
-            f"Pages: {base} is not encrypted, and its links act in a member's name.",
-            base.replace("http://", "APP_BASE_URL=https://", 1),
-        )
-    ]
+    return yellow(
+        "pages-tls",
+        f"ページ: {base} は暗号化されていません。リンクは本人として働くので、盗み見られると"
+        "危険です。",
+        f"Pages: {base} is not encrypted, and its links act in a member's name.",
+        base.replace("http://", "APP_BASE_URL=https://", 1),
+    )

@@ -5,7 +5,6 @@ from contextlib import suppress
 from sqlalchemy import func, or_, select
 
 from app.doctor.finding import CheckContext, Finding, green, red
-from app.locale import Both
 from app.models import Member
 from app.outbox.pilot import in_pilot
 
@@ -20,7 +19,7 @@ def sample_people(case: CheckContext) -> list[Finding]:
         return []
     with suppress(Exception):  # the database check tells which
         found = [one for one in _made_up(case) if in_pilot(case.config.mail_only_to, one)]
-        return [_mailed(found) if found else _nobody()]
+        return _mailed(found) if found else _nobody()
     return []
 
 
@@ -33,22 +32,20 @@ def _made_up(case: CheckContext) -> list[str]:
         return list(session.scalars(query))
 
 
-def _mailed(found: list[str]) -> Finding:
+def _mailed(found: list[str]) -> list[Finding]:
     return red(
         "people",
         f"メンバー: 実在しないアドレスの人が {len(found)} 人います({found[0]} など)。"
         "設定されたメールサーバーから、この人たちにも送られます。",
         f"Members: {len(found)} with an address that cannot exist ({found[0]}); the mail server "
         "that is set is given their mails, too.",
-        Both(
-            "サンプルを試した data とは別の DATA_DIR で始めるか、/admin/members でその人たちを"
-            "無効にしてください。",
-            "Start with another DATA_DIR than the sample's, or deactivate them on /admin/members.",
-        ),
+        "サンプルを試した data とは別の DATA_DIR で始めるか、/admin/members でその人たちを"
+        "無効にしてください。",
+        "Start with another DATA_DIR than the sample's, or deactivate them on /admin/members.",
     )
 
 
-def _nobody() -> Finding:
+def _nobody() -> list[Finding]:
     return green(
         "people",
         "メンバー: サンプルの人はいません。",

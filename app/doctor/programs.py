@@ -26,37 +26,33 @@ def ticks(case: CheckContext) -> list[Finding]:
         "Ticks: not known, as the database cannot be used.",
     )
     if not case.has_database:
-        return [unknown]
+        return unknown
     try:
         with case.services.db.read() as session:
             row = session.get(Service, TICK)
     except Exception:  # noqa: BLE001 - no table yet, no server: the database check tells which
-        return [unknown]
+        return unknown
     fix = (
         "systemctl status celery-beat celery-worker-mail task-progress-tick.timer; "
         "journalctl -u celery-beat -u task-progress-tick -n 50"
     )
     if row is None:
-        return [
-            red("ticks", "定期処理は一度も動いていません。", "There has never been a tick.", fix)
-        ]
+        return red("ticks", "定期処理は一度も動いていません。", "There has never been a tick.", fix)
     age = case.clock() - row.at
     if age < -STALE:
         far = span(-age.total_seconds())
-        return [
-            red(
-                "ticks",
-                f"定期処理: 最後の記録が約{far.ja}先の時刻です。時計がずれています。",
-                f"Ticks: the last one lies {far.en} in the future. A clock is wrong.",
-                "timedatectl",
-            )
-        ]
+        return red(
+            "ticks",
+            f"定期処理: 最後の記録が約{far.ja}先の時刻です。時計がずれています。",
+            f"Ticks: the last one lies {far.en} in the future. A clock is wrong.",
+            "timedatectl",
+        )
     seconds = max(0, round(age.total_seconds()))
     ago = Both(f"{seconds} 秒", f"{seconds} s")
     if seconds >= 120:
         ago = Both(f"{seconds // 60:,} 分", f"{seconds // 60:,} min")
     ja, en = f"定期処理: 最後は {ago.ja}前です。", f"Ticks: the last one was {ago.en} ago."
-    return [red("ticks", ja, en, fix) if age > STALE else green("ticks", ja, en)]
+    return red("ticks", ja, en, fix) if age > STALE else green("ticks", ja, en)
 
 
 TIMER_EVERY = timedelta(minutes=15)  # it runs each 5 minutes; three in a row did not come
@@ -72,24 +68,20 @@ def timer(case: CheckContext) -> list[Finding]:
     except Exception:  # noqa: BLE001 - the database check tells which
         return []
     if age is not None and abs(age) <= TIMER_EVERY:
-        return [green("timer", "安全タイマー: 動いています。", "Safety timer: it runs.")]
+        return green("timer", "安全タイマー: 動いています。", "Safety timer: it runs.")
     if age is None:
-        return [
-            yellow(
-                "timer",
-                "安全タイマー: まだ一度も動いていません(起動から5分以内は正常です)。",
-                "Safety timer: it has not run yet (normal within 5 minutes of the start).",
-                "sudo systemctl enable --now task-progress-tick.timer",
-            )
-        ]
-    return [
-        yellow(
+        return yellow(
             "timer",
-            "安全タイマー: 15分以上動いていません。Redis やワーカーが止まるとメールも止まります。",
-            "Safety timer: not for 15 minutes. Without it mail stops with Redis or the workers.",
+            "安全タイマー: まだ一度も動いていません(起動から5分以内は正常です)。",
+            "Safety timer: it has not run yet (normal within 5 minutes of the start).",
             "sudo systemctl enable --now task-progress-tick.timer",
         )
-    ]
+    return yellow(
+        "timer",
+        "安全タイマー: 15分以上動いていません。Redis やワーカーが止まるとメールも止まります。",
+        "Safety timer: not for 15 minutes. Without it mail stops with Redis or the workers.",
+        "sudo systemctl enable --now task-progress-tick.timer",
+    )
 
 
 def workers(case: CheckContext) -> list[Finding]:
@@ -100,15 +92,13 @@ def workers(case: CheckContext) -> list[Finding]:
             with client(url) as server:
                 server.ping()
         except redis.RedisError:
-            return [
-                _unknown(
-                    "workers",
-                    "ワーカー: Redis が応答しないため、調べられません。",
-                    "Workers: not known, as Redis does not answer.",
-                )
-            ]
+            return _unknown(
+                "workers",
+                "ワーカー: Redis が応答しないため、調べられません。",
+                "Workers: not known, as Redis does not answer.",
+            )
     worked_on = _queues_worked_on(make_celery(case.config))
-    return [_worker(queue, worked_on.get(queue, 0)) for queue in QUEUES]
+    return [one for queue in QUEUES for one in _worker(queue, worked_on.get(queue, 0))]
 
 
 def _queues_worked_on(celery: Celery) -> dict[str, int]:
@@ -118,7 +108,7 @@ def _queues_worked_on(celery: Celery) -> dict[str, int]:
     return {name: names.count(name) for name in names}
 
 
-def _worker(queue: str, number: int) -> Finding:
+def _worker(queue: str, number: int) -> list[Finding]:
     check = f"worker-{queue}"
     if number:
         return green(
@@ -135,7 +125,7 @@ def _worker(queue: str, number: int) -> Finding:
                en + " Mails only leave by the safety timer.", fix)  # fmt: skip
 
 
-def _unknown(check: str, ja: str, en: str) -> Finding:
+def _unknown(check: str, ja: str, en: str) -> list[Finding]:
     """What another check tells the cause of."""
     fix = Both(
         "先にデータベースと Redis の行を直してください。",
