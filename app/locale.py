@@ -20,6 +20,12 @@ class Both(NamedTuple):
         return self.en if locale.lower().startswith("en") else self.ja
 
     @classmethod
+    def made(cls, *said: "Both | str") -> "Both":
+        """A pair as it stands, two sentences, or one text, such as a command, for both languages."""
+        first, last = said[0], said[-1]
+        return first if isinstance(first, Both) else cls(first, str(last))
+
+    @classmethod
     def of(cls, text: str) -> "Both":
         """What `str` made, as two again; a text that is no such pair says the same in both.
 

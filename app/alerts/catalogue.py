@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from app.alerts import about_clocks
-from app.alerts.sentence import PARTS, AlertWords, Facts
+from app.alerts.sentence import PARTS, AlertWords, Facts, words
 from app.identity.sentences import how_to_confirm, other_server, shared_redis
 from app.locale import Both
 from app.smtp.fault import REMEDIES, Fault, judge_again
@@ -72,11 +72,9 @@ def words_of(name: str, facts: Facts | None, detail: str = "") -> AlertWords:
 def _mail_server(about: str, facts: Facts) -> AlertWords:
     why = Both.of(str(facts.get("why", "")))
     here = Both(f"マシン {about} で", f" from the machine {about}") if about else Both("", "")
-    return AlertWords(
-        Both(
-            f"{here.ja}メールサーバーを使えません({why.ja})。",
-            f"The mail server cannot be used{here.en} ({why.en}).",
-        ),
+    return words(
+        f"{here.ja}メールサーバーを使えません({why.ja})。",
+        f"The mail server cannot be used{here.en} ({why.en}).",
         _remedy(
             facts, Both("メールは失われません。直ると5分以内に自動で送ります。", "No mail is lost.")
         ),
@@ -85,9 +83,7 @@ def _mail_server(about: str, facts: Facts) -> AlertWords:
 
 def _mail_server_changed(_about: str, facts: Facts) -> AlertWords:
     said, where = other_server(str(facts.get("known")), facts.get("server")), _machines(facts)
-    return AlertWords(
-        Both(f"{where.ja}{said.ja}", f"{where.en} {said.en}".strip()), how_to_confirm()
-    )
+    return words(f"{where.ja}{said.ja}", f"{where.en} {said.en}".strip(), how_to_confirm())
 
 
 def _remedy(facts: Facts, calm: Both) -> Both:
@@ -101,26 +97,20 @@ def _remedy(facts: Facts, calm: Both) -> Both:
 
 def _not_attempted(_about: str, facts: Facts) -> AlertWords:
     number = facts.get("number", 1)
-    return AlertWords(
-        Both(
-            f"時刻から10分たっても送信を試みていないメールが{number}通あります。{_why(facts).ja}",
-            f"Mails due for 10 minutes that nobody tried to send: {number}.{_why(facts).en}",
-        ),
+    return words(
+        f"時刻から10分たっても送信を試みていないメールが{number}通あります。{_why(facts).ja}",
+        f"Mails due for 10 minutes that nobody tried to send: {number}.{_why(facts).en}",
         _doctor("", ""),
     )
 
 
 def _not_ended(_about: str, facts: Facts) -> AlertWords:
     number = facts.get("number", 1)
-    return AlertWords(
-        Both(
-            f"時刻から30分たっても送り終えていないメールが{number}通あります。{_why(facts).ja}",
-            f"Mails due 30 minutes ago that have not ended: {number}.{_why(facts).en}",
-        ),
-        Both(
-            "`task-progress outbox list` でサーバーの応答を確かめてください。",
-            "Look at the server's answers with `task-progress outbox list`.",
-        ),
+    return words(
+        f"時刻から30分たっても送り終えていないメールが{number}通あります。{_why(facts).ja}",
+        f"Mails due 30 minutes ago that have not ended: {number}.{_why(facts).en}",
+        "`task-progress outbox list` でサーバーの応答を確かめてください。",
+        "Look at the server's answers with `task-progress outbox list`.",
     )
 
 
@@ -139,18 +129,18 @@ def _why(facts: Facts) -> Both:
 
 
 def _no_tick(_about: str, _facts: Facts) -> AlertWords:
-    return AlertWords(
-        Both("5分以上、定期処理が動いていません。", "No tick for more than 5 minutes."),
+    return words(
+        "5分以上、定期処理が動いていません。",
+        "No tick for more than 5 minutes.",
         _status_of("celery-beat celery-worker-mail task-progress-tick.timer"),
     )
 
 
 def _silent(about: str, _facts: Facts) -> AlertWords:
     part = PARTS.get(about, Both(about, about))
-    return AlertWords(
-        Both(
-            f"{part.ja}から5分以上、応答がありません。", f"{part.en} has been silent for 5 minutes."
-        ),
+    return words(
+        f"{part.ja}から5分以上、応答がありません。",
+        f"{part.en} has been silent for 5 minutes.",
         _status_of({"beat": "celery-beat"}.get(about, f"celery-{about}")),
     )
 
@@ -159,27 +149,21 @@ def _restarts(about: str, facts: Facts) -> AlertWords:
     minutes = facts.get("minutes", 10)
     unit = about.partition("@")[0]
     unit = "celery-beat" if unit == "beat" else f"celery-{unit}"
-    return AlertWords(
-        Both(
-            f"{about} が{minutes}分のあいだに5回起動しました。起動のたびに終わっています。",
-            f"{about} started 5 times in {minutes} minutes: something ends it each time.",
-        ),
-        Both(
-            f"`journalctl -u {unit} -n 100` で、終わる前の行を確かめてください。",
-            f"Look at what it says before it ends: `journalctl -u {unit} -n 100`.",
-        ),
+    return words(
+        f"{about} が{minutes}分のあいだに5回起動しました。起動のたびに終わっています。",
+        f"{about} started 5 times in {minutes} minutes: something ends it each time.",
+        f"`journalctl -u {unit} -n 100` で、終わる前の行を確かめてください。",
+        f"Look at what it says before it ends: `journalctl -u {unit} -n 100`.",
     )
 
 
 def _redis(_about: str, facts: Facts) -> AlertWords:
     where = _machines(facts)
-    return AlertWords(
-        Both(
-            f"Redis が5分以上応答していません{where.ja}。メールは安全タイマー(5分ごと)だけで"
-            "送られます。",
-            f"Redis has not answered for 5 minutes{where.en}. Mails only leave by the safety timer, "
-            "every 5 minutes.",
-        ),
+    return words(
+        f"Redis が5分以上応答していません{where.ja}。メールは安全タイマー(5分ごと)だけで"
+        "送られます。",
+        f"Redis has not answered for 5 minutes{where.en}. Mails only leave by the safety timer, "
+        "every 5 minutes.",
         _doctor("", ""),
     )
 
@@ -191,15 +175,11 @@ def _redis_shared(_about: str, facts: Facts) -> AlertWords:
 
 def _disk(_about: str, facts: Facts) -> AlertWords:
     where, free = _machines(facts), facts.get("free_mb", 0)
-    return AlertWords(
-        Both(
-            f"ディスクの空きが {free} MB しかありません{where.ja}。なくなるとメールを送れません。",
-            f"The disk has only {free} MB left{where.en}. Without room no mail is sent.",
-        ),
-        Both(
-            "`df -h` で確かめ、空きを作ってください。",
-            "Look at `df -h` and make room.",
-        ),
+    return words(
+        f"ディスクの空きが {free} MB しかありません{where.ja}。なくなるとメールを送れません。",
+        f"The disk has only {free} MB left{where.en}. Without room no mail is sent.",
+        "`df -h` で確かめ、空きを作ってください。",
+        "Look at `df -h` and make room.",
     )
 
 
@@ -210,15 +190,11 @@ def _machines(facts: Facts) -> Both:
 
 def _unusual_number(_about: str, facts: Facts) -> AlertWords:
     day, number, limit = facts.get("day"), facts.get("number"), facts.get("limit")
-    return AlertWords(
-        Both(
-            f"{day} のリマインダーが{number}通あり、いつもの上限{limit}通を超えています。",
-            f"{number} reminders for {day} exceed the usual limit of {limit}.",
-        ),
-        Both(
-            "確認のうえ `task-progress resume` で送信できます。",
-            "Look at them, then send them with `task-progress resume`.",
-        ),
+    return words(
+        f"{day} のリマインダーが{number}通あり、いつもの上限{limit}通を超えています。",
+        f"{number} reminders for {day} exceed the usual limit of {limit}.",
+        "確認のうえ `task-progress resume` で送信できます。",
+        "Look at them, then send them with `task-progress resume`.",
     )
 
 
@@ -236,39 +212,31 @@ def _restored(_about: str, facts: Facts) -> AlertWords:
             f"The database is older than what ran here (its last record: {since.en}): a former "
             "file or backup was put in its place, or a standby took over without the last records.",
         )
-    return AlertWords(
-        Both(
-            f"{what.ja}その後に届いている可能性のあるメールは、送らずに待っています。",
-            f"{what.en} Mails that may have gone out since then wait.",
-        ),
-        Both(
-            "まだ届いていないと分かったら `task-progress resume` で送ります。何もしなければ、"
-            "期限が来たときに送らずに終わります。",
-            "If you know that they did not go out, `task-progress resume` sends them. "
-            "If you do nothing, they end at their time without being sent.",
-        ),
+    return words(
+        f"{what.ja}その後に届いている可能性のあるメールは、送らずに待っています。",
+        f"{what.en} Mails that may have gone out since then wait.",
+        "まだ届いていないと分かったら `task-progress resume` で送ります。何もしなければ、"
+        "期限が来たときに送らずに終わります。",
+        "If you know that they did not go out, `task-progress resume` sends them. "
+        "If you do nothing, they end at their time without being sent.",
     )
 
 
 def _mail(ja: str, en: str) -> "Callable[[str, Facts], AlertWords]":
-    def words(about: str, facts: Facts) -> AlertWords:
+    def ended(about: str, facts: Facts) -> AlertWords:
         show = f"task-progress outbox show {about}"
         to, why = _to(facts), _why_it_ended(facts)
         mend = REMEDIES.get(judge_again(why.en), Both("", ""))
-        return AlertWords(
-            Both(
-                f"メール {about}{to.ja}{ja}{why.ja and f'({why.ja})'}。",
-                f"Mail {about}{to.en} {en}{why.en and f': {why.en}'}".rstrip(".") + ".",
-            ),
-            Both(
-                f"{mend.ja}`{show}` で経緯を確かめ、必要なら `task-progress outbox resend {about}` で"
-                "送り直してください。",
-                f"{mend.en} Look at `{show}`; send it again with "
-                f"`task-progress outbox resend {about}`.".lstrip(),
-            ),
+        return words(
+            f"メール {about}{to.ja}{ja}{why.ja and f'({why.ja})'}。",
+            f"Mail {about}{to.en} {en}{why.en and f': {why.en}'}".rstrip(".") + ".",
+            f"{mend.ja}`{show}` で経緯を確かめ、必要なら `task-progress outbox resend {about}` で"
+            "送り直してください。",
+            f"{mend.en} Look at `{show}`; send it again with "
+            f"`task-progress outbox resend {about}`.".lstrip(),
         )
 
-    return words
+    return ended
 
 
 def _why_it_ended(facts: Facts) -> Both:
@@ -295,56 +263,46 @@ def _expired(about: str, facts: Facts) -> AlertWords:
     en = f"{number} mails of {about}" if number else f"Mails of {about}"
     if number and len(facts.get("members", ())) < number:
         who += who and ", …"
-    return AlertWords(
-        Both(
-            f"{ja}{who and f'({who})'}が、期限までに送れませんでした{said.ja and f'({said.ja})'}。",
-            f"{en}{who and f' ({who})'} could not be sent in time"
-            f"{said.en and f': {said.en}'}".rstrip(".")
-            + ".",
-        ),
-        Both(f"`{listing}` で確かめてください。", f"Look at `{listing}`."),
+    return words(
+        f"{ja}{who and f'({who})'}が、期限までに送れませんでした{said.ja and f'({said.ja})'}。",
+        f"{en}{who and f' ({who})'} could not be sent in time{said.en and f': {said.en}'}".rstrip(
+            "."
+        )
+        + ".",
+        f"`{listing}` で確かめてください。",
+        f"Look at `{listing}`.",
     )
 
 
 def _member(about: str, facts: Facts) -> AlertWords:
     fault, who = Both.of(str(facts.get("fault", ""))), facts.get("to") or about
-    return AlertWords(
-        Both(
-            f"メンバー {who} の設定が正しくないため、リマインダーを決められません({fault.ja})。",
-            f"Nothing can be decided for member {who}, whose settings make no sense ({fault.en}).",
-        ),
-        Both(
-            "`task-progress member set` で設定を直してください。",
-            "Mend the settings with `task-progress member set`.",
-        ),
+    return words(
+        f"メンバー {who} の設定が正しくないため、リマインダーを決められません({fault.ja})。",
+        f"Nothing can be decided for member {who}, whose settings make no sense ({fault.en}).",
+        "`task-progress member set` で設定を直してください。",
+        "Mend the settings with `task-progress member set`.",
     )
 
 
 def _team(about: str, facts: Facts) -> AlertWords:
     fault, who = Both.of(str(facts.get("fault", ""))), facts.get("to") or about
-    return AlertWords(
-        Both(
-            f"メンバー {who} へのチームのメールを決められません({fault.ja})。",
-            f"The mails about the team of member {who} cannot be planned ({fault.en}).",
-        ),
+    return words(
+        f"メンバー {who} へのチームのメールを決められません({fault.ja})。",
+        f"The mails about the team of member {who} cannot be planned ({fault.en}).",
         _status_of("celery-worker-mail"),
     )
 
 
 def _address(about: str, facts: Facts) -> AlertWords:
     to, why = facts.get("to", "EMAIL"), _why_it_ended(facts)
-    return AlertWords(
-        Both(
-            f"メンバー {about} のアドレス {to} への送信を止めました(3つの日に宛先不明"
-            f"{why.ja and f'、最後の応答: {why.ja}'})。",
-            f"Mail to member {about} ({to}) is stopped, refused on three days for its address"
-            f"{why.en and f': {why.en}'}".rstrip(".")
-            + ".",
-        ),
-        Both(
-            f"アドレスを確かめてから `task-progress member set {to} suppressed=no` で再開できます。",
-            f"Check the address, then `task-progress member set {to} suppressed=no`.",
-        ),
+    return words(
+        f"メンバー {about} のアドレス {to} への送信を止めました(3つの日に宛先不明"
+        f"{why.ja and f'、最後の応答: {why.ja}'})。",
+        f"Mail to member {about} ({to}) is stopped, refused on three days for its address"
+        f"{why.en and f': {why.en}'}".rstrip(".")
+        + ".",
+        f"アドレスを確かめてから `task-progress member set {to} suppressed=no` で再開できます。",
+        f"Check the address, then `task-progress member set {to} suppressed=no`.",
     )
 
 

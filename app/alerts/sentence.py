@@ -17,6 +17,11 @@ class AlertWords:
     fix: Both
 
 
+def words(ja: str, en: str, *fix: Both | str) -> AlertWords:
+    """The sentence in both languages, and what to do, as a pair or as two sentences."""
+    return AlertWords(Both(ja, en), Both.made(*fix))
+
+
 PARTS = {
     "beat": Both("Celery Beat(定期処理の開始役)", "Celery beat, which starts the ticks,"),
     "worker-mail": Both("メールのワーカー", "The mail worker"),

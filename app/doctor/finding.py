@@ -41,16 +41,12 @@ def green(check: str, ja: str, en: str) -> list[Finding]:
 
 def yellow(check: str, ja: str, en: str, *fix: Both | str) -> list[Finding]:
     """Should be mended. `fix`: a command or a line to paste, or what to do in both languages."""
-    return [Finding(check, Level.YELLOW, Both(ja, en), _both(*fix))]
+    return [Finding(check, Level.YELLOW, Both(ja, en), Both.made(*fix))]
 
 
 def red(check: str, ja: str, en: str, *fix: Both | str) -> list[Finding]:
     """Does not work. `fix`: as of `yellow`."""
-    return [Finding(check, Level.RED, Both(ja, en), _both(*fix))]
-
-
-def _both(*fix: Both | str) -> Both:
-    return fix[0] if isinstance(fix[0], Both) else Both(str(fix[0]), str(fix[-1]))
+    return [Finding(check, Level.RED, Both(ja, en), Both.made(*fix))]
 
 
 @dataclass(frozen=True)

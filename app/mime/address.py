@@ -59,13 +59,11 @@ def masked(value: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
 
 
-def refused(field: str, value: str, why: Both, fix: Both) -> UnusableMessage:
+def refused(field: str, value: str, ja: str, en: str, *fix: Both | str) -> UnusableMessage:
     """The error for `field`: what was given (masked), why it cannot be used, what to do."""
-    shown = masked(value)
-    return UnusableMessage(
-        field,
-        Both(f"{field}「{shown}」: {why.ja}{fix.ja}", f'{field} "{shown}": {why.en} {fix.en}'),
-    )
+    shown, todo = masked(value), Both.made(*fix)
+    said = Both(f"{field}「{shown}」: {ja}{todo.ja}", f'{field} "{shown}": {en} {todo.en}')
+    return UnusableMessage(field, said)
 
 
 def check_line(field: str, value: str) -> str:
@@ -77,11 +75,10 @@ def check_line(field: str, value: str) -> str:
     raise refused(
         field,
         value,
-        Both(
-            f"改行または制御文字({code})が含まれています。",
-            f"It holds a line break or control {code}.",
-        ),
-        Both("1行の文字だけにしてください。", "Use a single line of plain characters."),
+        f"改行または制御文字({code})が含まれています。",
+        f"It holds a line break or control {code}.",
+        "1行の文字だけにしてください。",
+        "Use a single line of plain characters.",
     )
 
 
@@ -159,11 +156,10 @@ def _refuse_wide_letters(field: str, address: str) -> None:
     raise refused(
         field,
         address,
-        Both("全角などの文字が含まれています。", "It holds full-width or compatibility letters."),
-        Both(
-            f"「{plain}」でよければ、そのように半角で書いてください。",
-            f'If you mean "{plain}", write it like that.',
-        ),
+        "全角などの文字が含まれています。",
+        "It holds full-width or compatibility letters.",
+        f"「{plain}」でよければ、そのように半角で書いてください。",
+        f'If you mean "{plain}", write it like that.',
     )
 
 
@@ -179,14 +175,10 @@ def _read_local(field: str, local: str, domain: str) -> str:
     raise refused(
         field,
         f"{local}@{domain}",
-        Both(
-            "@ の前に使えない文字、または点の並びがあります。",
-            "The part before the @ is not usable.",
-        ),
-        Both(
-            "半角の英数字と記号で、点は続けず、先頭と末尾以外に置いてください。",
-            "Use ASCII letters, digits and signs; no dot first, last or twice in a row.",
-        ),
+        "@ の前に使えない文字、または点の並びがあります。",
+        "The part before the @ is not usable.",
+        "半角の英数字と記号で、点は続けず、先頭と末尾以外に置いてください。",
+        "Use ASCII letters, digits and signs; no dot first, last or twice in a row.",
     )
 
 
@@ -202,11 +194,10 @@ def _read_domain(field: str, domain: str, *, allow_localhost: bool) -> str:
         raise refused(
             field,
             f"@{domain}",
-            Both("@ の後がドメイン名ではありません。", "What follows the @ is no domain name."),
-            Both(
-                "example.jp のような正しいドメイン名を書いてください(IP アドレスは使えません)。",
-                "Write a domain name such as example.jp (no IP address).",
-            ),
+            "@ の後がドメイン名ではありません。",
+            "What follows the @ is no domain name.",
+            "example.jp のような正しいドメイン名を書いてください(IP アドレスは使えません)。",
+            "Write a domain name such as example.jp (no IP address).",
         ) from None
     if len(wire) > MAX_DOMAIN:
         raise _too_long(field, f"@{domain}", MAX_DOMAIN, Both("@ の後", "the part after the @"))
@@ -241,11 +232,10 @@ def _not_one(field: str, value: str) -> UnusableMessage:
     return refused(
         field,
         value,
-        Both("ちょうど1件のメールアドレスではありません。", "It is not exactly one mail address."),
-        Both(
-            'hanako@example.jp、または "名前" <hanako@example.jp> の形で書いてください。',
-            'Write hanako@example.jp or "Name" <hanako@example.jp>.',
-        ),
+        "ちょうど1件のメールアドレスではありません。",
+        "It is not exactly one mail address.",
+        'hanako@example.jp、または "名前" <hanako@example.jp> の形で書いてください。',
+        'Write hanako@example.jp or "Name" <hanako@example.jp>.',
     )
 
 
@@ -253,6 +243,8 @@ def _too_long(field: str, value: str, limit: int, part: Both) -> UnusableMessage
     return refused(
         field,
         value,
-        Both(f"{part.ja}が長すぎます。", f"{part.en[:1].upper()}{part.en[1:]} is too long."),
-        Both(f"{limit} 文字以内にしてください。", f"At most {limit} characters fit."),
+        f"{part.ja}が長すぎます。",
+        f"{part.en[:1].upper()}{part.en[1:]} is too long.",
+        f"{limit} 文字以内にしてください。",
+        f"At most {limit} characters fit.",
     )

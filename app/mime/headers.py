@@ -11,7 +11,6 @@ from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 
-from app.locale import Both
 from app.mime.address import Mailbox, check_line, read_mailbox, refused
 
 # RFC 5322 2.1.1: a line should have at most 78 and must have at most 998 octets.
@@ -67,11 +66,10 @@ def message_id_value(value: str | None) -> str:
     raise refused(
         "message_id",
         given,
-        Both("Message-ID の形ではありません。", "It is no Message-ID."),
-        Both(
-            "<reminder.17.2026-11-24.0@example.jp> の形で渡してください。",
-            "Give one like <reminder.17.2026-11-24.0@example.jp>.",
-        ),
+        "Message-ID の形ではありません。",
+        "It is no Message-ID.",
+        "<reminder.17.2026-11-24.0@example.jp> の形で渡してください。",
+        "Give one like <reminder.17.2026-11-24.0@example.jp>.",
     )
 
 
@@ -157,11 +155,10 @@ def extra_line(name: str, value: str) -> str:
         raise refused(
             where,
             name,
-            Both("追加できるヘッダー名ではありません。", "It is no header name that can be added."),
-            Both(
-                "半角の英数字とハイフンの名前にし、宛先や件名などは専用の項目で渡してください。",
-                "Use ASCII letters and hyphens; recipients, subject and the like have own fields.",
-            ),
+            "追加できるヘッダー名ではありません。",
+            "It is no header name that can be added.",
+            "半角の英数字とハイフンの名前にし、宛先や件名などは専用の項目で渡してください。",
+            "Use ASCII letters and hyphens; recipients, subject and the like have own fields.",
         )
     check_line(where, value)
     lines = _folded(f"{name}: ", value.strip())
@@ -171,14 +168,10 @@ def extra_line(name: str, value: str) -> str:
     raise refused(
         where,
         value,
-        Both(
-            "半角英数字でない文字があるか、長すぎます。",
-            "It holds more than ASCII, or is too long.",
-        ),
-        Both(
-            f"半角英数字で、空白なしに {MAX_LINE} 文字を超えないようにしてください。",
-            f"Use ASCII, with a blank at least every {MAX_LINE} characters.",
-        ),
+        "半角英数字でない文字があるか、長すぎます。",
+        "It holds more than ASCII, or is too long.",
+        f"半角英数字で、空白なしに {MAX_LINE} 文字を超えないようにしてください。",
+        f"Use ASCII, with a blank at least every {MAX_LINE} characters.",
     )
 
 

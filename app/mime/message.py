@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import encode_rfc2231
 
-from app.locale import Both
 from app.mime.address import UnusableMessage, check_line, read_mailbox, refused
 from app.mime.encoding import base64_lines, encoded
 from app.mime.headers import (
@@ -143,8 +142,10 @@ def _text(name: str, subtype: str, text: str) -> bytes:
         raise refused(
             name,
             error.object[error.start : error.end],
-            Both("文字として壊れています。", "It holds half of a character (a lone surrogate)."),
-            Both("元のデータを確認してください。", "Check where the text comes from."),
+            "文字として壊れています。",
+            "It holds half of a character (a lone surrogate).",
+            "元のデータを確認してください。",
+            "Check where the text comes from.",
         ) from None
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}"
     return f"{head}\r\n\r\n".encode() + body
@@ -185,8 +186,10 @@ def _media_type(given: str) -> str:
     raise refused(
         "attachments",
         given,
-        Both("添付できる種類ではありません。", "It is no type of content that can be attached."),
-        Both("image/png のように書いてください。", "Write one such as image/png."),
+        "添付できる種類ではありません。",
+        "It is no type of content that can be attached.",
+        "image/png のように書いてください。",
+        "Write one such as image/png.",
     )
 
 
@@ -196,6 +199,8 @@ def _content_id(given: str) -> str:
     raise refused(
         "attachments",
         given,
-        Both("Content-ID の形ではありません。", "It is no Content-ID."),
-        Both("board@example.jp のように書いてください。", "Write one such as board@example.jp."),
+        "Content-ID の形ではありません。",
+        "It is no Content-ID.",
+        "board@example.jp のように書いてください。",
+        "Write one such as board@example.jp.",
     )
