@@ -27,19 +27,23 @@ def lines(facts: dict[str, Any]) -> list[StatusLine]:
     """The facts of `status` as sentences, the worst first."""
     found = [*stopped(facts), *notices(facts), *_numbers(facts)]
     if facts["undecided"]:
-        found.append(StatusLine("bad", undecided.sentence(facts["undecided"])))
+        found += _bad(*undecided.sentence(facts["undecided"]))
     if not stopped(facts) and not _sending_alarms(facts) and not facts["tick_is_late"]:
-        found.append(StatusLine("ok", Both("送信できる状態です。", "Sending is on.")))
+        found += _ok("送信できる状態です。", "Sending is on.")
     order = {"bad": 0, "warn": 1, "ok": 2}
     return sorted(found, key=lambda line: order[line.mark])
 
 
-def _bad(ja: str, en: str) -> StatusLine:
-    return StatusLine("bad", Both(ja, en))
+def _bad(ja: str, en: str) -> list[StatusLine]:
+    return [StatusLine("bad", Both(ja, en))]
 
 
-def _warn(ja: str, en: str) -> StatusLine:
-    return StatusLine("warn", Both(ja, en))
+def _warn(ja: str, en: str) -> list[StatusLine]:
+    return [StatusLine("warn", Both(ja, en))]
+
+
+def _ok(ja: str, en: str) -> list[StatusLine]:
+    return [StatusLine("ok", Both(ja, en))]
 
 
 def stopped(facts: dict[str, Any], how: Both = TYPED) -> list[StatusLine]:
@@ -47,30 +51,24 @@ def stopped(facts: dict[str, Any], how: Both = TYPED) -> list[StatusLine]:
     found: list[StatusLine] = []
     if facts["paused"]:
         hand = who_words(facts["paused_by"])
-        found.append(
-            _bad(
-                f"送信を一時停止しています(操作: {hand.ja})。{how.ja} で再開します。",
-                f"Sending is paused (by {hand.en}). To start it again: {how.en}.",
-            )
+        found += _bad(
+            f"送信を一時停止しています(操作: {hand.ja})。{how.ja} で再開します。",
+            f"Sending is paused (by {hand.en}). To start it again: {how.en}.",
         )
     if facts["smtp_host"] is None:
-        found.append(
-            _bad(
-                "SMTP_HOST が設定されていないため、メールは1通も送られません。",
-                "SMTP_HOST is not set: no mail is sent.",
-            )
+        found += _bad(
+            "SMTP_HOST が設定されていないため、メールは1通も送られません。",
+            "SMTP_HOST is not set: no mail is sent.",
         )
     elif facts["another_mail_server"] is not None:
-        found.append(_bad(*facts["another_mail_server"]))
+        found += _bad(*facts["another_mail_server"])
     elif facts["mail_server_trouble"] is not None and not _sending_alarms(facts):
         why = Both.of(facts["mail_server_trouble"])
-        found.append(
-            _warn(
-                f"メールサーバーを使えないため、いまは送っていません({why.ja})。"
-                "自動で試し直しています。",
-                f"The mail server cannot be used, so nothing goes out now ({why.en}). "
-                "It is tried again by itself.",
-            )
+        found += _warn(
+            f"メールサーバーを使えないため、いまは送っていません({why.ja})。"
+            "自動で試し直しています。",
+            f"The mail server cannot be used, so nothing goes out now ({why.en}). "
+            "It is tried again by itself.",
         )
     return found
 
@@ -83,43 +81,38 @@ def _sending_alarms(facts: dict[str, Any]) -> list[str]:
 
 def notices(facts: dict[str, Any], how: Both = TYPED) -> list[StatusLine]:
     """What else is to be known: of the mails, of the machine, and each open alert."""
-    details = [Both.of(one["detail"]) for one in facts["alerts"]]
-    alerts = [_bad(f"警告: {one.ja}", f"Alert: {one.en}") for one in details]
-    return [*_of_mails(facts, how), *_of_the_machine(facts), *alerts]
+    found = _of_mails(facts, how) + _of_the_machine(facts)
+    for detail in (Both.of(one["detail"]) for one in facts["alerts"]):
+        found += _bad(f"警告: {detail.ja}", f"Alert: {detail.en}")
+    return found
 
 
 def _of_mails(facts: dict[str, Any], how: Both) -> list[StatusLine]:
     """Mails that wait, go to few, or hold links that few can open."""
     found: list[StatusLine] = []
     if facts["held"]:
-        found.append(
-            _bad(
-                f"{facts['held']}通が確認待ちです。{how.ja} で送信します。",
-                f"{_held_words(facts['held'])} To send: {how.en}.",
-            )
+        found += _bad(
+            f"{facts['held']}通が確認待ちです。{how.ja} で送信します。",
+            f"{_held_words(facts['held'])} To send: {how.en}.",
         )
     if facts["mail_only_to"]:
         only = ", ".join(facts["mail_only_to"])
-        found.append(
-            _warn(f"試行中です。送信先は {only} に限られています。", f"Pilot: mail only to {only}.")
+        found += _warn(
+            f"試行中です。送信先は {only} に限られています。", f"Pilot: mail only to {only}."
         )
     if facts["dead_links"]:
         url = facts["app_base_url"]
-        found.append(
-            _warn(
-                f"APP_BASE_URL が {url} のため、メールの中のリンクはこのマシンでしか"
-                "開けません。メンバーが開けるアドレスを設定してください。",
-                f"APP_BASE_URL is {url}: the links in the mails open only on this machine. "
-                "Set the address under which your members reach the pages.",
-            )
+        found += _warn(
+            f"APP_BASE_URL が {url} のため、メールの中のリンクはこのマシンでしか"
+            "開けません。メンバーが開けるアドレスを設定してください。",
+            f"APP_BASE_URL is {url}: the links in the mails open only on this machine. "
+            "Set the address under which your members reach the pages.",
         )
     if facts["oldest_unsent_is_late"]:
         since = _local(facts, "oldest_unsent")
-        found.append(
-            _bad(
-                f"10分以上、送られていないメールがあります(最も古いもの: {since.ja})。",
-                f"A mail has waited for more than 10 minutes (since {since.en}).",
-            )
+        found += _bad(
+            f"10分以上、送られていないメールがあります(最も古いもの: {since.ja})。",
+            f"A mail has waited for more than 10 minutes (since {since.en}).",
         )
     return found
 
@@ -128,27 +121,21 @@ def _of_the_machine(facts: dict[str, Any]) -> list[StatusLine]:
     """The tick, and what it needs: a log, Redis, a disk with room."""
     found: list[StatusLine] = []
     if not facts["log_written"]:
-        found.append(
-            _bad(
-                "ログを書き込めません(ディスクの空きがないなど)。メールの送信は続いています。",
-                "The log cannot be written (a full disk?). Mail goes on.",
-            )
+        found += _bad(
+            "ログを書き込めません(ディスクの空きがないなど)。メールの送信は続いています。",
+            "The log cannot be written (a full disk?). Mail goes on.",
         )
-    found.append(_tick(facts))
+    found += _tick(facts)
     if facts["redis_answers"] is False:
-        found.append(
-            _bad(
-                "Redis が応答しません。メールは5分ごとの安全タイマーで送られます。",
-                "Redis does not answer: mails wait for the safety timer, every 5 minutes.",
-            )
+        found += _bad(
+            "Redis が応答しません。メールは5分ごとの安全タイマーで送られます。",
+            "Redis does not answer: mails wait for the safety timer, every 5 minutes.",
         )
     if facts["disk_is_short"] and Alarm.DISK not in [one["name"] for one in facts["alerts"]]:
         free = facts["disk_free_mb"]
-        found.append(
-            _bad(
-                f"ディスクの空きが {free} MB しかありません。なくなるとメールを送れません。",
-                f"The disk has only {free} MB left. Without room no mail is sent.",
-            )
+        found += _bad(
+            f"ディスクの空きが {free} MB しかありません。なくなるとメールを送れません。",
+            f"The disk has only {free} MB left. Without room no mail is sent.",
         )
     return found
 
@@ -157,7 +144,7 @@ def _held_words(number: int) -> str:
     return "1 mail is held." if number == 1 else f"{number} mails are held."
 
 
-def _tick(facts: dict[str, Any]) -> StatusLine:
+def _tick(facts: dict[str, Any]) -> list[StatusLine]:
     if facts["last_tick"] is None:
         return _warn("定期処理はまだ一度も動いていません。", "There has been no tick yet.")
     last = _local(facts, "last_tick")
@@ -166,7 +153,7 @@ def _tick(facts: dict[str, Any]) -> StatusLine:
             f"5分以上、定期処理が動いていません(最後: {last.ja})。",
             f"No tick for more than 5 minutes (last: {last.en}).",
         )
-    return StatusLine("ok", Both(f"最後の定期処理: {last.ja}", f"Last tick: {last.en}"))
+    return _ok(f"最後の定期処理: {last.ja}", f"Last tick: {last.en}")
 
 
 def _local(facts: dict[str, Any], name: str) -> Both:
@@ -199,27 +186,18 @@ def _numbers(facts: dict[str, Any]) -> list[StatusLine]:
             f"Not decided yet, as the hour or the next tick is still to come: {left}",
         )
     return [
-        StatusLine(
-            "ok",
-            Both(f"有効なメンバー: {facts['members']}人", f"Active members: {facts['members']}"),
+        *_ok(f"有効なメンバー: {facts['members']}人", f"Active members: {facts['members']}"),
+        *_ok(
+            f"今日の決定: {today['decided']}件、うち送る {today['send']}件、"
+            f"送らない {today['decided'] - today['send']}件{_after(skipped.ja, ' – ')}"
+            f"{_after(waiting.ja, '。')}",
+            f"Decided today: {today['decided']}, to send {today['send']}, "
+            f"not to send {today['decided'] - today['send']}{_after(skipped.en, ' – ')}"
+            f"{_after(waiting.en, '. ')}",
         ),
-        StatusLine(
-            "ok",
-            Both(
-                f"今日の決定: {today['decided']}件、うち送る {today['send']}件、"
-                f"送らない {today['decided'] - today['send']}件{_after(skipped.ja, ' – ')}"
-                f"{_after(waiting.ja, '。')}",
-                f"Decided today: {today['decided']}, to send {today['send']}, "
-                f"not to send {today['decided'] - today['send']}{_after(skipped.en, ' – ')}"
-                f"{_after(waiting.en, '. ')}",
-            ),
-        ),
-        StatusLine(
-            "ok",
-            Both(
-                f"直近24時間のメール: {mails.ja or '0通'}",
-                f"Mails of the last 24 hours: {mails.en or '0'}",
-            ),
+        *_ok(
+            f"直近24時間のメール: {mails.ja or '0通'}",
+            f"Mails of the last 24 hours: {mails.en or '0'}",
         ),
     ]
 

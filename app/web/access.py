@@ -134,56 +134,37 @@ def signed_in(view: View[P]) -> View[P]:
     return guarded
 
 
-def lead(view: View[P]) -> View[P]:
-    """For leads and admins."""
+def _only(view: View[P], allowed: Callable[[], bool], otherwise: int) -> View[P]:
+    """For whoever is signed in and `allowed`; others get the status `otherwise`."""
 
     @signed_in
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if not (myself().leads or myself().is_admin):
-            abort(403)
+        if not allowed():
+            abort(otherwise)
         return view(*args, **kwargs)
 
     return guarded
+
+
+def lead(view: View[P]) -> View[P]:
+    """For leads and admins."""
+    return _only(view, lambda: myself().leads or myself().is_admin, 403)
 
 
 def admin(view: View[P]) -> View[P]:
     """For admins."""
-
-    @signed_in
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if not myself().is_admin:
-            abort(403)
-        return view(*args, **kwargs)
-
-    return guarded
-
-
-def lead_of_team(view: View[P]) -> View[P]:
-    """For the lead of the team `team_id` of the address, and for admins."""
-
-    @lead
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if not rights.leads_team(services(), myself(), _id("team_id")):
-            abort(404)
-        return view(*args, **kwargs)
-
-    return guarded
+    return _only(view, lambda: myself().is_admin, 403)
 
 
 def lead_of_member(view: View[P]) -> View[P]:
     """For the lead of the member `member_id` of the address, and for admins."""
 
-    @lead
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if not rights.leads_member(services(), myself(), _id("member_id")):
-            abort(404)
-        return view(*args, **kwargs)
+    def leads() -> bool:
+        member_id = int((request.view_args or {})["member_id"])
+        return rights.leads_member(services(), myself(), member_id)
 
-    return guarded
+    return lead(_only(view, leads, 404))
 
 
 def own_path(path: str) -> str:
@@ -222,7 +203,3 @@ def _by_cookie() -> Me | None:
 
 def _here() -> str:
     return own_path(request.full_path.rstrip("?"))
-
-
-def _id(name: str) -> int:
-    return int((request.view_args or {})[name])
