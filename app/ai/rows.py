@@ -72,7 +72,6 @@ def open_now(services: Services, now: datetime, at_most: int) -> list[tuple[int,
                 update(Recap)
                 .where(Recap.state.in_(_OPEN), Recap.needed_by <= now)
                 .values(state=RecapState.FAILED, why="late", ended_at=now, lease_until=None)
-                .execution_options(synchronize_session=False)
             )
     return found
 
@@ -141,7 +140,6 @@ def claim(
                 **about(prompt, model),
             )
             .returning(Recap.attempts, Recap.needed_by)
-            .execution_options(synchronize_session=False)
         ).one_or_none()
         if taken is None:
             return "others_are_asking"
@@ -169,7 +167,6 @@ def wait(services: Services, row_id: int, why: str, until: datetime, now: dateti
             update(Recap)
             .where(Recap.id == row_id, Recap.state == RecapState.WAITING, _free(now))
             .values(not_before=until, why=why)
-            .execution_options(synchronize_session=False)
         )
 
 
@@ -189,14 +186,12 @@ def end(
                 **values,
             )
             .returning(Recap.id)
-            .execution_options(synchronize_session=False)
         ).one_or_none()
         if tokens is not None:
             session.execute(
                 update(AiBudget)
                 .where(AiBudget.day == mine.day)
                 .values(tokens=AiBudget.tokens + tokens - mine.estimate)
-                .execution_options(synchronize_session=False)
             )
     return row is not None
 
@@ -205,10 +200,7 @@ def settle(services: Services, row_id: int, now: datetime, **values: object) -> 
     """Ends a recap that cost nothing."""
     with services.db.write() as session:
         session.execute(
-            update(Recap)
-            .where(Recap.id == row_id, _free(now))
-            .values(ended_at=now, **values)
-            .execution_options(synchronize_session=False)
+            update(Recap).where(Recap.id == row_id, _free(now)).values(ended_at=now, **values)
         )
 
 
@@ -237,5 +229,4 @@ def forget_member(session: Session, member_id: int, now: datetime) -> None:
             came_back=None,
             lines=None,
         )
-        .execution_options(synchronize_session=False)
     )

@@ -69,7 +69,6 @@ def update_alert(session: Session, alarm: Alarm, about: object = None, **facts: 
         update(Alert)
         .where(Alert.name == name_of(alarm, about), Alert.closed_at.is_(None))
         .values(data=facts)
-        .execution_options(synchronize_session=False)
     )
 
 
@@ -88,7 +87,6 @@ def close_alerts(
         .where(among(Alert.name, names), Alert.closed_at.is_(None))
         .values(closed_at=now)
         .returning(Alert.name)
-        .execution_options(synchronize_session=False)
     ).all()
     if closed:
         session.expire_all()

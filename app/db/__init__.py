@@ -57,6 +57,10 @@ __all__ = [
     "update_each",
 ]
 
+# An UPDATE or DELETE of many rows leaves alone what the session has loaded of them: nothing is
+# compared in Python. Where loaded rows are read afterwards the statement says "auto" itself.
+_NOT_COMPARED = {"synchronize_session": False}
+
 BUSY_TIMEOUT_MS = 30_000  # how long an SQLite writer waits for another one
 
 
@@ -119,7 +123,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for reading; whatever it changed is thrown away. Raises DatabaseDown."""
-        with _in_words(), Session(self.engine, expire_on_commit=False) as session:
+        with _in_words(), self._session(self.engine) as session:
             yield session
 
     @contextmanager
@@ -128,11 +132,14 @@ class Database:
 
         Raises DatabaseDown.
         """
-        session = Session(self._writer, expire_on_commit=False)
+        session = self._session(self._writer)
         with _in_words(), session, session.begin():
             yield session
         for call in session.info.get(_AFTER, ()):
             call()
+
+    def _session(self, engine: Engine) -> Session:
+        return Session(engine, expire_on_commit=False, execution_options=_NOT_COMPARED)
 
     def wait_at_most(self, session: Session, seconds: float) -> None:
         """For the rest of this transaction no lock is waited for any longer."""

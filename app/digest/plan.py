@@ -121,7 +121,6 @@ def find_leads(services: Services, now: datetime) -> None:
             update(Member)
             .where(Member.led_through.is_not(None), Member.active.is_(False))
             .values(led_through=None)
-            .execution_options(synchronize_session=False)
         )
         session.execute(
             update(Member)
@@ -131,7 +130,6 @@ def find_leads(services: Services, now: datetime) -> None:
                 or_(Member.role == Role.ADMIN, Member.id.in_(leads)),
             )
             .values(led_through=Member.decided_through)
-            .execution_options(synchronize_session=False)
         )
         put(session, Service, {"name": LEADS}, {"at": now, "data": {"audit": newest}})
 

@@ -106,11 +106,7 @@ def _remove_some(services: Services, table: type[Any], which: ColumnElement[bool
         some = select(table.id).where(which).limit(AT_ONCE).with_for_update(skip_locked=True)
         ids = session.scalars(some).all()
         # What a mail's row takes along (its history) goes by the foreign key.
-        session.execute(
-            delete(table)
-            .where(among(table.id, ids), which)
-            .execution_options(synchronize_session=False)
-        )
+        session.execute(delete(table).where(among(table.id, ids), which))
     return len(ids)
 
 
@@ -155,10 +151,5 @@ def _forget_some(session: Session, day: date) -> int:
         .with_for_update(skip_locked=True)
     )
     ids = session.scalars(some).all()
-    session.execute(
-        update(OutboxMail)
-        .where(among(OutboxMail.id, ids))
-        .values(sent_bytes=None)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(update(OutboxMail).where(among(OutboxMail.id, ids)).values(sent_bytes=None))
     return len(ids)

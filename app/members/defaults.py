@@ -92,8 +92,5 @@ def _look_again(session: Session, keys: list[str]) -> None:
     if columns:
         concerned = or_(*(column.is_(None) for column in columns))
         session.execute(
-            update(Member)
-            .where(Member.active.is_(True), concerned)
-            .values(next_due_at=None)
-            .execution_options(synchronize_session=False)
+            update(Member).where(Member.active.is_(True), concerned).values(next_due_at=None)
         )

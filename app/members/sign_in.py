@@ -109,7 +109,6 @@ def use(
             .where(SignInLink.id == link.id, SignInLink.used_at.is_(None))
             .values(used_at=now)
             .returning(SignInLink.id)
-            .execution_options(synchronize_session=False)
         ).one_or_none()
         if mine is None:  # a second browser was quicker
             raise LinkGone(Code.LINK_USED)

@@ -189,7 +189,6 @@ def _cancel(session: Session, member_id: int, day: date, until: time, now: datet
             OutboxMail.id, OutboxMail.decision_id, OutboxMail.n, OutboxMail.kind,
             OutboxMail.claims, OutboxMail.retries,
         )
-        .execution_options(synchronize_session=False)
     ).all()  # fmt: skip
     for mail in cancelled:
         record(session, mail.id, State.CANCELLED, f"snoozed until {until:%H:%M}", now=now)

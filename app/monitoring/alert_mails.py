@@ -93,6 +93,5 @@ def _mark(session: Session, news: list[Alert], now: datetime, *, over: bool) -> 
         .where(among(Alert.id, ids), column.is_(None))
         .values({column: now})
         .returning(Alert.id)
-        .execution_options(synchronize_session=False)
     ).all()
     return [2 * one + over for one in marked]

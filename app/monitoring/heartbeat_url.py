@@ -105,7 +105,6 @@ def _first_this_minute(services: Services, now: datetime, *, broke: bool) -> boo
                 .where(Service.name == TOLD, earlier)
                 .values(at=now)
                 .returning(Service.name)
-                .execution_options(synchronize_session=False)
             )
             return won.first() is not None
     except DatabaseDown:

@@ -88,7 +88,6 @@ def take_probe(session: Session, now: datetime, scale: float, host: str) -> bool
         )
         .values(at=now + FIRST_PAUSE * scale)
         .returning(Service.name)
-        .execution_options(synchronize_session=False)
     ).all()
     return len(won) == len(_rows(session, host))
 
@@ -116,7 +115,8 @@ def trip(
 
 def reset(session: Session, now: datetime, host: str | None = None) -> None:
     """The server took a mail from this machine: all is well again."""
-    session.execute(delete(Service).where(Service.name.in_(_names(host))))
+    closed = delete(Service).where(Service.name.in_(_names(host)))
+    session.execute(closed.execution_options(synchronize_session="auto"))
     close_alert(session, Alarm.MAIL_SERVER, now=now)
     if host is not None:
         close_alert(session, Alarm.MAIL_SERVER, host, now=now)

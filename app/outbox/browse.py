@@ -154,7 +154,6 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
             .where(OutboxMail.id == mail_id, is_ready)
             .values(state=State.CANCELLED, reason=Reason.CANCELLED, held=None, updated_at=now)
             .returning(OutboxMail.id)
-            .execution_options(synchronize_session=False)
         ).one_or_none()
         if changed is None:
             session.refresh(mail)

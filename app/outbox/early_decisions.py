@@ -72,9 +72,5 @@ def _make_way(session: Session, rows: Sequence[Mapping[str, Any]]) -> set[tuple[
     ).all()
     early = [one for one in found if (one.user_id, one.local_date) in wanted]
     if early:
-        session.execute(
-            delete(DecisionRow)
-            .where(among(DecisionRow.id, [one.id for one in early]))
-            .execution_options(synchronize_session=False)
-        )
+        session.execute(delete(DecisionRow).where(among(DecisionRow.id, [one.id for one in early])))
     return {(one.user_id, one.local_date) for one in early}

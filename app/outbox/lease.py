@@ -137,7 +137,6 @@ def give_all_back(session: Session, mails: Sequence[Claimed], *, now: datetime) 
             sent_bytes=None,
             updated_at=now,
         )
-        .execution_options(synchronize_session=False)
     )
     for mail in mails:
         if mail.doubts:
@@ -253,6 +252,7 @@ def take_back(session: Session, mail: Decided, reason: str) -> None:
                 DecisionRow.verdict == Verdict.SEND,
             )
             .values(verdict=Verdict.SKIP, reason=reason)
+            .execution_options(synchronize_session="auto")
         )
 
 
@@ -262,6 +262,7 @@ def take_back_decision(session: Session, decision_ids: list[int], reason: str) -
         update(DecisionRow)
         .where(DecisionRow.id.in_(decision_ids), DecisionRow.verdict == Verdict.SEND)
         .values(verdict=Verdict.SKIP, reason=reason)
+        .execution_options(synchronize_session="auto")
     )
 
 
@@ -277,7 +278,6 @@ def _change(session: Session, mail: Claimed, values: Mapping[str, Any]) -> None:
         update(OutboxMail)
         .where(OutboxMail.id == mail.id, OutboxMail.lease_token == mail.lease_token)
         .values(values)
-        .execution_options(synchronize_session=False)
     )
     if not isinstance(changed, CursorResult) or changed.rowcount != 1:
         raise LeaseLost(mail.id)

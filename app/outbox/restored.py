@@ -106,7 +106,6 @@ def hold_all(session: Session, *, now: datetime) -> int:
             updated_at=now,
         )
         .returning(OutboxMail.id)
-        .execution_options(synchronize_session=False)
     )
     return len(held.all())
 
@@ -152,7 +151,6 @@ def release(session: Session, out: list[int], *, who: str, now: datetime) -> lis
         .where(_HELD)
         .values(held=None, doubts=1, updated_at=now)
         .returning(OutboxMail.id)
-        .execution_options(synchronize_session=False)
     ).all()
     restored = last_restore(session)
     if restored is not None and restored.waits:
@@ -191,7 +189,6 @@ def end_unknown(session: Session, which: ColumnElement[bool], *, now: datetime) 
             updated_at=now,
         )
         .returning(OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries)
-        .execution_options(synchronize_session=False)
     ).all()
     events = [
         {"outbox_id": one.id, "at": now, "event": State.UNKNOWN, "detail": RESTORED}

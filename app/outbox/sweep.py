@@ -86,7 +86,6 @@ def _expire(session: Session, now: datetime) -> int:
             OutboxMail.response, OutboxMail.kind, OutboxMail.user_id, OutboxMail.claims,
             OutboxMail.retries,
         )
-        .execution_options(synchronize_session=False)
     ).all()  # fmt: skip
     for one in expired:
         record(session, one.id, State.EXPIRED, one.response, now=now)
@@ -136,6 +135,7 @@ def _give_up(session: Session, which: ColumnElement[bool], now: datetime) -> Non
             updated_at=now,
         )
         .returning(OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries)
+        .execution_options(synchronize_session="auto")
     ).all()
     for one in given_up:
         record(session, one.id, State.UNKNOWN, "no_answer_recorded", now=now)

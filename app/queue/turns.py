@@ -38,7 +38,6 @@ def _taken(services: Services, name: str, now: datetime, until: datetime) -> boo
             .where(Service.name == name, or_(Service.at <= now, Service.at > until + SKEW))
             .values(at=until)
             .returning(Service.name)
-            .execution_options(synchronize_session=False)
         )
         return won.first() is not None
 
@@ -46,8 +45,5 @@ def _taken(services: Services, name: str, now: datetime, until: datetime) -> boo
 def _end(services: Services, name: str, now: datetime, until: datetime) -> None:
     with services.db.write() as session:
         session.execute(
-            update(Service)
-            .where(Service.name == name, Service.at == until)
-            .values(at=now)
-            .execution_options(synchronize_session=False)
+            update(Service).where(Service.name == name, Service.at == until).values(at=now)
         )

@@ -95,12 +95,7 @@ def _compute_hours_anew(services: Services, now: datetime) -> None:
         if row is not None and row.value >= version:
             return
     with services.db.write() as session:
-        session.execute(
-            update(Member)
-            .where(Member.active)
-            .values(next_due_at=None)
-            .execution_options(synchronize_session=False)
-        )
+        session.execute(update(Member).where(Member.active).values(next_due_at=None))
         put(
             session,
             Setting,

@@ -166,7 +166,6 @@ def _decisions(session: Session, now: datetime) -> int:
         )
         .values(provisional=True)
         .returning(DecisionRow.id)
-        .execution_options(synchronize_session=False)
     )
     return len(marked.all())
 
@@ -188,7 +187,6 @@ def _mails(session: Session, now: datetime) -> int:
         )
         .values(dedupe_key=OutboxMail.dedupe_key + SET_ASIDE + cast(OutboxMail.id, String))
         .returning(OutboxMail.id, OutboxMail.state)
-        .execution_options(synchronize_session=False)
     ).all()
     _cancel(session, [one.id for one in early if one.state == State.READY], now)
     put_off = session.execute(
@@ -202,7 +200,6 @@ def _mails(session: Session, now: datetime) -> int:
         )
         .values(not_before=now, updated_at=now)
         .returning(OutboxMail.id)
-        .execution_options(synchronize_session=False)
     ).all()
     return len(early) + len(put_off)
 
@@ -216,7 +213,6 @@ def _cancel(session: Session, ids: Sequence[int], now: datetime) -> None:
             OutboxMail.id, OutboxMail.decision_id, OutboxMail.user_id, OutboxMail.kind,
             OutboxMail.local_date, OutboxMail.claims, OutboxMail.retries,
         )
-        .execution_options(synchronize_session=False)
     ).all()  # fmt: skip
     for mail in mails:
         record(session, mail.id, State.CANCELLED, "the clock ran ahead", now=now)
@@ -234,7 +230,6 @@ def _leases(session: Session, scale: float) -> int:
         .where(_leased_too_long())
         .values(lease_until=database_now(IN_DOUBT_SECONDS * scale))
         .returning(OutboxMail.id)
-        .execution_options(synchronize_session=False)
     )
     return len(again.all())
 
@@ -245,11 +240,7 @@ def _signs(session: Session, now: datetime) -> int:
     number = 0
     for column in columns:
         changed = session.execute(
-            update(column.class_)
-            .where(column > now + HOUR)
-            .values({column: now})
-            .returning(column)
-            .execution_options(synchronize_session=False)
+            update(column.class_).where(column > now + HOUR).values({column: now}).returning(column)
         )
         number += len(changed.all())
     return number
