@@ -24,20 +24,13 @@ QUEUES = ("mail", "ai")
 QUEUE_YELLOW, QUEUE_RED = 100, 10_000  # messages; one of `mail` holds up to 50 mails
 
 
-def client(url: str) -> "redis.Redis":
-    """A connection that waits for no answer longer than ANSWER_WITHIN."""
-    return redis.Redis.from_url(
-        url, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN, retry=None
-    )
-
-
 def broker(case: CheckContext) -> list[Finding]:
     """All about Redis, as far as it answers."""
     url = guard_url(case.config)
     if url is None:
         return green("redis", "Redis: 使っていません。", "Redis: not in use.")
     found = _encrypted(url)
-    with client(url) as server:
+    with shared_redis.connect(url, ANSWER_WITHIN) as server:
         try:
             server.ping()
         except redis.RedisError as error:
@@ -87,7 +80,7 @@ def _results(case: CheckContext, broker_url: str) -> list[Finding]:
     if not url or url == broker_url or not url.startswith(("redis://", "rediss://", "unix://")):
         return []
     try:
-        with client(url) as server:
+        with shared_redis.connect(url, ANSWER_WITHIN) as server:
             server.get("celery-task-meta-doctor")
     except redis.RedisError as error:
         return yellow(

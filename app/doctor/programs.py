@@ -6,14 +6,15 @@ import redis
 from celery import Celery
 
 from app.alerts.about_clocks import span
-from app.doctor.broker import QUEUES, client
-from app.doctor.finding import CheckContext, Finding, green, red, yellow
+from app.doctor.broker import QUEUES
+from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
 from app.locale import Both
 from app.models import TICK, TIMER, Service
 from app.monitoring.checks import heartbeats
 from app.monitoring.status import STALE
 from app.queue.application import make_celery
 from app.services import guard_url
+from app.util import shared_redis
 
 PING_SECONDS = 3.0
 
@@ -89,7 +90,7 @@ def workers(case: CheckContext) -> list[Finding]:
     url = guard_url(case.config)
     if url is not None and url == case.config.celery_broker_url:
         try:
-            with client(url) as server:
+            with shared_redis.connect(url, ANSWER_WITHIN) as server:
                 server.ping()
         except redis.RedisError:
             return _unknown(

@@ -150,9 +150,8 @@ def _forget_rubbish(url: str, options: dict[str, Any]) -> None:
     if not _is_redis(url):
         return
     messages, index = options["unacked_key"], options["unacked_index_key"]
-    wait = {"socket_timeout": _ANSWER_WITHIN, "socket_connect_timeout": _ANSWER_WITHIN}
     try:
-        with redis.Redis.from_url(url, retry=None, **wait) as server:
+        with shared_redis.connect(url, _ANSWER_WITHIN) as server:
             for tag in server.zrange(index, 0, -1):
                 value = server.hget(messages, tag)
                 if value is not None and not _can_be_restored(value):

@@ -6,7 +6,6 @@ import sys
 from functools import partial
 from typing import Any
 
-import redis
 from celery import current_app, signals
 from celery.worker import state
 
@@ -72,7 +71,7 @@ def _watch(sender: Any = None, **_: object) -> None:
         url = guard_url(config)
         if url is None:
             return 0
-        with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as fresh:
+        with shared_redis.connect(url) as fresh:
             return sum(fresh.llen(queue) for queue in queues)
 
     def free() -> bool:

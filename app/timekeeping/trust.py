@@ -8,8 +8,8 @@ import logging
 import platform
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -36,39 +36,9 @@ class KnownClock:
     accepted: float | None = None  # seconds ahead, accepted by an admin
     back_since: float | None = None  # seconds since boot at which it was seen set back
 
-    @classmethod
-    def of(cls, data: dict[str, Any]) -> "KnownClock":
-        """From the row."""
-        believed = data["believed"]
-        return cls(
-            ClockReading(
-                datetime.fromisoformat(believed["wall"]),
-                believed["since_boot"],
-                datetime.fromisoformat(believed["database"]),
-            )
-            if believed
-            else None,
-            data["doubt"],
-            data["accepted"],
-            data["back_since"],
-        )
 
-    def data(self) -> dict[str, Any]:
-        """For the row."""
-        one = self.believed
-        return {
-            "host": platform.node(),
-            "believed": {
-                "wall": one.wall.isoformat(),
-                "since_boot": one.since_boot,
-                "database": one.database.isoformat(),
-            }
-            if one
-            else None,
-            "doubt": self.doubt,
-            "accepted": self.accepted,
-            "back_since": self.back_since,
-        }
+# As the row has it, with the host's name beside it.
+_KNOWN = TypeAdapter(KnownClock)
 
 
 def may_work(services: Services, now: datetime) -> bool:
@@ -92,7 +62,7 @@ def doubted(services: Services, now: datetime) -> Doubt | None:
     with services.db.read() as session:
         reading = _read(session)
         row = session.get(Service, name)
-    kept = KnownClock.of(row.data) if row else KnownClock()
+    kept = _KNOWN.validate_python(row.data) if row else KnownClock()
     doubt = judge(reading, kept.believed)
     if doubt is not None and _is_accepted(kept, doubt):
         doubt, new = None, KnownClock(reading)
@@ -100,7 +70,8 @@ def doubted(services: Services, now: datetime) -> Doubt | None:
         new = _after(kept, reading, doubt)
     if new != kept:
         with services.db.write() as session:
-            put(session, Service, {"name": name}, {"at": now, "data": new.data()})
+            data = {"host": platform.node(), **_KNOWN.dump_python(new, mode="json")}
+            put(session, Service, {"name": name}, {"at": now, "data": data})
             _alert(session, doubt, now)
     return doubt
 

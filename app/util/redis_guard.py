@@ -175,12 +175,7 @@ class SendGuard:
         if self.url is None or time.monotonic() < self._skip_until:
             return None
         if self._client is None:
-            self._client = redis.Redis.from_url(
-                self.url,
-                socket_timeout=ANSWER_WITHIN,
-                socket_connect_timeout=ANSWER_WITHIN,
-                retry=None,
-            )
+            self._client = shared_redis.connect(self.url, ANSWER_WITHIN)
         return self._client
 
     def _failed(self, error: Exception) -> None:

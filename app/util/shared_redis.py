@@ -48,10 +48,10 @@ return tonumber(ARGV[1])
 """
 
 
-def connect(url: str) -> "redis.Redis":
-    """A connection that waits for no answer for long."""
+def connect(url: str, within: float = ANSWER_WITHIN) -> "redis.Redis":
+    """A connection that waits for no answer for longer than so many seconds."""
     return redis.Redis.from_url(
-        url, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN, retry=None
+        url, socket_timeout=within, socket_connect_timeout=within, retry=None
     )
 
 
