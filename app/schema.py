@@ -36,9 +36,9 @@ class SchemaError(Refused):
     `fix`: the command, or what is to be done, alone.
     """
 
-    def __init__(self, sentence: Both, fix: str | Both = UPGRADE) -> None:
-        super().__init__(Code.WRONG_SCHEMA, sentence)
-        self.fix = fix
+    def __init__(self, ja: str, en: str, *fix: str | Both) -> None:
+        super().__init__(Code.WRONG_SCHEMA, Both(ja, en))
+        self.fix = Both.made(*fix or (UPGRADE,))
 
 
 def upgrade(database: Database) -> str:
@@ -80,12 +80,10 @@ def check(database: Database) -> str:
     """
     if (file := database.missing_file()) is not None:
         raise SchemaError(
-            Both(
-                f"データベース {file} がありません。初めて使うなら `task-progress db upgrade` で作ってください。"
-                "あるはずなら、DATA_DIR と DATABASE_URL を確かめてください。",
-                f"The database {file} does not exist. If this is new, make it with `task-progress db "
-                "upgrade`; if it should be there, check DATA_DIR and DATABASE_URL.",
-            )
+            f"データベース {file} がありません。初めて使うなら `task-progress db upgrade` で作ってください。"
+            "あるはずなら、DATA_DIR と DATABASE_URL を確かめてください。",
+            f"The database {file} does not exist. If this is new, make it with `task-progress db "
+            "upgrade`; if it should be there, check DATA_DIR and DATABASE_URL.",
         )
     with database.connect() as connection:
         if not database.is_sqlite:
@@ -96,10 +94,8 @@ def check(database: Database) -> str:
         refuse_unknown(connection)
     if current is None or _is_known(current):
         raise SchemaError(
-            Both(
-                "データベースの準備ができていません。`task-progress db upgrade` を実行してください。",
-                "The database is not ready. Run `task-progress db upgrade`.",
-            )
+            "データベースの準備ができていません。`task-progress db upgrade` を実行してください。",
+            "The database is not ready. Run `task-progress db upgrade`.",
         )
     return current
 
@@ -129,12 +125,10 @@ def refuse_encoding(connection: Connection) -> None:
     name = connection.engine.url.database
     command = f"createdb --encoding=UTF8 --template=template0 --locale=C.UTF-8 {name}_utf8"
     raise SchemaError(
-        Both(
-            f"データベース {name} の文字コードが {encoding} です。UTF8 で作り直してください: "
-            f"`{command}`(そのあと DATABASE_URL をこのデータベースに変えます)。",
-            f"The database {name} is encoded in {encoding}. Make one in UTF8: `{command}`, and let "
-            "DATABASE_URL name it.",
-        ),
+        f"データベース {name} の文字コードが {encoding} です。UTF8 で作り直してください: "
+        f"`{command}`(そのあと DATABASE_URL をこのデータベースに変えます)。",
+        f"The database {name} is encoded in {encoding}. Make one in UTF8: `{command}`, and let "
+        "DATABASE_URL name it.",
         command,
     )
 
@@ -151,15 +145,12 @@ def refuse_newer(version: str) -> None:
     if _is_known(version):
         return
     raise SchemaError(
-        Both(
-            f"データベースの版 {version} はこのプログラムより新しいため、書き込みません。"
-            "新しい版のプログラムで起動してください。",
-            f"The database has version {version}, newer than this program: nothing is "
-            "written. Start the newer program.",
-        ),
-        Both(
-            "このマシンのプログラムを新しくしてください。", "Upgrade the program on this machine."
-        ),
+        f"データベースの版 {version} はこのプログラムより新しいため、書き込みません。"
+        "新しい版のプログラムで起動してください。",
+        f"The database has version {version}, newer than this program: nothing is "
+        "written. Start the newer program.",
+        "このマシンのプログラムを新しくしてください。",
+        "Upgrade the program on this machine.",
     )
 
 

@@ -6,7 +6,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
-from app.locale import Both
 from app.members.changes import audit, decide_before, locked
 from app.members.snooze import NotNow, asked_mail, check_day
 from app.models import Kind, Member, OutboxMail, State
@@ -55,10 +54,8 @@ def _person(session: Session, services: Services, member: Member) -> Person:
     except ValueError:  # a row edited by hand
         raise NotNow(
             Code.BROKEN_SETTINGS,
-            Both(
-                "設定に正しくない値があります。管理者に知らせてください。",
-                "A stored setting makes no sense. Please tell an admin.",
-            ),
+            "設定に正しくない値があります。管理者に知らせてください。",
+            "A stored setting makes no sense. Please tell an admin.",
         ) from None
 
 
@@ -68,10 +65,8 @@ def _check_hour(one: Person, day: date, now: datetime) -> None:
         ends = f"{quiet_end.astimezone(one.rhythm.zone):%H:%M}"
         raise NotNow(
             Code.QUIET_HOURS,
-            Both(
-                f"いまは本人が通知を控えている時間帯です({ends} まで)。そのあとにお試しください。",
-                f"These are the member's quiet hours (until {ends}). Try again after that.",
-            ),
+            f"いまは本人が通知を控えている時間帯です({ends} まで)。そのあとにお試しください。",
+            f"These are the member's quiet hours (until {ends}). Try again after that.",
         )
     at = due.hour(one.rhythm, day)
     undecided = day > one.member.decided_through
@@ -79,10 +74,8 @@ def _check_hour(one: Person, day: date, now: datetime) -> None:
         hour = f"{at.astimezone(one.rhythm.zone):%H:%M}"
         raise NotNow(
             Code.COMES_BY_ITSELF,
-            Both(
-                f"{hour} に自動のリマインダーを送る予定です。",
-                f"The automatic reminder is sent at {hour} anyway.",
-            ),
+            f"{hour} に自動のリマインダーを送る予定です。",
+            f"The automatic reminder is sent at {hour} anyway.",
         )
 
 
@@ -95,7 +88,8 @@ def _check_tasks(session: Session, one: Person, day: date) -> None:
     if not due.silent_for(tasks.get(one.member.id, ()), one.calendar, day):
         raise NotNow(
             Code.NOTHING_UNREPORTED,
-            Both("報告を待っているタスクはありません。", "No task is waiting for a report."),
+            "報告を待っているタスクはありません。",
+            "No task is waiting for a report.",
         )
 
 
@@ -116,18 +110,14 @@ def _check_mails(session: Session, one: Person, day: date, now: datetime) -> Non
             hour = f"{max(mail.not_before, now).astimezone(zone):%H:%M}"
             raise NotNow(
                 Code.ALREADY_WAITING,
-                Both(
-                    f"送信を待っているリマインダーがあります({hour} 以降に送ります)。",
-                    f"A reminder is waiting to be sent already (from {hour} on).",
-                ),
+                f"送信を待っているリマインダーがあります({hour} 以降に送ります)。",
+                f"A reminder is waiting to be sent already (from {hour} on).",
             )
     last = max((mail.at for mail in mails), default=None)
     if last is not None and now < last + COOL_DOWN:
         sent, again = (f"{at.astimezone(zone):%H:%M}" for at in (last, last + COOL_DOWN))
         raise NotNow(
             Code.ALREADY_NUDGED,
-            Both(
-                f"{sent} にリマインダーを送ったばかりです。{again} 以降にもう一度お試しください。",
-                f"A reminder went out at {sent}. Try again from {again} on.",
-            ),
+            f"{sent} にリマインダーを送ったばかりです。{again} 以降にもう一度お試しください。",
+            f"A reminder went out at {sent}. Try again from {again} on.",
         )

@@ -31,6 +31,9 @@ SNOOZED = "snoozed_until"  # in a decision's facts: the hour to which the member
 class NotNow(Refused):
     """The wish for a reminder, or for none, cannot be granted."""
 
+    def __init__(self, code: Code, ja: str, en: str) -> None:
+        super().__init__(code, Both(ja, en))
+
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
@@ -91,14 +94,12 @@ def snooze_until(
         if day <= today:
             raise NotNow(
                 Code.ALREADY_PAST,
-                Both(
-                    f"{day} はもう来ています。明日以降の日付を指定してください。",
-                    f"{day} has come already. Say a date from tomorrow on.",
-                ),
+                f"{day} はもう来ています。明日以降の日付を指定してください。",
+                f"{day} has come already. Say a date from tomorrow on.",
             )
         before = member.paused_until
         if before is not None and before > day:
-            raise NotNow(Code.ALREADY_PAUSED, _longer_already(before))
+            raise NotNow(Code.ALREADY_PAUSED, *_longer_already(before))
         member.paused_until = day
         was = before.isoformat() if before else None
         audit(session, member, "snooze", who, now, before=was, until=day.isoformat())
@@ -122,22 +123,21 @@ def _next_workday(one: Person, today: date) -> date:
         day += DAY
     raise NotNow(
         Code.NO_WORKDAY,
-        Both("この先1年、営業日がありません。", "There is no workday in the year to come."),
+        "この先1年、営業日がありません。",
+        "There is no workday in the year to come.",
     )
 
 
 def check_day(one: Person, day: date) -> None:
     """Raises NotNow for a member who is not active, and on a day without reminders."""
     if not one.member.active:
-        raise NotNow(Code.INACTIVE, Both("このメンバーは無効です。", "The member is not active."))
+        raise NotNow(Code.INACTIVE, "このメンバーは無効です。", "The member is not active.")
     reason = due.day_reason(one.rhythm, one.calendar, day)
     if reason is not None and reason is not Reason.NOT_THIS_WEEKDAY:
         raise NotNow(
             Code.NO_REMINDER_TODAY,
-            Both(
-                f"今日はリマインダーをお送りできません。{REASONS[reason].ja}。",
-                f"There can be no reminder today: {REASONS[reason].en}.",
-            ),
+            f"今日はリマインダーをお送りできません。{REASONS[reason].ja}。",
+            f"There can be no reminder today: {REASONS[reason].en}.",
         )
 
 
@@ -145,20 +145,16 @@ def _check(one: Person, until: time, at: datetime, now: datetime) -> None:
     if at <= now:
         raise NotNow(
             Code.ALREADY_PAST,
-            Both(
-                f"{until:%H:%M} はもう過ぎています。これからの時刻か、別の日にしてください。",
-                f"{until:%H:%M} has passed. Choose a later hour, or another day.",
-            ),
+            f"{until:%H:%M} はもう過ぎています。これからの時刻か、別の日にしてください。",
+            f"{until:%H:%M} has passed. Choose a later hour, or another day.",
         )
     quiet = one.rhythm.quiet
     if quiet is not None and due.quiet_until(one.rhythm, at) is not None:
         hours = f"{quiet.start:%H:%M}-{quiet.end:%H:%M}"
         raise NotNow(
             Code.QUIET_HOURS,
-            Both(
-                f"{until:%H:%M} は通知を控える時間帯({hours})に入っています。",
-                f"{until:%H:%M} lies in the quiet hours ({hours}).",
-            ),
+            f"{until:%H:%M} は通知を控える時間帯({hours})に入っています。",
+            f"{until:%H:%M} lies in the quiet hours ({hours}).",
         )
 
 
@@ -215,10 +211,8 @@ def asked_mail(session: Session, one: Person, day: date, at: datetime) -> NewMai
     if len(out) >= ASKED_AT_MOST:
         raise NotNow(
             Code.TOO_MANY_TODAY,
-            Both(
-                f"今日はもう{ASKED_AT_MOST}回お送りしました。次は明日以降にしてください。",
-                f"There were {ASKED_AT_MOST} today already. Try again tomorrow.",
-            ),
+            f"今日はもう{ASKED_AT_MOST}回お送りしました。次は明日以降にしてください。",
+            f"There were {ASKED_AT_MOST} today already. Try again tomorrow.",
         )
     midnight = due.instant(one.rhythm.zone, day + DAY, due.MIDNIGHT)
     return NewMail(
