@@ -14,11 +14,12 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from urllib.parse import SplitResult, urlsplit
 
-from sqlalchemy import or_, update
+from sqlalchemy import or_
 
-from app.db import DatabaseDown, insert_new
+from app.db import DatabaseDown
 from app.models import Service
 from app.monitoring import checks
+from app.queue import turns
 from app.services import Services
 from app.util.tls import client_context
 
@@ -97,16 +98,7 @@ def _first_this_minute(services: Services, now: datetime, *, broke: bool) -> boo
     earlier = or_(Service.at < minute, Service.at >= minute + MINUTE)
     try:
         with services.db.write() as session:
-            row = {"name": TOLD, "at": now, "data": {}}
-            if insert_new(session, Service, [row], returning=(Service.name,)):
-                return True
-            won = session.execute(
-                update(Service)
-                .where(Service.name == TOLD, earlier)
-                .values(at=now)
-                .returning(Service.name)
-            )
-            return won.first() is not None
+            return turns.take(session, TOLD, now, earlier)
     except DatabaseDown:
         # The programs cannot agree on one caller, and this must be reported. Twice does no harm.
         return broke

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, update
+from sqlalchemy import ColumnElement, or_, update
+from sqlalchemy.orm import Session
 
 from app.db import insert_new
 from app.models import Service
@@ -19,27 +20,25 @@ SKEW = timedelta(minutes=5)  # between the clocks of two machines
 @contextmanager
 def of(services: Services, name: str, now: datetime, lasts: timedelta) -> Iterator[bool]:
     """True while the block has the turn; False when another process has it."""
-    mine = _taken(services, name, now, now + lasts)
+    until = now + lasts
+    # One that ends later than any turn was taken by a clock that ran ahead.
+    free = or_(Service.at <= now, Service.at > until + SKEW)
+    with services.db.write() as session:
+        mine = take(session, name, until, free)
     try:
         yield mine
     finally:
         if mine:
-            _end(services, name, now, now + lasts)
+            _end(services, name, now, until)
 
 
-def _taken(services: Services, name: str, now: datetime, until: datetime) -> bool:
-    with services.db.write() as session:
-        row = {"name": name, "at": until, "data": {}}
-        if insert_new(session, Service, [row], returning=(Service.name,)):
-            return True
-        won = session.execute(
-            update(Service)
-            # One that ends later than any turn was taken by a clock that ran ahead.
-            .where(Service.name == name, or_(Service.at <= now, Service.at > until + SKEW))
-            .values(at=until)
-            .returning(Service.name)
-        )
-        return won.first() is not None
+def take(session: Session, name: str, at: datetime, free: ColumnElement[bool]) -> bool:
+    """Makes the row of this name, or sets its instant where it is `free`: True for one process."""
+    row = {"name": name, "at": at, "data": {}}
+    if insert_new(session, Service, [row], returning=(Service.name,)):
+        return True
+    theirs = update(Service).where(Service.name == name, free).values(at=at)
+    return session.scalar(theirs.returning(Service.name)) is not None
 
 
 def _end(services: Services, name: str, now: datetime, until: datetime) -> None:
