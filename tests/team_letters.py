@@ -15,7 +15,7 @@ from app import sample, schema
 from app.compose import DigestFacts, EscalationFacts, SilentLine
 from app.compose.text import Locale
 from app.config import load
-from app.digest.facts import week_of
+from app.digest.team_week import week_of
 from app.people.lookup import find
 from app.people.settings import organisation, person
 from app.services import Services, make

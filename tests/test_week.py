@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app import sample
-from app.digest.facts import week_of
+from app.digest.team_week import week_of
 from app.members.extra_workdays import add_workdays
 from app.people.lookup import find
 from app.people.settings import organisation, person

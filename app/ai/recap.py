@@ -15,7 +15,7 @@ from app.ai.prompt import Prompt, prompt_of
 from app.ai.rows import Mine
 from app.ai.stored import is_on
 from app.compose.text import Locale
-from app.digest.facts import week_of
+from app.digest.team_week import week_of
 from app.models import Member, Recap, RecapState
 from app.people.settings import Organisation, organisation, people
 from app.rules.workdays import DAY

@@ -1,7 +1,7 @@
 """The lead's board: who reported, who is blocked, who has been silent, and for how long.
 
-`facts` reads a team at once, app/rules/standing.py says where each member stands, `team` and `member`
-put the pages together, `export` the CSV.
+`workload` reads tasks and reports of a team at once, app/rules/standing.py says where each member
+stands, `team` and `member` put the pages together, `export` the CSV.
 """
 
 from app.board.export import export

@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import select
 
 from app.access.sessions import Me
-from app.board.facts import read
 from app.board.team import Wanted, scope
+from app.board.workload import read
 from app.imports.csv_table import export_cell
 from app.models import Member
 from app.people.settings import organisation, people

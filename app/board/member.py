@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.access.sessions import Me
-from app.board.facts import read
 from app.board.team import BoardMember, show
+from app.board.workload import read
 from app.models import Member, Report, Task
 from app.people.settings import organisation, people
 from app.rules.standing import days_shown, row

@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.access.rights import led_by
 from app.access.sessions import Me
-from app.board.facts import read, reminded, said_by
+from app.board.workload import read, reminded, said_by
 from app.members.nudge import COOL_DOWN
 from app.models import Member, Team
 from app.people.settings import Organisation, organisation, people

@@ -9,10 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.digest.escalate import Escalation, find_due, may_notify
-from app.digest.facts import week_of
 from app.digest.plan import past_digests
 from app.digest.rule import decide
 from app.digest.silences import below
+from app.digest.team_week import week_of
 from app.models import Kind, Member, Role
 from app.people.settings import Organisation, Person, organisation, people
 from app.reminders.simulate import check_span

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from app.alerts import Alarm, close_alert, raise_alert
 from app.db import DatabaseDown, put
 from app.digest.escalate import PlanningContext, escalate
-from app.digest.facts import week_of
 from app.digest.rule import decide
 from app.digest.silences import below
+from app.digest.team_week import week_of
 from app.models import LEAD_IS_DUE, Audit, DecisionRow, Kind, Member, Role, Service
 from app.outbox import log_records
 from app.outbox.early_decisions import STANDS, insert_decisions

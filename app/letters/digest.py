@@ -2,8 +2,8 @@
 
 from app import compose
 from app.ai import stored
-from app.digest.facts import week_of
 from app.digest.rule import rhythm_of_digest
+from app.digest.team_week import week_of
 from app.letters.case import LetterContext
 from app.letters.team import no_longer
 from app.links import StopLink

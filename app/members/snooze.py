@@ -16,7 +16,7 @@ from app.outbox.reasons import REASONS
 from app.outbox.rows import NewMail, enqueue
 from app.people.settings import Person, organisation, person
 from app.refused import Code, Refused
-from app.reminders.facts import decide_all
+from app.reminders.decide import decide_all
 from app.reminders.plan import store
 from app.rules import due
 from app.rules.due import ASKED_AT_MOST, Reason, Verdict

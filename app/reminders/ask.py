@@ -12,7 +12,7 @@ from app.models import DecisionRow, Member, OutboxMail
 from app.people.lookup import find
 from app.people.settings import Person, organisation, people
 from app.reminders import brake
-from app.reminders.facts import decide_all, past_of_week
+from app.reminders.decide import decide_all, past_of_week
 from app.reminders.plan import BATCH, alert_broken_members, store
 from app.rules import due
 from app.rules.due import Decision, Verdict

@@ -18,7 +18,7 @@ from app.outbox.early_decisions import insert_decisions
 from app.outbox.rows import NewMail, enqueue_decided
 from app.people.settings import Person, organisation, people
 from app.reminders import brake
-from app.reminders.facts import WEEK_BEGINS, decide_all
+from app.reminders.decide import WEEK_BEGINS, decide_all
 from app.rules import due
 from app.rules.due import Decision, Frequency, Verdict
 from app.rules.workdays import DAY

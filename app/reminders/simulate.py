@@ -15,7 +15,7 @@ from app.people import values
 from app.people.lookup import find
 from app.people.settings import Person, organisation, people, put, with_values
 from app.people.values import ValuesRefused
-from app.reminders.facts import A_WEEK, decide_all, past_of_week
+from app.reminders.decide import A_WEEK, decide_all, past_of_week
 from app.reports.progress import open_tasks_ahead
 from app.rules.due import Decision, Past, Verdict
 from app.rules.workdays import DAY

@@ -17,7 +17,7 @@ from app.outbox.reasons import REASONS, STATES
 from app.people import values
 from app.people.lookup import find
 from app.people.settings import Person, organisation, person, put
-from app.reminders.facts import A_WEEK
+from app.reminders.decide import A_WEEK
 from app.reminders.simulate import ahead
 from app.rules import due
 from app.rules.due import Frequency, Reason, Verdict

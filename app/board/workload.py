@@ -1,4 +1,4 @@
-"""The facts of the board, read for many members at once."""
+"""The tasks and reports of many members at once, as the board shows them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime

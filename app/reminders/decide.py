@@ -1,4 +1,4 @@
-"""The facts that `rules.due.decide` needs, read for many members at once."""
+"""Deciding for many members at once: reads what `rules.due.decide` needs, and asks it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""The facts of the lead's week, read for a whole team at once."""
+"""A team's week, read from the database at once and counted by app/rules/week.py."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
