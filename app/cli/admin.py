@@ -3,20 +3,17 @@
 import click
 
 from app import clock
-from app.cli.language import say, t
-from app.cli.shell import Shell, ShellCommand, who
+from app.cli.language import say
+from app.cli.shell import Shell, command, who
 from app.links import SIGN_IN_MINUTES
 from app.members import sign_in
 from app.mime.address import read_mailbox
 
 
-@click.command(
+@command(
     "admin",
-    cls=ShellCommand,
-    help=t(
-        "管理者にして、サインインのリンクを表示する",
-        "make somebody an admin and print a sign-in link",
-    ),
+    "管理者にして、サインインのリンクを表示する",
+    "make somebody an admin and print a sign-in link",
 )
 @click.argument("email", metavar="EMAIL")
 @click.pass_obj

@@ -7,11 +7,10 @@ import click
 from app import alerts, clock
 from app.alerts.catalogue import words_of
 from app.cli.language import LOCALE, Failed, say, t
-from app.cli.shell import Group, Shell, as_json, who
+from app.cli.shell import Group, Shell, as_json, flag, who
 from app.cli.show import show_json
 from app.compose import show_date
 from app.compose.text import inert
-from app.locale import Both
 from app.models import Alert
 from app.monitoring.status_lines import who_words
 
@@ -19,7 +18,7 @@ alerts_group = Group("alerts", help=t("警告", "what is the matter"))
 
 
 @alerts_group.command("list", help=t("警告の一覧", "list the alerts"))
-@click.option("--all", "everything", is_flag=True, help=t("終わったものも", "also those over"))
+@flag("--all", "終わったものも", "also those over", "everything")
 @as_json
 @click.pass_obj
 def list_(shell: Shell, *, everything: bool, json_wanted: bool) -> None:
@@ -45,12 +44,10 @@ def ack(shell: Shell, which: tuple[str, ...]) -> None:
     unknown = [one for one in which if one != "all" and one not in there]
     if unknown:
         raise Failed(
-            Both(
-                f"{inert(unknown[0])} という番号の警告はありません。"
-                "番号は `task-progress alerts list` で分かります。",
-                f"There is no open alert {inert(unknown[0])}. "
-                "`task-progress alerts list` shows the numbers.",
-            )
+            f"{inert(unknown[0])} という番号の警告はありません。"
+            "番号は `task-progress alerts list` で分かります。",
+            f"There is no open alert {inert(unknown[0])}. "
+            "`task-progress alerts list` shows the numbers.",
         )
     ids = [*there.values()] if "all" in which else [there[one] for one in which]
     seen = alerts.acknowledge(services, ids, who=who(), now=clock.now())

@@ -1,27 +1,17 @@
 """Shared by the commands about mails: decisions in words, Ctrl-C."""
 
-import click
-
 from app.cli.language import LOCALE, Failed, t
-from app.cli.shell import DAY, Instant
-from app.locale import Both
+from app.cli.shell import DAY, Instant, flag, option
 from app.outbox.reasons import REASONS
 
-date_option = click.option("--date", "on", type=DAY, help=t("その日付の", "of this date"))
-user_option = click.option(
-    "--user", "email", metavar="EMAIL", help=t("この人だけ", "only this member")
-)
-now_option = click.option(
-    "--now", type=Instant(), help=t("この時刻として(試験用)", "as if it were then")
-)
+date_option = option("--date", "その日付の", "of this date", "on", type=DAY)
+user_option = option("--user", "この人だけ", "only this member", "email", metavar="EMAIL")
+now_option = option("--now", "この時刻として(試験用)", "as if it were then", type=Instant())
 
-rehearsal_option = click.option(
+rehearsal_option = flag(
     "--rehearsal",
-    is_flag=True,
-    help=t(
-        "予行として --now や --date を許す(メールは実際に SMTP_HOST へ渡る)",
-        "a rehearsal: allow --now and --date (mails do go to SMTP_HOST)",
-    ),
+    "予行として --now や --date を許す(メールは実際に SMTP_HOST へ渡る)",
+    "a rehearsal: allow --now and --date (mails do go to SMTP_HOST)",
 )
 
 
@@ -41,9 +31,7 @@ def reason_words(reason: str | None) -> str | None:
 def interrupted(done: int, left: int) -> Failed:
     """After Ctrl-C: how far it came."""
     return Failed(
-        Both(
-            f"中断しました。済み {done}通、残り {left}通。残りは次の定期処理が続けます。",
-            f"Interrupted: {done} done, {left} left. The next tick goes on with those.",
-        ),
+        f"中断しました。済み {done}通、残り {left}通。残りは次の定期処理が続けます。",
+        f"Interrupted: {done} done, {left} left. The next tick goes on with those.",
         code=130,
     )

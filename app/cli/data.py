@@ -8,11 +8,10 @@ import click
 from app import clock, schema
 from app import sample as sample_team
 from app.cli.language import Failed, say, t
-from app.cli.shell import Group, OneOf, Shell, ShellCommand, as_json, on_terminal, who
+from app.cli.shell import Group, OneOf, Shell, as_json, command, flag, on_terminal, who
 from app.cli.show import show_json
 from app.identity import known_settings
 from app.imports.files import ImportResult, import_file
-from app.locale import Both
 from app.people.csv_records import HEADERS
 
 _LISTED = 20  # members missing from a file that are shown by address
@@ -42,10 +41,8 @@ def load(shell: Shell) -> None:
     day = sample_team.load(shell.services(), clock.now())
     if day is None:
         raise Failed(
-            Both(
-                "すでにメンバーがいるため、サンプルチームは読み込みません。",
-                "There are members already: the sample team is not loaded.",
-            )
+            "すでにメンバーがいるため、サンプルチームは読み込みません。",
+            "There are members already: the sample team is not loaded.",
         )
     say(
         f"サンプルチームを読み込みました。最初のリマインダーの日: {day}",
@@ -53,14 +50,14 @@ def load(shell: Shell) -> None:
     )
 
 
-@click.command("import", cls=ShellCommand, help=t("CSV を取り込む", "import a CSV file"))
+@command("import", "CSV を取り込む", "import a CSV file")
 @click.argument("what", type=OneOf("what", *HEADERS), metavar="|".join(HEADERS))
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.csv")
-@click.option("--dry-run", is_flag=True, help=t("書き込まずに確かめる", "check, write nothing"))
-@click.option(
+@flag("--dry-run", "書き込まずに確かめる", "check, write nothing")
+@flag(
     "--overwrite-settings",
-    is_flag=True,
-    help=t("本人が選んだ設定も上書きする", "also overwrite what members chose themselves"),
+    "本人が選んだ設定も上書きする",
+    "also overwrite what members chose themselves",
 )
 @as_json
 @click.pass_obj
@@ -106,7 +103,7 @@ def _ask_whether_readable(result: ImportResult) -> None:
         return
     _show_preview(result)
     if not click.confirm(t("文字は正しく読めていますか", "Is the text readable"), err=True):
-        raise Failed(Both("何も取り込んでいません。", "Nothing was imported."))
+        raise Failed("何も取り込んでいません。", "Nothing was imported.")
 
 
 def _show_preview(result: ImportResult) -> None:

@@ -9,7 +9,7 @@ import click
 
 from app import clock
 from app.cli.language import UsageRefused, say, t
-from app.cli.shell import DAY, Group, Shell, as_json, who
+from app.cli.shell import DAY, Group, Shell, as_json, option, who
 from app.cli.show import show_json, show_table
 from app.locale import Both
 from app.members import extra_workdays, leave
@@ -54,9 +54,7 @@ _LEAVE = Days(
     none=Both("休暇はありません。", "There is no leave."),
 )
 _WORKDAYS = Days(
-    whose=click.option(
-        "--user", "email", metavar="EMAIL", help=t("この人だけの日", "of this member alone")
-    ),
+    whose=option("--user", "この人だけの日", "of this member alone", "email", metavar="EMAIL"),
     last="[LAST]",
     list_=extra_workdays.list_workdays,
     add=extra_workdays.add_workdays,
@@ -70,7 +68,7 @@ _WORKDAYS = Days(
 )
 
 _first = click.argument("first", type=DAY, metavar="FIRST")
-_name = click.option("--name", default="", metavar="TEXT", help=t("日の名前", "what it is called"))
+_name = option("--name", "日の名前", "what it is called", default="", metavar="TEXT")
 
 
 def _group(name: str, about: str, days: Days) -> Group:
@@ -126,8 +124,8 @@ def show_spans(spans: Sequence[Span]) -> None:
 def _checked(name: str) -> str:
     if len(name) > 200 or not name.isprintable():
         raise UsageRefused(
-            Both("--name は1行200文字までです。", "--name takes one line of at most 200 letters."),
-            click.get_current_context(),
+            "--name は1行200文字までです。",
+            "--name takes one line of at most 200 letters.",
         )
     return name
 

@@ -4,7 +4,7 @@ import click
 
 from app import clock
 from app.cli.language import LOCALE, t
-from app.cli.shell import ShellCommand, as_json
+from app.cli.shell import as_json, command, option
 from app.cli.show import show_json
 from app.config.sources import home
 from app.doctor import Finding, Level, Machine, examine, worst
@@ -19,16 +19,13 @@ _MARKS = {
 _WIDEST = max(width(words.to(LOCALE)) for _, words in _MARKS.values())
 
 
-@click.command(
-    "doctor",
-    cls=ShellCommand,
-    help=t("すべてを調べ、直し方を示す", "look at everything, and say how to mend it"),
-)
-@click.option(
+@command("doctor", "すべてを調べ、直し方を示す", "look at everything, and say how to mend it")
+@option(
     "--send-test",
+    "このアドレスにテストメールを1通送る",
+    "send one test mail to this address",
     "recipient",
     metavar="ADDRESS",
-    help=t("このアドレスにテストメールを1通送る", "send one test mail to this address"),
 )
 @as_json
 def doctor(recipient: str | None, json_wanted: bool) -> int:

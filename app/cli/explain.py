@@ -15,7 +15,7 @@ from app.cli.common import (
 )
 from app.cli.language import LOCALE, Failed, UsageRefused, complain, say, t
 from app.cli.picture import Picture
-from app.cli.shell import DAY, OneOf, Shell, ShellCommand, as_json
+from app.cli.shell import DAY, OneOf, Shell, as_json, command, option
 from app.cli.show import show_json, show_json_list, show_table
 from app.locale import Both
 from app.mime.address import address_key
@@ -25,35 +25,28 @@ from app.services import Services
 from app.why.reminder import explain
 
 
-@click.command(
+@command(
     "simulate",
-    cls=ShellCommand,
-    help=t(
-        "だれにいつ送ることになるかを見る(何も送らない)",
-        "show who would get a mail when; sends nothing",
-    ),
+    "だれにいつ送ることになるかを見る(何も送らない)",
+    "show who would get a mail when; sends nothing",
 )
-@click.option("--from", "first", type=DAY, required=True, help=t("最初の日", "first date"))
-@click.option("--to", "last", type=DAY, help=t("最後の日(省略時は同じ日)", "last date"))
+@option("--from", "最初の日", "first date", "first", type=DAY, required=True)
+@option("--to", "最後の日(省略時は同じ日)", "last date", "last", type=DAY)
 @user_option
-@click.option(
+@option(
     "--set",
+    "設定をこう変えたら(--user があればその人の、なければ組織の設定。何度でも指定可)",
+    "as if this setting were so: the member's with --user, else the organisation's",
     "words",
     multiple=True,
     metavar="KEY=VALUE",
-    help=t(
-        "設定をこう変えたら(--user があればその人の、なければ組織の設定。何度でも指定可)",
-        "as if this setting were so: the member's with --user, else the organisation's",
-    ),
 )
-@click.option(
+@option(
     "--kind",
+    "reminder のほか、リーダーへの週次のまとめとお知らせ",
+    "not the reminders, but the leads' digests or the steps of escalation",
     type=OneOf("KIND", "reminder", "weekly_digest", "escalation"),
     default="reminder",
-    help=t(
-        "reminder のほか、リーダーへの週次のまとめとお知らせ",
-        "not the reminders, but the leads' digests or the steps of escalation",
-    ),
 )
 @as_json
 @click.pass_obj
@@ -71,10 +64,7 @@ def simulate(
     last = last or first
     if last < first:
         raise UsageRefused(
-            Both(
-                f"--to {last} が --from {first} より前です。",
-                f"--to {last} is before --from {first}.",
-            )
+            f"--to {last} が --from {first} より前です。", f"--to {last} is before --from {first}."
         )
     services = shell.services()
     if kind != "reminder":
@@ -135,9 +125,7 @@ def _about_teams(
     email, words = narrowed
     if words:
         raise UsageRefused(
-            Both(
-                "--set は --kind reminder とだけ使えます。", "--set goes with --kind reminder only."
-            )
+            "--set は --kind reminder とだけ使えます。", "--set goes with --kind reminder only."
         )
     wanted = address_key(email) if email is not None else None
     if email is not None:
@@ -177,7 +165,7 @@ def _tell_left_out(services: Services, email: str | None) -> None:
     for address, why_not in reminders.left_out(services, email).items():
         sentence = Both(f"{address}: {why_not.ja}", f"{address}: {why_not.en}")
         if email is not None:
-            raise Failed(sentence)
+            raise Failed(*sentence)
         complain(Both(f"対象外 {sentence.ja}", f"left out: {sentence.en}"))
 
 
@@ -231,9 +219,7 @@ def _in_short(one: Forecast) -> str:
     return f"{words} {one.at:%H:%M %Z} {tasks}"
 
 
-@click.command(
-    "why", cls=ShellCommand, help=t("なぜ送った(送らなかった)か", "why a mail was sent, or not")
-)
+@command("why", "なぜ送った(送らなかった)か", "why a mail was sent, or not")
 @click.argument("email")
 @date_option
 @as_json

@@ -23,18 +23,18 @@ LOCALE = shell_locale(os.environ)  # C and POSIX name no language
 class Failed(Exception):
     """The command could not do its work: one sentence, exit code 1."""
 
-    def __init__(self, sentence: Both, code: int = 1) -> None:
-        super().__init__(str(sentence))
-        self.sentence = sentence
+    def __init__(self, ja: str, en: str, code: int = 1) -> None:
+        self.sentence = Both(ja, en)
+        super().__init__(str(self.sentence))
         self.code = code
 
 
 class UsageRefused(click.UsageError):
     """An argument or option that cannot be used: one sentence, exit code 2."""
 
-    def __init__(self, sentence: Both, ctx: click.Context | None = None) -> None:
-        super().__init__(str(sentence), ctx)
-        self.sentence = sentence
+    def __init__(self, ja: str, en: str, ctx: click.Context | None = None) -> None:
+        self.sentence = Both(ja, en)
+        super().__init__(str(self.sentence), ctx)
 
 
 def t(ja: str, en: str) -> str:

@@ -7,7 +7,7 @@ import click
 
 from app import clock
 from app.cli.language import LOCALE, Failed, UsageRefused, say, t
-from app.cli.shell import DAY, Shell, ShellCommand, as_json, on_terminal, who
+from app.cli.shell import DAY, Shell, as_json, ask, command, flag, option, who
 from app.cli.show import show_json
 from app.config.sources import relative
 from app.locale import Both
@@ -18,12 +18,10 @@ from app.maintenance import restore as bringing
 from app.services import Services
 
 
-@click.command(
+@command(
     "backup",
-    cls=ShellCommand,
-    help=t(
-        "データベースをバックアップする(動かしたままで)", "back up the database while it is used"
-    ),
+    "データベースをバックアップする(動かしたままで)",
+    "back up the database while it is used",
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
 @as_json
@@ -52,34 +50,22 @@ def _also_keep(key_file: Path | None) -> Both:
     )
 
 
-@click.command(
+@command(
     "restore",
-    cls=ShellCommand,
-    help=t(
-        "バックアップを戻す。その後に送られたかもしれないメールは確認待ちになる",
-        "bring a backup back; mails that may have gone out since then are held",
-    ),
+    "バックアップを戻す。その後に送られたかもしれないメールは確認待ちになる",
+    "bring a backup back; mails that may have gone out since then are held",
 )
 @click.argument(
     "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", required=False
 )
-@click.option(
-    "--replace", is_flag=True, help=t("いまのデータと置き換える", "in the place of what is there")
-)
-@click.option("--yes", is_flag=True, help=t("確認せずに行う", "do not ask"))
-@click.option(
-    "--while-running",
-    is_flag=True,
-    help=t("プログラムが動いていても行う", "even while programs are running"),
-)
-@click.option(
+@flag("--replace", "いまのデータと置き換える", "in the place of what is there")
+@flag("--yes", "確認せずに行う", "do not ask")
+@flag("--while-running", "プログラムが動いていても行う", "even while programs are running")
+@flag(
     "--mark",
+    "戻さずに印だけ付ける(pg_restore などで戻したあと)",
+    "only mark the database (after pg_restore, or a file copied by hand)",
     "mark_only",
-    is_flag=True,
-    help=t(
-        "戻さずに印だけ付ける(pg_restore などで戻したあと)",
-        "only mark the database (after pg_restore, or a file copied by hand)",
-    ),
 )
 @click.pass_obj
 def restore(
@@ -94,10 +80,7 @@ def restore(
     """All or nothing. What was there is kept as a backup in DATA_DIR."""
     if mark_only == (file is not None):
         raise UsageRefused(
-            Both(
-                "FILE か --mark のどちらか一方を指定してください。",
-                "Say FILE or --mark, one of them.",
-            )
+            "FILE か --mark のどちらか一方を指定してください。", "Say FILE or --mark, one of them."
         )
     if file is None:
         _say_what_waits(marking.mark(shell.services(), who=who(), now=clock.now()))
@@ -127,24 +110,20 @@ def _refuse_or_ask(
     )
     if not replace:
         raise Failed(
-            Both(
-                f"{there.ja}置き換える場合は --replace を付けてください。何も変えていません。",
-                f"{there.en} To replace it, say --replace. Nothing was changed.",
-            )
+            f"{there.ja}置き換える場合は --replace を付けてください。何も変えていません。",
+            f"{there.en} To replace it, say --replace. Nothing was changed.",
         )
     if target.in_use(now) and not while_running:
-        raise Failed(_still_running(target.silent_for(now)))
-    if yes:
-        return
-    if not on_terminal():
-        raise Failed(
-            Both(
-                f"{there.ja}確認せずに置き換えるには --yes を付けてください。何も変えていません。",
-                f"{there.en} To replace it without being asked, say --yes. Nothing was changed.",
-            )
+        raise Failed(*_still_running(target.silent_for(now)))
+    if not yes:
+        alone = Both(
+            f"{there.ja}確認せずに置き換えるには --yes を付けてください。{_UNTOUCHED.ja}",
+            f"{there.en} To replace it without being asked, say --yes. {_UNTOUCHED.en}",
         )
-    if not click.confirm(there.to(LOCALE) + t("置き換えますか", " Replace it"), err=True):
-        raise Failed(Both("何も変えていません。", "Nothing was changed."))
+        ask(there.to(LOCALE) + t("置き換えますか", " Replace it"), alone, _UNTOUCHED)
+
+
+_UNTOUCHED = Both("何も変えていません。", "Nothing was changed.")
 
 
 def _still_running(seconds: int) -> Both:
@@ -174,19 +153,16 @@ def _say_what_waits(held: int) -> None:
     )
 
 
-@click.command(
-    "purge",
-    cls=ShellCommand,
-    help=t("古い決定とメールの記録を削除する", "remove old decisions and mails"),
-)
-@click.option(
+@command("purge", "古い決定とメールの記録を削除する", "remove old decisions and mails")
+@option(
     "--before",
+    "この日付より前の(30日前まで)",
+    "of dates before this one (at least 30 days ago)",
     type=DAY,
     required=True,
-    help=t("この日付より前の(30日前まで)", "of dates before this one (at least 30 days ago)"),
 )
-@click.option("--dry-run", is_flag=True, help=t("数えるだけ", "only count"))
-@click.option("--yes", is_flag=True, help=t("確認せずに行う", "do not ask"))
+@flag("--dry-run", "数えるだけ", "only count")
+@flag("--yes", "確認せずに行う", "do not ask")
 @as_json
 @click.pass_obj
 def purge(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_wanted: bool) -> None:
@@ -198,7 +174,15 @@ def purge(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_wanted: 
         _show_purge(found, before, dry_run=True, json_wanted=json_wanted)
         return
     if not yes:
-        _ask_to_remove(found, before)
+        counted, untouched = (
+            _counted(found, before),
+            Both("何も削除していません。", "Nothing was removed."),
+        )
+        alone = Both(
+            f"{counted.ja}削除するには --yes を付けてください。{untouched.ja}",
+            f"{counted.en} To remove them, say --yes. {untouched.en}",
+        )
+        ask(counted.to(LOCALE) + t("削除しますか", " Remove them"), alone, untouched)
     done = clearing.purge(services, before, who=who(), now=now)
     _show_purge(done, before, dry_run=False, json_wanted=json_wanted)
 
@@ -206,24 +190,9 @@ def purge(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_wanted: 
 def _refuse_too_new(before: date, newest: date) -> None:
     if before > newest:
         raise UsageRefused(
-            Both(
-                f"--before は {newest} までの日付を指定してください(直近30日分は消しません)。",
-                f"--before takes {newest} or earlier: the last 30 days stay.",
-            )
+            f"--before は {newest} までの日付を指定してください(直近30日分は消しません)。",
+            f"--before takes {newest} or earlier: the last 30 days stay.",
         )
-
-
-def _ask_to_remove(found: dict[str, int], before: date) -> None:
-    counted = _counted(found, before)
-    if not on_terminal():
-        raise Failed(
-            Both(
-                f"{counted.ja}削除するには --yes を付けてください。何も削除していません。",
-                f"{counted.en} To remove them, say --yes. Nothing was removed.",
-            )
-        )
-    if not click.confirm(counted.to(LOCALE) + t("削除しますか", " Remove them"), err=True):
-        raise Failed(Both("何も削除していません。", "Nothing was removed."))
 
 
 def _counted(found: dict[str, int], before: date) -> Both:

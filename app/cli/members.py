@@ -10,9 +10,8 @@ import click
 from app import clock
 from app.cli.days import show_spans
 from app.cli.language import UsageRefused, say, t
-from app.cli.shell import Group, Shell, ShellCommand, as_json, who
+from app.cli.shell import Group, Shell, as_json, command, option, who
 from app.cli.show import show_json, show_table
-from app.locale import Both
 from app.members import changes, defaults, leave
 from app.members.changes import Change
 from app.members.snooze import snooze_today, snooze_until
@@ -151,15 +150,14 @@ def _word(value: Any) -> Any:
 # --- not now --------------------------------------------------------------------------------------
 
 
-@click.command(
-    "snooze", cls=ShellCommand, help=t("リマインダーを後にする", "have the reminder later")
-)
+@command("snooze", "リマインダーを後にする", "have the reminder later")
 @_email
-@click.option(
+@option(
     "--until",
+    "今日の時刻、次の営業日、または日付",
+    "an hour today, the next workday, or a date",
     required=True,
     metavar=f"HH:MM|{NEXT_WORKDAY}|YYYY-MM-DD",
-    help=t("今日の時刻、次の営業日、または日付", "an hour today, the next workday, or a date"),
 )
 @click.pass_obj
 def snooze(shell: Shell, email: str, until: str) -> None:
@@ -196,16 +194,14 @@ def _read_until(text: str) -> time | date | None:
         return parse_time(text) if ":" in text else read_date(text)
     except UnusableValue:
         raise UsageRefused(
-            Both(
-                f"--until: 「{shown(text)}」は使えません。15:00 のような時刻、{NEXT_WORKDAY}、"
-                "2026-11-30 のような日付のどれかを書いてください。",
-                f'--until: "{shown(text)}" cannot be used. Write an hour like 15:00, '
-                f"{NEXT_WORKDAY}, or a date like 2026-11-30.",
-            )
+            f"--until: 「{shown(text)}」は使えません。15:00 のような時刻、{NEXT_WORKDAY}、"
+            "2026-11-30 のような日付のどれかを書いてください。",
+            f'--until: "{shown(text)}" cannot be used. Write an hour like 15:00, '
+            f"{NEXT_WORKDAY}, or a date like 2026-11-30.",
         ) from None
 
 
-@click.command("off-today", cls=ShellCommand, help=t("今日を休暇にする", "today is a day of leave"))
+@command("off-today", "今日を休暇にする", "today is a day of leave")
 @_email
 @click.pass_obj
 def off_today(shell: Shell, email: str) -> None:

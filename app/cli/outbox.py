@@ -2,7 +2,6 @@
 
 import csv
 import sys
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,10 +16,9 @@ from app.cli.common import (
 )
 from app.cli.language import Failed, say, t
 from app.cli.letter import show_mail
-from app.cli.shell import Group, OneOf, Shell, TypedValue, as_json, read_id, who
+from app.cli.shell import Group, OneOf, Shell, TypedValue, as_json, flag, option, read_id, who
 from app.cli.show import show_json, show_json_list, show_table
 from app.imports.csv_table import export_cell
-from app.locale import Both
 from app.models import Kind, State
 from app.people.lookup import check_known
 
@@ -42,13 +40,11 @@ _COLUMNS = (
     "response",
 )
 
-Function = Callable[..., Any]
 
-
-def _filters(function: Function) -> Function:
+def _filters(function: Any) -> Any:
     """--state, --date, --user."""
     states = OneOf("STATE", *(str(one) for one in State))
-    state = click.option("--state", type=states, help=t("この状態の", "in this state"))
+    state = option("--state", "この状態の", "in this state", type=states)
     return state(date_option(user_option(function)))
 
 
@@ -83,11 +79,11 @@ def list_(
 
 @outbox_group.command("show", help=t("1通を詳しく見る", "show one mail"))
 @click.argument("mail_id", type=MAIL_ID, metavar="ID")
-@click.option(
+@flag(
     "--source",
+    "送ったままの形で(本人用のリンクも)",
+    "as it was sent, with its personal links",
     "source_wanted",
-    is_flag=True,
-    help=t("送ったままの形で(本人用のリンクも)", "as it was sent, with its personal links"),
 )
 @as_json
 @click.pass_obj
@@ -105,17 +101,13 @@ def show(shell: Shell, *, mail_id: int, source_wanted: bool, json_wanted: bool) 
 def _show_source(mail: dict[str, Any]) -> None:
     if not mail["source"] and mail["subject"] and mail["kind"] != Kind.SIGN_IN:
         raise Failed(
-            Both(
-                f"メール {mail['id']} の本文は、30日たったため削除されました。",
-                f"The text of mail {mail['id']} was removed after 30 days.",
-            )
+            f"メール {mail['id']} の本文は、30日たったため削除されました。",
+            f"The text of mail {mail['id']} was removed after 30 days.",
         )
     if not mail["source"]:
         raise Failed(
-            Both(
-                f"メール {mail['id']} はまだ送られていないため、本文がありません。",
-                f"Mail {mail['id']} has not been sent, so there is no source yet.",
-            )
+            f"メール {mail['id']} はまだ送られていないため、本文がありません。",
+            f"Mail {mail['id']} has not been sent, so there is no source yet.",
         )
     click.echo(mail["source"])
 

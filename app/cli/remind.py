@@ -16,8 +16,8 @@ from app.cli.common import (
     user_option,
     verdict_words,
 )
-from app.cli.language import Failed, UsageRefused, say, t
-from app.cli.shell import Shell, ShellCommand, as_json, on_terminal
+from app.cli.language import UsageRefused, say, t
+from app.cli.shell import Shell, as_json, ask, command, flag
 from app.cli.show import show_json, show_table
 from app.locale import Both
 from app.outbox.resending import to_bring_back
@@ -26,19 +26,16 @@ from app.reminders import Reminded
 from app.services import Services
 
 ASK_ABOVE = 50  # mails that `remind --all` makes without asking
+NOTHING_SENT = Both("何も送っていません。", "Nothing was sent.")
 
 
-@click.command(
-    "remind",
-    cls=ShellCommand,
-    help=t("時刻を待たずにリマインダーを送る", "send the reminders now, whatever the hour"),
-)
-@click.option("--all", "everybody", is_flag=True, help=t("全員に", "to everybody"))
+@command("remind", "時刻を待たずにリマインダーを送る", "send the reminders now, whatever the hour")
+@flag("--all", "全員に", "to everybody", "everybody")
 @user_option
 @date_option
 @now_option
 @rehearsal_option
-@click.option("--yes", is_flag=True, help=t("確認せずに送る", "do not ask"))
+@flag("--yes", "確認せずに送る", "do not ask")
 @as_json
 @click.pass_obj
 def remind(
@@ -55,10 +52,8 @@ def remind(
     """Decides at once and queues; a decision that exists stands and is shown."""
     if everybody == (email is not None):
         raise UsageRefused(
-            Both(
-                "--all か --user EMAIL のどちらか1つを指定してください。",
-                "Say either --all or --user EMAIL.",
-            )
+            "--all か --user EMAIL のどちらか1つを指定してください。",
+            "Say either --all or --user EMAIL.",
         )
     for option, value in (("--date", on), ("--now", now)):
         if value is not None:
@@ -90,17 +85,11 @@ def _confirmed(total: int) -> bool:
     """Whether an admin confirmed, where that is needed; False where it is not. Refuses without."""
     if total <= ASK_ABOVE:
         return False
-    if not on_terminal():
-        raise Failed(
-            Both(
-                f"{total}通になります。よければ --yes を付けてもう一度実行してください。"
-                "まだ何も送っていません。",
-                f"That would be {total} mails. If you mean it, say --yes. Nothing was sent.",
-            )
-        )
-    question = t(f"{total}通を送ります。よろしいですか", f"Send {total} mails")
-    if not click.confirm(question, err=True):
-        raise Failed(Both("何も送っていません。", "Nothing was sent."))
+    alone = Both(
+        f"{total}通になります。よければ --yes を付けてもう一度実行してください。まだ何も送っていません。",
+        f"That would be {total} mails. If you mean it, say --yes. Nothing was sent.",
+    )
+    ask(t(f"{total}通を送ります。よろしいですか", f"Send {total} mails"), alone, NOTHING_SENT)
     return True
 
 

@@ -7,10 +7,10 @@ import click
 
 from app import clock, outbox
 from app.cli.common import date_option, user_option
-from app.cli.language import LOCALE, Failed, UsageRefused, say, t
+from app.cli.language import LOCALE, Failed, UsageRefused, say
 from app.cli.outbox import MAIL_ID
-from app.cli.remind import ASK_ABOVE, say_what_waits
-from app.cli.shell import OneOf, Shell, ShellCommand, on_terminal, who
+from app.cli.remind import ASK_ABOVE, NOTHING_SENT, say_what_waits
+from app.cli.shell import OneOf, Shell, ask, command, flag, on_terminal, option, who
 from app.locale import Both
 from app.models import ENDS
 from app.monitoring import status
@@ -23,22 +23,19 @@ from app.services import Services
 _ENDED = OneOf("STATE", *sorted(ENDS))
 
 
-@click.command(
-    "resend",
-    cls=ShellCommand,
-    help=t("終わったメールを1通、またはその日の分をまとめて送り直す",
-           "send an ended mail again, or all of a date"),
-)  # fmt: skip
+@command("resend", "終わったメールを1通、またはその日の分をまとめて送り直す",
+           "send an ended mail again, or all of a date")  # fmt: skip
 @click.argument("mail_id", type=MAIL_ID, metavar="[ID]", required=False)
 @date_option
-@click.option("--state", type=_ENDED, help=t("この状態で終わった", "that ended in this state"))
-@click.option(
+@option("--state", "この状態で終わった", "that ended in this state", type=_ENDED)
+@option(
     "--reason",
+    "理由か応答にこの語を含む",
+    "whose reason or answer has these words",
     metavar="WORDS",
-    help=t("理由か応答にこの語を含む", "whose reason or answer has these words"),
 )
 @user_option
-@click.option("--yes", is_flag=True, help=t("確認せずに送る", "do not ask"))
+@flag("--yes", "確認せずに送る", "do not ask")
 @click.pass_obj
 def resend(
     shell: Shell,
@@ -54,10 +51,8 @@ def resend(
     many = on is not None and state is not None
     if (mail_id is not None) == many or (not many and (on or state or reason or email)):
         raise UsageRefused(
-            Both(
-                "メールの番号 ID か、--date と --state の両方を指定してください。",
-                "Say the ID of a mail, or both --date and --state.",
-            )
+            "メールの番号 ID か、--date と --state の両方を指定してください。",
+            "Say the ID of a mail, or both --date and --state.",
         )
     services = shell.services(queue=True)
     if mail_id is not None:
@@ -87,7 +82,7 @@ def _many(services: Services, which: Which, *, yes: bool) -> None:
     all_of_it = use_case.extent(services, which)
     if not all_of_it.mails:
         nothing = _words(which, all_of_it)
-        raise Failed(Both(f"{nothing.ja}何も送っていません。", f"{nothing.en} Nothing was sent."))
+        raise Failed(f"{nothing.ja}何も送っていません。", f"{nothing.en} Nothing was sent.")
     must_say = all_of_it.mails > ASK_ABOVE or all_of_it.copies > 0
     question = Both("送り直しますか", "Send them again")
     _ask(_words(which, all_of_it), question, must_say=must_say, yes=yes)
@@ -107,15 +102,11 @@ def _ask(said: Both, question: Both, *, must_say: bool, yes: bool) -> None:
     if yes or not (must_say or on_terminal()):
         print(said.to(LOCALE), file=sys.stderr)
         return
-    if not on_terminal():
-        raise Failed(
-            Both(
-                f"{said.ja}それでも送る場合は --yes を付けてください。まだ何も送っていません。",
-                f"{said.en} If you mean it, say --yes. Nothing was sent.",
-            )
-        )
-    if not click.confirm(f"{said.to(LOCALE)} {question.to(LOCALE)}", err=True):
-        raise Failed(Both("何も送っていません。", "Nothing was sent."))
+    alone = Both(
+        f"{said.ja}それでも送る場合は --yes を付けてください。まだ何も送っていません。",
+        f"{said.en} If you mean it, say --yes. Nothing was sent.",
+    )
+    ask(f"{said.to(LOCALE)} {question.to(LOCALE)}", alone, NOTHING_SENT)
 
 
 def _words(which: Which, found: Extent) -> Both:
@@ -140,9 +131,7 @@ def _words(which: Which, found: Extent) -> Both:
 
 def _broken_off(done: int, left: int) -> Failed:
     return Failed(
-        Both(
-            f"中断しました。済み {done}通、残り {left}通。同じコマンドで続きから送り直せます。",
-            f"Interrupted: {done} done, {left} left. The same command goes on with those.",
-        ),
+        f"中断しました。済み {done}通、残り {left}通。同じコマンドで続きから送り直せます。",
+        f"Interrupted: {done} done, {left} left. The same command goes on with those.",
         code=130,
     )

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from app import clock, schema
-from app.cli.language import UsageRefused, did_you_mean, t
+from app.cli.language import Failed, UsageRefused, did_you_mean, t
 from app.cli.refusals import USAGE
 from app.config import Config, load_or_exit
 from app.config.sources import relative
@@ -78,19 +78,15 @@ class Shell:
         config = self.settings()
         if not config.rehearsal_allowed:
             raise UsageRefused(
-                Both(
-                    f"{option} は、SMTP_HOST が 127.0.0.1 などこのマシン自身のときだけ使えます。",
-                    f"{option} works only where SMTP_HOST is this machine, such as 127.0.0.1.",
-                )
+                f"{option} は、SMTP_HOST が 127.0.0.1 などこのマシン自身のときだけ使えます。",
+                f"{option} works only where SMTP_HOST is this machine, such as 127.0.0.1.",
             )
         if not (said or config.local_mailbox):
             raise UsageRefused(
-                Both(
-                    f"{option} で送るメールは、SMTP_HOST のサーバーから本人に届くことがあります。"
-                    "予行として送るなら --rehearsal を付けてください。",
-                    f"With {option}, mails may reach people through the server at SMTP_HOST. If you "
-                    "mean a rehearsal, add --rehearsal.",
-                )
+                f"{option} で送るメールは、SMTP_HOST のサーバーから本人に届くことがあります。"
+                "予行として送るなら --rehearsal を付けてください。",
+                f"With {option}, mails may reach people through the server at SMTP_HOST. If you "
+                "mean a rehearsal, add --rehearsal.",
             )
 
 
@@ -125,6 +121,14 @@ def on_terminal() -> bool:
         return False
 
 
+def ask(question: str, alone: Both, untouched: Both) -> None:
+    """A person at the terminal says yes. Raises Failed: `alone` where there is none, else `untouched`."""
+    if not on_terminal():
+        raise Failed(*alone)
+    if not click.confirm(question, err=True):
+        raise Failed(*untouched)
+
+
 # --- values of options ------------------------------------------------------------------------
 
 
@@ -140,7 +144,7 @@ class TypedValue(click.ParamType[T]):
         try:
             return self.read(str(value))
         except UnusableValue as error:
-            raise UsageRefused(_named(param, error.sentence), ctx) from None
+            raise UsageRefused(*_named(param, error.sentence), ctx) from None
 
 
 DAY = TypedValue("YYYY-MM-DD", read_date)
@@ -162,7 +166,7 @@ class Instant(click.ParamType[datetime]):
         except ValueError:
             moment = None
         if moment is None:
-            raise UsageRefused(_named(param, _no_instant(value)), ctx)
+            raise UsageRefused(*_named(param, _no_instant(value)), ctx)
         shell = ctx.find_object(Shell) if ctx is not None else None
         if moment.tzinfo is None and shell is not None:
             moment = moment.replace(tzinfo=ZoneInfo(shell.settings().app_timezone))
@@ -199,7 +203,7 @@ class OneOf(click.ParamType[str]):
             return str(value)
         given = shown(str(value))
         raise UsageRefused(
-            did_you_mean(
+            *did_you_mean(
                 f"「{given}」は使えません。", f'"{given}" cannot be used.', given, self.choices
             ),
             ctx,
@@ -219,9 +223,17 @@ def _no_instant(value: str) -> Both:
     )
 
 
-as_json = click.option(
-    "--json", "json_wanted", is_flag=True, help=t("JSON で表示する", "show JSON")
-)
+def option(name: str, ja: str, en: str, *argument: str, **more: Any) -> Callable[[Any], Any]:
+    """An option, and what it says; `argument`: of the function, where it has another name."""
+    return click.option(name, *argument, help=t(ja, en), **more)
+
+
+def flag(name: str, ja: str, en: str, *argument: str) -> Callable[[Any], Any]:
+    """An option without a value."""
+    return option(name, ja, en, *argument, is_flag=True)
+
+
+as_json = flag("--json", "JSON で表示する", "show JSON", "json_wanted")
 
 
 # --- help -------------------------------------------------------------------------------------
@@ -293,8 +305,13 @@ class ShellCommand(click.Command):
             return super().invoke(ctx)
         except Refused as error:
             if error.code in USAGE:
-                raise UsageRefused(error.sentence, ctx) from None
+                raise UsageRefused(*error.sentence, ctx) from None
             raise
+
+
+def command(name: str, ja: str, en: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command that stands by itself, and what it does."""
+    return click.command(name, cls=ShellCommand, help=t(ja, en))
 
 
 class Group(click.Group):

@@ -7,8 +7,8 @@ import click
 
 from app import clock, schema, timekeeping
 from app.alerts.about_clocks import span
-from app.cli.language import LOCALE, complain, say, t
-from app.cli.shell import Shell, ShellCommand, as_json, who, whole
+from app.cli.language import LOCALE, complain, say
+from app.cli.shell import Shell, as_json, command, flag, option, who, whole
 from app.cli.show import show_json
 from app.identity import known_settings
 from app.monitoring import status as state
@@ -17,7 +17,7 @@ from app.monitoring import status_lines
 _MARKS = {"ok": "●", "warn": "▲", "bad": "■"}
 
 
-@click.command("pause", cls=ShellCommand, help=t("すべての送信を止める", "stop all sending"))
+@command("pause", "すべての送信を止める", "stop all sending")
 @click.pass_obj
 def pause(shell: Shell) -> None:
     """Stops all sending at once."""
@@ -28,10 +28,8 @@ def pause(shell: Shell) -> None:
     )
 
 
-@click.command(
-    "resume",
-    cls=ShellCommand,
-    help=t("送信を再開し、確認待ちのメールも送る", "start sending again, held mails included"),
+@command(
+    "resume", "送信を再開し、確認待ちのメールも送る", "start sending again, held mails included"
 )
 @click.pass_obj
 def resume(shell: Shell) -> None:
@@ -51,16 +49,8 @@ def resume(shell: Shell) -> None:
     )
 
 
-@click.command(
-    "clock",
-    cls=ShellCommand,
-    help=t("このマシンの時計を確かめる", "look whether this machine's clock is believed"),
-)
-@click.option(
-    "--accept",
-    is_flag=True,
-    help=t("疑われている時計を正しいと認める", "say that the clock in doubt is right"),
-)
+@command("clock", "このマシンの時計を確かめる", "look whether this machine's clock is believed")
+@flag("--accept", "疑われている時計を正しいと認める", "say that the clock in doubt is right")
 @click.pass_obj
 def clock_command(shell: Shell, *, accept: bool) -> int:
     """Exits with 1 while a clock is in doubt."""
@@ -97,21 +87,15 @@ def _accept(hosts: Sequence[str]) -> None:
         say("疑われている時計はありません。", "No clock is in doubt.")
 
 
-@click.command(
+@command(
     "confirm",
-    cls=ShellCommand,
-    help=t(
-        "メールサーバーや差出人の変更を正しいものとして認める",
-        "confirm that another mail server or sender is right",
-    ),
+    "メールサーバーや差出人の変更を正しいものとして認める",
+    "confirm that another mail server or sender is right",
 )
-@click.option(
+@flag(
     "--new-key",
-    is_flag=True,
-    help=t(
-        "SECRET_KEY も替える。送ったリンクとサインインはすべて無効になる",
-        "another SECRET_KEY, too: all links and sessions end",
-    ),
+    "SECRET_KEY も替える。送ったリンクとサインインはすべて無効になる",
+    "another SECRET_KEY, too: all links and sessions end",
 )
 @click.pass_obj
 def confirm(shell: Shell, *, new_key: bool) -> None:
@@ -140,7 +124,7 @@ def confirm(shell: Shell, *, new_key: bool) -> None:
     )
 
 
-@click.command("status", cls=ShellCommand, help=t("いまの状態を見る", "show how things stand"))
+@command("status", "いまの状態を見る", "show how things stand")
 @as_json
 @click.pass_obj
 def status(shell: Shell, json_wanted: bool) -> None:
@@ -155,27 +139,22 @@ def status(shell: Shell, json_wanted: bool) -> None:
         click.echo(f"{_MARKS[line.mark]} {line.sentence.to(LOCALE)}")
 
 
-@click.command(
-    "run",
-    cls=ShellCommand,
-    help=t("このマシンですべてを動かす(Ctrl-C で止まる)", "run everything here until Ctrl-C"),
-)
-@click.option(
+@command("run", "このマシンですべてを動かす(Ctrl-C で止まる)", "run everything here until Ctrl-C")
+@option(
     "--port",
+    "ページのポート",
+    "port of the pages",
     type=whole("PORT", 1, 65_535),
     default=8000,
     envvar="PORT",
     show_default=True,
-    help=t("ページのポート", "port of the pages"),
 )
-@click.option(
+@option(
     "--data-dir",
+    "データのフォルダ(既定は .env の DATA_DIR、なければ data)",
+    "folder of the data (default: DATA_DIR of .env, else data)",
     type=click.Path(path_type=Path),
     envvar="DATA_DIR",
-    help=t(
-        "データのフォルダ(既定は .env の DATA_DIR、なければ data)",
-        "folder of the data (default: DATA_DIR of .env, else data)",
-    ),
 )
 def run(port: int, data_dir: Path | None) -> int:
     """The one-machine stack behind `make run`."""

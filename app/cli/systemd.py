@@ -6,32 +6,28 @@ from pathlib import Path
 
 import click
 
-from app.cli.language import LOCALE, say, t
-from app.cli.shell import ShellCommand
+from app.cli.language import LOCALE, say
+from app.cli.shell import command, option
 from app.systemd import units
 
 
-@click.command(
-    "systemd",
-    cls=ShellCommand,
-    help=t("systemd のユニットを作る", "make the units for systemd"),
-)
-@click.option(
-    "--user", required=True, metavar="USER", help=t("動かすユーザー", "the user it runs as")
-)
-@click.option(
+@command("systemd", "systemd のユニットを作る", "make the units for systemd")
+@option("--user", "動かすユーザー", "the user it runs as", required=True, metavar="USER")
+@option(
     "--dir",
+    "プログラムのフォルダ",
+    "the program's folder",
     "folder",
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help=t("プログラムのフォルダ", "the program's folder"),
 )
-@click.option(
+@option(
     "--out",
+    "書き出すフォルダ(なければ表示する)",
+    "where to write them (else they are shown)",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help=t("書き出すフォルダ(なければ表示する)", "where to write them (else they are shown)"),
 )
 def systemd(user: str, folder: Path, out: Path | None) -> None:
     """Shows the units, or writes them and says what to type next. Reads no settings."""
@@ -46,8 +42,8 @@ def systemd(user: str, folder: Path, out: Path | None) -> None:
         (out / name).write_text(unit, encoding="utf-8")
         (out / name).chmod(0o644)  # no secret in it, and `systemctl cat` is open to all
     say(f"{len(rendered)}個のユニットを書きました。次に:", f"{len(rendered)} units written. Next:")
-    for command in units.prepare_commands(place, out.absolute()):
-        click.echo(f"  {command}")
+    for line in units.prepare_commands(place, out.absolute()):
+        click.echo(f"  {line}")
 
 
 def _version() -> int:

@@ -14,8 +14,8 @@ import click
 from app import clock, outbox, reminders, timekeeping
 from app import tick as story
 from app.cli.common import interrupted, now_option, rehearsal_option
-from app.cli.language import complain, say, t
-from app.cli.shell import Shell, ShellCommand
+from app.cli.language import complain, say
+from app.cli.shell import Shell, command
 from app.locale import Both
 from app.models import TICK, TIMER
 from app.monitoring import status
@@ -26,11 +26,7 @@ from app.util import logs
 SEND_WITHIN = 240.0
 
 
-@click.command(
-    "tick",
-    cls=ShellCommand,
-    help=t("時刻が来たメールを決めて送る(1回)", "decide and send what is due, once"),
-)
+@command("tick", "時刻が来たメールを決めて送る(1回)", "decide and send what is due, once")
 @now_option
 @rehearsal_option
 @click.pass_obj
