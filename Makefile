@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-ai setup-dev run test test-all test-tls licences e2e screenshots chaos chaos-long bench bench-morning bench-tick bench-web bench-ai day lint fmt lock
-PYTHONS := app bench chaos e2e rehearsal tests tools $(wildcard migrations)
+PYTHONS := app bench chaos e2e rehearsal tests tools gunicorn.conf.py $(wildcard migrations)
 
 help: ## この一覧 / this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile

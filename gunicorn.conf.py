@@ -20,7 +20,7 @@ def on_starting(_server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Each process of the pages looks for alarms, also where beat and the workers are dead."""
-    from app.monitoring.heartbeat import Heart  # noqa: PLC0415 - after the fork
+    from app.monitoring.heartbeat import Heartbeat  # noqa: PLC0415 - after the fork
 
     services = worker.wsgi.extensions["task_progress"]
-    Heart(None, lambda: services).start()
+    Heartbeat(None, lambda: services).start()
