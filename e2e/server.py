@@ -104,7 +104,7 @@ def _start(command: list[str], folder: Path, environ: dict[str, str]) -> subproc
     with (folder / "web.log").open("ab") as log:
         return subprocess.Popen(
             command,
-            cwd=folder,
+            cwd=PROJECT,  # gunicorn reads gunicorn.conf.py there, as under systemd
             env={**path, **environ},
             stdin=subprocess.DEVNULL,
             stdout=log,
