@@ -1,9 +1,7 @@
-"""The letters about a team: what they say in both languages and parts, and their picture."""
+"""The letters about a team: what they say in both languages and parts, and their board."""
 
 import os
 import re
-import struct
-import zlib
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.compose import DigestFacts, EscalationFacts, escalation, weekly_digest
-from app.compose.digest import PICTURES
+from app.compose.digest import SIGNS
 from app.compose.recap import LINES, recap_of
 from app.compose.text import LINE
 from app.mime.message import MailMessage, build, width
@@ -34,13 +32,12 @@ EVERY_LETTER = pytest.mark.parametrize("message", LETTERS.values(), ids=LETTERS)
 
 
 class Reader(HTMLParser):
-    """What a person sees of an HTML part, its links and pictures."""
+    """What a person sees of an HTML part, and its links."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.words: list[str] = []
         self.links: list[str] = []
-        self.pictures: list[dict[str, str | None]] = []
         self.labels: list[str] = []
         self.inside: list[str] = []
         self.feed(html)
@@ -50,8 +47,6 @@ class Reader(HTMLParser):
             self.links.append(dict(attrs)["href"] or "")
         if label := dict(attrs).get("aria-label"):
             self.labels.append(label)
-        if tag == "img":
-            self.pictures.append(dict(attrs))
         if tag not in {"meta", "br", "img"}:
             self.inside.append(tag)
 
@@ -113,68 +108,20 @@ def test_a_letter_stays_below_90_kb_and_its_subject_is_short(message: MailMessag
     assert width(message.subject) <= 60
 
 
-def test_each_row_has_its_pictures_and_says_the_same_in_words() -> None:
+def test_each_row_shows_the_signs_of_its_days_and_says_the_same_in_words() -> None:
     message = LETTERS["digest-sato-ja"]
-    files = {f"cid:{one.content_id}" for one in message.attachments}
     seen = read(message)
-    assert len(seen.pictures) == 7 * 5
-    assert files == {one["src"] for one in seen.pictures}
-    assert [one["alt"] for one in seen.pictures[:5]] == ["○", "▲", "■", "▲", "▲"]
+    assert message.attachments == ()
+    first = seen.words.index("○")
+    assert seen.words[first : first + 5] == ["○", "▲", "■", "▲", "▲"]
     assert seen.labels[1] == (
         "5日中4日報告: 月 未報告、火 遅れ気味、水 止まっている、木 遅れ気味、金 遅れ気味"
     )
 
 
-@pytest.mark.parametrize("data", PICTURES.values(), ids=PICTURES)
-def test_a_picture_is_a_small_png_for_fine_screens(data: bytes) -> None:
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    assert struct.unpack(">II", data[16:24]) == (SIZE, SIZE)
-    assert len(data) < 1_000
-
-
 def test_the_marks_differ_in_black_and_white() -> None:
-    assert set(PICTURES) == set(Mark) - {Mark.NO_TASK}
-    assert len({_opaque(data)[0] for data in PICTURES.values()}) == len(PICTURES)
-
-
-SIZE = 48
-
-
-def _opaque(png: bytes) -> tuple[bytes, tuple[int, int, int]]:
-    """Which pixels are there, whatever their colour; and that colour."""
-    chunks, start = {}, 8
-    while start < len(png):
-        (length,) = struct.unpack(">I", png[start : start + 4])
-        chunks[png[start + 4 : start + 8]] = png[start + 8 : start + 8 + length]
-        start += 12 + length
-    rows, wide = zlib.decompress(chunks[b"IDAT"]), SIZE // 2 + 1
-    pairs = [n for y in range(SIZE) for n in rows[y * wide + 1 : (y + 1) * wide]]
-    colours = [n for pair in pairs for n in (pair >> 4, pair & 15)]
-    full = max(colours)  # the shades of an edge come before their colour
-    red, green, blue = chunks[b"PLTE"][3 * full : 3 * full + 3]
-    return bytes(n == full for n in colours), (red, green, blue)
-
-
-@pytest.mark.parametrize("paper", [(0xFF, 0xFF, 0xFF), (0x14, 0x18, 0x1D)])
-def test_each_colour_stands_out_on_light_and_on_dark_paper(paper: tuple[int, int, int]) -> None:
-    for mark, data in PICTURES.items():
-        assert contrast(_opaque(data)[1], paper) >= 3, mark
-
-
-def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
-    """WCAG 2.2, relative luminance."""
-
-    def luminance(colour: tuple[int, int, int]) -> float:
-        linear = [
-            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in scaled(colour)
-        ]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    def scaled(colour: tuple[int, int, int]) -> list[float]:
-        return [value / 255 for value in colour]
-
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+    assert set(SIGNS) == set(Mark)
+    assert len(set(SIGNS.values())) == len(SIGNS)
 
 
 # --- the recap ---------------------------------------------------------------------------------

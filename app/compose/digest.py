@@ -7,7 +7,6 @@ for the text and the HTML part.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from app.compose.look import rendered
@@ -15,7 +14,7 @@ from app.compose.recap import recap_of
 from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
 from app.locale import Both
 from app.mime.address import write_mailbox
-from app.mime.message import Attachment, MailMessage
+from app.mime.message import MailMessage
 from app.rules.week import Away, Mark, MemberWeek, Note, Progress, Week
 
 ROWS = 20  # members in the picture; the others are one link away
@@ -69,7 +68,6 @@ def weekly_digest(facts: DigestFacts) -> MailMessage:
         message_id=message_id(
             "weekly_digest", facts.member_id, facts.local_date, facts.n, facts.message_origin
         ),
-        attachments=_pictures(words["rows"], facts.message_origin),
     )
 
 
@@ -132,11 +130,6 @@ _TONES = {
     Mark.SILENT: "amber",
     Mark.OFF: "muted",
 }
-# Shapes differ, not only colours, and the paper is transparent: each colour has 3:1 or more against
-# white and against the dark theme's paper (WCAG 2.2, 1.4.11). 48 pixels, shown as 24.
-PICTURES = {
-    mark: Path(__file__).with_name("signs").joinpath(f"{mark}.png").read_bytes() for mark in _TONES
-}
 _WEEKDAYS = Both("月火水木金土日", "MTWTFSS")
 _DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -160,9 +153,7 @@ def _words(facts: DigestFacts) -> dict[str, Any]:
         "recap_by": facts.recap_by,
         "days": [_WEEKDAYS.to(locale)[day.weekday()] for day in week.days],
         "rows": rows,
-        "signs": {
-            SIGNS[mark]: (tone, f"{mark}.{facts.message_origin}") for mark, tone in _TONES.items()
-        },
+        "tones": {SIGNS[mark]: tone for mark, tone in _TONES.items()},
         "more_rows": sum(one.expected for one in week.members) - len(rows),
         "legend": [(SIGNS[mark], _MARKS[mark].to(locale), tone) for mark, tone in _TONES.items()],
         "lists": _lists(facts),
@@ -220,16 +211,6 @@ def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> PictureRow:
     )
     signs = "".join(SIGNS[mark] for mark in one.marks)
     return PictureRow(heading, shorten(one.name, ROW_NAME), signs, alt.to(locale), share)
-
-
-def _pictures(rows: Sequence[PictureRow], origin: str) -> list[Attachment]:
-    """Those of the signs that stand in a row."""
-    shown = {sign for row in rows for sign in row.signs}
-    return [
-        Attachment(f"{mark}.png", picture, "image/png", f"{mark}.{origin}")
-        for mark, picture in PICTURES.items()
-        if SIGNS[mark] in shown
-    ]
 
 
 _BLOCKED, _AT_RISK = Both("止まっている", "Blocked"), Both("遅れ気味", "At risk")
