@@ -62,16 +62,18 @@ def import_file(
     dry_run: bool = False,
     overwrite_settings: bool = False,
     who: str = "import",
+    expected: Sequence[LineOutcome] | None = None,
 ) -> ImportResult:
-    """Imports one CSV file in one transaction; `what`: a key of lines.HEADERS.
+    """Imports one CSV file in one transaction; `what`: a key of csv_records.HEADERS.
 
-    `dry_run` does the same and takes it back. Raises ImportRefused with all faults.
+    `dry_run` does the same and takes it back; `expected` is what each line did in its preview.
+    Raises ImportRefused with all faults, ImportMoved when a line would do something else by now.
     """
     if what in _WITHOUT_HISTORY and not dry_run:
         plan(services, now)  # what is due is decided with what stands before this
     transaction = services.db.read if dry_run else services.db.write
     with transaction() as session:
-        return import_into(
+        result = import_into(
             session,
             services.config,
             what,
@@ -80,6 +82,9 @@ def import_file(
             overwrite_settings=overwrite_settings,
             who=who,
         )
+        if expected is not None and result.lines != list(expected):
+            raise ImportMoved
+        return result
 
 
 def preview_file(
@@ -101,37 +106,6 @@ def preview_file(
         )
         session.rollback()
     return result
-
-
-def import_previewed(
-    services: Services,
-    what: str,
-    data: bytes,
-    expected: Sequence[LineOutcome],
-    *,
-    now: datetime,
-    overwrite_settings: bool,
-    who: str,
-) -> ImportResult:
-    """`import_file`, but only if each line still does what its preview said.
-
-    Raises ImportRefused, and ImportMoved when a line would do something else by now.
-    """
-    if what in _WITHOUT_HISTORY:
-        plan(services, now)
-    with services.db.write() as session:
-        result = import_into(
-            session,
-            services.config,
-            what,
-            data,
-            now=now,
-            overwrite_settings=overwrite_settings,
-            who=who,
-        )
-        if result.lines != list(expected):
-            raise ImportMoved
-        return result
 
 
 class ImportMoved(Refused):

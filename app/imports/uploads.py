@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.access import sent_forms
 from app.imports.context import LineOutcome
 from app.imports.csv_table import ImportRefused, check_size
-from app.imports.files import ImportMoved, ImportResult, import_previewed, preview_file
+from app.imports.files import ImportMoved, ImportResult, import_file, preview_file
 from app.locale import Both
 from app.models import Upload
 from app.refused import Code, Refused
@@ -106,11 +106,11 @@ def confirm(
         upload = _get(session, user_id, upload_id)
     data, expected = zlib.decompress(upload.data), _outcomes(_unpacked(upload.preview))
     try:
-        result = import_previewed(
+        result = import_file(
             services,
             upload.what,
             data,
-            expected,
+            expected=expected,
             now=now,
             overwrite_settings=upload.overwrite_settings,
             who=who,
