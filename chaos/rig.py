@@ -4,9 +4,7 @@ import contextlib
 import os
 import random
 import shutil
-import signal
 import smtplib
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from celery import Celery
+import trustme
 from kombu.exceptions import OperationalError
 from sqlalchemy import delete, select
 
@@ -24,14 +22,17 @@ from app.db import Database, DatabaseDown
 from app.models import ENDS, Alert, Member, OutboxMail, Setting, State, Task
 from app.refused import Refused
 from app.reminders import brake
-from app.util.shared_redis import INSTALLATION
+from app.util.tls import client_context
 from chaos.checker import ACCEPTED, Due, Row, Verdict, check
-from chaos.mail_server import MailServer
 from chaos.postgres import Postgres, children
 from chaos.proxy import Proxy
+from tests.fork_server import Part
+from tests.http_server import serving
+from tests.mail_server import MailServer
 from tests.servers import RedisServer
 from tests.smtp_plan import Accepted
-from tests.stack import PYTHON, Processes, offset_to
+from tests.stack import PYTHON, Processes, offset_to, send_job
+from tests.token_endpoint import CLIENT, SECRET, TokenEndpoint, by_secret
 
 DAY = date(2026, 11, 24)  # a Tuesday after a holiday
 NINE = datetime(2026, 11, 24, 0, 0, 5, tzinfo=UTC)  # 09:00:05 in Tokyo
@@ -55,6 +56,7 @@ class Settings:
     postgres_options: tuple[str, ...] = ()
     redis_options: tuple[str, ...] = ()
     clock: datetime = NINE
+    oauth: bool = os.environ.get("LOGIN") == "oauth"  # all mails over TLS, with a login by token
 
 
 class Rig(Processes):
@@ -78,6 +80,8 @@ class Rig(Processes):
         self.redis = RedisServer(self.folder / "redis", *self.settings.redis_options).start()
         self.ending.callback(self.redis.kill)
         self.mail_server = MailServer(self.folder)
+        if self.settings.oauth:
+            self.mail_server.usual = self._login_by_token()
         self.mail_server.start()
         self.ending.callback(self.mail_server.stop)
         self.wire = Proxy(self.mail_server.port)
@@ -87,7 +91,7 @@ class Rig(Processes):
             self.postgres = Postgres(
                 self.folder / "pg", self.shared, *self.settings.postgres_options
             ).start()
-            self.ending.callback(self.postgres.kill, signal.SIGINT)
+            self.ending.callback(self.postgres.stop)
             self.to_database = Proxy(self.postgres.port)
             self.ending.callback(self.to_database.refuse)
             self.db = Database(self.postgres.url())
@@ -101,6 +105,30 @@ class Rig(Processes):
         self.installation = installation.Installation(self.db).id()
         self.environ |= self._settings()
         self._add_members()
+
+    def _login_by_token(self) -> dict[str, Any]:
+        """Starts a token endpoint whose tokens live for seconds; what the mail server is to know."""
+        self.tokens = self.ending.enter_context(serving(TokenEndpoint(by_secret)))
+        self.tokens.life = 10
+        authority, user = trustme.CA(), "app@example.jp"
+        authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
+        shown = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
+        shown.write_to_path(str(self.folder / "server.pem"))
+        self.environ |= {
+            "SMTP_CA_FILE": str(self.folder / "ca.pem"),
+            "SMTP_AUTH": "xoauth2",
+            "SMTP_USERNAME": user,
+            "SMTP_OAUTH_PROVIDER": self.tokens.url,
+            "SMTP_OAUTH_CLIENT_ID": CLIENT,
+            "SMTP_OAUTH_CLIENT_SECRET": SECRET,
+        }
+        return {
+            "tls": "starttls",
+            "certificate": str(self.folder / "server.pem"),
+            "login": [user, ""],
+            "mechanisms": ["XOAUTH2"],
+            "tokens": [self.tokens.token(number) for number in range(500)],
+        }
 
     @property
     def _sqlite_url(self) -> str:
@@ -120,7 +148,7 @@ class Rig(Processes):
     # --- the installation -------------------------------------------------------------------
 
     def _settings(self) -> dict[str, str]:
-        url = self.postgres.url(self.to_database.port) if self.postgres else self._sqlite_url
+        url = self.postgres.url(port=self.to_database.port) if self.postgres else self._sqlite_url
         return {
             "LANG": "en_US.UTF-8",
             "DATABASE_URL": url,
@@ -129,7 +157,7 @@ class Rig(Processes):
             "CELERY_RESULT_BACKEND": self.redis.url.removesuffix("/0") + "/1",
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": str(self.wire.port),
-            "SMTP_SECURITY": "none",
+            "SMTP_SECURITY": "starttls" if self.settings.oauth else "none",
             "SMTP_CONNECTIONS": str(self.settings.connections),
             "MAIL_FROM": "Task Progress <app@example.jp>",
             "SECRET_KEY": "a made-up key for the rig only: 0123456789 abcdef",
@@ -178,16 +206,14 @@ class Rig(Processes):
 
     # --- processes ----------------------------------------------------------------------------
 
-    def sender(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
+    def sender(self, *arguments: str, **environ: str) -> Part:
         """The timer: plans, sweeps and delivers by itself. Returns when it has begun."""
         part = self.start("sender", PYTHON, "-m", "chaos.sender", *arguments, **environ)
         self.until_said(part, "begins")
         return part
 
     @contextlib.contextmanager
-    def supervised(
-        self, start: Callable[[], subprocess.Popen[bytes]]
-    ) -> Iterator[list[subprocess.Popen[bytes]]]:
+    def supervised(self, start: Callable[[], Part]) -> Iterator[list[Part]]:
         """Keeps a process running as systemd does; yields all that were started, the last one runs.
 
         Restart=always and RestartSec=5s, as in docs/systemd.md.
@@ -210,19 +236,9 @@ class Rig(Processes):
 
     def call(self, job: str, *arguments: Any, expires: float = 50) -> None:
         """Puts a job on the queue, as beat does; nothing happens when Redis is away."""
-        broker = {"socket_connect_timeout": 1, "socket_timeout": 1}
-        with Celery("rig", broker=self.redis.url, set_as_current=False) as client:
-            client.conf.update(broker_transport_options=broker)
-            with contextlib.suppress(OperationalError, OSError, ConnectionError):
-                client.send_task(
-                    f"app.tasks.notifications.{job}",
-                    arguments,
-                    queue="mail",
-                    headers={INSTALLATION: self.installation},
-                    expires=expires,
-                    retry=False,
-                    ignore_result=True,
-                )
+        job = f"notifications.{job}"
+        with contextlib.suppress(OperationalError, OSError):
+            send_job(self.redis.url, self.installation, job, *arguments, seconds=1, expires=expires)
 
     @contextlib.contextmanager
     def ticking(self) -> Iterator[None]:
@@ -320,7 +336,7 @@ class Rig(Processes):
 
     # --- breaking -----------------------------------------------------------------------------
 
-    def pool(self, worker: subprocess.Popen[bytes]) -> list[int]:
+    def pool(self, worker: Part) -> list[int]:
         """The pool processes of a worker."""
         return children(worker.pid)
 
@@ -329,13 +345,17 @@ class Rig(Processes):
         with self.db.write() as session:
             brake.allow(session, [self.settings.day.isoformat()], who="rig", now=NINE)
 
-    def peak_megabytes(self, part: subprocess.Popen[bytes]) -> float:
+    def peak_megabytes(self, part: Part) -> float:
         """The most memory that one process of this part ever had; 0 when it is gone."""
         return max(peak_megabytes(pid) for pid in [part.pid, *children(part.pid)])
 
     def send_again(self, mail: Accepted) -> None:
         """For the self-test: a copy behind the outbox's back."""
         with smtplib.SMTP("127.0.0.1", self.mail_server.port) as client:
+            if self.settings.oauth:
+                client.starttls(context=client_context(self.folder / "ca.pem"))
+                login = f"user=app@example.jp\1auth=Bearer {self.tokens.token(1)}\1\1"
+                client.auth("XOAUTH2", lambda _=None: login)
             client.sendmail(mail.sender, [mail.recipient], mail.data)
 
     # --- the end ------------------------------------------------------------------------------
@@ -351,6 +371,10 @@ class Rig(Processes):
     def faults(self) -> list[str]:
         """All that broke a promise in this run: the checker's, and errors no sender expects."""
         found = self.verdict().faults(self.extra_allowed)
+        if self.settings.oauth:
+            assert self.tokens.issued
+            told = (self.tokens.begins, SECRET)
+            found += ["a token or the secret is in a log" for one in told if one in self.logs()]
         return found + [
             f"unexpected error in a sender: {self._tail()}"
             for _ in range(self.logs("sender").count("UNEXPECTED") and 1)

@@ -86,14 +86,14 @@ ELSEWHERE = {
     "F73": (
         "a machine starts with a clock 9 hours to 30 days ahead, which is then set right",
         (
-            "`tests/test_timekeeping.py`: "
+            "`tests/test_clock_trust.py`: "
             "`test_once_the_clock_is_right_each_day_has_its_decision_and_its_mail`"
         ),
     ),
     "F74": (
         "any sequence of jumps of the clock and starts of the machine",
         (
-            "`tests/test_timekeeping.py`: "
+            "`tests/test_clock_trust.py`: "
             "`test_no_path_of_the_clock_doubles_a_mail_or_leaves_a_member_without_a_decision`"
         ),
     ),

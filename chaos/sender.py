@@ -17,9 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from app import clock, compose, outbox, reminders
+from app import clock, outbox, reminders
+from app.compose.reminder import ReminderFacts
+from app.compose.reminder import reminder as healthy
 from app.config import load_or_exit
 from app.db import DatabaseDown
+from app.letters import reminder as letter
 from app.mime.message import MailMessage
 from app.services import make
 from app.util import logs
@@ -39,17 +42,16 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 def poison() -> None:
     """Makes the letters of three members poisonous."""
-    healthy = compose.reminder
 
-    def reminder(facts: compose.ReminderFacts) -> MailMessage:
+    def reminder(facts: ReminderFacts) -> MailMessage:
         if facts.name.startswith("毒"):
             os.abort()
         if facts.name.startswith("傷"):
             raise KeyError(facts.name)
-        letter = healthy(facts)
-        return replace(letter, text="大" * 1_250_000) if facts.name.startswith("大") else letter
+        message = healthy(facts)
+        return replace(message, text="大" * 1_250_000) if facts.name.startswith("大") else message
 
-    compose.reminder = reminder
+    setattr(letter, "reminder", reminder)  # noqa: B010 - it only imports the name
 
 
 def no_name(while_there: Path) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import resource
 import signal
 import sqlite3
-import subprocess
 import time
 
 import psycopg
@@ -17,6 +16,7 @@ from chaos.conftest import Make
 from chaos.proxy import CutError, Line
 from chaos.rig import Rig
 from chaos.test_kills import ROUND, slow, start_a_batch
+from tests.fork_server import Part
 from tests.stack import PYTHON
 
 on_postgresql = pytest.mark.only("postgresql")
@@ -129,7 +129,7 @@ def test_a_locked_row(rig: Rig) -> None:
     planner = rig.sender("--plan-only")
     rig.until_planned()
     rig.end(planner)
-    with rig.cluster.admin() as admin, admin.transaction():
+    with rig.cluster.connect() as admin, admin.transaction():
         (locked,) = admin.execute(
             "SELECT id FROM outbox ORDER BY random() LIMIT 1 FOR UPDATE"
         ).fetchone() or (0,)
@@ -256,7 +256,7 @@ def test_poison(rig_of: Make) -> None:
     rig.expect(9, State.FAILED)
     rig.expect(14, State.FAILED)
 
-    def poisoned() -> subprocess.Popen[bytes]:
+    def poisoned() -> Part:
         return rig.start("sender", PYTHON, "-m", "chaos.sender", "--poison")
 
     with rig.supervised(poisoned) as senders:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -16,6 +15,7 @@ from chaos.checker import Due
 from chaos.conftest import Make
 from chaos.proxy import Line
 from chaos.rig import DAY, HANG, NINE, Rig
+from tests.fork_server import Part
 
 MANY = 200  # mails of a batch
 ROUND = b"WITH answered"  # the statement that marks a round in doubt; it is its own commit
@@ -26,7 +26,7 @@ def slow(rig: Rig) -> None:
     rig.wire.delay = 0.03
 
 
-def start_a_batch(rig: Rig) -> subprocess.Popen[bytes]:
+def start_a_batch(rig: Rig) -> Part:
     """A worker in the middle of its mails: some accepted, at least one in ten is still to come."""
     slow(rig)
     rig.allow_many()
@@ -60,6 +60,7 @@ def of_no_sender(rig: Rig) -> list[str]:
 
 
 @pytest.mark.kill
+@pytest.mark.ci
 @pytest.mark.both
 @pytest.mark.row("F1", "kill -9 the worker's parent in the middle of 200 mails")
 def test_a_killed_worker(rig_of: Make) -> None:
@@ -147,6 +148,7 @@ def test_a_crash_after_the_dot(rig: Rig) -> None:
 
 
 @pytest.mark.kill
+@pytest.mark.ci
 @pytest.mark.both
 @pytest.mark.row("F7", "crash after the answer, before it is recorded")
 def test_a_crash_after_the_answer(rig: Rig) -> None:

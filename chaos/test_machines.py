@@ -10,10 +10,10 @@ from app.alerts.catalogue import Alarm
 from app.db import Database
 from app.models import State
 from chaos.conftest import Make
-from chaos.postgres import NAME
 from chaos.rig import Rig
 from chaos.test_kills import MANY, recover, slow, start_a_batch, still_to_come
 from tests.pooler import MISSING, pgbouncer
+from tests.postgres import NAME
 from tests.standby import Server, standby_of
 
 pytestmark = pytest.mark.machine
@@ -25,9 +25,9 @@ on_postgresql = pytest.mark.only("postgresql")
 
 def follower(rig: Rig) -> Server:
     """A standby that has each commit before whoever committed hears of it, as docs/scale.md asks."""
-    standby = standby_of(rig.cluster.port, rig.folder / "standby", rig.cluster.account)
+    standby = standby_of(rig.cluster.port, rig.folder / "standby")
     rig.ending.callback(standby.kill)
-    with rig.cluster.admin() as admin:
+    with rig.cluster.connect() as admin:
         admin.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         admin.execute("SELECT pg_reload_conf()")
         seen = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
@@ -76,7 +76,7 @@ def test_an_address_that_moves_to_the_standby(rig_of: Make) -> None:
     """Who connects too early meets a server that takes no writes."""
     rig = rig_of(members=MANY)
     standby = follower(rig)
-    look_at(rig, rig.cluster.url(rig.to_database.port))
+    look_at(rig, rig.cluster.url(port=rig.to_database.port))
     fail_over(rig, standby, lambda: setattr(rig.to_database, "target", standby.port))
 
 

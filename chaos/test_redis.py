@@ -190,7 +190,7 @@ def web(rig: Rig) -> int:
     """The pages, as gunicorn serves them; returns their port."""
     port = free_port()
     gunicorn = str(Path(PYTHON).parent / "gunicorn")
-    options = ("--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "8")
+    options = ("--bind", f"127.0.0.1:{port}", "--threads", "8")
     part = rig.start("web", gunicorn, *options, "--no-control-socket", "app:create_app()")
     rig.until_said(part, "Booting worker")
     return port

@@ -12,7 +12,7 @@ from app.models import ENDS, State
 from chaos.conftest import Make
 from chaos.rig import NINE, Rig
 from chaos.test_kills import slow
-from tests.servers import binaries
+from tests.postgres import binaries
 from tests.stack import PYTHON
 
 ACCEPTED_OR_UNKNOWN = ("accepted", "unknown")
@@ -35,7 +35,7 @@ def out(rig: Rig) -> set[str]:
 def backup_then_send_on(rig: Rig, upto: int) -> None:
     """A backup before the hour or in the middle of the batch; then `upto` mails are out.
 
-    The worker is told to stop, as docs/care.md says, and is.
+    The worker is told to stop, as docs/runbook.md says, and is.
     """
     before_the_hour = rig.random.random() < 0.5
     if before_the_hour:

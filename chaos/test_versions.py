@@ -1,7 +1,7 @@
 """Two versions at once: the next one migrates in the middle of a batch, and is taken back.
 
 The old version is this very code, as it will run when the next one comes. The next one is a copy of
-it with one migration more, of the kind that docs/care.md allows.
+it with one migration more, of the kind that docs/architecture.md allows.
 """
 
 import os

@@ -2,25 +2,25 @@
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from signal import SIGKILL
 
 from app import clock, outbox, sample, schema
 from app.config import Config, load
 from app.config.sources import HOME
 from app.local import mailbox
-from app.local.stack import answers
 from app.members import sign_in
 from app.mime.parts import text_of
 from app.services import Services, make
 from app.systemd import programs
 from tests import sending
-from tests.servers import die_with_parent, free_port, wait_until
+from tests.fork_server import Part, launch
+from tests.servers import accepts, free_port, wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
 _BIN = Path(sys.executable).parent
@@ -88,26 +88,18 @@ def running(folder: Path) -> Iterator[Site]:
     web = programs.web(_BIN, port)
     parts = [_start(command, folder, environ) for command in (catcher, web)]
     try:
-        wait_until(lambda: answers(smtp_port), "the mailbox")
-        wait_until(lambda: answers(port), "the pages, see web.log")
+        wait_until(lambda: accepts(smtp_port), "the mailbox")
+        wait_until(lambda: accepts(port), "the pages, see web.log")
         yield Site(environ["APP_BASE_URL"], config, services, day, folder)
     finally:
         for part in parts:
-            part.terminate()
+            os.killpg(part.pid, SIGKILL)  # asked to end, it would wait for the browser's connection
         for part in parts:
             part.wait(30)
         services.db.close()
 
 
-def _start(command: list[str], folder: Path, environ: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start(command: list[str], folder: Path, environ: dict[str, str]) -> Part:
     path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), HOME: str(folder)}
-    with (folder / "web.log").open("ab") as log:
-        return subprocess.Popen(
-            command,
-            cwd=PROJECT,  # gunicorn reads gunicorn.conf.py there, as under systemd
-            env={**path, **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
-        )
+    # gunicorn reads gunicorn.conf.py in this folder, as under systemd.
+    return launch(command, folder / "web.log", cwd=PROJECT, env={**path, **environ})

@@ -82,7 +82,7 @@ def test_later_off_today_and_back(own_site: Site, visit: Visit) -> None:
     page = visit(own_site, mailed(own_site, "/later"), width=PHONE, scripts=False)
     page.get_by_label("次の営業日").check()
     page.get_by_role("button", name="あとで知らせる").click()
-    says(page, "までお休みします")
+    says(page, "に再開します")
     page.goto(page.url.replace("/later", "/off"))
     page.get_by_role("button", name="今日は休みにする").click()
     says(page, "をお休みにしました")
@@ -92,14 +92,14 @@ def test_later_off_today_and_back(own_site: Site, visit: Visit) -> None:
 
 def test_weekly_then_stopped_then_back(own_site: Site, visit: Visit) -> None:
     page = visit(own_site, mailed(own_site, "/u/"), width=PHONE, scripts=False)
-    page.get_by_label("週に1回", exact=False).first.check()
+    page.get_by_label("週1回", exact=False).first.check()
     page.get_by_role("button", name="変更する").click()
     says(page, "リマインダーを変更しました")
     page.get_by_role("button", name="受け取りを止める").click()
     says(page, "リマインダーを止めました")
     page.get_by_role("button", name="元に戻す").click()
     says(page, "リマインダーを元に戻しました")
-    expect(page.get_by_role("radio", name="週に1回")).to_be_checked()
+    expect(page.get_by_role("radio", name="週1回")).to_be_checked()
 
 
 def test_one_click_of_a_mail_program_stops_the_reminders(own_site: Site, visit: Visit) -> None:

@@ -10,19 +10,19 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from app import clock, reminders, timekeeping
+from app import clock, clock_trust, reminders
 from app.identity import known_settings
 from app.imports import uploads
 from app.members.roster import id_of
 from app.models import Setting
 from app.outbox import browse
-from app.people.csv_records import HEADERS
+from app.people.columns import HEADERS
 from e2e.conftest import DESK, PHONE, Theme, Visit
 from e2e.server import Site, running
 from e2e.test_pages import OPTIONS
 from e2e.test_screenshots import LOOKS
 from tests.pages import EMAILS
-from tests.test_timekeeping import jump
+from tests.test_clock_trust import jump
 
 ROW = "{email},{name},member,開発,,ja,,,,,,,yes\n"
 
@@ -106,7 +106,7 @@ def test_a_file_with_one_bad_line_writes_nothing_and_the_mended_one_all(
     visit: Visit, own_site: Site
 ) -> None:
     page = visit(own_site, "/admin/import", "admin", scripts=False)
-    page.get_by_label("CSVファイル").set_input_files(
+    page.get_by_label("Excel ブックか CSV のファイル").set_input_files(
         {"name": "名簿.csv", "mimeType": "text/csv", "buffer": BAD}
     )
     page.get_by_role("button", name="内容を確認する").click()
@@ -115,7 +115,7 @@ def test_a_file_with_one_bad_line_writes_nothing_and_the_mended_one_all(
     expect(page.get_by_role("button", name="書き込む")).to_have_count(0)
     page.get_by_role("link", name="直したファイルを選ぶ").click()
     good = file(("suzuki.ichiro@example.jp", "鈴木 次郎"), ("new@example.jp", "新人 太郎"))
-    page.get_by_label("CSVファイル").set_input_files(
+    page.get_by_label("Excel ブックか CSV のファイル").set_input_files(
         {"name": "名簿.csv", "mimeType": "text/csv", "buffer": good}
     )
     page.get_by_role("button", name="内容を確認する").click()
@@ -123,6 +123,28 @@ def test_a_file_with_one_bad_line_writes_nothing_and_the_mended_one_all(
     expect(page.get_by_text("追加 1、変更 1、変更なし 0")).to_be_visible()
     page.goto("/admin/members?search=new@")
     expect(page.get_by_role("link", name="新人 太郎")).to_be_visible()
+
+
+def test_an_address_is_changed_on_the_members_page(visit: Visit, own_site: Site) -> None:
+    member = id_of(own_site.services, EMAILS["member"])
+    page = visit(own_site, f"/admin/members/{member}", "admin", width=PHONE)
+    page.get_by_label("新しいアドレス").fill(EMAILS["lead"])
+    page.get_by_role("button", name="アドレスを変える").click()
+    expect(page.get_by_text("このアドレスのメンバーがほかにいます")).to_be_visible()
+    page.get_by_label("新しいアドレス").fill("another@example.jp")
+    page.get_by_role("button", name="アドレスを変える").click()
+    expect(page.get_by_text("アドレスを変えました")).to_be_visible()
+    expect(page.get_by_text("another@example.jp", exact=True)).to_be_visible()
+
+
+def test_the_organisations_value_is_given_to_everybody(visit: Visit, own_site: Site) -> None:
+    page = visit(own_site, "/admin/settings", "admin", width=PHONE)
+    own = page.locator("section", has_text="自分の値を使っているメンバー")
+    before = own.locator("details").count()
+    own.locator("summary").first.click()
+    own.get_by_role("button", name="全員に組織の値を使う").first.click()
+    expect(page.get_by_text("メンバーの自分の値を消しました")).to_be_visible()
+    expect(own.locator("details")).to_have_count(before - 1)
 
 
 def test_all_sending_is_stopped_with_one_button(visit: Visit, own_site: Site) -> None:
@@ -145,9 +167,9 @@ def doubtful(site: Site) -> None:
             "mail_from": "進捗のお知らせ <progress@an-older-and-longer-name.example.jp>",
             "pages": "https://progress.an-older-and-longer-name.example.jp",
         }
-    timekeeping.doubted(site.services, clock.now())
+    clock_trust.doubted(site.services, clock.now())
     jump(site.services.db, timedelta(hours=9))
-    assert timekeeping.doubted(site.services, clock.now())
+    assert clock_trust.doubted(site.services, clock.now())
 
 
 def test_an_admin_says_that_settings_and_clock_are_right(visit: Visit, own_site: Site) -> None:
@@ -168,7 +190,7 @@ def test_an_admin_says_that_settings_and_clock_are_right(visit: Visit, own_site:
     expect(page.get_by_role("button", name="この変更は正しい")).to_have_count(0)
     page.get_by_role("button", name="この時計は正しい").click()
     expect(page.get_by_text("時計を正しいと認めました")).to_be_visible()
-    assert timekeeping.doubted(own_site.services, clock.now()) is None
+    assert clock_trust.doubted(own_site.services, clock.now()) is None
 
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="only for `make screenshots`")

@@ -11,8 +11,8 @@ from app import clock
 from app.members.changes import set_member
 from app.members.defaults import set_settings
 from app.models import DaysOff, Kind, OutboxMail
-from app.people.calendar_values import WEEKDAYS
 from app.people.lookup import find
+from app.people.weekend_and_region import WEEKDAYS
 from e2e.conftest import DESK, PHONE, Visit
 from e2e.server import Site
 
@@ -28,7 +28,7 @@ def test_the_board_has_the_blocked_on_top_and_a_picture_of_each_member(
     expect(rows.first).to_contain_text("止まっている")
     expect(page.get_by_text("時点")).to_be_visible()
     picture = rows.first.get_by_role("img")
-    expect(picture).to_have_attribute("aria-label", re.compile("報告なし"))
+    expect(picture).to_have_attribute("aria-label", re.compile("未報告"))
     box = picture.bounding_box()
     assert box is not None
     assert box["width"] >= 240  # ten squares of 24 px

@@ -2,28 +2,26 @@
 
 import contextlib
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.http_server import Handler, HttpServer, serving
 
 KEY = "sk-a-made-up-key-for-tests-0123456789"
 
 Answer = Callable[[BaseHTTPRequestHandler, dict[str, Any]], None]
 
 
-class AiServer(ThreadingHTTPServer):
+class AiServer(HttpServer):
     """Answers with `script`, one entry a question, the last one for all further ones."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.script: list[Answer] = []
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str] = []
-        self.released = threading.Event()  # ends what hangs
 
     @property
     def url(self) -> str:
@@ -37,33 +35,24 @@ class AiServer(ThreadingHTTPServer):
         ]
         return found
 
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up is part of the test."""
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: AiServer
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
+    def answer(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         number = len(self.server.asked)
         self.server.asked.append(body)
         self.server.keys.append(self.headers["Authorization"])
         self.server.script[min(number, len(self.server.script) - 1)](self, body)
 
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
 
 @contextlib.contextmanager
 def running() -> Iterator[AiServer]:
     """A server for the block."""
-    with AiServer() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with serving(AiServer()) as server:
         yield server
-        server.released.set()
-        server.shutdown()
 
 
 def _send(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:

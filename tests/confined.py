@@ -141,11 +141,9 @@ def _read_only_but(folders: list[Path]) -> None:
         read_only(folder, on=False, deep=False)
 
 
-def main() -> None:
-    """Puts on the limits, becomes the command."""
-    unit = Unit.read(Path(sys.argv[1]))
-    split = sys.argv.index("--")
-    folders, command = [Path(one) for one in sys.argv[2:split]], sys.argv[split + 1 :]
+def limit(file: Path, folders: list[Path]) -> None:
+    """Puts the limits of the unit in `file` on this process; TEMP is the first of `folders`."""
+    unit = Unit.read(file)
     calls = unit.all("SystemCallFilter")
     if os.geteuid() == 0:
         _read_only_but([folder for folder in folders if folder.exists()])
@@ -155,6 +153,13 @@ def main() -> None:
     allowed = unit.one("RestrictAddressFamilies").split()
     _deny_memory_tricks_and_families(allowed)
     _allow_calls(calls)
+
+
+def main() -> None:
+    """Puts on the limits, becomes the command."""
+    split = sys.argv.index("--")
+    folders, command = [Path(one) for one in sys.argv[2:split]], sys.argv[split + 1 :]
+    limit(Path(sys.argv[1]), folders)
     os.execv(command[0], command)  # noqa: S606 - the unit's own command
 
 

@@ -1,10 +1,10 @@
 """Real parts for every test: two databases, a Redis, three people; and no way out of loopback."""
 
 import contextlib
-import ipaddress
+import gc
 import os
+import re
 import shutil
-import socket
 import tempfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,36 +13,34 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import redis
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
 from hypothesis import settings
-from sqlalchemy import Engine, delete, event
-from sqlalchemy.pool import Pool
+from sqlalchemy import Engine
 
-from app import installation, schema
+from app import create_app
 from app.config import Config, load
 from app.config.sources import HOME
 from app.db import AutocommitConnection, Database
 from app.models import Member, Role, Setting, Task, Team
 from app.services import Services, make
-from tests import servers
+from tests import databases, loopback, servers, warm
+from tests.browser import signed_in
+from tests.databases import empty, open_connections, postgresql_copy, sqlite_copy
+from tests.postgres import stop_keeper
 from tests.safe_redis import SafeRedis
 from tests.smtp_server import Plan, SmtpServer
+from tests.terminal import Terminal
 
 # Tuesday 2026-11-24, 09:00 in Tokyo; the Monday before is a public holiday (勤労感謝の日).
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 TODAY = date(2026, 11, 24)
 
-# A merge tries the same examples each time; at a desk each run looks for new ones.
-settings.register_profile("merge", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("merge")
-
 # --- one folder and one PostgreSQL for the whole run, all xdist workers included ----------
 
-_SHARED = "TASK_PROGRESS_TESTS_FOLDER"
-_PYTEST = "TASK_PROGRESS_TESTS_PID"
 _LANGUAGE = ("LANG", "LC_ALL", "LC_MESSAGES", "LANGUAGE")
 
 
@@ -53,22 +51,43 @@ CORE = "TASK_PROGRESS_TESTS_CORE"  # set while `make test` runs: fewer examples 
 _DATABASES = ("sqlite", "postgresql")
 
 
+_LONGEST = ("test_wall_clock.py", "test_runbook.py", "test_units.py", "test_moment_rules.py")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--core`: what `make test` runs."""
     parser.addoption(_CORE, action="store_true", help="without what is marked slow; see pyproject")
 
 
+_ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?pytest\.mark\.slow\b", re.M)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--core`, imports no file that is slow as a whole: their parts take seconds to import."""
+    if not config.getoption(_CORE) or collection_path.suffix != ".py":
+        return None
+    return bool(_ALL_SLOW.search(collection_path.read_text(encoding="utf-8"))) or None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With `--core`, leaves out what starts programs, and runs pages on one database each.
 
-    Which of the two is by the test's name, so that each runs on the same one every day.
+    Which of the two is by the test's name, so that each runs on the same one every day. The longest
+    files begin: at the end of a run one process would wait for them alone.
     """
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
     if not config.getoption(_CORE):
         return
     every = {item.nodeid for item in items}
     chosen = {item: _is_core(item, every) for item in items}
     config.hook.pytest_deselected(items=[item for item in items if not chosen[item]])
     items[:] = [item for item in items if chosen[item]]
+
+
+def pytest_collection_finish() -> None:
+    """What was collected lives to the end: no search for garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_core(item: pytest.Item, every: Collection[str]) -> bool:
@@ -86,97 +105,44 @@ def _is_core(item: pytest.Item, every: Collection[str]) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the run's folder (once), forgets the shell's settings, closes all other sockets."""
-    if config.getoption(_CORE, default=False):
+    core = config.getoption(_CORE, default=False)
+    if core:
         os.environ[CORE] = "1"
+    # A merge tries the same examples each time; at a desk each run looks for new ones.
+    examples = 25 if core else 100
+    settings.register_profile("ours", max_examples=examples, derandomize="CI" in os.environ)
+    settings.load_profile("ours")
     if not hasattr(config, "workerinput"):
-        os.environ[_SHARED] = tempfile.mkdtemp(prefix="tp-tests-")
-        os.environ[_PYTEST] = str(os.getpid())
+        os.environ[databases.SHARED] = tempfile.mkdtemp(prefix="tp-tests-")
+        os.environ[databases.PYTEST] = str(os.getpid())
     for name in (*(str(field.alias) for field in Config.model_fields.values()), *_LANGUAGE):
         os.environ.pop(name, None)
         os.environ.pop(f"{name}_FILE", None)
-    os.environ[HOME] = os.environ[_SHARED]  # no test reads the `.env` of whoever runs it
-    _close_other_sockets()
+    os.environ[HOME] = os.environ[databases.SHARED]  # no test reads the `.env` of whoever runs it
+    loopback.close_other_sockets()
+    warm.keep_compiled()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stops PostgreSQL and removes the folder."""
-    if not hasattr(config, "workerinput") and _SHARED in os.environ:
-        servers.stop_keeper(_shared())
-        shutil.rmtree(_shared(), ignore_errors=True)
-        del os.environ[_SHARED], os.environ[_PYTEST], os.environ[HOME]
-
-
-def _shared() -> Path:
-    return Path(os.environ[_SHARED])
+    if not hasattr(config, "workerinput") and databases.SHARED in os.environ:
+        stop_keeper(databases.shared())
+        shutil.rmtree(databases.shared(), ignore_errors=True)
+        del os.environ[databases.SHARED], os.environ[databases.PYTEST], os.environ[HOME]
 
 
 # --- only loopback ------------------------------------------------------------------------
-
-_attempts: list[str] = []
-
-
-def _is_loopback(host: object) -> bool:
-    return host in {None, "", "localhost"} or (_is_number(host) and _address(host).is_loopback)
-
-
-def _is_number(host: object) -> bool:
-    try:
-        return bool(_address(host))
-    except ValueError:
-        return False
-
-
-def _address(host: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    return ipaddress.ip_address(str(host))
-
-
-def _close_other_sockets() -> None:
-    """Connections leave this machine from no test; names other than localhost do not exist."""
-
-    def guard(method: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(self: socket.socket, *args: Any) -> Any:
-            inet = self.family in {socket.AF_INET, socket.AF_INET6}
-            if inet and not _is_loopback(args[-1][0]):
-                _attempts.append(str(args[-1]))
-                raise RuntimeError(f"a test wanted to reach {args[-1]}")
-            return method(self, *args)
-
-        return guarded
-
-    for name in ("connect", "connect_ex", "sendto"):
-        setattr(socket.socket, name, guard(getattr(socket.socket, name)))
-    resolve = socket.getaddrinfo
-
-    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
-        name = host.decode() if isinstance(host, bytes) else host
-        if not (_is_loopback(name) or _is_number(name)):
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return resolve(host, *args, **kwargs)
-
-    socket.getaddrinfo = getaddrinfo
 
 
 @pytest.fixture(autouse=True)
 def only_loopback() -> Iterator[None]:
     """Fails a test that wanted to leave this machine, also where the code swallowed the error."""
-    _attempts.clear()
+    loopback.attempts.clear()
     yield
-    assert not _attempts
+    assert not loopback.attempts
 
 
 # --- databases ------------------------------------------------------------------------------
-
-open_connections: dict[Any, Any] = {}  # the driver's connection -> SQLAlchemy's record of it
-
-
-@event.listens_for(Pool, "connect")
-def _opened(connection: Any, record: Any) -> None:
-    open_connections[connection] = record
-
-
-@event.listens_for(Pool, "close")
-def _closed(connection: Any, _record: object) -> None:
-    open_connections.pop(connection, None)
 
 
 @pytest.fixture(autouse=True)
@@ -199,7 +165,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     url: str = request.getfixturevalue("_postgresql_of_worker")
     yield url
-    _empty(url)
+    empty(url)
 
 
 @pytest.fixture
@@ -215,95 +181,11 @@ def empty_database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'empty.sqlite3'}"
 
 
-def sqlite_copy(file: Path) -> str:
-    """Makes `file` a migrated, empty SQLite database; returns its URL."""
-    template = _shared() / "template.sqlite3"
-    with servers.locked(_shared() / "sqlite.lock"):
-        if not template.exists():
-            _migrate(f"sqlite:///{template}.new")
-            Path(f"{template}.new").rename(template)
-    shutil.copyfile(template, file)
-    return f"sqlite:///{file}"
-
-
-def _migrate(url: str) -> None:
-    with contextlib.closing(Database(url)) as database:
-        schema.upgrade(database)
-        with database.write() as session:  # each copy is an installation of its own
-            session.execute(delete(Setting).where(Setting.key == installation.KEY))
-
-
-def postgresql_cluster() -> str:
-    """The URL of this run's cluster, without a database; it holds a migrated `template_app`."""
-    url = servers.postgresql(_shared(), int(os.environ[_PYTEST]))
-    done = _shared() / "template_app"
-    if not done.exists():
-        with servers.locked(_shared() / "template.lock"):
-            if not done.exists():
-                with _admin(url) as admin:
-                    admin.execute("DROP DATABASE IF EXISTS template_app")
-                    admin.execute("CREATE DATABASE template_app")
-                _migrate(f"{url}/template_app")
-                with psycopg.connect(url.replace("+psycopg", "") + "/template_app") as template:
-                    template.execute(_FIRST_IDS)
-                done.touch()
-    return url
-
-
-def _admin(url: str) -> psycopg.Connection[Any]:
-    return psycopg.connect(url.replace("+psycopg", "") + "/postgres", autocommit=True)
-
-
-@contextlib.contextmanager
-def postgresql_copy(name: str) -> Iterator[str]:
-    """A migrated, empty database of its own, for tests that change its schema or break it."""
-    url = postgresql_cluster()
-    full_name = f"{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    with _admin(url) as admin:
-        admin.execute(f"CREATE DATABASE {full_name} TEMPLATE template_app".encode())
-    yield f"{url}/{full_name}"
-    with _admin(url) as admin:
-        admin.execute(f"DROP DATABASE {full_name} WITH (FORCE)".encode())
-
-
 @pytest.fixture(scope="session")
 def _postgresql_of_worker() -> Iterator[str]:
     # Emptying one database after each test takes 10 ms, a copy for each 150 ms.
     with postgresql_copy("tests") as url:
         yield url
-
-
-def _empty(url: str) -> None:
-    """Takes all rows out, whatever the test left behind; ids start again where they started."""
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(_EMPTY)
-
-
-# DELETE, because TRUNCATE makes new files: 40 ms. `replica` leaves foreign keys unchecked.
-_EMPTY = """
-    DO $$ DECLARE one text; BEGIN
-        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid();
-        SET LOCAL session_replication_role = replica;
-        FOR one IN SELECT tablename FROM pg_tables
-            WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
-            EXECUTE format('DELETE FROM %I', one);
-        END LOOP;
-        FOR one IN SELECT sequencename FROM pg_sequences WHERE last_value IS NOT NULL LOOP
-            PERFORM setval(one::regclass, first, false) FROM tests.first_ids WHERE name = one;
-        END LOOP;
-    END $$
-"""
-
-_FIRST_IDS = """
-    DO $$ DECLARE one text; BEGIN
-        CREATE SCHEMA tests;
-        CREATE TABLE tests.first_ids (name text, first bigint);
-        FOR one IN SELECT sequencename FROM pg_sequences LOOP
-            EXECUTE format('INSERT INTO tests.first_ids SELECT %L, last_value FROM %I', one, one);
-        END LOOP;
-    END $$
-"""
 
 
 # --- Redis ------------------------------------------------------------------------------------
@@ -379,6 +261,27 @@ def services(config: Config) -> Iterator[Services]:
         yield made
 
 
+# --- the command line -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tp(
+    environ: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Terminal:
+    """`task-progress` with the settings of `environ`."""
+    return Terminal(environ, tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def inbox(environ: dict[str, str], smtp: SmtpServer) -> SmtpServer:
+    """The server that `environ` names."""
+    environ["SMTP_PORT"] = str(smtp.port)
+    return smtp
+
+
 # --- three people -------------------------------------------------------------------------------
 
 
@@ -419,6 +322,19 @@ class People:
     tanaka: Member
 
 
+def add_tasks(db: Database, team: People) -> None:
+    """鈴木さん gets T-1, 田中さん T-2; a stranger in another team has T-3."""
+    with db.write() as session:
+        session.add_all([task("T-1", team.suzuki), task("T-2", team.tanaka)])
+        other = Member(
+            email="other@example.jp", name="他", team=Team(name="他部署"), created_at=NOW
+        )
+        other.decided_through = TODAY
+        session.add(other)
+        session.flush()
+        session.add(task("T-3", other))
+
+
 @pytest.fixture
 def team(db: Database) -> People:
     """佐藤さん, 鈴木さん and 田中さん in the database; 佐藤さん is the manager of the others."""
@@ -439,6 +355,32 @@ def no_digest(db: Database) -> None:
         off = Setting(key="weekly_digest", value=False, changed_by="test")
         off.changed_at = datetime(2026, 1, 1, tzinfo=UTC)
         session.add(off)
+
+
+# --- the pages ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def travel() -> Iterator[time_machine.Traveller]:
+    """Nine o'clock on Tuesday; `shift` and `move_to` change it."""
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def app(config: Config, services: Services, travel: time_machine.Traveller) -> Iterator[Flask]:
+    """The application on `services`, at nine o'clock."""
+    made = create_app(config, services)
+    yield made
+    made.extensions["beside"].shutdown()
+
+
+@pytest.fixture
+def admin(app: Flask, services: Services, team: People) -> FlaskClient:
+    """The browser of 佐藤さん, who is the admin here."""
+    with services.db.write() as session:
+        session.get_one(Member, team.sato.id).role = Role.ADMIN
+    return signed_in(app, services, team.sato.email)
 
 
 class Hooked(AutocommitConnection):

@@ -99,6 +99,11 @@ def _lines(block: re.Match[str]) -> Iterator[str]:
         yield from (line for line in lines if not line.startswith("#"))
 
 
+def scripts(page: Path) -> list[str]:
+    """The page's shell blocks as they stand, each a whole script."""
+    return [one["text"] for one in _FENCE.finditer(read(page)) if one["language"] in SHELLS]
+
+
 def shown(page: Path) -> list[tuple[str, list[str]]]:
     """Each line behind a `$ `, and the output that the page shows below it."""
     blocks = [one["text"] for one in _FENCE.finditer(read(page)) if one["text"].startswith("$ ")]

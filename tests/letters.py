@@ -7,7 +7,7 @@ import re
 from datetime import date
 from typing import Any
 
-from app.compose import ReminderFacts, TaskLine
+from app.compose.reminder import ReminderFacts, TaskLine
 
 TODAY = date(2026, 11, 25)
 FRIDAY = date(2026, 11, 20)

@@ -4,7 +4,6 @@ A wide window and two phone widths, light and dark. Look at them after every cha
 app/templates/mail: a test can say that a letter is right, not that it is calm.
 """
 
-import base64
 import sys
 import tempfile
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Literal
 
 from playwright.sync_api import Page, sync_playwright
 
-from app.compose import escalation, reminder, weekly_digest
+from app.compose.digest import weekly_digest
+from app.compose.escalation import escalation
+from app.compose.reminder import reminder
 from app.mime.message import MailMessage
 from tests.letters import LETTERS
 from tests.team_letters import ESCALATIONS, digests
@@ -39,7 +40,7 @@ def main(folder: Path) -> None:
         )
         page = browser.new_page()
         for name, message in letters().items():
-            page.set_content(with_pictures(message))
+            page.set_content(message.html or "")
             draw(page, folder / name)
         browser.close()
 
@@ -49,15 +50,6 @@ def letters() -> dict[str, MailMessage]:
     found = {name: reminder(facts) for name, facts in LETTERS.items()}
     found |= {name: weekly_digest(facts) for name, facts in digests().items()}
     return found | {name: escalation(facts) for name, facts in ESCALATIONS.items()}
-
-
-def with_pictures(message: MailMessage) -> str:
-    """The HTML part as a mail program shows it, its pictures in their places."""
-    html = message.html or ""
-    for file in message.attachments:
-        data = base64.b64encode(file.content).decode()
-        html = html.replace(f"cid:{file.content_id}", f"data:{file.content_type};base64,{data}")
-    return html
 
 
 def draw(page: Page, path: Path) -> None:

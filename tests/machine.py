@@ -10,11 +10,16 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from signal import SIGKILL
 
+from app.config.sources import HOME
 from app.systemd import environment_file, units
-from tests.servers import die_with_parent, free_port, wait_until
+from tests import confined, fork_server
+from tests.fork_server import Part
+from tests.servers import free_port, spawn, wait_until
 from tests.stack import PROJECT
 from tests.unit_file import Unit
 
@@ -36,7 +41,7 @@ def lay_out(base: Path, user: str) -> Path:
 def write_units(home: Path, user: str, out: Path) -> Path:
     """The units of the installation in `home`, as files in `out`."""
     out.mkdir()
-    for name, unit in units.render(units.place(user, home), "ja").items():
+    for name, unit in units.render(replace(units.place(user, home), ai=True), "ja").items():
         (out / name).write_text(unit, encoding="utf-8")
     return out
 
@@ -49,7 +54,8 @@ class Machine:
         self.rendered = rendered
         self.redis_url = redis_url
         self.web_port = free_port()
-        self.parts: list[subprocess.Popen[bytes]] = []
+        self.forked = True  # False: each starts as in production, from the code in `home`
+        self.parts: list[Part] = []
         (home.parent / "tmp").mkdir()
 
     def configure(self, env: str) -> None:
@@ -65,30 +71,33 @@ class Machine:
         usual = {"PATH": os.environ["PATH"], "HOME": str(self.home.parent), "LANG": "C.UTF-8"}
         return {**usual, **own, **environment_file.read(file)}
 
-    def start(self, name: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str) -> Part:
         """ExecStart of the unit `name`, in its WorkingDirectory."""
         file = self.rendered / name
         unit = Unit.read(file)
         command = [one.replace(":8000", f":{self.web_port}") for one in unit.command]
-        if ANALYZE:
-            confined = [sys.executable, "-m", "tests.confined", str(file)]
-            writable = [self.home.parent / "tmp", self.home / "data"]
-            confine = [*confined, *map(str, writable), "--"]
-            command = ["/usr/bin/env", f"PYTHONPATH={PROJECT}", *confine,
-                       "/usr/bin/env", "-u", "PYTHONPATH", *command]  # fmt: skip
-        with self.log(name).open("ab") as log:
-            part = subprocess.Popen(
-                command,
-                cwd=unit.one("WorkingDirectory"),
-                env=self.environ(unit),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
+        folder, environ = unit.one("WorkingDirectory"), self.environ(unit)
+        writable = [self.home.parent / "tmp", self.home / "data"]
+        part: Part
+        if self.forked:
+            limits = partial(confined.limit, file, writable) if ANALYZE else None
+            environ |= {HOME: str(self.home)}  # the code that is forked does not lie in it
+            part = fork_server.start(
+                command, self.log(name), cwd=folder, env=environ, limits=limits
             )
+        else:
+            command = self._confined(file, writable, command)
+            part = spawn(command, self.log(name), cwd=folder, env=environ)
         self.parts.append(part)
         return part
+
+    @staticmethod
+    def _confined(unit: Path, writable: list[Path], command: list[str]) -> list[str]:
+        if not ANALYZE:
+            return command
+        limits = [sys.executable, "-m", "tests.confined", str(unit), *map(str, writable), "--"]
+        return ["/usr/bin/env", f"PYTHONPATH={PROJECT}", *limits,
+                "/usr/bin/env", "-u", "PYTHONPATH", *command]  # fmt: skip
 
     def log(self, name: str) -> Path:
         """Where the unit writes what journalctl would show."""
@@ -109,15 +118,16 @@ class Machine:
 
     def run(self, *command: str, **environ: str) -> str:
         """A program of the virtual environment, as an operator starts it in the folder."""
-        done = subprocess.run(
-            [self.home / "venv" / "bin" / command[0], *command[1:]],
-            cwd=self.home,
-            env={"PATH": os.environ["PATH"], "LANG": "en_US.UTF-8", **environ},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        words = [str(self.home / "venv" / "bin" / command[0]), *command[1:]]
+        env = {"PATH": os.environ["PATH"], "LANG": "en_US.UTF-8", **environ}
+        if self.forked:
+            env |= {HOME: str(self.home)}
+            done = fork_server.run(words, cwd=self.home, env=env)
+        else:
+            done = subprocess.run(
+                words, cwd=self.home, env=env,
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

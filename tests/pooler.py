@@ -3,13 +3,13 @@
 import contextlib
 import shutil
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import make_url
 
-from tests.servers import Account, free_port, wait_until
+from tests.postgres import Account
+from tests.servers import accepts, free_port, wait_until
 
 MISSING = not shutil.which("pgbouncer")
 
@@ -26,18 +26,12 @@ def pgbouncer(folder: Path, url: str, mode: str, size: int = 2) -> Iterator[str]
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
         f"pool_mode = {mode}\ndefault_pool_size = {size}\nlogfile = {folder}/log\n"
     )
-    process = account.start(str(shutil.which("pgbouncer")), "-q", settings)
+    process = account.start(
+        str(shutil.which("pgbouncer")), "-q", settings, log=folder.with_name("pgbouncer.said")
+    )
     try:
-        wait_until(lambda: process.poll() is not None or _answers(port), "pgbouncer")
+        wait_until(lambda: process.poll() is not None or accepts(port), "pgbouncer")
         yield server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(10)
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 0.5).close()
-    except OSError:
-        return False
-    return True

@@ -6,7 +6,7 @@ import os
 import re
 import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -106,9 +106,11 @@ class Plan:
     # them, "loses" all but the first, "muddles" loses the first answer.
     confused: Literal["", "says", "loses", "muddles"] = ""
     login: tuple[str, str] | None = None  # user and password; MAIL without a login is refused
+    tokens: Container[str] = ()  # that XOAUTH2 takes for the user
+    challenge: str = ""  # what a refused token hears first, in a 334
     mechanisms: Sequence[str] = ("PLAIN", "LOGIN")  # offered
     auth_lines: Sequence[str] = ()  # said in place of `AUTH` and the mechanisms
-    understood: Sequence[str] = ("PLAIN", "LOGIN")  # another one gets a 504
+    understood: Sequence[str] = ("PLAIN", "LOGIN", "XOAUTH2")  # another one gets a 504
     login_in_clear: bool = False  # offers AUTH before TLS, as a trap
     pipelining: bool = True
     eager: bool = False  # wants a body also for a mail whose recipient it has refused

@@ -6,19 +6,15 @@ one another (`u+slow+dot451x1@…`). A tag in the sender's local part acts at MA
 (`app+mail421x1@…`). What happens before a sender or recipient is known comes from `Plan.script`.
 
 Every accepted mail is in the ledger, on disk if a file was named, before the server answers.
-As a program: `python -m tests.smtp_server --port 0 --ledger FILE` prints its port and serves
-until it is ended.
+tests/mail_server.py starts it as a process of its own.
 """
 
-import argparse
 import base64
 import contextlib
 import socket
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -212,12 +208,25 @@ class _Talk:
         if mechanism not in self.plan.understood:
             self.reply("504 5.5.4 unrecognized authentication type")
             return
+        if mechanism == "XOAUTH2":
+            self.take_token(_plain(first[0]))
+            return
         if mechanism == "PLAIN":
             given = tuple(_plain(first[0]).split("\0")[1:])
         else:
             given = (_plain(self.ask("User")), _plain(self.ask("Password")))
         self.logged_in = given == self.plan.login
         self.answer("auth", "235 2.7.0 welcome" if self.logged_in else "535 5.7.8 wrong password")
+
+    def take_token(self, said: str) -> None:
+        """`user=…^Aauth=Bearer …^A^A`."""
+        user, _, rest = said.removeprefix("user=").partition("\x01auth=Bearer ")
+        known = self.plan.login is not None and user == self.plan.login[0]
+        self.logged_in = known and rest.removesuffix("\x01\x01") in self.plan.tokens
+        if not self.logged_in and self.plan.challenge:
+            self.ask(self.plan.challenge)
+        usual = "235 2.7.0 welcome" if self.logged_in else "535 5.7.3 Authentication unsuccessful"
+        self.answer("auth", usual)
 
     def do_mail(self) -> None:
         if self.sender is not None:
@@ -387,22 +396,3 @@ def _address(command: str) -> str:
 
 def _plain(text: str) -> str:
     return base64.b64decode(text).decode()
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Serves as a program of its own until it is ended."""
-    parser = argparse.ArgumentParser(description="A scripted SMTP server for tests.")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--ledger", type=Path)
-    parser.add_argument("--no-pipelining", action="store_true")
-    given = parser.parse_args(arguments)
-    plan = Plan(pipelining=not given.no_pipelining)
-    with SmtpServer(plan, port=given.port, ledger=given.ledger) as server:
-        sys.stdout.write(f"{server.port}\n")
-        sys.stdout.flush()
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

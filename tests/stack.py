@@ -11,9 +11,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL, Signals
+from typing import Any
 
+from celery import Celery
+
+from app.config import load
 from app.config.sources import HOME
-from tests.servers import die_with_parent, wait_until
+from app.db import Database
+from app.installation import Installation
+from app.util.shared_redis import INSTALLATION
+from tests import fork_server
+from tests.fork_server import Part
+from tests.servers import spawn, wait_until
 from tests.smtp_server import SmtpServer
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -28,26 +37,19 @@ class Processes:
         self.folder = folder
         self.cwd = folder  # of the processes
         self.account: tuple[str, ...] = ()  # a command that runs them under another account
+        self.forked = True  # where possible; False: each starts as in production
         self.environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)}
         self.environ |= {HOME: str(folder), **environ}
-        self.parts: list[subprocess.Popen[bytes]] = []
+        self.parts: list[Part] = []
         self._numbers = itertools.count()
         self._logs: dict[int, Path] = {}
 
-    def start(self, name: str, *command: str, **environ: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *command: str, **environ: str) -> Part:
         """A process of the installation; what it says goes to NAME-<number>.log."""
         log = self.folder / f"{name}-{next(self._numbers):03}.log"
-        with log.open("wb") as out:
-            part = subprocess.Popen(
-                [*self.account, *command],
-                cwd=self.cwd,
-                env={**self.environ, **environ},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
-            )
+        env = {**self.environ, **environ}
+        begin = fork_server.launch if self.forked else spawn
+        part = begin([*self.account, *command], log, cwd=self.cwd, env=env)
         self._logs[part.pid] = log
         self.parts.append(part)
         return part
@@ -59,7 +61,7 @@ class Processes:
         processes: int = 2,
         wait: bool = True,
         **environ: str,
-    ) -> subprocess.Popen[bytes]:
+    ) -> Part:
         """A Celery worker on this queue; `wait` until it is ready."""
         name = f"{queue}{len(self.parts)}@localhost"
         options = ("-Q", queue, "-n", name, "-c", str(processes), "-l", "INFO")
@@ -68,14 +70,20 @@ class Processes:
             self.until_said(part, " ready.")
         return part
 
-    def beat(self, **environ: str) -> subprocess.Popen[bytes]:
+    def beat(self, **environ: str) -> Part:
         """The real beat, which knows only the machine's own minutes."""
         return self.start("beat", *CELERY, "beat", "-l", "INFO", **environ)
 
     def once(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A process of the installation, to its end."""
+        command = (*self.account, *command)
+        if self.forked and fork_server.can_fork(command, self.environ):
+            done = fork_server.run(command, cwd=self.cwd, env=self.environ)
+            if check:
+                done.check_returncode()
+            return done
         return subprocess.run(
-            [*self.account, *command],
+            command,
             cwd=self.cwd,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -85,11 +93,11 @@ class Processes:
             check=check,
         )
 
-    def said(self, part: subprocess.Popen[bytes]) -> str:
+    def said(self, part: Part) -> str:
         """All that this process said."""
         return self._logs[part.pid].read_text(errors="replace")
 
-    def until_said(self, part: subprocess.Popen[bytes], words: str, seconds: float = 120) -> None:
+    def until_said(self, part: Part, words: str, seconds: float = 120) -> None:
         """Returns when the process has said these words; `seconds` only bound a hang."""
         try:
             wait_until(lambda: words in self.said(part) or part.poll() is not None, words, seconds)
@@ -101,7 +109,7 @@ class Processes:
         files = sorted(self.folder.glob(f"{name}*.log"))
         return "\n".join(file.read_text(errors="replace") for file in files)
 
-    def end(self, part: subprocess.Popen[bytes], how: Signals = SIGKILL) -> None:
+    def end(self, part: Part, how: Signals = SIGKILL) -> None:
         """Ends a process; killed, its pool goes too."""
         with contextlib.suppress(ProcessLookupError):
             if how is SIGKILL:
@@ -127,6 +135,12 @@ class Stack(Processes):
         """`celery -A … ARGUMENTS`, to its end."""
         return self.once(*CELERY, *arguments, check=check)
 
+    def publish(self, job: str) -> None:
+        """As `celery call` does, which takes two seconds to start."""
+        config = load(self.environ, self.folder)
+        with contextlib.closing(Database(config.database_url)) as db:
+            send_job(config.celery_broker_url, Installation(db).id(), job)
+
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`task-progress ARGUMENTS`, to its end."""
         return self.once(PYTHON, "-m", "app.cli", *arguments, check=check)
@@ -138,6 +152,27 @@ class Stack(Processes):
     def recipients(self) -> list[str]:
         """Who got a mail, sorted; twice is twice."""
         return sorted(mail.recipient for mail in self.smtp.mails)
+
+
+def send_job(
+    broker: str, installation: str, job: str, *arguments: Any, seconds: float = 20, **options: Any
+) -> None:
+    """Puts a job of app/tasks on its queue, with the header of this installation.
+
+    Raises OperationalError or OSError when the broker does not answer within `seconds`.
+    """
+    waits = {"socket_connect_timeout": seconds, "socket_timeout": seconds}
+    with Celery("rig", broker=broker, set_as_current=False) as client:
+        client.conf.update(broker_transport_options=waits)
+        client.send_task(
+            f"app.tasks.{job}",
+            arguments,
+            queue="ai" if job.startswith("ai.") else "mail",
+            headers={INSTALLATION: installation},
+            retry=False,
+            ignore_result=True,
+            **options,
+        )
 
 
 @contextmanager

@@ -2,72 +2,37 @@
 
 import contextlib
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
-
-from app import schema
-from app.db import Database
-from tests.servers import Account, binaries, free_port, says_ready, wait_until
-
-NAME = "task_progress"
+from tests.databases import copy_of_migrated, shared
+from tests.postgres import NAME, USER, Cluster, binaries
 
 
-class Server:
-    """One server in `folder`."""
+class Server(Cluster):
+    """One of the two."""
 
-    def __init__(self, folder: Path, account: Account) -> None:
-        self.folder = folder
-        self.account = account
-        self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-        account.own(folder)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "fsync=off", "shared_buffers=16MB", "autovacuum=off")
 
-    @property
-    def data(self) -> Path:
-        """The data folder."""
-        return self.folder / "data"
-
-    def run(self, program: str, *arguments: str) -> None:
-        """A program of PostgreSQL to its end."""
-        ended = self.account.start(binaries() / program, *arguments).wait()
-        if ended != 0:
-            raise RuntimeError(f"{program} failed")
-
-    def start(self) -> None:
-        """Returns when it takes connections."""
-        process = self.process = self.account.start(
-            binaries() / "postgres", "-D", self.data, "-k", self.folder, "-p", str(self.port),
-            "-h", "127.0.0.1", "-c", "fsync=off", "-c", "shared_buffers=16MB",
-            "-c", "autovacuum=off", "-c", "log_min_messages=fatal",
-        )  # fmt: skip
-        ready = self.data / "postmaster.pid"
-        wait_until(lambda: process.poll() is not None or says_ready(ready), "PostgreSQL")
-
-    def kill(self) -> None:
+    def kill(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """Ends it at once, with every session."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(30)
-            self.process = None
+        super().kill(how)
 
     def says(self, *statements: str, database: str = NAME) -> object:
         """Runs the statements, each for itself; returns the last one's first value."""
-        where = f"postgresql://tests@127.0.0.1:{self.port}/{database}"
         found = None
-        with psycopg.connect(where, autocommit=True) as connection:
+        with self.connect(database) as connection:
             for one in statements:
                 cursor = connection.execute(one.encode())
                 found = cursor.fetchone() if cursor.description else None
         return found[0] if found else None
 
 
-def standby_of(port: int, folder: Path, account: Account) -> Server:
+def standby_of(port: int, folder: Path) -> Server:
     """A server in `folder` that follows the one on this port; it takes connections."""
-    server = Server(folder, account)
-    server.run("pg_basebackup", "-D", str(server.data), "-h", "127.0.0.1", "-U", "tests",
+    server = Server(folder)
+    server.run(binaries() / "pg_basebackup", "-D", server.data, "-h", "127.0.0.1", "-U", USER,
                "-p", str(port), "-R", "-c", "fast", "--no-sync")  # fmt: skip
     server.start()
     return server
@@ -76,17 +41,11 @@ def standby_of(port: int, folder: Path, account: Account) -> Server:
 @contextlib.contextmanager
 def primary_and_standby(folder: Path) -> Iterator[tuple[Server, Server]]:
     """The two, with a migrated, empty database; the second follows the first."""
-    account = Account()
     with contextlib.ExitStack() as ending:
-        first = Server(folder / "first", account)
+        first = Server(folder / "first")
         ending.callback(first.kill)
-        first.run("initdb", "-D", str(first.data), "-U", "tests", "-A", "trust", "-E", "UTF8",
-                  "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip
+        copy_of_migrated(first, shared())
         first.start()
-        first.says(f"CREATE DATABASE {NAME}", database="postgres")
-        url = f"postgresql+psycopg://tests@127.0.0.1:{first.port}/{NAME}"
-        with contextlib.closing(Database(url)) as database:
-            schema.upgrade(database)
-        second = standby_of(first.port, folder / "second", account)
+        second = standby_of(first.port, folder / "second")
         ending.callback(second.kill)
         yield first, second

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from app.systemd import units
 
-UNITS = set(units.render(units.place("taro", Path("/home/taro")), "en"))
+UNITS = set(units.render(units.Place("taro", Path("/home/taro"), ()), "en"))
 OTHERS = {"redis-server.service", "postgresql.service", "nginx.service"}
 VERBS = {
-    "daemon-reload", "enable", "start", "stop", "restart", "status", "kill", "edit", "list-timers",
+    "daemon-reload", "enable", "start", "stop", "restart", "status", "kill", "edit", "list-timers", "reload",
 }  # fmt: skip
 TAKE_A_VALUE = {"-s", "-n", "-p", "-o", "--since", "--until", "-u"}
 FLAGS = {"--now", "-f", "--no-pager", "--vacuum-size", "-b", "-r", "-e"}

@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from app import sample, schema
-from app.compose import DigestFacts, EscalationFacts, SilentLine
+from app.compose.digest import DigestFacts
+from app.compose.escalation import EscalationFacts, SilentLine
 from app.compose.text import Locale
 from app.config import load
 from app.digest.team_week import week_of

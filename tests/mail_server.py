@@ -1,20 +1,21 @@
 """The scripted mail server as a process of its own, with its ledger on disk.
 
-As a program: `python -m chaos.mail_server PORT LEDGER PLAN`; PLAN is JSON: fields of Plan, and
+As a program: `python -m tests.mail_server PORT LEDGER PLAN`; PLAN is JSON: fields of Plan, and
 `certificate`, a PEM file of key and chain.
 """
 
 import contextlib
 import json
+import os
 import ssl
-import subprocess
 import sys
 import threading
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
-from tests.servers import die_with_parent, free_port, wait_until
+from tests.fork_server import Part, launch
+from tests.servers import free_port, wait_until
 from tests.smtp_plan import Accepted, Ledger, Plan
 from tests.smtp_server import SmtpServer
 from tests.stack import PROJECT
@@ -27,7 +28,8 @@ class MailServer:
         self.folder = folder
         self.file = folder / "ledger"
         self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Part | None = None
+        self.usual: dict[str, Any] = {}  # what holds of every plan that does not say otherwise
 
     def start(self, **plan: Any) -> None:
         """Serves by this plan (fields of Plan); returns when it listens. Keeps the ledger.
@@ -37,16 +39,9 @@ class MailServer:
         self.stop()
         said = self.folder / "mail_server.said"
         said.unlink(missing_ok=True)
-        with said.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(self.port), str(self.file), json.dumps(plan)],
-                cwd=PROJECT,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
-            )
+        told = json.dumps({**self.usual, **plan})
+        command = [sys.executable, "-m", __name__, str(self.port), str(self.file), told]
+        self.process = launch(command, said, cwd=PROJECT, env=os.environ)
         wait_until(lambda: b"listening" in said.read_bytes(), f"mail server, see {said}")
 
     def stop(self) -> None:
@@ -91,7 +86,8 @@ def main(arguments: list[str]) -> None:
         plan.ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         plan.ssl_context.load_cert_chain(certificate)
     with SmtpServer(plan, port=int(port), ledger=Path(ledger)):
-        print("listening", flush=True)
+        sys.stdout.write("listening\n")
+        sys.stdout.flush()
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
 
