@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.mime.message import Envelope
-from app.outbox import packing
-from app.outbox.packing import pack, unpack
+from app.outbox import compression
+from app.outbox.compression import pack, unpack
 
-SHARED = Path(packing.__file__).with_name("packing-1.txt").read_bytes().replace(b"\n", b"\r\n")
+SHARED = Path(compression.__file__).with_name("packing-1.txt").read_bytes().replace(b"\n", b"\r\n")
 PLAIN = b"app@example.jp\nsuzuki@example.jp\nSubject: x\r\n"
 EXPECTED = Envelope("app@example.jp", "suzuki@example.jp", b"Subject: x\r\n")
 
@@ -36,4 +36,4 @@ def test_what_earlier_versions_packed_is_still_read() -> None:
 def test_the_shared_text_is_never_changed() -> None:
     """Whoever changes packing-1.txt makes mails unreadable that were packed with it."""
     assert zlib.adler32(SHARED) == 0x6C17C040
-    assert pack(EXPECTED)[0] == packing.NEWEST
+    assert pack(EXPECTED)[0] == compression.NEWEST

@@ -1,20 +1,19 @@
-"""The rows of the outbox: a mail is committed before anything is queued. Also its Message-ID and sender."""
+"""The rows of the outbox: a mail is committed before anything is queued. Also its Message-ID."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 from sqlalchemy.orm import Session
 
+from app.channel import MAIL, key_of
 from app.compose import message_id
 from app.config import Config
 from app.db import insert_new
 from app.mime.address import read_mailbox
-from app.mime.message import MailMessage
 from app.models import OutboxMail, State
 from app.outbox.early_decisions import EARLY
-from app.outbox.lease import Claimed
 from app.services import Services
 
 # The end of a longer one is taken: the whole Message-ID must fit its column.
@@ -37,6 +36,7 @@ class NewMail:
     held: str | None = None
     clock_shift: timedelta = timedelta()
     resend_of: int | None = None
+    channel: str = MAIL
 
     @property
     def number(self) -> int:
@@ -45,8 +45,9 @@ class NewMail:
 
     @property
     def dedupe_key(self) -> str:
-        """`kind:user_id:local_date:n`, UNIQUE in the database."""
-        return f"{self.kind}:{self.user_id}:{self.local_date.isoformat()}:{self.number}"
+        """`kind:user_id:local_date:n`, UNIQUE in the database; another channel's has its name at the end."""
+        key = f"{self.kind}:{self.user_id}:{self.local_date.isoformat()}:{self.number}"
+        return key_of(key, self.channel)
 
 
 def enqueue(
@@ -67,6 +68,7 @@ def enqueue_decided(
             "decision_id": mail.decision_id,
             "resend_of": mail.resend_of,
             "user_id": mail.user_id,
+            "channel": mail.channel,
             "kind": mail.kind,
             "local_date": mail.local_date,
             "n": mail.number,
@@ -104,14 +106,3 @@ def _domain(mail_from: str) -> str:
         return "localhost.localdomain"
     domain = read_mailbox("MAIL_FROM", mail_from, allow_localhost=True).address.rpartition("@")[2]
     return domain[-MAX_DOMAIN:].lstrip(".-")
-
-
-def from_us(letter: MailMessage, config: Config, mail: Claimed) -> MailMessage:
-    """The letter with the sender fields of these settings and the mail's own Message-ID."""
-    return replace(
-        letter,
-        mail_from=config.mail_from,
-        reply_to=config.mail_reply_to,
-        return_path=config.mail_return_path,
-        message_id=mail.message_id,
-    )

@@ -13,10 +13,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, aliased, load_only
 
 from app.alerts import Alarm, close_alert
+from app.channel import key_of
 from app.db import among, insert_new, put
 from app.models import MailEvent, Member, OutboxMail, Service, State
+from app.outbox.channels import Channel
 from app.outbox.lease import Claimed, accepted_since, record
-from app.smtp.fault import same_refusal
 
 NAME = "refusals"
 IN_A_ROW = 3
@@ -26,39 +27,45 @@ RETURNED = "returned"  # the event of a mail that met a fault that is not its ow
 LATELY = timedelta(minutes=10)  # other senders may have met it first, and recorded it later
 
 
-def add(session: Session, mail: Claimed, words: str, at: datetime) -> list[int]:
-    """Counts this refusal; the mails that met it, once it is three recipients in a row, else []."""
-    row, same = _locked(session, at), same_refusal(words)
+def add(session: Session, mail: Claimed, same: str, at: datetime) -> list[int]:
+    """Counts a refusal; the mails that met it, once it is three recipients in a row, else [].
+
+    `same`: what it has in common with others of its kind (`Channel.same_refusal`).
+    """
+    row = _locked(session, mail.channel, at)
     began: dict[str, Any] = {"same": same, "since": at.isoformat(), "mails": {}}
     data = dict(row.data) if row.data.get("same") == same else began
     if _is_a_row({**data["mails"], str(mail.id): _whom(mail)}) and accepted_since(
-        session, datetime.fromisoformat(data["since"])
+        session, datetime.fromisoformat(data["since"]), mail.channel
     ):
         data = began
     mails = {**data["mails"], str(mail.id): _whom(mail)}
     data["mails"] = dict(list(mails.items())[-KEPT:])
-    put(session, Service, {"name": NAME}, {"at": at, "data": data})
+    put(session, Service, {"name": row.name}, {"at": at, "data": data})
     return [int(one) for one in data["mails"]] if _is_a_row(mails) else []
 
 
-def forget(session: Session) -> None:
+def forget(session: Session, channel: str) -> None:
     """A mail was accepted."""
-    session.execute(delete(Service).where(Service.name == NAME))
+    session.execute(delete(Service).where(Service.name == key_of(NAME, channel)))
 
 
-def bring_back(session: Session, met: Sequence[int], same: str, now: datetime) -> None:
+def bring_back(
+    session: Session, channel: Channel, met: Sequence[int], same: str, now: datetime
+) -> None:
     """Mails that ended, or wait, by this refusal are ready: it was not about them.
 
     Each only once: what failed after it was put back had its own fault.
     """
     session.flush()
-    ids = {*met, *_failed_lately(session, same, now)}
+    ids = {*met, *_failed_lately(session, channel, same, now)}
     resent, before = aliased(OutboxMail), MailEvent.event == RETURNED
     mails = session.scalars(
         select(OutboxMail)
         .options(load_only(OutboxMail.state, OutboxMail.response, OutboxMail.user_id))
         .where(
             among(OutboxMail.id, ids),
+            OutboxMail.channel == channel.name,
             OutboxMail.state.in_([State.FAILED, State.READY]),
             OutboxMail.expires_at > now,
             ~select(resent.id).where(resent.resend_of == OutboxMail.id).exists(),
@@ -67,18 +74,18 @@ def bring_back(session: Session, met: Sequence[int], same: str, now: datetime) -
         .execution_options(populate_existing=True)
     ).all()
     for mail in mails:
-        if same_refusal(mail.response or "") == same:
+        if channel.same_refusal(mail.response or "") == same:
             _bring_back(session, mail, now)
 
 
-def _failed_lately(session: Session, same: str, now: datetime) -> list[int]:
+def _failed_lately(session: Session, channel: Channel, same: str, now: datetime) -> list[int]:
     newest = select(MailEvent).order_by(MailEvent.id.desc()).limit(READ_BACK).subquery()
     failed = session.execute(
         select(newest.c.outbox_id, newest.c.detail).where(
             newest.c.event == State.FAILED, newest.c.at >= now - LATELY
         )
     )
-    return [one.outbox_id for one in failed if same_refusal(one.detail or "") == same]
+    return [one.outbox_id for one in failed if channel.same_refusal(one.detail or "") == same]
 
 
 def _bring_back(session: Session, mail: OutboxMail, now: datetime) -> None:
@@ -100,13 +107,14 @@ def _bring_back(session: Session, mail: OutboxMail, now: datetime) -> None:
         close_alert(session, Alarm.ADDRESS, mail.user_id, now=now)
 
 
-def _locked(session: Session, at: datetime) -> Service:
+def _locked(session: Session, channel: str, at: datetime) -> Service:
     """The row, made where there is none; no other sender counts until this one has committed."""
-    new = {"name": NAME, "at": at, "data": {}}
+    name = key_of(NAME, channel)
+    new = {"name": name, "at": at, "data": {}}
     insert_new(session, Service, [new], returning=(Service.name,))
     return session.scalars(
         select(Service)
-        .where(Service.name == NAME)
+        .where(Service.name == name)
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
