@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from app import create_app
-from app.config import Config, load
+from app.config import load
 from app.db import Database
-from app.imports.csv_table import ImportRefused
+from app.imports.file_rows import ImportRefused
 from app.imports.files import import_file
 from app.maintenance import own_data
 from app.members import roster, sign_in
@@ -21,9 +19,9 @@ from app.members.changes import add_member, set_member, show_member
 from app.mime.address import address_key, bare, spellings
 from app.models import Kind, Member, OutboxMail, Report, State, Task
 from app.outbox import browse
-from app.outbox.pilot import in_pilot
-from app.outbox.rows import NewMail, enqueue
-from app.people.csv_records import HEADERS
+from app.outbox.allowlist import in_pilot
+from app.outbox.enqueue import NewMail, enqueue
+from app.people.columns import HEADERS
 from app.people.lookup import check_known, find, nearest
 from app.people.values import ValuesRefused
 from app.services import Services
@@ -208,13 +206,6 @@ def test_the_mails_of_a_member_are_found(
         (mail_id,) = enqueue(session, services, [mail], now=NOW)
     assert [one["id"] for one in browse.listing(services, email=typed)] == [mail_id]
     assert [one["id"] for one in browse.newest(services, limit=9, email=typed)] == [mail_id]
-
-
-@pytest.fixture
-def app(config: Config, services: Services) -> Iterator[Flask]:
-    made = create_app(config, services)
-    yield made
-    made.extensions["beside"].shutdown()
 
 
 @EVERY_SPELLING

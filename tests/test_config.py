@@ -655,6 +655,7 @@ def start_a_program(environ: Mapping[str, str], folder: Path) -> subprocess.Comp
     )
 
 
+@pytest.mark.slow
 def test_a_program_with_faults_exits_with_2_and_the_whole_list(tmp_path: Path) -> None:
     done = start_a_program({"SMTP_PORT": "abc", "APP_TIMEZONE": "JST"}, tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -663,6 +664,7 @@ def test_a_program_with_faults_exits_with_2_and_the_whole_list(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_program_without_faults_starts(tmp_path: Path) -> None:
     done = start_a_program({}, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")

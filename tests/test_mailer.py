@@ -2,8 +2,6 @@
 
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,7 +28,8 @@ from app.util.mailer import (
     UnusableMessage,
     send_email,
 )
-from tests.smtp_server import Ledger, Plan, SmtpServer
+from tests.mail_server import MailServer
+from tests.smtp_server import Plan, SmtpServer
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -571,18 +570,16 @@ def test_send_email_without_a_server_says_what_to_set(environment: pytest.Monkey
 # --- the test server itself -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_test_server_runs_as_a_program_and_keeps_its_ledger_when_killed(tmp_path: Path) -> None:
-    ledger = tmp_path / "ledger.jsonl"
-    command = [sys.executable, "-m", "tests.smtp_server", "--ledger", str(ledger)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        with SmtpSession(SmtpSettings("127.0.0.1", port, timeout=2)) as session:
-            session.send(envelope())
-            with suppress(MailSendError):
-                session.send(envelope("dot554"))
-        process.kill()
-    (kept,) = Ledger.read(ledger)
+    server = MailServer(tmp_path)
+    server.start()
+    with SmtpSession(SmtpSettings("127.0.0.1", server.port, timeout=2)) as session:
+        session.send(envelope())
+        with suppress(MailSendError):
+            session.send(envelope("dot554"))
+    server.stop()
+    (kept,) = server.mails()
     assert kept.data == envelope().data
 
 

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from app.mime.message import Envelope, build
-from app.smtp.dialect import Dialect, features_of
+from app.smtp.capabilities import Dialect, features_of
 from app.smtp.idle import IdleConnections
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings
 from tests.smtp_server import Plan, SmtpServer

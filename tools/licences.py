@@ -23,6 +23,7 @@ ALSO = {"psycopg": "LGPL-3.0-only", "psycopg-binary": "LGPL-3.0-only"}
 # What older metadata says in other words; a bare "BSD" does not tell which.
 _SPDX = {
     "MIT License": "MIT",
+    "MIT license": "MIT",
     "BSD License": "BSD",
     "BSD 2-Clause License": "BSD-2-Clause",
     "New BSD": "BSD-3-Clause",

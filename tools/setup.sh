@@ -1,6 +1,6 @@
 #!/bin/sh
-# tools/setup.sh run|ai|dev: the virtual environment .venv (and the link venv, which the units use)
-# with exactly what requirements/run.txt, ai.txt or dev.txt pins. Does nothing when that is done.
+# tools/setup.sh run|ai|oauth|dev: the virtual environment .venv (and the link venv, which the units use)
+# with exactly what requirements/run.txt, ai.txt, oauth.txt or dev.txt pins. Does nothing when that is done.
 # PYTHON=/path/to/python3.12: with that Python; a .venv of another version is made anew.
 set -eu
 cd "$(dirname "$0")/.."
@@ -68,8 +68,8 @@ fi
 
 touch ".venv/.stamp-$want-$(stamp "$want")"
 case $want in # each holds all of those before it, at the same versions
-  dev) held="run ai" ;;
-  ai) held=run ;;
+  dev) held="run ai oauth" ;;
+  ai | oauth) held=run ;;
   *) held= ;;
 esac
 for name in $held; do

@@ -17,13 +17,13 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -32,10 +32,12 @@ from pydantic import (
 )
 
 from app.config import readers
+from app.config.mail_account import MailAccount
 from app.config.sources import Faults, Warnings, check_mode, gather, home, relative
 from app.locale import Both, Passing, of_the_system, shell_locale
 from app.refused import UnusableValue
-from app.util import parse
+from app.util import parse, urls
+from app.util.http import HttpClient
 from app.util.private import keep_private
 
 _MADE: set[Path] = set()  # keys that this process made; it may read its settings several times
@@ -60,19 +62,19 @@ class ConfigError(Exception):
         return all(isinstance(sentence, Passing) for _, sentence in self.faults)
 
     def told(self, locale: str) -> str:
-        """The whole list, by name, in both languages, that of `locale` first."""
+        """The whole list, by name, in the language `locale`."""
         head = Both(
             f"設定に直すところが{len(self.faults)}件あります。直すまで何も始まりません。",
             f"Settings to mend: {len(self.faults)}. Nothing starts before that.",
         )
-        lines = [*head.first(locale)]
+        lines = [head.to(locale)]
         for name, sentence in self.faults:
-            lines += ["", f"  {name}", *(f"    {one}" for one in sentence.first(locale))]
+            lines += ["", f"  {name}", f"    {sentence.to(locale)}"]
         return "\n".join(lines)
 
 
 Mailbox = Annotated[str, BeforeValidator(readers.read_mailbox)]
-WebUrl = Annotated[str, BeforeValidator(parse.parse_web_url)]
+WebUrl = Annotated[str, BeforeValidator(urls.parse_web_url)]
 Key = Annotated[SecretStr, BeforeValidator(readers.read_key)]
 
 
@@ -88,15 +90,12 @@ def _choice(*choices: str) -> BeforeValidator:
     return BeforeValidator(lambda text: parse.parse_choice(text, choices))
 
 
-class Config(BaseModel):
+class Config(MailAccount):
     """Every setting, checked and frozen; the name of a variable in lower case is its attribute.
 
     Times are seconds, folders and SQLite files absolute. None or () means "not set".
     """
 
-    model_config = ConfigDict(
-        frozen=True, alias_generator=str.upper, extra="ignore", hide_input_in_errors=True
-    )
     _warnings: tuple[Both, ...] = PrivateAttr(default=())
     _new_key_file: Path | None = PrivateAttr(default=None)
 
@@ -110,7 +109,9 @@ class Config(BaseModel):
 
     smtp_host: Annotated[str | None, BeforeValidator(readers.read_host)] = None
     smtp_port: Annotated[int, _whole(1, 65_535)] = 587
-    smtp_username: str | None = None
+    smtp_username: Annotated[str | None, BeforeValidator(readers.read_username)] = Field(
+        default=None, validate_default=True
+    )
     smtp_password: Annotated[SecretStr | None, BeforeValidator(readers.read_password)] = Field(
         default=None, validate_default=True
     )
@@ -146,6 +147,7 @@ class Config(BaseModel):
     app_timezone: Annotated[str, BeforeValidator(parse.parse_timezone)] = "Asia/Tokyo"
     app_locale: Annotated[Literal["ja", "en"], _choice("ja", "en")] = "ja"
     log_format: Annotated[Literal["text", "json"], _choice("text", "json")] = "text"
+    mcp_server: Annotated[Literal["off", "on"], _choice("off", "on")] = "off"
     debug: Annotated[bool, BeforeValidator(readers.read_debug)] = False
     flask_debug: Annotated[bool, BeforeValidator(readers.read_debug)] = False
 
@@ -156,13 +158,18 @@ class Config(BaseModel):
         default=None, repr=False
     )
 
+    https_proxy: Annotated[str | None, BeforeValidator(readers.read_proxy)] = Field(
+        default=None, repr=False
+    )
+    no_proxy: str = ""
+
     test_clock_offset: Annotated[
         float, _decimal(-_HUNDRED_YEARS, _HUNDRED_YEARS), BeforeValidator(readers.read_rehearsal)
     ] = 0.0
     test_time_scale: Annotated[
         float, _decimal(0.0001, 100), BeforeValidator(readers.read_rehearsal)
     ] = 1.0
-    # Where a sender dies as by kill -9 (app/util/crash.py names the places).
+    # Where a sender dies as by kill -9 (app/util/crash_points.py names the places).
     crash_at: Annotated[str | None, BeforeValidator(readers.read_rehearsal)] = None
 
     @field_validator("*", mode="before")
@@ -186,6 +193,20 @@ class Config(BaseModel):
         """Whether mails leave this machine with links that only open on it."""
         leaves = self.smtp_host is not None and not readers.is_loopback(self.smtp_host)
         return leaves and readers.leads_home(self.app_base_url)
+
+    def day_of(self, instant: datetime) -> date:
+        """The local date in APP_TIMEZONE."""
+        return instant.astimezone(ZoneInfo(self.app_timezone)).date()
+
+    @property
+    def mcp_url(self) -> str | None:
+        """Where agents connect; None while that is off."""
+        return f"{self.app_base_url}/mcp" if self.mcp_server == "on" else None
+
+    @property
+    def http(self) -> HttpClient:
+        """How this installation asks by HTTP."""
+        return HttpClient(self.smtp_ca_file, self.https_proxy, self.no_proxy)
 
     @property
     def warnings(self) -> tuple[Both, ...]:
@@ -217,6 +238,8 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         config = _create_data_dir(config, faults, said)
     if config is None or faults:
         raise ConfigError(faults)
+    for file in config.key_files:
+        check_mode(file, said)
     if environ is None:
         _write_back(config)
     config._warnings = tuple(said)  # noqa: SLF001  # our own, set once before it is used
@@ -267,7 +290,7 @@ def _create_data_dir(config: Config, faults: Faults, said: Warnings) -> Config:
     except OSError as error:
         where, why = relative(config.data_dir), of_the_system(error)
         sentence = Passing(
-            f"{where} が使えません({why.ja})。フォルダの持ち主と権限を確かめてください。",
+            f"{where} が使えません({why.ja})。フォルダーの持ち主と権限を確かめてください。",
             f"{where} cannot be used ({why.en}). Check who owns the folder and its permissions.",
         )
         faults.append(("DATA_DIR", sentence))

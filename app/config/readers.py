@@ -18,7 +18,7 @@ from app.config.sources import relative
 from app.locale import Both, Passing, of_the_system
 from app.mime import address
 from app.refused import UnusableValue
-from app.util import parse, tls
+from app.util import parse, tls, urls
 
 DATABASE_FILE = "task-progress.sqlite3"
 
@@ -34,21 +34,21 @@ def is_loopback(host: str | None) -> bool:
 
 def leads_home(url: str) -> bool:
     """Whether a web address leads to this machine itself, so that no other machine can open it."""
-    return is_loopback(re.sub(r"^https?://(\[[^]]*\]|[^:/]*).*", r"\1", url))
+    return "@" not in url and is_loopback(re.sub(r"^https?://(\[[^]]*\]|[^:/]*).*", r"\1", url))
 
 
 def read_broker(text: str) -> str:
     """CELERY_BROKER_URL: a Redis, or an AMQP server."""
     # The contract foresees a broker that is no Redis; of Celery's others only AMQP is a server.
-    if text.startswith(("amqp://", "amqps://")) and parse.mask_url(text) != "amqp://***":
+    if text.startswith(("amqp://", "amqps://")) and urls.mask_url(text) != "amqp://***":
         return text
-    return parse.parse_redis_url(text)
+    return urls.parse_redis_url(text)
 
 
 def read_result_backend(text: str, info: ValidationInfo) -> str:
     """CELERY_RESULT_BACKEND: a Redis; by default the one of the broker, database 1."""
     if text:
-        return parse.parse_redis_url(text)
+        return urls.parse_redis_url(text)
     broker = str(info.data.get("celery_broker_url", ""))
     if not broker.startswith(("redis://", "rediss://")):
         return "redis://127.0.0.1:6379/1"
@@ -70,9 +70,20 @@ def read_host(text: str) -> str:
     )
 
 
+def read_username(text: str | None, info: ValidationInfo) -> str | None:
+    """SMTP_USERNAME: with OAuth the mailbox that is logged in to."""
+    if text is None and info.data.get("smtp_auth") == "xoauth2":
+        raise UnusableValue(
+            "SMTP_AUTH=xoauth2 なので、送信に使うメールボックスのアドレスが必要です。例: app@example.jp",
+            "SMTP_AUTH=xoauth2 needs the address of the mailbox that sends, like app@example.jp.",
+        )
+    return text
+
+
 def read_password(value: SecretStr | str | None, info: ValidationInfo) -> SecretStr | str | None:
-    """SMTP_PASSWORD: as it stands; needed as soon as there is a user name."""
-    if value is None and info.data.get("smtp_username"):
+    """SMTP_PASSWORD: as it stands; needed as soon as there is a user name that logs in by it."""
+    by_password = info.data.get("smtp_auth") == "password"
+    if value is None and info.data.get("smtp_username") and by_password:
         raise UnusableValue(
             "SMTP_USERNAME があるので SMTP_PASSWORD も必要です。",
             "SMTP_USERNAME is set, so SMTP_PASSWORD is needed too.",
@@ -175,7 +186,7 @@ def _mailbox(text: str, info: ValidationInfo) -> address.Mailbox:
 def read_folder(text: str | Path, info: ValidationInfo) -> Path:
     """DATA_DIR: a folder, relative to the working folder."""
     if "?" in str(text):  # an SQLite URL would end there
-        raise UnusableValue("? を含むフォルダは使えません。", "A folder with ? cannot be used.")
+        raise UnusableValue("? を含むフォルダーは使えません。", "A folder with ? cannot be used.")
     base: Path = info.context or Path()
     return base / text
 
@@ -200,7 +211,7 @@ def read_database(text: str, info: ValidationInfo) -> str:
     file = base / (url.database or "")
     if file.parent != info.data.get("data_dir") and not file.parent.is_dir():
         raise UnusableValue(
-            f"フォルダがありません。次を実行してください: mkdir -p '{relative(file.parent)}'",
+            f"フォルダーがありません。次を実行してください: mkdir -p '{relative(file.parent)}'",
             f"The folder does not exist. Run: mkdir -p '{relative(file.parent)}'",
             of=Passing,
         )
@@ -242,7 +253,7 @@ def _several_hosts(text: str) -> str:
 
 
 def _bad_database(text: str) -> UnusableValue:
-    shape = parse.mask_url(text)
+    shape = urls.mask_url(text)
     return UnusableValue(
         f"「{shape}」は使えません。DATABASE_URL=postgresql://ユーザー@ホスト/データベース か "
         f"DATABASE_URL=sqlite:///data/{DATABASE_FILE} の形で書いてください"
@@ -292,8 +303,19 @@ def read_rehearsal(text: str, info: ValidationInfo) -> str:
 
 def read_heartbeat(text: str) -> str:
     """HEARTBEAT_URL: a web address; a query is allowed, no message shows it."""
-    parse.parse_web_url(text.partition("?")[0])
+    urls.parse_web_url(text.partition("?")[0])
     return text
+
+
+def read_proxy(text: str) -> str:
+    """HTTPS_PROXY: a proxy that is spoken to in HTTP, as curl and others read it."""
+    urls.parse_web_url(re.sub(r"//[^/@]*@", "//", text))
+    if text.startswith("http://"):
+        return text.rstrip("/")
+    raise UnusableValue(
+        f"「{urls.mask_url(text)}」は使えません。http://proxy.example.jp:8080 の形で書いてください。",
+        f'"{urls.mask_url(text)}" cannot be used. Write it like http://proxy.example.jp:8080.',
+    )
 
 
 def read_mailbox_flag(text: str, info: ValidationInfo) -> bool:

@@ -12,9 +12,18 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
+from app.config import presets
 from app.locale import Both, Passing, of_the_system
 
-SECRETS = frozenset({"SMTP_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS", "AI_API_KEY"})
+SECRETS = frozenset(
+    {
+        "SMTP_PASSWORD",
+        "SMTP_OAUTH_CLIENT_SECRET",
+        "SECRET_KEY",
+        "SECRET_KEY_PREVIOUS",
+        "AI_API_KEY",
+    }
+)
 RUN_FILE = "run.env"
 HOME = "TASK_PROGRESS_HOME"  # the variable that names another project folder than the program's own
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -29,6 +38,7 @@ _NEVER_EMPTY = frozenset({"APP_TIMEZONE"})
 _GROUPS = {
     "SMTP_HOST": (
         "SMTP_PORT",
+        "SMTP_AUTH",
         "SMTP_USERNAME",
         "SMTP_PASSWORD",
         "SMTP_PASSWORD_FILE",
@@ -65,6 +75,7 @@ def gather(
     wanted = names | {f"{name}_FILE" for name in SECRETS}
     own = {name: _clean(name, text) for name, text in environ.items() if name in wanted}
     upper = {**_env_file(folder / ".env", wanted, faults, said), **own}
+    upper |= {n: text for n, text in presets.defaults(upper).items() if n in wanted}
     data_dir = folder / (upper.get("DATA_DIR") or "data")
     lower = _env_file(data_dir / RUN_FILE, wanted, faults, said)
     for leader, group in _GROUPS.items():
@@ -120,7 +131,13 @@ def _env_file(
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
-            faults.append((path.name, _no_setting(binding)))
+            original = binding.original.string
+            line = binding.original.line + len(original) - len(original.lstrip("\r\n"))
+            no_setting = Both(
+                f"{line}行目は 名前=値 の形ではありません(引用符の閉じ忘れもこうなります)。",
+                f"Line {line} is not NAME=value (an unclosed quote looks like that, too).",
+            )
+            faults.append((path.name, no_setting))
         elif binding.key and binding.key in wanted and binding.value is not None:
             values[binding.key] = _clean(binding.key, _text_of(binding, said))
     return values
@@ -176,12 +193,3 @@ def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> Both:
 
 
 _NO_UTF8 = Both("UTF-8 ではありません", "not UTF-8")
-
-
-def _no_setting(binding: Binding) -> Both:
-    text = binding.original.string
-    line = binding.original.line + len(text) - len(text.lstrip("\r\n"))
-    return Both(
-        f"{line}行目は 名前=値 の形ではありません(引用符の閉じ忘れもこうなります)。",
-        f"Line {line} is not NAME=value (an unclosed quote looks like that, too).",
-    )

@@ -3,15 +3,21 @@
 import ssl
 from dataclasses import replace
 from datetime import datetime, timedelta
+from time import monotonic
 
+from app.channel import Fault
+from app.compose.text import date_words
 from app.config import readers
 from app.config.sources import relative
+from app.doctor import mail_login
 from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
 from app.locale import Both
 from app.mime.message import UnusableMessage
 from app.monitoring import status
-from app.outbox.pilot import in_pilot
-from app.smtp.fault import REMEDIES, Fault
+from app.oauth import tokens
+from app.oauth.trouble import TokenError
+from app.outbox.allowlist import in_pilot
+from app.smtp.fault import REMEDIES
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings, send_email
 from app.util.tls import authorities_in, is_unknown_authority
 
@@ -32,12 +38,28 @@ def mail_server(case: CheckContext) -> list[Finding]:
         )
     settings = SmtpSettings.from_config(config)
     settings = replace(settings, timeout=min(settings.timeout, ANSWER_WITHIN), time_scale=1.0)
+    if settings.oauth is not None:
+        hurried = replace(settings.oauth, time_scale=ANSWER_WITHIN / tokens.ANSWER_WITHIN)
+        settings = replace(settings, oauth=hurried)
+    of_login = [
+        *mail_login.preset(case),
+        *mail_login.future(case),
+        *mail_login.secret(case),
+        *mail_login.send_as(case),
+    ]
     place = f"{settings.host}:{settings.port}"
     with SmtpSession(settings) as session:
         try:
             session.open()
         except MailSendError as error:
-            return _refused("smtp", Both(f"メールサーバー {place}", f"Mail server {place}"), error)
+            place_words = Both(f"メールサーバー {place}", f"Mail server {place}")
+            refused = _refused("smtp", place_words, error)
+            return [
+                *refused,
+                *mail_login.offered(session.features),
+                *_rights(case, settings),
+                *of_login,
+            ]
         return [
             *green(
                 "smtp",
@@ -46,6 +68,9 @@ def mail_server(case: CheckContext) -> list[Finding]:
                 f"Mail server: {place} answered"
                 f"{' and accepted the login' if config.smtp_username else ''}.",
             ),
+            *mail_login.offered(session.features),
+            *_rights(case, settings),
+            *of_login,
             *_certificate(case, session.certificate_ends(), settings.host),
             *_own_authorities(case),
             *_size(session.features),
@@ -53,9 +78,20 @@ def mail_server(case: CheckContext) -> list[Finding]:
         ]
 
 
+def _rights(case: CheckContext, settings: SmtpSettings) -> list[Finding]:
+    """What the token says, where one came."""
+    if settings.oauth is None:
+        return []
+    try:
+        text = tokens.tokens_of(settings.oauth).token(monotonic() + ANSWER_WITHIN)
+    except TokenError:
+        return []  # the login says so
+    return mail_login.token(case, text)
+
+
 def _refused(check: str, subject: Both, error: MailSendError) -> list[Finding]:
     ja, en = f"{subject.ja}: {error.words.ja}", f"{subject.en}: {error.words.en}"
-    return red(check, ja, en, _fix(error))
+    return red(check, ja, en, mail_login.fix(error) or _fix(error))
 
 
 def _fix(error: MailSendError) -> Both:
@@ -76,7 +112,7 @@ def _fix(error: MailSendError) -> Both:
             "サーバーの STARTTLS を有効にしてもらうか、SSL のポートなら SMTP_PORT=465 にしてください。",
             "Have STARTTLS switched on there, or use SMTP_PORT=465 where that speaks SSL.",
         )
-    if error.fault in {Fault.SENDER, Fault.QUOTA, Fault.ACCOUNT}:
+    if error.fault in {Fault.OAUTH, Fault.SENDER, Fault.QUOTA, Fault.ACCOUNT}:
         return REMEDIES[error.fault]
     if error.blame == "mail":
         return Both(
@@ -117,9 +153,9 @@ def _certificate(case: CheckContext, ends: datetime | None, host: str) -> list[F
             "TLS: the mail server is spoken to in the clear.",
             "SMTP_SECURITY=starttls",
         )
-    day = f"{ends:%Y-%m-%d}"
-    ja = f"TLS: メールサーバーの証明書は正しく、{day} まで有効です。"
-    en = f"TLS: the mail server's certificate is good until {day}."
+    day = date_words(ends.date())
+    ja = f"TLS: メールサーバーの証明書は正しく、{day.ja}まで有効です。"
+    en = f"TLS: the mail server's certificate is good until {day.en}."
     if ends - case.clock() < CERTIFICATE_YELLOW:
         renew = Both(
             "メールサーバーの管理者に、証明書の更新を頼んでください。",

@@ -39,11 +39,19 @@ def width(text: str) -> int:
     return sum(map(_columns, text))
 
 
+def emoji(char: str) -> bool:
+    """True in the blocks that Unicode keeps for pictures, also for those that Python does not know yet."""
+    return "\U0001f000" <= char <= "\U0001faff"
+
+
 @lru_cache(maxsize=8192)  # asked for each letter of each mail
 def _columns(char: str) -> int:
-    if unicodedata.combining(char) or unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+    category = unicodedata.category(char)
+    if unicodedata.combining(char) or category in {"Mn", "Me", "Cf"}:
         return 0
-    return 2 if unicodedata.east_asian_width(char) in "WFA" else 1
+    # Of a picture that this Python does not know yet, some versions say narrow and some wide.
+    unknown = category == "Cn" and emoji(char)
+    return 2 if unknown or unicodedata.east_asian_width(char) in "WFA" else 1
 
 
 # --- header lines -------------------------------------------------------------------------
@@ -187,6 +195,3 @@ def _folded(start: str, value: str) -> list[str]:
         else:
             lines.append(piece)
     return lines
-
-
-# --- bodies -------------------------------------------------------------------------------

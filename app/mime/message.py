@@ -13,7 +13,7 @@ from datetime import datetime
 from email.utils import encode_rfc2231
 
 from app.mime.address import UnusableMessage, check_line, read_mailbox, refused
-from app.mime.encoding import base64_lines, encoded
+from app.mime.body_encoding import base64_lines, encoded
 from app.mime.headers import (
     date_value,
     extra_line,
@@ -25,28 +25,19 @@ from app.mime.headers import (
     width,
 )
 
-__all__ = [
-    "Attachment",
-    "Envelope",
-    "MailMessage",
-    "UnusableMessage",
-    "build",
-    "width",
-]
+__all__ = ["Attachment", "Envelope", "MailMessage", "UnusableMessage", "build", "width"]
 
 MAX_FILE_NAME = 80
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*")
-_CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file in the mail; with `content_id` ("board@example.jp") a picture the HTML part shows."""
+    """A file in the mail."""
 
     name: str
     content: bytes
     content_type: str = "application/octet-stream"
-    content_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,14 +102,10 @@ def _body(message: MailMessage) -> bytes:
     """Everything after the message's own header lines, from Content-Type on."""
     seed = message.message_id or ""
     parts = [_text("text", "plain", message.text)]
-    files = list(message.attachments)
     if message.html is not None:
-        shown = [file for file in files if file.content_id]
-        files = [file for file in files if not file.content_id]
-        html = _text("html", "html", message.html)
-        parts.append(_multipart("related", [html, *map(_file, shown)], seed))
+        parts.append(_text("html", "html", message.html))
     letter = _multipart("alternative", parts, seed)
-    return _multipart("mixed", [letter, *map(_file, files)], seed)
+    return _multipart("mixed", [letter, *map(_file, message.attachments)], seed)
 
 
 def _multipart(subtype: str, parts: list[bytes], seed: str) -> bytes:
@@ -153,17 +140,15 @@ def _text(name: str, subtype: str, text: str) -> bytes:
 
 def _file(file: Attachment) -> bytes:
     name = _file_name(file.name)
-    shown = f"; filename={_quoted(name)}" if name.isascii() else _rfc2231(name)
-    place = "inline" if file.content_id else "attachment"
-    lines = [
-        f"Content-Type: {_media_type(file.content_type)}",
-        "Content-Transfer-Encoding: base64",
-        f"Content-Disposition: {place}{shown}",
-    ]
-    if file.content_id:
-        lines.append(f"Content-ID: <{_content_id(file.content_id)}>")
-    head = "".join(f"{line}\r\n" for line in lines).encode()
-    return head + b"\r\n" + base64_lines(file.content)
+    shown = f"; filename={_quoted(name)}"
+    if not name.isascii():
+        shown = f";\r\n filename*={encode_rfc2231(name, 'utf-8')}"
+    head = (
+        f"Content-Type: {_media_type(file.content_type)}\r\n"
+        "Content-Transfer-Encoding: base64\r\n"
+        f"Content-Disposition: attachment{shown}\r\n\r\n"
+    )
+    return head.encode() + base64_lines(file.content)
 
 
 def _file_name(given: str) -> str:
@@ -176,10 +161,6 @@ def _quoted(name: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
 
 
-def _rfc2231(name: str) -> str:
-    return f";\r\n filename*={encode_rfc2231(name, 'utf-8')}"
-
-
 def _media_type(given: str) -> str:
     if _MEDIA_TYPE.fullmatch(given) and not given.startswith(("multipart/", "message/")):
         return given
@@ -190,17 +171,4 @@ def _media_type(given: str) -> str:
         "It is no type of content that can be attached.",
         "image/png のように書いてください。",
         "Write one such as image/png.",
-    )
-
-
-def _content_id(given: str) -> str:
-    if _CONTENT_ID.fullmatch(given):
-        return given
-    raise refused(
-        "attachments",
-        given,
-        "Content-ID の形ではありません。",
-        "It is no Content-ID.",
-        "board@example.jp のように書いてください。",
-        "Write one such as board@example.jp.",
     )

@@ -5,26 +5,26 @@ A good tick calls the address, a bad one the same address with `/fail` behind it
 well, so no log and no error shows it.
 """
 
-import http.client
 import logging
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from sqlalchemy import or_
 
 from app.db import DatabaseDown
 from app.models import Service
 from app.monitoring import checks
-from app.queue import turns
+from app.queue import db_lock
 from app.services import Services
-from app.util.tls import client_context
+from app.util.http import HttpError
 
-ANSWER_WITHIN = 5.0  # seconds for each step: connection, TLS, answer
-OVER_WITHIN = 10.0  # seconds for all of it; a command's end waits so long at most
+ANSWER_WITHIN = 5.0  # seconds for the call
+OVER_WITHIN = (
+    10.0  # seconds for all of it, the database included; a command's end waits so long at most
+)
 TOLD = "heartbeat_url"  # its row in `service`: when it was called last
 MINUTE = timedelta(minutes=1)
 
@@ -45,16 +45,6 @@ def ping(services: Services, now: datetime) -> Iterator[None]:
     _ping(services, now, broke=False)
 
 
-def connection(url: str, seconds: float) -> http.client.HTTPConnection:
-    """To the server of this address; certificates are verified. Nothing has been sent yet."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port
-    if parts.scheme == "https":
-        context = client_context()
-        return http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
-    return http.client.HTTPConnection(host, port, timeout=seconds)
-
-
 def _ping(services: Services, now: datetime, *, broke: bool) -> None:
     url = services.config.heartbeat_url
     if url is not None:
@@ -64,27 +54,26 @@ def _ping(services: Services, now: datetime, *, broke: bool) -> None:
 
 
 def _bounded(services: Services, url: str, now: datetime, broke: bool) -> None:
-    """Ends after OVER_WITHIN, whatever a database, a name server or a server that drips does."""
-    server = connection(url, ANSWER_WITHIN * services.config.test_time_scale)
-    about = (services, url, server, now, broke)
-    tells = threading.Thread(target=_told, args=about, daemon=True)
+    """Ends after OVER_WITHIN, whatever the database does."""
+    tells = threading.Thread(target=_told, args=(services, url, now, broke), daemon=True)
     tells.start()
     tells.join(OVER_WITHIN * services.config.test_time_scale)
-    if tells.is_alive() and server.sock is not None:  # it drips: the thread must not stay
-        with suppress(OSError):
-            server.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _told(
-    services: Services, url: str, server: http.client.HTTPConnection, now: datetime, broke: bool
-) -> None:
+def _told(services: Services, url: str, now: datetime, broke: bool) -> None:
     try:
         if _first_this_minute(services, now, broke=broke):
             good = not broke and not checks.unwell(services, now)
-            code = _ask(url, server, good=good)
+            parts = urlsplit(url)
+            fail = parts._replace(path=f"{parts.path.rstrip('/')}/fail").geturl()
+            config = services.config
+            within = ANSWER_WITHIN * config.test_time_scale
+            code = config.http.request("GET", url if good else fail, within=within).status
             if code >= 300:
                 log.warning("HEARTBEAT_URL answers HTTP %d", code)
-    except Exception as error:  # noqa: BLE001 - it must not break anything; its text may show the address
+    except HttpError as error:
+        log.warning("HEARTBEAT_URL is not told of this tick: %s", error.kind)
+    except Exception as error:  # noqa: BLE001 - it must not break anything
         log.warning("HEARTBEAT_URL is not told of this tick: %s", type(error).__name__)
 
 
@@ -98,25 +87,7 @@ def _first_this_minute(services: Services, now: datetime, *, broke: bool) -> boo
     earlier = or_(Service.at < minute, Service.at >= minute + MINUTE)
     try:
         with services.db.write() as session:
-            return turns.take(session, TOLD, now, earlier)
+            return db_lock.take(session, TOLD, now, earlier)
     except DatabaseDown:
         # The programs cannot agree on one caller, and this must be reported. Twice does no harm.
         return broke
-
-
-def _ask(url: str, server: http.client.HTTPConnection, *, good: bool) -> int:
-    """The HTTP status of the answer. Raises OSError, HTTPException."""
-    try:
-        headers = {"User-Agent": "task-progress", "Connection": "close"}
-        server.request("GET", _target(urlsplit(url), good=good), headers=headers)
-        return server.getresponse().status
-    finally:
-        server.close()
-
-
-def _target(url: SplitResult, *, good: bool) -> str:
-    """Path and query; a bad tick's path ends in /fail."""
-    path = url.path or "/"
-    if not good:
-        path = path.rstrip("/") + "/fail"
-    return f"{path}?{url.query}" if url.query else path

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import re
 import socket
 from collections.abc import Iterator, Sequence
@@ -9,15 +10,20 @@ from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
 
+from app.channel import Answer, Fault
 from app.locale import Both
-from app.smtp.dialect import Dialect, features_of
+from app.oauth.tokens import TokenSource, tokens_of
+from app.oauth.trouble import TokenError, masked
+from app.smtp.capabilities import Dialect, features_of
 from app.smtp.errors import MailSendError, Phase, failure, no_tls, refusal
-from app.smtp.fault import status_of
+from app.smtp.fault import judge, status_of
 from app.smtp.settings import SmtpSettings
-from app.smtp.wire import Answer, Wire
+from app.smtp.wire import Wire
 from app.util.tls import client_context
 
 _NO_EHLO = {500, 502}  # a server older than RFC 1869, which knows HELO only (RFC 5321 3.2)
+
+_TOLD = ("status", "error", "schemes", "scope")  # what of a 334's JSON is shown
 
 LAST_WORDS = 0.2  # seconds for what a server said before it cut the connection
 
@@ -59,10 +65,25 @@ class SmtpConnection:
         return self._wire.certificate_ends() if self._wire else None
 
     def _connect(self) -> None:
-        """All that comes before the first mail."""
-        settings = self.settings
-        if settings.security == "none" and settings.needs_tls:
+        """All that comes before the first mail. A token that is refused is renewed once."""
+        if self.settings.security == "none" and self.settings.needs_tls:
             raise no_tls()
+        if self.settings.oauth is None:
+            self._connect_with(None)
+            return
+        tokens = tokens_of(self.settings.oauth)
+        token = _token(tokens, self._limit)
+        try:
+            self._connect_with(token)
+        except MailSendError as error:
+            if error.phase is not Phase.AUTH or error.code != 535:
+                raise
+            tokens.refused(token)
+            self._connect_with(_token(tokens, self._limit))
+
+    def _connect_with(self, token: str | None) -> None:
+        """`token`: None logs in by password."""
+        settings = self.settings
         try:
             with self._at(Phase.CONNECT):
                 self._wire = Wire(settings.host, settings.port, self._until())
@@ -73,7 +94,9 @@ class SmtpConnection:
             self._hello()
             if not settings.speaks_ssl_first and settings.security != "none":
                 self._start_tls()
-            if settings.username is not None:
+            if token is not None:
+                self._log_in_by_token(settings.username or "", token)
+            elif settings.username is not None:
                 self._log_in(settings.username, settings.password or "")
         except MailSendError:
             self.abandon()
@@ -138,6 +161,36 @@ class SmtpConnection:
         hidden = re.sub("|".join(map(re.escape, secrets)), "***", answer.text)
         return Answer(answer.code, hidden)
 
+    def _log_in_by_token(self, username: str, token: str) -> None:
+        """AUTH XOAUTH2; a refusal comes as a 334 with the reason, then, asked by an empty line, as 535.
+
+        Google, "The SASL XOAUTH2 mechanism"; Microsoft, "Authenticate an IMAP, POP or SMTP connection
+        using OAuth".
+        """
+        if "XOAUTH2" not in self._features.get("AUTH", "").split():
+            raise MailSendError(
+                Phase.AUTH,
+                Both(
+                    "メールサーバーが OAuth のログイン(XOAUTH2)を提供していません。",
+                    "The mail server does not offer logins by OAuth (XOAUTH2).",
+                ),
+                fault=Fault.OAUTH,
+            )
+        word = _base64(f"user={username}\x01auth=Bearer {token}\x01\x01")
+        self._say(Phase.AUTH, f"AUTH XOAUTH2 {word}")
+        answer, reason = self._read(Phase.AUTH), ""
+        if answer.code == 334:
+            reason = _reason(answer.text)
+            self._say(Phase.AUTH, "")
+            answer = self._read(Phase.AUTH)
+        if answer.code == 235:
+            return
+        # Masked before anything is cut: half a token is one too many.
+        told = masked(f"{answer.text}{reason and f' ({reason})'}", (token, word))
+        fault = judge(Phase.AUTH, answer.code, told)
+        fault = Fault.OAUTH if fault is Fault.LOGIN else fault
+        raise refusal(Phase.AUTH, Answer(answer.code, told), fault)
+
     # --- the words on the wire ------------------------------------------------------------
 
     def _until(self) -> float:
@@ -190,6 +243,23 @@ def _check(phase: Phase, answer: Answer, wanted: int) -> Answer:
     if answer.code != wanted:
         raise refusal(phase, answer)
     return answer
+
+
+def _token(tokens: TokenSource, limit: float) -> str:
+    try:
+        return tokens.token(limit)
+    except TokenError as error:
+        raise MailSendError(Phase.AUTH, error.why, fault=error.fault) from error
+
+
+def _reason(challenge: str) -> str:
+    """What the JSON of a 334 says, in short; "" where it is none."""
+    try:
+        found = json.loads(base64.b64decode(challenge, validate=True))
+    except (ValueError, RecursionError):
+        return ""
+    told = found if isinstance(found, dict) else {}
+    return " ".join(f"{key}={told[key]}" for key in _TOLD if key in told)
 
 
 def _is_about_mechanism(answer: Answer) -> bool:

@@ -1,25 +1,16 @@
 """Why a mail was not accepted: at which step, whose fault it is, and whether waiting helps."""
 
 import errno
-import re
 import socket
 import ssl
 from typing import Literal
 
+from app.channel import Answer, Fault, SendError, printable
 from app.locale import Both
-from app.smtp.fault import MOST_TEXT, Fault, Phase, judge, status_of
-from app.smtp.wire import Answer, BadReplyError
+from app.smtp.fault import FROM_RCPT, Phase, judge, status_of
+from app.smtp.wire import BadReplyError
 
-__all__ = [
-    "MOST_TEXT",
-    "MailSendError",
-    "Phase",
-    "explained",
-    "failure",
-    "no_tls",
-    "printable",
-    "refusal",
-]
+__all__ = ["MailSendError", "Phase", "explained", "failure", "no_tls", "refusal"]
 
 _STEPS = {
     Phase.CONNECT: Both("メールサーバーへの接続", "connecting to the mail server"),
@@ -36,14 +27,14 @@ _STEPS = {
 }
 
 
-class MailSendError(Exception):
+class MailSendError(SendError):
     """A mail, or the whole session, that the mail server did not take.
 
-    permanent: trying the same again cannot help. phase: where it happened. code, status, text:
-    the server's answer ("550", "5.1.1", its words), without one None, None and our own words.
-    fault: whose it is (see `app.smtp.fault`). in_doubt: the final dot was sent and no answer came,
-    so the mail may have been accepted. words: all of it for people.
+    phase: a Phase. code, status: such as "550", "5.1.1" (RFC 5321, RFC 3463). fault: see
+    `app.smtp.fault`. in_doubt: the final dot was sent and no answer came.
     """
+
+    phase: Phase
 
     def __init__(
         self,
@@ -64,6 +55,7 @@ class MailSendError(Exception):
         self.text = printable(answer.text) if answer else str(why)
         self.permanent = permanent
         self.in_doubt = in_doubt
+        self.of_one = phase in FROM_RCPT
         self.fault = fault or judge(phase, self.code, self.text)
 
     @property
@@ -74,14 +66,18 @@ class MailSendError(Exception):
     @property
     def login_refused(self) -> bool:
         """Whether the login is what is wrong: no mail goes until an operator acts."""
-        return self.fault is Fault.LOGIN
+        return self.fault.is_login
 
 
-def refusal(phase: Phase, answer: Answer) -> MailSendError:
-    """The error for a server's answer that is not the one hoped for; 5xx is permanent."""
+def refusal(phase: Phase, answer: Answer, fault: Fault | None = None) -> MailSendError:
+    """The error for a server's answer that is not the one hoped for; 5xx is permanent.
+
+    `fault`: where the caller knows more than the answer says.
+    """
     said = f"{answer.code} {printable(answer.text)}".rstrip()
     why = Both(f"メールサーバーが「{said}」と答えました。", f'The mail server answered "{said}".')
-    return MailSendError(phase, why, answer=answer, permanent=500 <= answer.code <= 599)
+    permanent = 500 <= answer.code <= 599
+    return MailSendError(phase, why, answer=answer, permanent=permanent, fault=fault)
 
 
 def failure(phase: Phase, error: Exception, *, in_doubt: bool = False) -> MailSendError:
@@ -94,12 +90,6 @@ def failure(phase: Phase, error: Exception, *, in_doubt: bool = False) -> MailSe
             f"{why.en} Whether the mail was accepted is not known.",
         )
     return MailSendError(phase, why, in_doubt=in_doubt, fault=fault)
-
-
-def printable(text: str) -> str:
-    """A server's words on one line of at most 500 characters, nothing unprintable in it."""
-    line = re.sub(r"\s+", " ", text).strip()
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)[:MOST_TEXT]
 
 
 # No way to the server, no more sockets, or a rule of this machine's own: others may well get there.

@@ -10,6 +10,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
+from app.channel import MOST_TEXT, Fault
 from app.locale import Both
 
 
@@ -28,35 +29,6 @@ class Phase(StrEnum):
     BODY = "body"
     DOT = "dot"
 
-
-class Fault(StrEnum):
-    """Who or what has to change before a mail like this one is taken."""
-
-    SERVER = "server"  # it is away, going away, or full
-    LOCAL = "local"  # this machine finds no name or no way
-    LOGIN = "login"  # it is missing or refused
-    SENDER = "sender"  # the sender's address
-    QUOTA = "quota"  # the account has sent what it may
-    ACCOUNT = "account"  # the account or this machine may not send
-    THROTTLE = "throttle"  # too fast, or too many at once
-    ADDRESS = "address"  # the recipient's address does not exist
-    RECIPIENT = "recipient"  # this recipient takes no mail, or not now
-    MAIL = "mail"  # this mail, or not known
-    EVERYONE = "everyone"  # the same answer for one recipient after the other, whatever it says
-
-    @property
-    def stops_all(self) -> bool:
-        """Whether the next mail would fare the same."""
-        return self in _OF_ALL
-
-    @property
-    def needs_a_hand(self) -> bool:
-        """Whether waiting does not help: an operator has to mend something, so the alert opens at once."""
-        return self in _OF_THE_OPERATOR
-
-
-_OF_THE_OPERATOR = frozenset({Fault.LOGIN, Fault.SENDER, Fault.QUOTA, Fault.ACCOUNT})
-_OF_ALL = _OF_THE_OPERATOR | {Fault.SERVER, Fault.LOCAL, Fault.EVERYONE}
 
 # Until the sender is named, nothing that is said can be about one mail.
 _SESSION = frozenset({Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.TLS, Phase.AUTH})
@@ -85,6 +57,12 @@ REMEDIES = {
     Fault.LOGIN: Both(
         ".env の SMTP_USERNAME と SMTP_PASSWORD を直して再起動してください。",
         "Mend SMTP_USERNAME and SMTP_PASSWORD in .env, then restart.",
+    ),
+    Fault.OAUTH: Both(
+        "SMTP_OAUTH_ の設定(シークレットの期限、管理者の同意、メールボックスへの権限)を "
+        "`task-progress doctor` で確かめ、直して再起動してください(docs/mail-providers.ja.md)。",
+        "Look at the SMTP_OAUTH_ settings with `task-progress doctor` (end of the secret, admin consent, "
+        "right to the mailbox), mend them, then restart (docs/mail-providers.md).",
     ),
     Fault.SENDER: Both(
         ".env の MAIL_FROM と MAIL_RETURN_PATH が、メールサーバーで使える差出人か(メールボックス、"
@@ -148,7 +126,7 @@ RULES = (
     Rule(Fault.RECIPIENT, "Google Workspace, SMTP errors", r"user you are trying to contact is receiving mail", phases=FROM_RCPT),
     # --- the login
     Rule(Fault.LOGIN, "RFC 4954, 4.1 and 6", code="530|534|535|538"),
-    Rule(Fault.LOGIN, "Exchange Online, NDR codes", status=r"5\.7\.(57|139)"),
+    Rule(Fault.LOGIN, "Exchange Online, NDR codes", status=r"5\.7\.(30|57|139)"),
     Rule(Fault.LOGIN, "Postfix, reject_sender_login_mismatch; Exim", r"not logged in|authentication (is )?required|must (be authenticated|authenticate)|smtp auth(entication)? (is )?required|client was not authenticated"),
     Rule(Fault.LOGIN, "SendGrid, SMTP errors", r"unauthenticated senders not allowed"),
     Rule(Fault.LOGIN, "RFC 4954, 6", phases=frozenset({Phase.AUTH})),
@@ -171,6 +149,7 @@ RULES = (
     Rule(Fault.ACCOUNT, "Postfix, client restrictions; block lists", r"(client host|helo command)( \S+)? (rejected|blocked)|banned sending ip|on (our|a) block ?list|(your|the|sending) ip( address)?( \S+){0,6} (block|list|bann|not authori[sz]ed)|traffic not accepted from this ip"),
     Rule(Fault.ACCOUNT, "Exchange Online, NDR codes", status=r"5\.7\.(50[1-9]|51[0-2]|6[0-4]\d|64|708)"),
     # --- the server
+    Rule(Fault.THROTTLE, "Exchange Online, SMTP AUTH throttling", r"sender thread limit exceeded|concurrent connections? limit exceeded", code="432", phases=FROM_RCPT),
     Rule(Fault.SERVER, "RFC 5321, 3.8", code="421"),
     Rule(Fault.SERVER, "RFC 3463, X.3.1 and X.3.2", status=r"[45]\.3\.[12]"),
     Rule(Fault.SERVER, "RFC 5321, 4.2.2", r"insufficient (system )?(storage|resources|disk)|space shortage|out of (disk )?space|disk full|no space left", code="4.."),
@@ -219,11 +198,6 @@ def judge_again(reason: str) -> Fault:
     return judge(Phase(found[1]), int(found[2]), found[3]) if found else Fault.MAIL
 
 
-def refusal_words(phase: Phase, code: int | None, text: str) -> str:
-    """An answer, or our own words, after the step: `rcpt: 550 5.1.1 no such user`."""
-    return f"{phase}: {code} {text}" if code else f"{phase}: {text}"
-
-
 def same_refusal(reason: str) -> str:
     """What two refusals have in common when they are the same: no address, no number of a case."""
     found = _WRITTEN.match(reason)
@@ -238,7 +212,6 @@ def status_of(text: str) -> str | None:
     return (found[1] or found[2]) if found else None
 
 
-MOST_TEXT = 500  # characters of an answer that are read
 MOST_WORDS = 120  # of a refusal, to compare it with others
 _STATUS = re.compile(r"^\s*([245]\.\d{1,3}\.\d{1,3})(?![\d.])|\(#([245]\.\d{1,3}\.\d{1,3})\)")
 _ANY_STATUS = re.compile(r"(?<!\S)\(?#?[245]\.\d{1,3}\.\d{1,3}\)?(?![\d.])")

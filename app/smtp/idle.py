@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from time import monotonic
 
-from app.smtp.dialect import Dialect
+from app.smtp.capabilities import Dialect
 from app.smtp.session import SmtpSession
 from app.smtp.settings import SmtpSettings
 

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Self
 
+from app.channel import Answer
 from app.locale import Both
 from app.mime.message import Envelope
+from app.smtp.capabilities import OFFER, Dialect
 from app.smtp.connection import LAST_WORDS, SmtpCommand, SmtpConnection
-from app.smtp.dialect import OFFER, Dialect
 from app.smtp.errors import MailSendError, Phase, refusal
 from app.smtp.settings import SmtpSettings
-from app.smtp.wire import Answer, BadReplyError
+from app.smtp.wire import BadReplyError
 
 BODY_PIECE = 65536  # octets; each piece is one operation with its own time limit
 

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from app.config import Config
 from app.locale import Both
+from app.oauth.account import OAuthAccount
 from app.smtp.errors import MailSendError, Phase
 
 # Seconds. The lease of a mail is 100 s before its dot and 660 s after it.
@@ -27,6 +28,7 @@ class SmtpSettings:
     password: str | None = field(default=None, repr=False)
     security: Literal["auto", "ssl", "starttls", "none"] = "auto"
     timeout: float = 30.0  # SMTP_TIMEOUT, seconds an operation may take, unscaled
+    oauth: OAuthAccount | None = None  # in place of a password
     time_scale: float = 1.0
     pipelining: Literal["auto", "off"] = "auto"
     # Authorities besides those this machine trusts (SSL_CERT_FILE and SSL_CERT_DIR may name others)
@@ -47,6 +49,7 @@ class SmtpSettings:
             port=config.smtp_port,
             username=config.smtp_username,
             password=password.get_secret_value() if password else None,
+            oauth=OAuthAccount.from_config(config),
             security=config.smtp_security,
             timeout=config.smtp_timeout,
             pipelining=config.smtp_pipelining,

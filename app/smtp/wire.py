@@ -15,20 +15,14 @@ import socket
 import ssl
 from datetime import UTC, datetime
 from time import monotonic
-from typing import NamedTuple
+
+from app.channel import Answer
 
 MAX_REPLY_LINE = 8192
 MAX_REPLY = 65536
 
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])([ -]?)(.*)", re.DOTALL)
-
-
-class Answer(NamedTuple):
-    """A server's reply: its code and its text, the lines of a long one joined by newlines."""
-
-    code: int
-    text: str
 
 
 class BadReplyError(OSError):

@@ -47,8 +47,10 @@ def encoded(text: str) -> tuple[str, bytes]:
     The shorter of two safe encodings: English stays readable, Japanese is base64. Raises
     UnicodeEncodeError.
     """
-    content = _content(text)
-    as_base64 = _base64_octets(len(content))
+    lines = _crlf(text)
+    content = (lines if lines.endswith("\r\n") else f"{lines}\r\n").encode()
+    lines_of_57 = -(-len(content) // 57)
+    as_base64 = -(-len(content) // 3) * 4 + 2 * lines_of_57
     if isinstance(text, Quoted):
         quoted = text.quoted
     elif len(content) + 2 * len(content.translate(None, _ASCII)) < as_base64:
@@ -68,19 +70,9 @@ def base64_lines(content: bytes) -> bytes:
     return b"".join([flat[at : at + 76] + b"\r\n" for at in range(0, len(flat), 76)])
 
 
-def _content(text: str) -> bytes:
-    lines = _crlf(text)
-    return lines.encode() if lines.endswith("\r\n") else f"{lines}\r\n".encode()
-
-
 def _crlf(text: str) -> str:
     # A lone CR is no line end: it is sent as it stands.
     return re.sub(r"\r?\n", "\r\n", text) if "\r" in text else text.replace("\n", "\r\n")
-
-
-def _base64_octets(octets: int) -> int:
-    lines_of_57 = -(-octets // 57)
-    return -(-octets // 3) * 4 + 2 * lines_of_57
 
 
 LINE = 76  # octets at most, the sign of a soft line break included (RFC 2045 6.7)
