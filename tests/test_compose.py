@@ -4,6 +4,8 @@ import email
 import os
 import re
 import sys
+import time
+import unicodedata
 from collections import Counter
 from datetime import UTC, date, datetime
 from email import policy
@@ -19,9 +21,11 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from app import letters
-from app.compose import ReminderFacts, TaskLine, look, message_id, reminder, show_date
+from app.compose import look, message_id, show_date
+from app.compose.lines import LINE, wrap
 from app.compose.look import DARK, LIGHT
-from app.compose.text import LINE, inert, shorten, wrap
+from app.compose.reminder import ReminderFacts, TaskLine, reminder
+from app.compose.text import composed, inert, shorten
 from app.mime.message import MailMessage, build, width
 from app.models import Kind
 from tests.letters import FRIDAY, KIMURA, LETTERS, MANY, SMITH, SUZUKI, TODAY, letter, task
@@ -344,6 +348,29 @@ def test_line_ends_and_invisible_characters_are_taken_out() -> None:
     assert inert("👩\u200d💻 葛\U000e0100城") == "👩\u200d💻 葛\U000e0100城"
 
 
+def test_emoji_that_this_python_does_not_know_stay() -> None:
+    assert inert("完了\U0001fae9\U0001fac6\u0378") == "完了\U0001fae9\U0001fac6"
+    assert width("\U0001fae9") == 2
+
+
+def test_what_is_written_of_parts_is_put_together_but_a_name_keeps_its_kanji() -> None:
+    assert inert("か\u3099くは\u309a e\u0301") == "がくぱ é"
+    assert inert("\ufa19谷か\u3099 \ufa1b島") == "\ufa19谷が \ufa1b島"
+    assert inert("が" * 99 + "か\u3099" * 999) == "が" * 1098
+
+
+def test_what_is_taken_for_whole_without_a_look_is_whole() -> None:
+    taken = [c for c in map(chr, range(0xD800)) if composed(f"a{c}") == f"a{c}"]
+    assert all(unicodedata.normalize("NFC", f"a{c}") == f"a{c}" for c in taken)
+
+
+def test_marks_without_end_take_no_time() -> None:
+    began = time.process_time()
+    inert("a" + "\u0301\u0327" * 25_000)
+    inert("a" + "\u0301" * 50_000)
+    assert time.process_time() - began < 2
+
+
 def test_a_title_of_nothing_visible_shows_its_ref() -> None:
     assert "1. T-1 (T-1)" in reminder(letter(task("T-1", "\u200b\u202e"))).text
 
@@ -356,9 +383,11 @@ def test_long_text_is_cut_by_columns_and_says_so() -> None:
 
 
 def test_a_cut_keeps_a_character_and_what_combines_with_it_together() -> None:
-    assert shorten("あいか\u3099うえ", 7) == "あい…"
+    assert shorten("あいあ\u3099うえ", 7) == "あい…"
     assert shorten("あ👩\u200d💻うえお", 7) == "あ…"
     assert shorten("あ👍🏽うえお", 6) == "あ…"
+    assert shorten("ああ🇯🇵🇩🇪🇫🇷", 11) == "ああ…"
+    assert shorten("ｶﾞ" * 12, 9) == "ｶﾞ…"
 
 
 def test_wrapping_keeps_words_whole_and_obeys_the_japanese_rules() -> None:
@@ -368,6 +397,36 @@ def test_wrapping_keeps_words_whole_and_obeys_the_japanese_rules() -> None:
     assert wrap("   あいうえお", 9) == ["   あいう", "   えお"]
     assert wrap("1. あいうえお", 9) == ["1. あいう", "   えお"]
     assert wrap("x" * 20, 8) == ["x" * 8, "x" * 8, "x" * 4]
+
+
+@pytest.mark.parametrize(
+    ("words", "columns"),
+    [
+        (["下の", "ボタンから", "報告できます。"], 14),
+        (["このメールの", "リンクから", "行った", "操作は、"], 12),
+        (["お送りした", "打ち合わせの", "資料を", "ご確認ください。"], 16),
+        (["前回は", "11月19日(木)の", "10件でした。"], 15),
+        (["「はい」を", "選んでください。"], 16),
+    ],
+)
+def test_japanese_lines_break_between_phrases(words: list[str], columns: int) -> None:
+    starts = {"".join(words[:n]) for n in range(len(words) + 1)}
+    lines = wrap("".join(words), columns)
+    assert len(lines) > 1
+    assert all("".join(lines[:n]) in starts for n in range(len(lines)))
+
+
+@given(st.text("あ漢ﾞ｡)ー」、ｯ～ｶa", max_size=60), st.integers(16, 40))
+def test_no_line_begins_with_what_ends_a_word(text: str, columns: int) -> None:
+    ends = re.compile("[ﾞ｡)ー」、ｯ～]")
+    if max(map(len, re.findall("[^あ漢ｶa]*", text))) < 5:  # more than fits a line must be cut
+        assert not any(ends.match(line) for line in wrap(inert(text), columns)[1:])
+
+
+def test_a_flag_and_a_family_are_never_torn_by_a_line() -> None:
+    family = "👩\u200d👩\u200d👧"
+    assert wrap(f"あいう{family}え", 8) == ["あいう", f"{family}え"]
+    assert wrap("あ🇯🇵🇩🇪🇫🇷", 5) == ["あ🇯🇵", "🇩🇪🇫🇷"]
 
 
 @given(st.text(max_size=300), st.integers(10, 80))
@@ -470,6 +529,12 @@ def test_a_letter_is_readable_by_screen_readers_and_loads_nothing(facts: Reminde
 @pytest.mark.parametrize(("said", "shown"), [("", "…"), ("ok", "ok…")])
 def test_a_text_cut_among_its_blanks_says_that_it_was_cut(said: str, shown: str) -> None:
     assert shorten(said + " " * 1000 + "hello", 80) == shown
+
+
+def test_the_main_button_can_be_read_where_styles_are_stripped() -> None:
+    bare = re.sub(r' style="[^"]*"', "", reminder(SUZUKI).html or "")
+    ((paper, ink),) = re.findall(r'bgcolor="(#\w+)"[^>]*><a [^>]*><font color="(#\w+)">', bare)
+    assert contrast(paper, ink) >= 4.5
 
 
 # --- filled forms say what rendered templates say ---------------------------------------------

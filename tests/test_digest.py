@@ -24,6 +24,10 @@ from tests import sending
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import Plan, SmtpServer
 
+pytestmark = (
+    pytest.mark.pages
+)  # long stories: their statements are in other tests, on both databases
+
 HOUR = timedelta(hours=1)
 SATO, SUZUKI = "sato.hanako@example.jp", "suzuki.ichiro@example.jp"
 LONG_AGO = date(2026, 1, 5)
@@ -114,7 +118,7 @@ def test_the_sample_teams_leads_and_the_admin_get_their_week_at_nine(
     assert len(ids) == 4
     assert sending.deliver(services, ids, at(NOW)) == 4
     (letter,) = received(smtp, SATO)
-    assert letter["Subject"] == "7人中4人が報告、止まっている1件 11月16日の週"
+    assert letter["Subject"] == "7人中4人が報告、止まっているタスク1件 11月16日の週"
     assert "のべ35営業日のうち14日分です。" in plain(letter)
     assert [part.get_content_type() for part in letter.iter_parts()] == ["text/plain", "text/html"]
     assert len(received(smtp, "shacho@example.jp")) == 1
@@ -619,6 +623,7 @@ def test_why_tells_of_the_digest_of_each_step_and_of_a_report_that_came_first(
     ],
 )
 @pytest.mark.parametrize("extra", [False, True])
+@pytest.mark.pages  # it compares; what it compares has its tests on both databases
 def test_simulating_two_weeks_and_living_them_give_the_same(
     services: Services, db: Database, silent: People, own: dict[str, object], extra: bool
 ) -> None:

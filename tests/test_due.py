@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.rules import due
-from app.rules.due import (
-    Decision,
+from app.rules import hours
+from app.rules.decision import Decision, Past, Reason, Verdict, decide, weekly_target
+from app.rules.hours import (
     Frequency,
-    OpenTask,
-    Past,
     QuietHours,
-    Reason,
     Rhythm,
-    Verdict,
-    counts_for,
-    decide,
-    unreported,
+    dates_due,
+    first_date,
+    hour,
+    instant,
+    quiet_until,
+    too_late,
 )
+from app.rules.unreported import OpenTask, counts_for, silent_for, unreported
 from app.rules.workdays import DAY, Calendar, Company, Span, week_begins, week_of
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -48,9 +48,10 @@ def task(
     start: date = date(2026, 11, 2),
     every: str = "daily",
     assigned: date | None = None,
+    added: date | None = None,
     ref: str = "T-1",
 ) -> OpenTask:
-    return OpenTask(ref, start, assigned, every, last)
+    return OpenTask(ref, start, assigned, every, last, added)
 
 
 def decided(
@@ -62,7 +63,7 @@ def decided(
     now: datetime | None = None,
     past: Sequence[Past] = (),
 ) -> Decision:
-    return decide(rhythm, calendar, day, tasks, now=now or due.hour(rhythm, day), past=past)
+    return decide(rhythm, calendar, day, tasks, now=now or hours.hour(rhythm, day), past=past)
 
 
 # --- unreported ---------------------------------------------------------------------------
@@ -93,6 +94,29 @@ def test_silence_before_the_task_came_to_the_member_does_not_count() -> None:
     inherited = task(date(2026, 11, 4), assigned=TUESDAY)
     assert unreported([inherited], CALENDAR, TUESDAY) == []
     assert unreported([inherited], CALENDAR, WEDNESDAY)[0].silent == 1
+
+
+def test_a_task_of_last_month_that_was_imported_yesterday_is_unreported_and_silent_for_no_day() -> (
+    None
+):
+    """On a Sunday, say: the first mail comes on Monday, and calls nobody silent."""
+    sunday = WEDNESDAY + 4 * DAY
+    (found,) = unreported([task(added=sunday)], CALENDAR, sunday + DAY)
+    assert found.silent == 0
+    assert silent_for([task(added=sunday)], CALENDAR, sunday + DAY) == 0
+    (found,) = unreported([task(added=sunday)], CALENDAR, sunday + 4 * DAY)
+    assert found.silent == 3  # Tuesday to Thursday; Monday's report may come until Tuesday noon
+
+
+def test_a_report_from_before_the_import_does_not_make_the_silence_longer_than_the_import_is_ago() -> (
+    None
+):
+    (found,) = unreported([task(date(2026, 11, 4), added=FRIDAY)], CALENDAR, WEDNESDAY)
+    assert found.silent == 2  # Friday, Tuesday and Wednesday, less the one that a report may be old
+
+
+def test_a_task_that_came_here_today_is_no_reason_to_be_silent_about_a_recent_report() -> None:
+    assert unreported([task(FRIDAY, added=TUESDAY)], CALENDAR, TUESDAY) == []
 
 
 def test_leave_does_not_make_a_task_unreported() -> None:
@@ -138,7 +162,7 @@ def test_who_reports_every_evening_is_never_reminded() -> None:
 
 
 def test_the_hour_is_nine_in_tokyo_by_default() -> None:
-    assert due.hour(SATO, TUESDAY) == datetime(2026, 11, 24, 0, 0, tzinfo=UTC)
+    assert hours.hour(SATO, TUESDAY) == datetime(2026, 11, 24, 0, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -163,25 +187,25 @@ def test_quiet_hours_move_the_hour_to_their_end_on_the_same_date(
     at: time, start: time, end: time, hour: time
 ) -> None:
     rhythm = Rhythm(TOKYO, notify_at=at, quiet=QuietHours(start, end))
-    assert due.hour(rhythm, TUESDAY) == datetime.combine(TUESDAY, hour, TOKYO)
+    assert hours.hour(rhythm, TUESDAY) == datetime.combine(TUESDAY, hour, TOKYO)
 
 
 def test_an_hour_that_the_clock_change_skips_becomes_the_first_instant_after_it() -> None:
     gap = Rhythm(NEW_YORK, notify_at=time(2, 30))
-    assert due.hour(gap, date(2026, 3, 8)) == datetime(2026, 3, 8, 7, 0, tzinfo=UTC)  # 03:00 EDT
+    assert hours.hour(gap, date(2026, 3, 8)) == datetime(2026, 3, 8, 7, 0, tzinfo=UTC)  # 03:00 EDT
     half = Rhythm(LORD_HOWE, notify_at=time(2, 15))
-    after = due.hour(half, date(2026, 10, 4)).astimezone(LORD_HOWE)
+    after = hours.hour(half, date(2026, 10, 4)).astimezone(LORD_HOWE)
     assert after.time() == time(2, 30)  # half an hour is skipped there
 
 
 def test_midnight_that_does_not_exist_in_cairo_becomes_one_o_clock() -> None:
-    at = due.hour(Rhythm(CAIRO, notify_at=time(0)), date(2026, 4, 24)).astimezone(CAIRO)
+    at = hour(Rhythm(CAIRO, notify_at=time(0)), date(2026, 4, 24)).astimezone(CAIRO)
     assert (at.date(), at.time()) == (date(2026, 4, 24), time(1))
 
 
 def test_an_hour_that_exists_twice_happens_at_its_first_occurrence() -> None:
     twice = Rhythm(NEW_YORK, notify_at=time(1, 30))
-    assert due.hour(twice, date(2026, 11, 1)) == datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
+    assert hours.hour(twice, date(2026, 11, 1)) == datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -201,24 +225,24 @@ def test_catching_up_ends_at_six_or_three_hours_later_or_with_quiet_hours(
     at: time, quiet: QuietHours | None, limit: time
 ) -> None:
     rhythm = Rhythm(TOKYO, notify_at=at, quiet=quiet)
-    assert due.too_late(rhythm, TUESDAY) == datetime.combine(TUESDAY, limit, TOKYO)
+    assert too_late(rhythm, TUESDAY) == datetime.combine(TUESDAY, limit, TOKYO)
 
 
 def test_nothing_is_carried_over_midnight() -> None:
     late = Rhythm(TOKYO, notify_at=time(23, 30))
-    assert due.too_late(late, TUESDAY) == tokyo(WEDNESDAY, 0)
+    assert too_late(late, TUESDAY) == tokyo(WEDNESDAY, 0)
 
 
 def test_quiet_hours_around_now_end_on_the_right_date() -> None:
     rhythm = Rhythm(TOKYO, quiet=QuietHours(time(22), time(7)))
-    assert due.quiet_until(rhythm, tokyo(TUESDAY, 23)) == tokyo(WEDNESDAY, 7)
-    assert due.quiet_until(rhythm, tokyo(WEDNESDAY, 3)) == tokyo(WEDNESDAY, 7)
-    assert due.quiet_until(rhythm, tokyo(WEDNESDAY, 7)) is None
+    assert quiet_until(rhythm, tokyo(TUESDAY, 23)) == tokyo(WEDNESDAY, 7)
+    assert quiet_until(rhythm, tokyo(WEDNESDAY, 3)) == tokyo(WEDNESDAY, 7)
+    assert quiet_until(rhythm, tokyo(WEDNESDAY, 7)) is None
 
 
 def test_an_hour_moved_by_a_clock_change_into_quiet_hours_waits_for_their_end() -> None:
     rhythm = Rhythm(NEW_YORK, notify_at=time(2, 30), quiet=QuietHours(time(2, 45), time(5)))
-    at = due.hour(rhythm, date(2026, 3, 8)).astimezone(NEW_YORK)  # 02:30 becomes 03:00
+    at = hours.hour(rhythm, date(2026, 3, 8)).astimezone(NEW_YORK)  # 02:30 becomes 03:00
     assert at.time() == time(5)
 
 
@@ -226,24 +250,24 @@ def test_quiet_hours_that_end_in_an_hour_that_comes_twice_end_again_in_its_secon
     rhythm = Rhythm(NEW_YORK, quiet=QuietHours(time(22), time(1, 30)))
     first = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)  # 01:30 EDT; 01:30 EST is an hour later
     minutes = timedelta(minutes=20)
-    assert due.quiet_until(rhythm, first - minutes) == first
-    assert due.quiet_until(rhythm, first) is None
+    assert quiet_until(rhythm, first - minutes) == first
+    assert quiet_until(rhythm, first) is None
     second = first + timedelta(hours=1)
-    assert due.quiet_until(rhythm, second - minutes) == second
-    assert due.quiet_until(rhythm, second) is None
+    assert quiet_until(rhythm, second - minutes) == second
+    assert quiet_until(rhythm, second) is None
 
 
 def test_a_member_who_joins_after_the_hour_starts_with_the_next_date() -> None:
     nine, second = tokyo(TUESDAY, 9), timedelta(seconds=1)
-    assert due.first_date(SATO, nine - second) == TUESDAY
-    assert due.first_date(SATO, nine) == TUESDAY  # at the hour is not after it
-    assert due.first_date(SATO, nine + second) == WEDNESDAY
+    assert first_date(SATO, nine - second) == TUESDAY
+    assert first_date(SATO, nine) == TUESDAY  # at the hour is not after it
+    assert first_date(SATO, nine + second) == WEDNESDAY
 
 
 def test_dates_on_which_nothing_ran_come_back_seven_days_and_no_further() -> None:
-    dates = due.dates_due(SATO, date(2026, 11, 1), tokyo(TUESDAY, 9))
+    dates = dates_due(SATO, date(2026, 11, 1), tokyo(TUESDAY, 9))
     assert (dates[0], dates[-1], len(dates)) == (date(2026, 11, 17), TUESDAY, 8)
-    assert due.dates_due(SATO, MONDAY, tokyo(TUESDAY, 8, 59)) == []
+    assert dates_due(SATO, MONDAY, tokyo(TUESDAY, 8, 59)) == []
 
 
 @given(
@@ -261,13 +285,13 @@ def test_the_hour_lies_on_its_date_outside_quiet_hours_and_before_it_is_too_late
     zone: ZoneInfo, day: date, at: time, quiet: QuietHours | None
 ) -> None:
     rhythm = Rhythm(zone, notify_at=at, quiet=quiet)
-    hour = due.hour(rhythm, day)
+    hour = hours.hour(rhythm, day)
     local = hour.astimezone(zone)
     assert local.date() == day
     if quiet is not None and quiet.start != quiet.end:
         assert not quiet.cover(local.time()) or _skipped(zone, day, quiet.end)
-    assert hour < due.hour(rhythm, day + timedelta(days=1))
-    assert due.too_late(rhythm, day) <= due.instant(zone, day + timedelta(days=1), time(0))
+    assert hour < hours.hour(rhythm, day + timedelta(days=1))
+    assert too_late(rhythm, day) <= instant(zone, day + timedelta(days=1), time(0))
 
 
 def clock_changes(zone: ZoneInfo) -> list[date]:
@@ -276,7 +300,7 @@ def clock_changes(zone: ZoneInfo) -> list[date]:
     return [
         day
         for day in every
-        if due.instant(zone, day + timedelta(days=1), time(0)) - due.instant(zone, day, time(0))
+        if instant(zone, day + timedelta(days=1), time(0)) - instant(zone, day, time(0))
         != timedelta(days=1)
     ]
 
@@ -291,19 +315,19 @@ def test_on_the_days_of_a_clock_change_every_quarter_of_an_hour_comes_once_and_o
         instants = []
         for quarter in range(96):
             rhythm = Rhythm(zone, notify_at=time(quarter // 4, quarter % 4 * 15))
-            at = due.hour(rhythm, day)
+            at = hours.hour(rhythm, day)
             assert at.astimezone(zone).date() == day
-            assert at < due.too_late(rhythm, day) <= due.instant(zone, day + DAY, time(0))
+            assert at < too_late(rhythm, day) <= instant(zone, day + DAY, time(0))
             instants.append(at)
             second = timedelta(seconds=1)
-            assert due.dates_due(rhythm, day - DAY, at - second) == []
-            assert due.dates_due(rhythm, day - DAY, at) == [day]
-            assert due.dates_due(rhythm, day, at + timedelta(hours=1)) == []  # its second run
+            assert dates_due(rhythm, day - DAY, at - second) == []
+            assert dates_due(rhythm, day - DAY, at) == [day]
+            assert dates_due(rhythm, day, at + timedelta(hours=1)) == []  # its second run
         assert instants == sorted(instants)
 
 
 def _skipped(zone: ZoneInfo, day: date, wall: time) -> bool:
-    return due.instant(zone, day, wall).astimezone(zone).time() != wall
+    return instant(zone, day, wall).astimezone(zone).time() != wall
 
 
 # --- the decision -------------------------------------------------------------------------
@@ -380,7 +404,7 @@ def test_weekly_mail_comes_before_its_weekday_when_the_rest_of_the_week_is_off()
 
 def test_a_week_without_any_workday_has_no_weekly_mail() -> None:
     off = Calendar(COMPANY, (Span(date(2026, 11, 23), date(2026, 11, 29)),))
-    assert due.weekly_target(WEEKLY, off, TUESDAY) is None
+    assert weekly_target(WEEKLY, off, TUESDAY) is None
     assert decided(WEEKLY, TUESDAY, calendar=off).reason is Reason.ON_LEAVE
 
 
@@ -552,7 +576,7 @@ def test_a_weekly_member_never_gets_two_mails_in_their_own_week_whatever_the_wee
         closed = (Span(day, day),) if ran[n] == "closed" else ()
         works = (Span(day, day),) if extra[n] else ()
         calendar = Calendar(Company(weekend, "", closed), extra=works)
-        now = due.too_late(rhythm, day) if ran[n] == "down" else due.hour(rhythm, day)
+        now = too_late(rhythm, day) if ran[n] == "down" else hours.hour(rhythm, day)
         week = [one for one in history if one.local_date >= day - 6 * DAY]
         decision = decide(rhythm, calendar, day, [task()], now=now, past=week)
         if decision.verdict is Verdict.SEND:
@@ -589,7 +613,7 @@ def test_a_weekly_member_never_gets_two_mails_in_an_iso_week(
     for n in range(first, 7):
         day = monday + timedelta(days=n)
         rhythm = replace(SATO, frequency=frequencies[n], weekly_day=weekdays[n])
-        now = due.too_late(rhythm, day) if week[n] == "down" else due.hour(rhythm, day)
+        now = too_late(rhythm, day) if week[n] == "down" else hours.hour(rhythm, day)
         decision = decide(rhythm, calendar, day, [task()], now=now, past=history)
         sent = decision.verdict is Verdict.SEND
         if sent and rhythm.frequency is Frequency.WEEKLY:

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from app import reminders
 from app.imports.files import import_file
-from app.members import changes, choices, defaults
+from app.members import changes, defaults, mail_preferences
 from app.members.snooze import snooze_until
 from app.models import DecisionRow, Member
 from app.people.values import ValuesRefused
@@ -91,7 +91,7 @@ def test_a_change_of_the_defaults_acts_from_the_next_date_not_back(
 @pytest.mark.parametrize(
     "act",
     [
-        lambda services, who: choices.stop_reminders(services, who, now=NOW - HOUR),
+        lambda services, who: mail_preferences.reminders(services, who, False, now=NOW - HOUR),
         lambda services, _: snooze_until(services, SUZUKI, date(2027, 1, 1), SUZUKI, NOW - HOUR),
     ],
     ids=["stop", "snooze"],

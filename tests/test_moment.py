@@ -16,6 +16,11 @@ from app.rules.workdays import DAY
 from app.services import Services
 from app.why.reminder import explain
 from tests.conftest import NOW, TODAY, People, suzuki, task
+from tests.databases import on_sqlite
+
+pytestmark = (
+    pytest.mark.pages
+)  # long stories: their statements are in other tests, on both databases
 
 HOUR = timedelta(hours=1)
 SUZUKI = suzuki().email
@@ -350,7 +355,7 @@ def test_a_weekly_reminder_by_hand_is_no_second_one_west_of_the_date_line(
 # --- the cost of a tick -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 def test_a_tick_walks_through_no_table_of_members_tasks_decisions_or_mails(
     services: Services, alone: Member
 ) -> None:

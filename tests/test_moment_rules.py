@@ -12,20 +12,23 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from app import reminders
 from app.config import load
-from app.members import changes, defaults, extra_workdays, leave
+from app.members import changes, defaults
+from app.members.days import LEAVE, WORKDAYS, NoSuchDays
 from app.members.snooze import NotNow, snooze_today
 from app.models import DecisionRow, Member, OutboxMail, Report, Task
 from app.people.settings import Person, organisation, people
 from app.people.values import ValuesRefused
-from app.rules import due
-from app.rules.due import Rhythm, Verdict
+from app.rules import hours
+from app.rules.decision import Verdict
+from app.rules.hours import Rhythm
 from app.rules.workdays import DAY, Span, week_of
 from app.services import Services, make
-from tests.conftest import CORE, sato, sqlite_copy, suzuki, task
+from tests.conftest import CORE, sato, suzuki, task
+from tests.databases import sqlite_copy
 
 START = datetime(2026, 4, 20, tzinfo=UTC)  # a Monday, 09:00 in Tokyo; Golden Week is near
 HOUR = timedelta(hours=1)
@@ -56,7 +59,7 @@ class World:
     def start(self, emails: tuple[str, ...]) -> None:
         for one in self.people():
             if one.member.email in emails:
-                self.started[one.member.email] = due.first_date(one.rhythm, self.now)
+                self.started[one.member.email] = hours.first_date(one.rhythm, self.now)
 
     def tick(self) -> None:
         reminders.plan(self.services, self.now)
@@ -78,9 +81,9 @@ class World:
         """The next instant lies ahead, and no date whose hour comes before it is left out."""
         assert one.member.next_due_at is not None
         assert one.member.next_due_at > self.now
-        assert due.dates_due(one.rhythm, one.member.decided_through, self.now) == []
+        assert hours.dates_due(one.rhythm, one.member.decided_through, self.now) == []
         first = one.member.decided_through + DAY
-        assert one.member.next_due_at == due.hour(one.rhythm, first)
+        assert one.member.next_due_at == hours.hour(one.rhythm, first)
 
     def check_all_decided(self, one: Person) -> None:
         """Each date that is over, and today once its hour has come, has its one decision."""
@@ -88,7 +91,7 @@ class World:
         dates = [row.local_date for row in rows]
         assert len(dates) == len(set(dates))
         day, today = self.started[one.member.email], self.now.astimezone(one.rhythm.zone).date()
-        while day <= today and due.hour(one.rhythm, day) <= self.now:
+        while day <= today and hours.hour(one.rhythm, day) <= self.now:
             assert day in dates, f"{one.member.email} {day}"
             day += DAY
 
@@ -108,7 +111,7 @@ class World:
                     continue
                 assert row.local_date == self.now.astimezone(one.rhythm.zone).date()
                 assert one.calendar.day_off(row.local_date) is None
-                assert due.quiet_until(one.rhythm, self.now) is None
+                assert hours.quiet_until(one.rhythm, self.now) is None
                 if row.facts["frequency"] == "weekly":
                     assert [row.id] == [
                         other.id
@@ -123,11 +126,11 @@ class World:
         """
         held = self.held[one.member.email]
         for (_, rhythm), (until, _) in itertools.pairwise([*held, (self.now, held[-1][1])]):
-            if due.hour(rhythm, row.local_date) <= until:
+            if hours.hour(rhythm, row.local_date) <= until:
                 assert row.facts["frequency"] == rhythm.frequency
                 assert row.facts["timezone"] == rhythm.zone.key
                 assert begins(row) == rhythm.week_begins
-                assert row.at == due.hour(rhythm, row.local_date)
+                assert row.at == hours.hour(rhythm, row.local_date)
                 break
         else:
             raise AssertionError(f"{row.local_date} was decided before its hour")
@@ -170,27 +173,25 @@ class World:
     def do_leave(self, email: str, value: tuple[int, int | None]) -> None:
         first = self.now.date() + value[0] * DAY
         last = None if value[1] is None else first + value[1] * DAY
-        leave.add_leave(self.services, email, Span(first, last), "test", self.now)
+        LEAVE.add(self.services, email, Span(first, last), "test", self.now)
 
     def do_back(self, email: str, _value: Any) -> None:
-        with contextlib.suppress(leave.NoLeave):
+        with contextlib.suppress(NoSuchDays):
             day = self.now.date()
-            leave.remove_leave(self.services, email, Span(day, None), "test", self.now)
+            LEAVE.remove(self.services, email, Span(day, None), "test", self.now)
 
     def do_workday(self, email: str, value: tuple[str, int, int]) -> None:
         what, first, length = value
         day = self.now.date() + first * DAY
         owner = email if what == "own" else None
         with contextlib.suppress(ValuesRefused):  # on leave of theirs
-            extra_workdays.add_workdays(
-                self.services, owner, Span(day, day + length * DAY), "test", self.now
-            )
+            WORKDAYS.add(self.services, owner, Span(day, day + length * DAY), "test", self.now)
 
     def do_no_workday(self, email: str, value: str) -> None:
         owner = email if value == "own" else None
         days = Span(self.now.date(), self.now.date() + 9 * DAY)
-        with contextlib.suppress(extra_workdays.NoExtraWorkday):
-            extra_workdays.remove_workdays(self.services, owner, days, "test", self.now)
+        with contextlib.suppress(NoSuchDays):
+            WORKDAYS.remove(self.services, owner, days, "test", self.now)
 
     def do_report(self, email: str, _value: Any) -> None:
         with self.services.db.write() as session:
@@ -215,7 +216,7 @@ class World:
                 mail = session.get_one(OutboxMail, found.mail_id)
             (one,) = (one for one in self.people() if one.member.email == email)
             assert mail.not_before > self.now
-            assert due.quiet_until(one.rhythm, mail.not_before) is None
+            assert hours.quiet_until(one.rhythm, mail.not_before) is None
             assert mail.expires_at > mail.not_before
             self.seen |= {row.id for row in self.decisions(one.member.id)}
 
@@ -253,7 +254,6 @@ def world(start: datetime = START) -> Iterator[World]:
                 Path(folder),
             )
         )
-        event.listen(services.db.engine, "connect", _do_not_wait)
         with services.db.write() as session:
             both = [
                 one(decided_through=start.date() - DAY, created_at=start - DAY)
@@ -270,10 +270,6 @@ def world(start: datetime = START) -> Iterator[World]:
         made.remember()
         yield made
         services.db.close()
-
-
-def _do_not_wait(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA synchronous=OFF")
 
 
 # --- what happens -----------------------------------------------------------------------------------
@@ -419,7 +415,7 @@ def test_what_is_simulated_is_what_happens_when_nobody_reports(
             if away is not None:
                 first = start.date() + away[0] * DAY
                 span = Span(first, first + away[1] * DAY)
-                leave.add_leave(now.services, email, span, "test", now.now)
+                LEAVE.add(now.services, email, span, "test", now.now)
             for one in works:
                 now.do_workday(email, one)
         reminders.plan(now.services, now.now)  # what the first day brought already is known

@@ -3,7 +3,6 @@
 import io
 import re
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -13,15 +12,15 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
-from app import create_app, outbox, reminders
+from app import outbox, reminders
 from app.access import sent_forms
-from app.config import Config
 from app.db import Database
 from app.links import ReportLink
-from app.models import Audit, Kind, Member, OutboxMail, Role, SentForm, State, Task, Team, Upload
+from app.models import Audit, Kind, Member, OutboxMail, SentForm, State, Task, Team, Upload
 from app.services import Services
-from tests.browser import OURS, signed_in
+from tests.browser import OURS
 from tests.conftest import NOW, TODAY, People, task
+from tests.databases import on_sqlite
 
 pytestmark = pytest.mark.pages
 
@@ -29,30 +28,14 @@ KEY = "1764000000000-AAAAAAAAAAAAAAAA"
 
 
 @pytest.fixture
-def travel() -> Iterator[time_machine.Traveller]:
-    """Nine o'clock on Tuesday; `shift` moves it."""
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
-
-
-@pytest.fixture
-def app(config: Config, services: Services, travel: time_machine.Traveller) -> Iterator[Flask]:
-    """The application on `services`."""
-    made = create_app(config, services)
-    yield made
-    made.extensions["beside"].shutdown()
-
-
-@pytest.fixture
-def admin(app: Flask, services: Services, db: Database, team: People) -> FlaskClient:
-    """佐藤さん, who is the admin and lead here; 鈴木さん has T-1 and a mail that ended."""
+def admin(admin: FlaskClient, services: Services, db: Database, team: People) -> FlaskClient:
+    """佐藤さん, who is also the lead; 鈴木さん has T-1 and a mail that ended."""
     with db.write() as session:
-        session.execute(update(Member).where(Member.id == team.sato.id).values(role=Role.ADMIN))
         session.add_all([task("T-1", team.suzuki), task("T-2", team.suzuki)])
     reminders.plan(services, NOW)
     (mail_id,) = outbox.sweep(services, NOW)
     outbox.cancel(services, mail_id, who="test", now=NOW)
-    return signed_in(app, services, "sato.hanako@example.jp")
+    return admin
 
 
 @pytest.fixture
@@ -90,7 +73,7 @@ FORMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 def test_each_form_that_makes_something_makes_it_once(
     admin: FlaskClient, db: Database, team: People, mail_id: int, travel: time_machine.Traveller
 ) -> None:
@@ -113,7 +96,7 @@ def test_each_form_that_makes_something_makes_it_once(
 HEADER = b"scope,email,first_day,last_day,name\ncompany,,2026-12-29,2027-01-04,\n"
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 def test_two_clicks_on_what_changes_something_end_as_one(
     admin: FlaskClient, db: Database, team: People
 ) -> None:
@@ -134,7 +117,7 @@ def test_two_clicks_on_what_changes_something_end_as_one(
         assert gone.status_code == 303
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 def test_later_today_asked_for_twice_is_one_mail(
     admin: FlaskClient, app: Flask, services: Services, db: Database, team: People
 ) -> None:

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -13,23 +12,21 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from app import board, clock, create_app, sample
+from app import board, clock, sample
 from app.access import sessions
 from app.access.sessions import Me
 from app.board import Wanted
-from app.config import Config
 from app.db import Database
 from app.members.changes import set_member
-from app.members.extra_workdays import add_workdays
-from app.members.leave import off_today
+from app.members.days import WORKDAYS, off_today
 from app.models import Audit, Kind, Member, OutboxMail, Report, Role, State, Task, Team
 from app.people.lookup import find
 from app.rules.standing import Standing
 from app.rules.week import Mark
 from app.rules.workdays import Span
 from app.services import Services
+from tests.browser import OURS, signed_in
 from tests.conftest import NOW, TODAY, People, task
-from tests.test_sign_in import enter, link_for
 
 pytestmark = pytest.mark.pages
 
@@ -39,22 +36,6 @@ SATO, SUZUKI, TANAKA = (
     "tanaka.misaki@example.jp",
 )
 SHACHO, NAKAMURA = "shacho@example.jp", "nakamura.yui@example.jp"
-OURS = {"Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-def travel() -> Iterator[time_machine.Traveller]:
-    """Nine o'clock on Tuesday; `move_to` moves it."""
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
-
-
-@pytest.fixture
-def app(config: Config, services: Services, travel: time_machine.Traveller) -> Iterator[Flask]:
-    """The application on `services`."""
-    made = create_app(config, services)
-    yield made
-    made.extensions["beside"].shutdown()
 
 
 @pytest.fixture
@@ -62,12 +43,6 @@ def loaded(services: Services) -> Services:
     """The sample team as it is on its own day."""
     assert sample.load(services, datetime(2026, 11, 23, 23, tzinfo=UTC)) == TODAY
     return services
-
-
-def signed_in(app: Flask, services: Services, email: str) -> FlaskClient:
-    browser = app.test_client()
-    enter(browser, link_for(services, email))
-    return browser
 
 
 def me(services: Services, email: str) -> Me:
@@ -117,9 +92,9 @@ def test_ten_workdays_are_shown_with_the_holiday_between_them(loaded: Services) 
 
 def test_a_weekend_day_is_shown_where_somebody_works_on_it(loaded: Services) -> None:
     saturday, sunday = date(2026, 11, 21), date(2026, 11, 22)
-    add_workdays(loaded, TANAKA, Span(sunday, sunday), "test", NOW)
+    WORKDAYS.add(loaded, TANAKA, Span(sunday, sunday), "test", NOW)
     assert [day for day in seen(loaded, SATO).days if day.weekday() >= 5] == [sunday]
-    add_workdays(loaded, None, Span(saturday, saturday), "test", NOW)
+    WORKDAYS.add(loaded, None, Span(saturday, saturday), "test", NOW)
     found = seen(loaded, SATO)
     assert found.days[0] == date(2026, 11, 11)  # ten workdays of the company begin a day later
     marks = {one.row.email: {each.day: each.mark for each in one.days} for one in found.shown}
@@ -171,7 +146,7 @@ def test_who_stopped_their_mails_is_said(app: Flask, loaded: Services) -> None:
     set_member(loaded, TANAKA, {"paused_until": "2026-12-01"}, "test", NOW)
     page = signed_in(app, loaded, SATO).get("/team").text
     assert "メール停止中(本人の設定)" in page
-    assert "メール停止中(12月1日(火) から再開)" in page
+    assert "メール停止中(12月1日(火)に再開)" in page
     assert "メール停止中 2人" in page
 
 

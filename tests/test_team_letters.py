@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from app.compose import DigestFacts, EscalationFacts, escalation, weekly_digest
-from app.compose.digest import SIGNS
+from app.compose.digest import DigestFacts, weekly_digest
+from app.compose.escalation import EscalationFacts, escalation
+from app.compose.lines import LINE
+from app.compose.marks import DAYS
 from app.compose.recap import LINES, recap_of
-from app.compose.text import LINE
 from app.mime.message import MailMessage, build, width
 from app.rules.week import Mark, Week
 from tests import team_letters
@@ -112,16 +113,16 @@ def test_each_row_shows_the_signs_of_its_days_and_says_the_same_in_words() -> No
     message = LETTERS["digest-sato-ja"]
     seen = read(message)
     assert message.attachments == ()
-    first = seen.words.index("○")
-    assert seen.words[first : first + 5] == ["○", "▲", "■", "▲", "▲"]
+    first = seen.words.index("□")
+    assert seen.words[first : first + 5] == ["□", "△", "×", "△", "△"]
     assert seen.labels[1] == (
         "5日中4日報告: 月 未報告、火 遅れ気味、水 止まっている、木 遅れ気味、金 遅れ気味"
     )
 
 
 def test_the_marks_differ_in_black_and_white() -> None:
-    assert set(SIGNS) == set(Mark)
-    assert len(set(SIGNS.values())) == len(SIGNS)
+    assert set(DAYS) == set(Mark)
+    assert len({one.sign for one, _ in DAYS.values()}) == len(DAYS)
 
 
 # --- the recap ---------------------------------------------------------------------------------
@@ -184,16 +185,25 @@ def test_a_team_of_many_stays_one_letter() -> None:
     assert "ほか" in message.text
 
 
-def test_a_week_without_a_workday_is_said_so() -> None:
-    facts = DIGESTS["digest-sato-ja"]
-    week = Week(facts.week.first, facts.week.last, facts.week.today, due=facts.week.due)
-    message = weekly_digest(replace(facts, week=week))
-    assert "先週は報告の対象になる営業日がありませんでした。" in message.text
+@pytest.mark.parametrize(
+    ("name", "subject", "first"),
+    [
+        ("digest-sato-ja", "報告なし(対象20人)", "先週は報告がありませんでした(対象20人)。"),
+        ("digest-sato-en", "No reports (of 20)", "No reports last week (of 20)."),
+    ],
+)
+def test_a_week_without_any_report_is_said_so(name: str, subject: str, first: str) -> None:
+    facts = DIGESTS[name]
+    none = [replace(one, reported=0) for one in facts.week.members]
+    message = weekly_digest(replace(facts, week=replace(facts.week, members=none)))
+    expected = str(sum(one.expected for one in none))
+    assert message.subject.startswith(subject.replace("20", expected))
+    assert first.replace("20", expected) in message.text
 
 
-def test_nothing_to_say_is_no_letter() -> None:
+def test_a_week_without_a_workday_on_which_a_member_had_tasks_here_is_no_letter() -> None:
     facts = DIGESTS["digest-sato-ja"]
-    empty = Week(date(2026, 11, 16), date(2026, 11, 22), date(2026, 11, 24))
+    empty = Week(date(2026, 11, 16), date(2026, 11, 22), date(2026, 11, 24), due=facts.week.due)
     with pytest.raises(ValueError, match="nothing"):
         weekly_digest(replace(facts, week=empty))
 

@@ -7,13 +7,17 @@ from sqlalchemy.orm import Session
 
 from app import sample
 from app.digest.team_week import week_of
-from app.members.extra_workdays import add_workdays
+from app.members.days import WORKDAYS
 from app.people.lookup import find
 from app.people.settings import organisation, person
 from app.rules.week import Mark, Week
 from app.rules.workdays import Span
 from app.services import Services
 from tests.conftest import NOW, TODAY
+
+pytestmark = (
+    pytest.mark.pages
+)  # long stories: their statements are in other tests, on both databases
 
 EIGHT = datetime(2026, 11, 23, 23, tzinfo=UTC)  # 08:00 on 2026-11-24 in Tokyo
 
@@ -116,7 +120,7 @@ def test_how_far_each_task_came(loaded: Services) -> None:
 
 def test_a_working_saturday_is_in_the_picture_and_in_the_numbers(loaded: Services) -> None:
     saturday, before = date(2026, 11, 21), week(loaded, SATO)
-    add_workdays(loaded, "tanaka.misaki@example.jp", Span(saturday, saturday), "test", NOW)
+    WORKDAYS.add(loaded, "tanaka.misaki@example.jp", Span(saturday, saturday), "test", NOW)
     found = week(loaded, SATO)
     assert [day.day for day in found.days] == [16, 17, 18, 19, 20, 21]
     marks = {one.name: _SIGNS[one.marks[-1]] for one in found.members}

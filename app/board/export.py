@@ -10,10 +10,10 @@ from sqlalchemy import select
 from app.access.sessions import Me
 from app.board.team import Wanted, scope
 from app.board.workload import read
-from app.imports.csv_table import export_cell
+from app.imports.file_table import export_cell
 from app.models import Member
 from app.people.settings import organisation, people
-from app.rules.standing import BoardRow, BoardTask, days_shown, row
+from app.rules.standing import BoardRow, days_shown, row
 from app.services import Services
 
 COLUMNS = (
@@ -44,7 +44,7 @@ def _batch(
         defaults = organisation(session, services.config)
         members = session.scalars(
             select(Member)
-            .where(scope(session, me, wanted), Member.id > after)
+            .where(scope(me, wanted), Member.id > after)
             .order_by(Member.id)
             .limit(_BATCH)
         ).all()
@@ -65,15 +65,11 @@ def _cells(one: BoardRow) -> Iterator[Sequence[object]]:
     )  # fmt: skip
     tasks = one.tasks
     for task in tasks:
-        yield (*who, *_task(task))
+        said = task.last
+        report = (said.percent, said.status, said.counts_for, said.text) if said else ("",) * 4
+        yield (*who, task.ref, task.title, task.due_on or "", task.silent, *report)
     if not tasks:
         yield (*who, *[""] * 8)
-
-
-def _task(task: BoardTask) -> Sequence[object]:
-    said = task.last
-    report = (said.percent, said.status, said.counts_for, said.text) if said else ("",) * 4
-    return (task.ref, task.title, task.due_on or "", task.silent, *report)
 
 
 def _line(cells: Sequence[object]) -> str:

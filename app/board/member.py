@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -86,22 +87,14 @@ def name_of(services: Services, member_id: int) -> str:
 
 def _history(session: Session, member_id: int, page: int) -> list[HistoryEntry]:
     """All reports on the member's tasks, the newest first; one more than are shown."""
-    rows = session.execute(
-        select(
-            Task.ref,
-            Task.title,
-            Report.counts_for,
-            Report.percent,
-            Report.status,
-            Report.text,
-            Report.created_at,
-            Member.name,
-        )
+    said = (Report.counts_for, Report.percent, Report.status, Report.text, Report.created_at)
+    rows: Sequence[Any] = session.execute(
+        select(Task.ref, Task.title, *said, Member.name)
         .join(Task, Task.id == Report.task_id)
         .outerjoin(Member, Member.id == Report.reporter_id)
         .where(Task.assignee_id == member_id)
         .order_by(Report.counts_for.desc(), Report.id.desc())
         .limit(HISTORY + 1)
         .offset((page - 1) * HISTORY)
-    )
+    ).all()
     return [HistoryEntry(*row) for row in rows]

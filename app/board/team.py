@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, func, or_, select, true
@@ -13,7 +13,7 @@ from app.access.sessions import Me
 from app.board.workload import read, reminded, said_by
 from app.members.nudge import COOL_DOWN
 from app.models import Member, Team
-from app.people.settings import Organisation, organisation, people
+from app.people.settings import organisation, people
 from app.rules.standing import BoardRow, DaySquare, Standing, days_shown, row, squares
 from app.services import Services
 
@@ -69,15 +69,9 @@ class Board:
     stopped: int | None = None
 
 
-@dataclass
-class _Found:
-    rows: list[BoardRow] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
-
-
-def scope(session: Session, me: Me, wanted: Wanted) -> ColumnElement[bool]:
+def scope(me: Me, wanted: Wanted) -> ColumnElement[bool]:
     """The condition on Member for whom `me` sees, and wants to see."""
-    mine: ColumnElement[bool] = true() if me.is_admin else led_by(session, me)
+    mine: ColumnElement[bool] = true() if me.is_admin else led_by(me)
     found = Member.active.is_(True) & mine
     if wanted.team is not None:
         found &= Member.team_id == wanted.team
@@ -99,7 +93,7 @@ def board(services: Services, me: Me, wanted: Wanted, now: datetime) -> Board:
     """The page of the board that is wanted; a page past the end is the last one."""
     with services.db.read() as session:
         defaults = organisation(session, services.config)
-        whom = scope(session, me, wanted)
+        whom = scope(me, wanted)
         total = session.scalar(select(func.count()).where(whom)) or 0
         pages = max(1, -(-total // PAGE))
         wanted = replace(wanted, page=min(max(1, wanted.page), pages))
@@ -110,22 +104,27 @@ def board(services: Services, me: Me, wanted: Wanted, now: datetime) -> Board:
         countable = total <= SORTED
         if not countable:
             query = query.limit(PAGE).offset(start)
-        found = _rows(session, defaults, session.scalars(query).all(), first, now)
+        members = session.scalars(query).all()
+        good, broken = people(session, defaults, members)
+        facts = read(session, good, first, now)
+        every = [row(facts[one.member.id], one.member.email, one.rhythm) for one in good]
+        every.sort(key=lambda one: one.place)
+        names = {member.id: member.name for member in members}
         teams = _teams(session, me)
-        rows = found.rows[start : start + PAGE] if countable else found.rows
+        rows = every[start : start + PAGE] if countable else every
         days = days_shown(company, today, [one.facts.calendar for one in rows])
         return Board(
             wanted=wanted,
             taken_at=now,
             days=days,
             shown=show(session, rows, days, now),
-            broken=found.broken,
+            broken=[Broken(key, names[key], why) for key, why in broken.items()],
             total=total,
             pages=pages,
             teams=teams if len(teams) <= TEAMS else (),
             several_teams=len(teams) > 1,
-            standings=_counted(found.rows) if countable else None,
-            stopped=sum(one.stopped is not None for one in found.rows) if countable else None,
+            standings=_counted(every) if countable else None,
+            stopped=sum(one.stopped is not None for one in every) if countable else None,
         )
 
 
@@ -134,17 +133,10 @@ def _counted(rows: Sequence[BoardRow]) -> list[tuple[Standing, int]]:
     return [(standing, numbers[standing]) for standing in Standing if numbers[standing]]
 
 
-def _rows(
-    session: Session, defaults: Organisation, members: Sequence[Member], first: date, now: datetime
-) -> _Found:
-    good, broken = people(session, defaults, members)
-    facts = read(session, good, first, now)
-    rows = [row(facts[one.member.id], one.member.email, one.rhythm) for one in good]
-    names = {member.id: member.name for member in members}
-    return _Found(
-        rows=sorted(rows, key=lambda one: one.place),
-        broken=[Broken(key, names[key], why) for key, why in broken.items()],
-    )
+def teams_seen(services: Services, me: Me) -> Sequence[tuple[int, str]]:
+    """(id, name) of the teams of those `me` sees, by name; at most `TEAMS` + 1."""
+    with services.db.read() as session:
+        return _teams(session, me)
 
 
 def _teams(session: Session, me: Me) -> list[tuple[int, str]]:
@@ -152,7 +144,7 @@ def _teams(session: Session, me: Me) -> list[tuple[int, str]]:
     query = select(Team.id, Team.name).order_by(Team.name).limit(TEAMS + 1)
     if not me.is_admin:
         query = query.where(
-            Team.id.in_(select(Member.team_id).where(led_by(session, me), Member.active.is_(True)))
+            Team.id.in_(select(Member.team_id).where(led_by(me), Member.active.is_(True)))
         )
     return [(team_id, name) for team_id, name in session.execute(query)]
 

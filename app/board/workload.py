@@ -11,6 +11,7 @@ from app.db import among
 from app.models import Kind, OutboxMail, Report, State, Task, Team
 from app.people.settings import Person
 from app.rules.week import MemberFacts, TaskFacts, WeekReport
+from app.util.grouped import grouped
 
 _REPORT = (
     Report.id,
@@ -30,41 +31,30 @@ _TASK = (
     Task.closed_on,
     Task.due_on,
     Task.report_every,
+    Task.added_on,
 )
-
-
-def today_of(one: Person, now: datetime) -> date:
-    """The member's date at `now`."""
-    return now.astimezone(one.rhythm.zone).date()
 
 
 def read(
     session: Session, some: Sequence[Person], first: date, now: datetime
 ) -> dict[int, MemberFacts]:
     """By member id the tasks open since `first`, each with its last report; no days yet."""
-    teams = _teams(session, some)
-    by_date: dict[date, list[Person]] = {}
-    for one in some:
-        by_date.setdefault(today_of(one, now), []).append(one)
+    ids = {one.member.team_id for one in some if one.member.team_id is not None}
+    rows = session.execute(select(Team.id, Team.name).where(among(Team.id, ids)))
+    teams: dict[int, str] = dict(iter(rows))
     found: dict[int, MemberFacts] = {}
-    for today, those in by_date.items():
+    for today, those in grouped((one.today(now), one) for one in some).items():
         tasks = _tasks(session, [one.member.id for one in those], first, today)
         for one in those:
-            member = one.member
-            found[member.id] = MemberFacts(
-                id=member.id,
-                name=member.name,
-                team=teams.get(member.team_id or 0, ""),
+            found[one.member.id] = MemberFacts(
+                id=one.member.id,
+                name=one.member.name,
+                team=teams.get(one.member.team_id or 0, ""),
                 calendar=one.calendar,
                 today=today,
-                tasks=tasks.get(member.id, ()),
+                tasks=tasks.get(one.member.id, ()),
             )
     return found
-
-
-def _teams(session: Session, some: Iterable[Person]) -> dict[int, str]:
-    ids = {one.member.team_id for one in some if one.member.team_id is not None}
-    return dict(iter(session.execute(select(Team.id, Team.name).where(among(Team.id, ids)))))
 
 
 def _tasks(
@@ -88,23 +78,8 @@ def _tasks(
     ).all()
     # A second statement: joined to the first, PostgreSQL may read all reports there are.
     said = _said(session, {row.last: row.ref for row in rows if row.last is not None})
-    tasks: dict[int, list[TaskFacts]] = {}
-    for row in rows:
-        known = (said[row.last],) if row.last in said else ()
-        tasks.setdefault(row.assignee_id, []).append(
-            TaskFacts(
-                row.ref,
-                row.title,
-                row.status,
-                row.start_on,
-                row.assigned_on,
-                row.closed_on,
-                row.due_on,
-                row.report_every,
-                known,
-            )
-        )
-    return tasks
+    known = {row.ref: (said[row.last],) if row.last in said else () for row in rows}
+    return grouped((who, TaskFacts(*[*facts, known[facts[0]]])) for who, *facts, _last in rows)
 
 
 def _said(session: Session, refs: Mapping[int, str]) -> dict[int, WeekReport]:
@@ -125,12 +100,10 @@ def said_by(
         .where(among(Report.reporter_id, ids), Report.counts_for.between(first, last))
         .order_by(Report.counts_for, Report.id)
     ).all()
-    found: dict[int, list[WeekReport]] = {}
-    for ref, report_id, reporter_id, *said in rows:
-        found.setdefault(reporter_id or 0, []).append(
-            WeekReport(report_id, ref, reporter_id, *said)
-        )
-    return found
+    return grouped(
+        (reporter_id or 0, WeekReport(report_id, ref, reporter_id, *said))
+        for ref, report_id, reporter_id, *said in rows
+    )
 
 
 def reminded(session: Session, days: Iterable[tuple[int, date]]) -> dict[int, datetime]:

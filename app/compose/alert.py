@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from app.compose.look import rendered
+from app.compose.marks import GOOD, STUCK
 from app.compose.text import Locale, automatic_headers, shorten, show_date
 from app.locale import Both
 from app.mime.address import write_mailbox
@@ -46,7 +47,7 @@ class AlertInWords(NamedTuple):
 
 
 def alert(facts: AlertFacts) -> MailMessage:
-    """The letter; `rows.from_us` adds the sender fields. No way to stop it: it comes with the role."""
+    """The letter without the sender fields. No way to stop it: it comes with the role."""
     opened = [_shown(one, facts.locale) for one in facts.open[:SHOWN]]
     over = [_shown(one, facts.locale) for one in facts.over[:SHOWN]]
     name, subject = shorten(facts.name, NAME), _subject(facts)
@@ -55,6 +56,8 @@ def alert(facts: AlertFacts) -> MailMessage:
         "subject": subject,
         "preheader": "、".join(one.what for one in (opened or over)[:1]),
         "name": name,
+        "stuck": STUCK,
+        "good": GOOD,
         "open": opened,
         "over": over,
         "number": len(facts.open),
@@ -73,7 +76,7 @@ def alert(facts: AlertFacts) -> MailMessage:
 
 def _subject(facts: AlertFacts) -> str:
     if not facts.open:
-        return Both("【解消】警告はすべて終わりました", "[Over] All alerts are over").to(
+        return Both("【解消】警告はすべて解消しました", "[Over] All alerts are over").to(
             facts.locale
         )
     first = shorten(facts.open[0].what.to(facts.locale).rstrip("。."), SUBJECT)

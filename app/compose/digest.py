@@ -6,16 +6,27 @@ for the text and the HTML part.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+from app.compose.letter import LetterFacts
 from app.compose.look import rendered
+from app.compose.marks import (
+    DAYS,
+    DUE_TODAY,
+    GOOD,
+    LATE,
+    OVERDUE,
+    STATUSES,
+    STUCK,
+    UNREPORTED,
+    Sign,
+)
 from app.compose.recap import recap_of
-from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
+from app.compose.text import Locale, shorten, show_date
 from app.locale import Both
-from app.mime.address import write_mailbox
 from app.mime.message import MailMessage
-from app.rules.week import Away, Mark, MemberWeek, Note, Progress, Week
+from app.rules.week import Away, MemberWeek, Note, Progress, Week
 
 ROWS = 20  # members in the picture; the others are one link away
 LISTED = 8  # tasks in each list
@@ -25,50 +36,34 @@ TITLE, REF, NAME, ROW_NAME, QUOTE, PREHEADER = 50, 24, 60, 28, 90, 100
 RecapBy = Literal["count", "ai"]
 
 
-@dataclass(frozen=True, slots=True)
-class DigestFacts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestFacts(LetterFacts):
     """Everything one digest says. `as_of` is the reader's wall clock, aware.
 
     `recap` None is the one counted here; others say in `recap_by` where they come from.
     `team_url` is the page of the board, below it `/MEMBER_ID` a member's reports.
     """
 
-    member_id: int
-    name: str
-    email: str
-    locale: Locale
-    local_date: date
-    n: int
     as_of: datetime
     everybody: bool  # an admin's digest: all teams
     week: Week
     team_url: str
-    stop_url: str
-    reply_to_shown: str | None
-    message_origin: str
     recap: Sequence[str] | None = None
     recap_by: RecapBy = "count"
 
 
 def weekly_digest(facts: DigestFacts) -> MailMessage:
-    """The letter of a team's week; `rows.from_us` adds the sender fields.
+    """The letter of a team's week without the sender fields.
 
     Raises ValueError when there is nothing to say: such a letter must not exist.
     """
     if not facts.week.says_something:
         raise ValueError(str(Both("知らせることがありません。", "There is nothing to say.")))
     words = _words(facts)
-    letter = rendered(f"digest.{facts.locale}", words, _links(facts, words))
-    return MailMessage(
-        to=write_mailbox(words["name"], facts.email),
-        subject=words["subject"],
-        text=letter.text,
-        html=letter.html,
-        headers=automatic_headers(facts.stop_url),
-        message_id=message_id(
-            "weekly_digest", facts.member_id, facts.local_date, facts.n, facts.message_origin
-        ),
-    )
+    listed = [entry.url for one in words["lists"] for entry in one.entries]
+    links = {facts.team_url, facts.stop_url, *listed, *(one.url for one in words["moved"])}
+    said = rendered(f"digest.{facts.locale}", words, links)
+    return facts.letter("weekly_digest", words["name"], words["subject"], said)
 
 
 class PictureRow(NamedTuple):
@@ -95,11 +90,15 @@ class DigestTask(NamedTuple):
 class Listed(NamedTuple):
     """One list: its mark, its name, how many there are, and the first of them."""
 
-    mark: str
-    tone: str
+    mark: Sign
     name: str
     total: int
     entries: tuple[DigestTask, ...]
+
+    @property
+    def people(self) -> bool:
+        """True for a list of people, False for one of tasks."""
+        return self.mark is UNREPORTED
 
     @property
     def more(self) -> int:
@@ -107,29 +106,6 @@ class Listed(NamedTuple):
         return self.total - len(self.entries)
 
 
-SIGNS = {
-    Mark.REPORTED: "●",
-    Mark.AT_RISK: "▲",
-    Mark.BLOCKED: "■",
-    Mark.SILENT: "○",
-    Mark.OFF: "–",
-    Mark.NO_TASK: "\u3000",
-}
-_MARKS = {
-    Mark.REPORTED: Both("報告済", "reported"),
-    Mark.AT_RISK: Both("遅れ気味", "at risk"),
-    Mark.BLOCKED: Both("止まっている", "blocked"),
-    Mark.SILENT: Both("未報告", "no report"),
-    Mark.OFF: Both("休み", "day off"),
-    Mark.NO_TASK: Both("タスクなし", "no task"),
-}
-_TONES = {
-    Mark.REPORTED: "teal",
-    Mark.AT_RISK: "amber",
-    Mark.BLOCKED: "red",
-    Mark.SILENT: "amber",
-    Mark.OFF: "muted",
-}
 _WEEKDAYS = Both("月火水木金土日", "MTWTFSS")
 _DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -138,6 +114,7 @@ def _words(facts: DigestFacts) -> dict[str, Any]:
     week, locale = facts.week, facts.locale
     lines = recap_of(week, locale) if facts.recap is None else facts.recap
     rows = _rows(facts)
+    legend = [(one.sign, said.to(locale), one.tone) for one, said in DAYS.values() if one.tone]
     return {
         "locale": locale,
         "subject": _subject(week, locale),
@@ -153,9 +130,9 @@ def _words(facts: DigestFacts) -> dict[str, Any]:
         "recap_by": facts.recap_by,
         "days": [_WEEKDAYS.to(locale)[day.weekday()] for day in week.days],
         "rows": rows,
-        "tones": {SIGNS[mark]: tone for mark, tone in _TONES.items()},
+        "tones": {sign: tone for sign, _, tone in legend},
         "more_rows": sum(one.expected for one in week.members) - len(rows),
-        "legend": [(SIGNS[mark], _MARKS[mark].to(locale), tone) for mark, tone in _TONES.items()],
+        "legend": legend,
         "lists": _lists(facts),
         "moved": [_moved(one, facts) for one in week.progress[:MOVED]],
         "more_moved": max(len(week.progress) - MOVED, 0),
@@ -171,11 +148,17 @@ def _subject(week: Week, locale: Locale) -> str:
     """The numbers first, then the week, so that no two weeks look alike."""
     day = week.first
     stuck = len(week.blocked)
+    reported = Both(f"報告なし(対象{week.expected}人)", f"No reports (of {week.expected})")
+    if week.reporters:
+        reported = Both(
+            f"{week.expected}人中{week.reporters}人が報告",
+            f"{week.reporters} of {week.expected} reported",
+        )
     return Both(
-        f"{week.expected}人中{week.reporters}人が報告"
-        + (f"、止まっている{stuck}件" if stuck else "")
+        reported.ja
+        + (f"、止まっているタスク{stuck}件" if stuck else "")
         + f" {day.month}月{day.day}日の週",
-        f"{week.reporters} of {week.expected} reported"
+        reported.en
         + (f", {stuck} blocked" if stuck else "")
         + f": week of {show_date(day, 'en').split(maxsplit=1)[1]}",
     ).to(locale)
@@ -201,7 +184,7 @@ def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> PictureRow:
     locale, days = facts.locale, facts.week.days
     share = f"{one.reported}/{one.workdays}"
     told = [
-        (day.weekday(), _MARKS[mark].to(locale)) for day, mark in zip(days, one.marks, strict=True)
+        (day.weekday(), DAYS[mark][1].to(locale)) for day, mark in zip(days, one.marks, strict=True)
     ]
     ja = "、".join(f"{'月火水木金土日'[day]} {word}" for day, word in told)
     en = ", ".join(f"{_DAY_NAMES[day]} {word}" for day, word in told)
@@ -209,31 +192,31 @@ def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> PictureRow:
         f"{one.workdays}日中{one.reported}日報告: {ja}",
         f"{one.reported} of {one.workdays} days reported: {en}",
     )
-    signs = "".join(SIGNS[mark] for mark in one.marks)
+    signs = "".join(DAYS[mark][0].sign for mark in one.marks)
     return PictureRow(heading, shorten(one.name, ROW_NAME), signs, alt.to(locale), share)
 
 
-_BLOCKED, _AT_RISK = Both("止まっている", "Blocked"), Both("遅れ気味", "At risk")
+_BLOCKED, _AT_RISK = STATUSES["blocked"][1], STATUSES["at_risk"][1]
 
 
 def _lists(facts: DigestFacts) -> list[Listed]:
     week, locale = facts.week, facts.locale
     silent = tuple(_silent(one, facts) for one in week.silent[:LISTED])
     found = [
-        _listed("■", "red", _BLOCKED, week.blocked, facts),
-        _listed("▲", "amber", _AT_RISK, week.at_risk, facts),
-        Listed("○", "amber", Both("報告がない", "Silent").to(locale), len(week.silent), silent),
-        _listed("◆", "red", Both("期限切れ", "Overdue"), week.overdue, facts),
-        _listed("◇", "amber", Both("今週が期限", "Due this week"), week.due, facts),
-        _listed("●", "teal", Both("先週完了", "Finished last week"), week.finished, facts),
+        _listed(STUCK, _BLOCKED, week.blocked, facts),
+        _listed(LATE, _AT_RISK, week.at_risk, facts),
+        Listed(UNREPORTED, Both("報告がない", "Silent").to(locale), len(week.silent), silent),
+        _listed(OVERDUE, Both("期限切れ", "Overdue"), week.overdue, facts),
+        _listed(DUE_TODAY, Both("今週が期限", "Due this week"), week.due, facts),
+        _listed(GOOD, Both("先週完了", "Finished last week"), week.finished, facts),
     ]
     return [one for one in found if one.total]
 
 
-def _listed(mark: str, tone: str, name: Both, notes: Sequence[Note], facts: DigestFacts) -> Listed:
+def _listed(mark: Sign, name: Both, notes: Sequence[Note], facts: DigestFacts) -> Listed:
     in_full = name in (_BLOCKED, _AT_RISK)
     entries = tuple(_entry(note, facts, in_full=in_full) for note in notes[:LISTED])
-    return Listed(mark, tone, name.to(facts.locale), len(notes), entries)
+    return Listed(mark, name.to(facts.locale), len(notes), entries)
 
 
 def _entry(note: Note, facts: DigestFacts, *, in_full: bool) -> DigestTask:
@@ -294,8 +277,3 @@ def _who(name: str, locale: Locale) -> str:
 def _url(facts: DigestFacts, member_id: int, report_id: int | None) -> str:
     place = f"#report-{report_id}" if report_id is not None else ""
     return f"{facts.team_url}/{member_id}{place}"
-
-
-def _links(facts: DigestFacts, words: dict[str, Any]) -> set[str]:
-    listed = [entry.url for one in words["lists"] for entry in one.entries]
-    return {facts.team_url, facts.stop_url, *listed, *(one.url for one in words["moved"])}

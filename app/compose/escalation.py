@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
+from app.compose.letter import LetterFacts
 from app.compose.look import rendered
-from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
+from app.compose.marks import UNREPORTED
+from app.compose.text import shorten, show_date
 from app.locale import Both
-from app.mime.address import write_mailbox
 from app.mime.message import MailMessage
 
 SHOWN = 20  # people in one letter; the others are one link away
@@ -33,40 +34,22 @@ class SilentLine:
     lead_name: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class EscalationFacts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationFacts(LetterFacts):
     """Everything one escalation says. `team_url`/MEMBER_ID is a member's page."""
 
-    member_id: int
-    name: str
-    email: str
-    locale: Locale
-    local_date: date
-    n: int
     silent: Sequence[SilentLine]
     team_url: str
-    stop_url: str
-    reply_to_shown: str | None
-    message_origin: str
 
 
 def escalation(facts: EscalationFacts) -> MailMessage:
-    """The letter; `rows.from_us` adds the sender fields. Raises ValueError without any member."""
+    """The letter without the sender fields. Raises ValueError without any member."""
     if not facts.silent:
         raise ValueError(str(Both("知らせる人がいません。", "There is nobody to tell of.")))
     words = _words(facts)
     links = {facts.team_url, facts.stop_url, *(one.url for one in words["people"])}
-    letter = rendered(f"escalation.{facts.locale}", words, links)
-    return MailMessage(
-        to=write_mailbox(words["name"], facts.email),
-        subject=words["subject"],
-        text=letter.text,
-        html=letter.html,
-        headers=automatic_headers(facts.stop_url),
-        message_id=message_id(
-            "escalation", facts.member_id, facts.local_date, facts.n, facts.message_origin
-        ),
-    )
+    said = rendered(f"escalation.{facts.locale}", words, links)
+    return facts.letter("escalation", words["name"], words["subject"], said)
 
 
 class Silent(NamedTuple):
@@ -95,6 +78,7 @@ def _words(facts: EscalationFacts) -> dict[str, Any]:
         "preheader": Both("、", ", ").to(locale).join(one.who for one in people),
         "name": shorten(facts.name, NAME),
         "total": total,
+        "mark": UNREPORTED,
         "people": people,
         "more": total - len(people),
         "reply_to": shorten(facts.reply_to_shown or "", NAME),

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import escape
 
-from app.compose.text import LINE, within, wrap
-from app.mime.encoding import Quoted, quote
+from app.compose.lines import LINE, within, wrap
+from app.mime.body_encoding import Quoted, quote
 
 Words = Mapping[str, object]
 

@@ -38,7 +38,7 @@ def shown_name(name: str) -> str:
 
 
 def note(facts: NoteFacts) -> MailMessage:
-    """The letter; `rows.from_us` adds the sender fields."""
+    """The letter without the sender fields."""
     name, subject = shown_name(facts.name), facts.subject.to(facts.locale)
     words = {"locale": Fixed(facts.locale), "subject": subject} | _words(facts, name)
     letter = parts("note", words, {facts.url})

@@ -5,17 +5,19 @@ task (its due date, its last report) are made here, once for the text and the HT
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
+from app.compose.letter import LetterFacts
 from app.compose.look import Fixed, parts
-from app.compose.text import Locale, automatic_headers, message_id, shorten, show_date
+from app.compose.marks import DUE_TODAY, OVERDUE, STATUSES, UNREPORTED, Sign
+from app.compose.text import Locale, shorten, show_date
 from app.locale import Both
-from app.mime.address import write_mailbox
 from app.mime.message import MailMessage
+from app.rules.week import Status
 
 Kind = Literal["reminder", "asked_reminder"]
-Status = Literal["on_track", "at_risk", "blocked", "done"]
 
 SHOWN = 20  # tasks in one letter; the others are one link away
 HELP_AFTER = 3  # workdays of silence after which the letter offers help
@@ -28,7 +30,7 @@ class TaskLine(NamedTuple):
 
     `task_id` tells the mail's page which task is meant, `last_on` is the date the last report
     counts for, `last_by` its reporter's name where that is another member, `silent` the workdays
-    without a report beyond what was agreed.
+    without a report beyond what was agreed, 0 where it came to the member only now.
     """
 
     task_id: int
@@ -44,53 +46,38 @@ class TaskLine(NamedTuple):
     silent: int
 
 
-class ReminderFacts(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReminderFacts(LetterFacts):
     """Everything one reminder says. `tasks` come most urgent first.
 
     `report_url` is the mail's page: all tasks; with `?t=TASK_ID&c=CHOICE` one task, filled in; below
-    it `/later` and `/off`. One address, signed once, serves every link of the letter but one:
-    `stop_url` changes or stops the mails (a page, and RFC 8058's one-click POST).
-    `reply_to_shown` is the address a reply goes to (None: the sender's), `message_origin` how
-    Message-IDs end. `lead_told`: after days of silence, the lead's name and the date on which the
+    it `/later` and `/off`. One address, signed once, serves every link of the letter but one, its
+    `stop_url`. `first`: no reminder has reached this member before, so it says what it is.
+    `lead_told`: after days of silence, the lead's name and the date on which the
     lead will be notified if nothing is reported.
     """
 
-    member_id: int
-    name: str
-    email: str
-    locale: Locale
-    local_date: date
     kind: Kind
-    n: int
     tasks: Sequence[TaskLine]
     report_url: str
-    stop_url: str
-    reply_to_shown: str | None
-    message_origin: str
+    first: bool = False
     lead_told: tuple[str, date] | None = None
 
 
 def reminder(facts: ReminderFacts) -> MailMessage:
-    """The letter that names a member's unreported tasks; `rows.from_us` adds the sender fields.
+    """The letter that names a member's unreported tasks, without the sender fields.
 
-    Raises ValueError when there is no task to name: such a letter must not exist.
+    All of a month's refer to one id: a thread for each month rather than one for ever. Raises
+    ValueError when there is no task to name: such a letter must not exist.
     """
     if not facts.tasks:
         raise ValueError(
             str(Both("未報告のタスクがないため、メールを作れません。", "No task is unreported."))
         )
     words = _words(facts)
-    letter = parts(f"reminder.{facts.locale}", words, links_of(words))
-    return MailMessage(
-        to=write_mailbox(words["name"], facts.email),
-        subject=words["subject"],
-        text=letter.text,
-        html=letter.html,
-        headers=_headers(facts),
-        message_id=message_id(
-            facts.kind, facts.member_id, facts.local_date, facts.n, facts.message_origin
-        ),
-    )
+    said = parts(f"reminder.{facts.locale}", words, links_of(words))
+    thread = f"<reminder.{facts.member_id}.{facts.local_date:%Y-%m}.{facts.message_origin}>"
+    return facts.letter(facts.kind, words["name"], words["subject"], said, References=thread)
 
 
 def links_of(words: Mapping[str, Any]) -> set[str]:
@@ -115,7 +102,7 @@ class Card(NamedTuple):
     ref: str
     due: Marked
     weekly: bool
-    silent: Marked
+    silent: Marked | None
     last: str
     status: Marked | None
     quote: str
@@ -123,13 +110,7 @@ class Card(NamedTuple):
     same: bool  # offers "as last time"
 
 
-_MUTED, _RED, _AMBER, _TEAL = map(Fixed, ("muted", "red", "amber", "teal"))
-_STATUS: dict[Status, tuple[str, Both, Fixed]] = {
-    "on_track": ("●", Both("順調", "On track"), _TEAL),
-    "at_risk": ("▲", Both("遅れ気味", "At risk"), _AMBER),
-    "blocked": ("■", Both("止まっている", "Blocked"), _RED),
-    "done": ("●", Both("完了", "Done"), _TEAL),
-}
+_UNMARKED = Sign("", "muted", "")
 
 
 def _words(facts: ReminderFacts) -> dict[str, Any]:
@@ -143,12 +124,25 @@ def _words(facts: ReminderFacts) -> dict[str, Any]:
         "more": len(facts.tasks) - len(cards),
         "cards": cards,
         "offer_help": max(task.silent for task in facts.tasks) >= HELP_AFTER,
+        "first": _first(facts),
         "told": _told(facts),
         "asked": facts.kind == "asked_reminder",
         "reply_to": shorten(facts.reply_to_shown or "", NAME),
         "report_url": facts.report_url,
         "stop_url": facts.stop_url,
     }
+
+
+def _first(facts: ReminderFacts) -> str:
+    """What this mail is, for who has never had one."""
+    if not facts.first:
+        return ""
+    return Both(
+        "このメールは、まだ報告していないタスクがある営業日に届きます。下から選んで確かめるだけの2回の操作で"
+        "報告でき、届く時刻や頻度は末尾のリンクで変えられます。",
+        "This mail comes on workdays on which a task of yours has no report yet. Two taps below are "
+        "enough to report; the link at the end changes when and how often it comes.",
+    ).to(facts.locale)
 
 
 def _told(facts: ReminderFacts) -> str:
@@ -185,30 +179,41 @@ def _card(task: TaskLine, facts: ReminderFacts) -> Card:
         ref=shorten(task.ref, REF),
         due=_due(task.due_on, facts.local_date, facts.locale),
         weekly=task.report_every == "weekly",
-        silent=_silent(task.silent, facts.locale),
+        silent=_silent(task.silent, facts.locale) if task.silent else None,
         last=_last(task, facts),
-        status=_status(task.last_status, facts.locale),
+        status=_status(task, facts.locale),
         quote=said and Both(f"「{said}」", f"“{said}”").to(facts.locale),
         url=f"{facts.report_url}?t={task.task_id}",
         same=task.last_percent is not None and task.last_status != "done",
     )
 
 
+def _marked(mark: Sign, words: str) -> Marked:
+    return Marked(mark.sign, words, Fixed(mark.tone))
+
+
+def _status(task: TaskLine, locale: Locale) -> Marked | None:
+    if task.last_status is None:
+        return None
+    mark, words = STATUSES[task.last_status]
+    return _marked(mark, words.to(locale))
+
+
 def _due(due_on: date | None, today: date, locale: Locale) -> Marked:
     if due_on is None:
-        return Marked("", Both("期限なし", "No due date").to(locale), _MUTED)
+        return _marked(_UNMARKED, Both("期限なし", "No due date").to(locale))
     day = show_date(due_on, locale, with_year=due_on.year != today.year)
     if due_on < today:
-        return Marked("◆", Both(f"期限切れ {day}", f"Overdue, was due {day}").to(locale), _RED)
+        return _marked(OVERDUE, Both(f"期限切れ {day}", f"Overdue, was due {day}").to(locale))
     if due_on == today:
-        return Marked("◇", Both(f"今日が期限 {day}", f"Due today, {day}").to(locale), _AMBER)
-    return Marked("", Both(f"期限 {day}", f"Due {day}").to(locale), _MUTED)
+        return _marked(DUE_TODAY, Both(f"今日が期限 {day}", f"Due today, {day}").to(locale))
+    return _marked(_UNMARKED, Both(f"期限 {day}", f"Due {day}").to(locale))
 
 
 def _silent(workdays: int, locale: Locale) -> Marked:
     days = "workday" if workdays == 1 else "workdays"
     words = Both(f"未報告 {workdays}営業日", f"Unreported for {workdays} {days}")
-    return Marked("○", words.to(locale), _AMBER)
+    return _marked(UNREPORTED, words.to(locale))
 
 
 def _last(task: TaskLine, facts: ReminderFacts) -> str:
@@ -224,21 +229,3 @@ def _last(task: TaskLine, facts: ReminderFacts) -> str:
     if task.last_percent is not None:
         parts.append(f"{task.last_percent}%")
     return Both("・", ", ").to(facts.locale).join(parts)
-
-
-def _status(status: Status | None, locale: Locale) -> Marked | None:
-    if status is None:
-        return None
-    mark, words, tone = _STATUS[status]
-    return Marked(mark, words.to(locale), tone)
-
-
-def _headers(facts: ReminderFacts) -> dict[str, str]:
-    """Headers that make mail programs behave.
-
-    One-click stop (RFC 2369, RFC 8058), no answers by machines (RFC 3834, and Exchange's own),
-    and a thread for each month rather than one for ever: all its reminders refer to one id.
-    """
-    month = f"{facts.local_date:%Y-%m}"
-    thread = f"<reminder.{facts.member_id}.{month}.{facts.message_origin}>"
-    return automatic_headers(facts.stop_url) | {"References": thread}

@@ -1,4 +1,4 @@
-"""PURE. Text in letters: dates, what people wrote shown as data, and lines of a stated width."""
+"""PURE. Text in letters: dates, headers, and what people wrote shown as data."""
 
 import re
 import unicodedata
@@ -8,11 +8,11 @@ from typing import Literal
 
 from markupsafe import escape
 
-from app.mime.message import width
+from app.compose.lines import clings, within
+from app.locale import Both
+from app.mime.headers import emoji, width
 
 Locale = Literal["ja", "en"]
-
-LINE = 68  # columns of a letter's text part
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -50,17 +50,31 @@ def show_date(day: date, locale: Locale, with_year: bool = False) -> str:
     return f"{weekday} {day.day} {_MONTHS[day.month - 1]}{year}"
 
 
+def date_words(day: date, with_year: bool = True) -> Both:
+    """The same in both languages, for sentences that are said in either."""
+    return Both(show_date(day, "ja", with_year), show_date(day, "en", with_year))
+
+
 def inert(text: str) -> str:
     """`text` on one line, with only what can be seen.
 
     White space of any kind becomes one space. Control characters, lone surrogates, unassigned
     characters and invisible format characters (zero-width spaces, marks that turn the writing
-    direction) are dropped; the two joiners stay, because emoji and some scripts need them.
+    direction) are dropped; the two joiners stay, because emoji and some scripts need them. What is
+    written of parts (か and ゛, as a Mac names files) is put together, kanji variants stay as they are.
     """
+    text = composed(text)
     if not text.isprintable():
         spaced = (" " if c.isspace() else c for c in text)
         text = "".join(c for c in spaced if c in _JOINERS or _visible(c)).strip(_JOINERS + " ")
     return " ".join(text.split())
+
+
+def composed(text: str) -> str:
+    """`text` in Unicode's form NFC, but each kanji as it was written."""
+    if _WHOLE(text) or unicodedata.is_normalized("NFC", text):
+        return text
+    return _COMPOSABLE.sub(lambda found: unicodedata.normalize("NFC", found.group()), text)
 
 
 def shorten(text: str, columns: int) -> str:
@@ -78,52 +92,25 @@ def shorten(text: str, columns: int) -> str:
     if fits == len(text) and not cut:
         return text
     end = _fitting(text, columns - 2)  # "…" takes two
-    while 0 < end < len(text) and _clings(text, end):
+    while 0 < end < len(text) and clings(text, end):
         end -= 1
     return text[:end].rstrip() + "…"
 
 
-def wrap(line: str, columns: int = LINE) -> list[str]:
-    """One line as several of at most `columns` columns, by the Japanese rules.
-
-    Words of narrow letters stay whole where they fit; closing marks and small kana do not begin
-    a line, opening brackets do not end one. Further lines are indented like the first.
-    """
-    if within(line, columns):
-        return [line]
-    lead = _INDENT.match(line)
-    indent = lead.end() if lead else 0
-    lines = [line[:indent]]
-    for piece in _short_pieces(line[indent:], columns - indent):
-        if not within(lines[-1] + piece.rstrip(), columns):
-            lines.append(" " * indent)
-        lines[-1] += piece
-    return [made.rstrip() for made in lines]
-
-
-def within(text: str, columns: int) -> bool:
-    """Whether `text` fits into so many columns; the cheap answers first, as every line asks."""
-    if text.isascii():
-        return len(text) <= columns
-    return 2 * len(text) <= columns or width(text) <= columns
-
-
+# Letters of which NFC makes nothing else, alone or together; asked for each text of each mail.
+_WHOLE = re.compile("[ -\u02ff\u3000-\u3029\u3030-\u3098\u309b-\ua66e\uff01-\uffef]*").fullmatch
+# All but the compatibility kanji, of which NFC would make others: 神 and 福 in a person's name. In
+# pieces, as the time of one grows with its square; each ends before a whole character where it can.
+_ONE = "[^\uf900-\ufaff\U0002f800-\U0002fa1f]{1,200}"
+_COMPOSABLE = re.compile(f"{_ONE}(?![\u0300-\u036f\u1160-\u11ff\u3099\u309a])|{_ONE}")
 _LOOKED_AT = 1000
 _MOST_BYTES = 5  # of one character as HTML writes it: &#34;
 _JOINERS = "\u200c\u200d"
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
-_OPENERS = "「『（([【〈《“‘"
-_CLOSERS = "、。，．・：；？！」』）】〉》”’…‥％ー々ゝぁぃぅぇぉっゃゅょァィゥェォッャュョ"
-_CLINGING = "\u3099\u309a\u200c\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0100-\U000e01ef"
-_PIECE = re.compile(
-    f"[{re.escape(_OPENERS)}]*(?:[!-\u10ff]+|.)"  # a word of narrow letters, or one character
-    f"(?:[{re.escape(_CLOSERS)}{_CLINGING}]|\u200d.?)* *"
-)
-_INDENT = re.compile(r" *(?:\d+\. )?")
 
 
 def _visible(char: str) -> bool:
-    return unicodedata.category(char) not in _UNSEEN
+    return unicodedata.category(char) not in _UNSEEN or emoji(char)
 
 
 def _fitting(text: str, columns: int) -> int:
@@ -141,25 +128,3 @@ def _fitting(text: str, columns: int) -> int:
 
 def _bytes(text: str) -> int:
     return len(escape(text).encode())
-
-
-def _clings(text: str, at: int) -> bool:
-    """True when the character at `at` belongs to the one before it."""
-    return (
-        width(text[at]) == 0
-        or text[at - 1] == "\u200d"
-        or "\U0001f3fb" <= text[at] <= "\U0001f3ff"  # a skin tone
-    )
-
-
-def _short_pieces(text: str, columns: int) -> list[str]:
-    """`text` as pieces that may each begin a line; a piece too long for any line is cut."""
-    pieces: list[str] = []
-    for piece in _PIECE.findall(text):
-        rest = piece
-        while width(rest.rstrip()) > columns:
-            end = next(i for i in range(len(rest), 0, -1) if width(rest[:i]) <= columns)
-            pieces.append(rest[:end])
-            rest = rest[end:]
-        pieces.append(rest)
-    return pieces

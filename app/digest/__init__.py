@@ -4,7 +4,7 @@
 app/letters writes the mails right before they are sent.
 """
 
-from app.digest.ahead import Ahead, ahead
+from app.digest.forecast import Ahead, ahead
 from app.digest.plan import Led, digests_now, find_leads, plan
 
 __all__ = ["Ahead", "Led", "ahead", "digests_now", "find_leads", "plan"]

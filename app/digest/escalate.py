@@ -9,13 +9,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db import among
-from app.digest.silences import SLOT, below, local_date, silences, steps_of, taken
+from app.digest.silences import SLOT, below, silences, steps_of, taken
 from app.models import DecisionRow, Kind
 from app.outbox import log_records, restored
 from app.outbox.early_decisions import STANDS, insert_decisions
-from app.outbox.rows import NewMail, enqueue
+from app.outbox.enqueue import NewMail, enqueue
 from app.people.settings import Organisation, Person, people
-from app.rules import due
+from app.rules import hours
 from app.rules.escalation import Silence, Step, Steps, Taken, is_due, may_be_told
 from app.rules.workdays import DAY, week_of
 from app.services import Services
@@ -57,7 +57,7 @@ def escalate(desk: PlanningContext, lead: Person) -> list[int]:
 
     The mail goes to the lead alone. Returns the new mail's id.
     """
-    session, today = desk.session, local_date(lead, desk.now)
+    session, today = desk.session, lead.today(desk.now)
     found = find_due(session, desk.defaults, lead, desk.now)
     told: dict[int, dict[str, Any]] = {}
     if may_notify(session, lead, today):
@@ -92,7 +92,7 @@ def _mail(desk: PlanningContext, lead: Person, today: date) -> NewMail:
         local_date=today,
         date_header=desk.now,
         not_before=desk.real,
-        expires_at=due.instant(lead.rhythm.zone, today + DAY, time(0)) - desk.shift,
+        expires_at=hours.instant(lead.rhythm.zone, today + DAY, time(0)) - desk.shift,
         held=desk.held(lead, today),
         clock_shift=desk.shift,
     )
@@ -134,7 +134,7 @@ def find_due(
     """
     roles, steps = below(session, lead.member), steps_of(defaults)
     good, _broken = people(session, defaults, [member for member, _ in roles])
-    found = silences(session, [(one, local_date(one, now)) for one in good])
+    found = silences(session, [(one, one.today(now)) for one in good])
     before = taken(session, found)
     by_id = {one.member.id: one for one in good}
     tellings: list[Escalation] = []
@@ -145,7 +145,7 @@ def find_due(
         done = [*before.get(member.id, ()), *(also or {}).get(member.id, ())]
         step = _next_step(role, steps, long, done)
         if step is not None:
-            tellings.append(Escalation(one, step, long, local_date(one, now)))
+            tellings.append(Escalation(one, step, long, one.today(now)))
     return tellings
 
 
@@ -166,7 +166,7 @@ def _noticed(session: Session, found: Sequence[Escalation], steps: Steps) -> lis
     waiting = {one.member.member.id: one for one in found if one.step is Step.NOTICE}
     if not waiting:
         return []
-    earliest = min(one.day for one in waiting.values()) - due.LOOK_BACK
+    earliest = min(one.day for one in waiting.values()) - hours.LOOK_BACK
     rows = session.execute(
         select(DecisionRow.user_id, func.max(DecisionRow.local_date))
         .where(

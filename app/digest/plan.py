@@ -15,17 +15,18 @@ from sqlalchemy.orm import Session
 from app.alerts import Alarm, close_alert, raise_alert
 from app.db import DatabaseDown, put
 from app.digest.escalate import PlanningContext, escalate
-from app.digest.rule import decide
+from app.digest.schedule import decide
 from app.digest.silences import below
 from app.digest.team_week import week_of
 from app.models import LEAD_IS_DUE, Audit, DecisionRow, Kind, Member, Role, Service
 from app.outbox import log_records
 from app.outbox.early_decisions import STANDS, insert_decisions
-from app.outbox.rows import NewMail, enqueue
+from app.outbox.enqueue import NewMail, enqueue
 from app.people.settings import Person, organisation, people
-from app.rules import due
-from app.rules.due import DAY_OFF, Decision, Frequency, Past, Reason, Verdict
-from app.rules.workdays import DAY
+from app.rules import hours
+from app.rules.decision import DAY_OFF, Decision, Past, Reason, Verdict
+from app.rules.hours import Frequency
+from app.rules.workdays import DAY, dates
 from app.services import Services
 
 log = logging.getLogger(__name__)
@@ -87,21 +88,14 @@ def digests_now(services: Services, now: datetime) -> list[int]:
     made: list[int] = []
     for lead_id in ids:
         with services.db.write() as session:
-            desk = PlanningContext(
-                session, services, organisation(session, services.config), now, timedelta()
-            )
-            good, _broken = people(session, desk.defaults, [session.get_one(Member, lead_id)])
-            for one in good:
-                made += _digest_now(desk, one)
+            defaults = organisation(session, services.config)
+            desk = PlanningContext(session, services, defaults, now, timedelta())
+            for one in people(session, defaults, [session.get_one(Member, lead_id)])[0]:
+                day = one.today(now)
+                decision = decide(one, desk.defaults, day, now=now, any_weekday=True)
+                if decision.verdict is Verdict.SEND and _says_something(desk, one, day):
+                    made += store(desk, one, replace(decision, at=now))
     return made
-
-
-def _digest_now(desk: PlanningContext, one: Person) -> list[int]:
-    day = desk.now.astimezone(one.rhythm.zone).date()
-    decision = decide(one, desk.defaults, day, now=desk.now, any_weekday=True)
-    if decision.verdict is Verdict.SKIP or not _says_something(desk, one, day):
-        return []
-    return store(desk, one, replace(decision, at=desk.now))
 
 
 def find_leads(services: Services, now: datetime) -> None:
@@ -166,14 +160,12 @@ def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, l
             return
         desk = PlanningContext(session, services, defaults, now, shift)
         if shift:  # a rehearsal settles no date, of the reminders neither
-            through = max([through, *due.dates_due(good[0].rhythm, through, now)])
-        today = now.astimezone(good[0].rhythm.zone).date()
-        day = max(settled + DAY, today - due.LOOK_BACK)
-        while day <= through:
+            through = max([through, *hours.dates_due(good[0].rhythm, through, now)])
+        today = good[0].today(now)
+        for day in dates(max(settled + DAY, today - hours.LOOK_BACK), through):
             led.ids += _digest(desk, good[0], day)
             if day == today:
                 led.ids += escalate(desk, good[0])
-            day += DAY
 
 
 # --- the digest ---------------------------------------------------------------------------

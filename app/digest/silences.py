@@ -1,18 +1,18 @@
 """Silences: how long members have been silent as escalation counts it, and what was escalated already."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping
+from datetime import date
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.db import among
-from app.models import DecisionRow, Member, Task
+from app.models import DecisionRow, Member
 from app.outbox.early_decisions import STANDS
 from app.people.settings import Organisation, Person
 from app.reports.progress import open_tasks
-from app.rules.due import OpenTask
 from app.rules.escalation import Silence, Step, Steps, Taken, silence
+from app.util.grouped import grouped
 
 SLOT = "escalation"
 
@@ -26,46 +26,23 @@ def steps_of(defaults: Organisation) -> Steps:
     )
 
 
-def local_date(one: Person, now: datetime) -> date:
-    """The member's date at `now`."""
-    return now.astimezone(one.rhythm.zone).date()
-
-
 def silences(session: Session, dates: Iterable[tuple[Person, date]]) -> dict[int, Silence]:
     """By member id who is silent on the date given for them, and since when."""
-    by_date: dict[date, list[Person]] = {}
-    for one, day in dates:
-        by_date.setdefault(day, []).append(one)
     found: dict[int, Silence] = {}
-    for day, some in by_date.items():
+    for day, some in grouped((day, one) for one, day in dates).items():
         tasks = open_tasks(session, [one.member.id for one in some], day)
-        added = _added(session, tasks)
         for one in some:
-            long = silence_of(one, tasks.get(one.member.id, ()), day, added)
+            mine = tasks.get(one.member.id, ())
+            long = silence(mine, one.calendar, day, active_since=one.began)
             if long is not None:
                 found[one.member.id] = long
     return found
 
 
-def silence_of(
-    one: Person, tasks: Sequence[OpenTask], day: date, added: Mapping[str, date | None]
-) -> Silence | None:
-    """One member's silence; `added` says by ref since when tasks are known."""
-    began = one.member.active_since or one.member.created_at.astimezone(one.rhythm.zone).date()
-    return silence(tasks, one.calendar, day, active_since=began, added=added)
-
-
-def _added(session: Session, tasks: Mapping[int, Sequence[OpenTask]]) -> dict[str, date | None]:
-    refs = [task.ref for some in tasks.values() for task in some]
-    rows = session.execute(select(Task.ref, Task.added_on).where(among(Task.ref, refs)))
-    return {ref: added_on for ref, added_on in rows}
-
-
 def taken(session: Session, found: Mapping[int, Silence]) -> dict[int, list[Taken]]:
     """By member id the steps taken since their silence began."""
-    steps: dict[int, list[Taken]] = {}
     if not found:
-        return steps
+        return {}
     rows = session.execute(
         select(DecisionRow.user_id, DecisionRow.facts).where(
             among(DecisionRow.user_id, list(found)),
@@ -75,10 +52,10 @@ def taken(session: Session, found: Mapping[int, Silence]) -> dict[int, list[Take
             DecisionRow.local_date > min(one.since for one in found.values()),
         )
     )
-    for member_id, facts in rows:
-        one = Taken(Step(facts["step"]), date.fromisoformat(facts["since"]))
-        steps.setdefault(member_id, []).append(one)
-    return steps
+    return grouped(
+        (member_id, Taken(Step(facts["step"]), date.fromisoformat(facts["since"])))
+        for member_id, facts in rows
+    )
 
 
 def below(session: Session, lead: Member) -> list[tuple[Member, Step]]:

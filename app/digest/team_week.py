@@ -10,6 +10,7 @@ from app.db import among
 from app.models import Member, Report, Role, Task, Team
 from app.people.settings import Organisation, Person, people
 from app.rules.week import MemberFacts, Status, TaskFacts, Week, WeekReport, count, week_before
+from app.util.grouped import grouped
 
 _SAID = (
     Report.id,
@@ -22,19 +23,17 @@ _SAID = (
 )
 
 
-def team_of(session: Session, reader: Member) -> Sequence[Member]:
-    """Whom the reader's digest is about: an admin's is about all active members."""
-    everybody = select(Member).where(Member.active.is_(True)).order_by(Member.team_id, Member.id)
-    if reader.role == Role.ADMIN:
-        return session.scalars(everybody).all()
-    return session.scalars(everybody.where(Member.manager_id == reader.id)).all()
-
-
 def week_of(
     session: Session, defaults: Organisation, reader: Person, today: date, now: datetime
 ) -> Week:
-    """The reader's team in the week before that of `today`, the reader's local date at `now`."""
-    team, _broken = people(session, defaults, team_of(session, reader.member))
+    """The reader's team in the week before that of `today`, the reader's local date at `now`.
+
+    An admin's is about all active members.
+    """
+    whom = select(Member).where(Member.active.is_(True)).order_by(Member.team_id, Member.id)
+    if reader.member.role != Role.ADMIN:
+        whom = whom.where(Member.manager_id == reader.member.id)
+    team, _broken = people(session, defaults, session.scalars(whom).all())
     return count(_facts(session, team, today, now), today)
 
 
@@ -43,34 +42,30 @@ def _facts(
 ) -> list[MemberFacts]:
     first, last = week_before(today)
     ids = [one.member.id for one in team]
-    latest = max((_today(one, now) for one in team), default=today)
+    latest = max((one.today(now) for one in team), default=today)
     tasks = _tasks(session, ids, first)
     refs = {task.id: task.ref for some in tasks.values() for task in some}
-    said = _grouped(_said(session, refs, first, latest))
-    since = _since(session, [ref for ref, all_of_it in said.items() if _stands_out(all_of_it[-1])])
+    said = grouped((one.ref, one) for one in _said(session, refs, first, latest))
+    stuck = [ref for ref, those in said.items() if those[-1].status in {"blocked", "at_risk"}]
+    since = _since(session, stuck)
     teams = dict(iter(session.execute(select(Team.id, Team.name))))
-    own: dict[int, list[WeekReport]] = {}
-    for one in _by_reporter(session, ids, first, last):
-        own.setdefault(one.reporter_id or 0, []).append(one)
+    theirs = (among(Report.reporter_id, ids), Report.counts_for.between(first, last))
+    own = grouped((one.reporter_id or 0, one) for one in _read(session, *theirs))
     return [
         MemberFacts(
             id=one.member.id,
             name=one.member.name,
             team=teams.get(one.member.team_id or 0, ""),
             calendar=one.calendar,
-            today=_today(one, now),
+            today=one.today(now),
             tasks=[
-                _task(task, said.get(task.ref, ()), since, _today(one, now))
+                _task(task, said.get(task.ref, ()), since, one.today(now))
                 for task in tasks.get(one.member.id, ())
             ],
             said=own.get(one.member.id, ()),
         )
         for one in team
     ]
-
-
-def _today(one: Person, now: datetime) -> date:
-    return now.astimezone(one.rhythm.zone).date()
 
 
 def _tasks(session: Session, ids: Sequence[int], first: date) -> dict[int, list[Task]]:
@@ -83,10 +78,7 @@ def _tasks(session: Session, ids: Sequence[int], first: date) -> dict[int, list[
         )
         .order_by(Task.ref)
     )
-    tasks: dict[int, list[Task]] = {}
-    for task in rows:
-        tasks.setdefault(task.assignee_id or 0, []).append(task)
-    return tasks
+    return grouped((task.assignee_id or 0, task) for task in rows)
 
 
 def _said(
@@ -107,12 +99,6 @@ def _said(
     yield from _read(session, among(Report.task_id, ids), Report.counts_for.between(first, latest))
 
 
-def _by_reporter(
-    session: Session, ids: Sequence[int], first: date, last: date
-) -> Iterable[WeekReport]:
-    return _read(session, among(Report.reporter_id, ids), Report.counts_for.between(first, last))
-
-
 def _read(session: Session, *which: ColumnElement[bool]) -> Iterable[WeekReport]:
     rows = session.execute(
         select(*_SAID)
@@ -123,17 +109,6 @@ def _read(session: Session, *which: ColumnElement[bool]) -> Iterable[WeekReport]
     return (WeekReport(*row) for row in rows)
 
 
-def _grouped(reports: Iterable[WeekReport]) -> dict[str, list[WeekReport]]:
-    found: dict[str, list[WeekReport]] = {}
-    for one in reports:
-        found.setdefault(one.ref, []).append(one)
-    return found
-
-
-def _stands_out(last: WeekReport) -> bool:
-    return last.status in {"blocked", "at_risk"}
-
-
 def _since(session: Session, refs: Sequence[str]) -> dict[str, list[tuple[date, Status]]]:
     """The whole history of these tasks: since when they are as they are lies anywhere in it."""
     rows = session.execute(
@@ -142,10 +117,7 @@ def _since(session: Session, refs: Sequence[str]) -> dict[str, list[tuple[date, 
         .where(among(Task.ref, refs))
         .order_by(Report.counts_for, Report.id)
     )
-    history: dict[str, list[tuple[date, Status]]] = {}
-    for ref, day, status in rows:
-        history.setdefault(ref, []).append((day, status))
-    return history
+    return grouped((ref, (day, status)) for ref, day, status in rows)
 
 
 def _task(
@@ -164,6 +136,7 @@ def _task(
         closed_on=task.closed_on,
         due_on=task.due_on,
         report_every=task.report_every,
+        added_on=task.added_on,
         said=known,
         status_since=_began(history.get(task.ref, ()), today),
     )

@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from app.letters import alert, digest, escalation, reminder, sign_in
-from app.letters.case import Batch, LetterContext
+from app.letters import address_changed, alert, digest, escalation, reminder, sign_in, token_notice
+from app.letters.context import Batch, LetterContext
 from app.locale import Both
 from app.models import Kind, State
+from app.outbox.allowlist import in_pilot
 from app.outbox.lease import Claimed
-from app.outbox.pilot import in_pilot
 from app.outbox.precheck import Defer, Found, Send, Skip
-from app.rules.due import Reason
+from app.rules.decision import Reason
 from app.services import Services
 
 
@@ -35,6 +35,12 @@ LETTERS: Mapping[str, MailKind] = {
     Kind.ESCALATION: MailKind(Both("リーダーへのお知らせ", "Note to the lead"), escalation.letter),
     Kind.SIGN_IN: MailKind(Both("サインイン", "Sign-in"), sign_in.letter),
     Kind.ALERT: MailKind(Both("警告", "Alert"), alert.letter),
+    Kind.ADDRESS_CHANGED: MailKind(
+        Both("アドレス変更のお知らせ", "Change of address"), address_changed.letter
+    ),
+    Kind.TOKEN_NOTICE: MailKind(
+        Both("トークンの期限のお知らせ", "API token ends"), token_notice.letter
+    ),
 }
 
 

@@ -6,10 +6,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from app import compose
 from app.alerts.catalogue import words_of
-from app.compose import AlertLine
-from app.letters.case import LetterContext
+from app.compose.alert import AlertFacts, AlertLine, alert
+from app.letters.context import LetterContext
 from app.models import Alert
 from app.outbox.precheck import Send
 
@@ -19,7 +18,7 @@ OVER_FOR = timedelta(days=1)  # so long an alert that is over is named
 def letter(case: LetterContext) -> Send:
     """Whatever was the matter when it was written down; whatever the hour."""
     opened, over = _alerts(case.session, case.one.rhythm.zone, case.now)
-    facts = compose.AlertFacts(
+    facts = AlertFacts(
         name=case.one.member.name,
         email=case.mail.to_addr,
         locale=case.locale,
@@ -27,7 +26,7 @@ def letter(case: LetterContext) -> Send:
         over=over,
         url=f"{case.services.config.app_base_url.rstrip('/')}/admin",
     )
-    return Send(case.from_us(compose.alert(facts)), [])
+    return Send(alert(facts), [])
 
 
 def _alerts(

@@ -6,17 +6,16 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import compose
-from app.digest.silences import below, local_date, silences, steps_of
-from app.letters.case import LetterContext
-from app.letters.team import no_longer
-from app.links import StopLink
+from app.compose.escalation import EscalationFacts, SilentLine, escalation
+from app.digest.silences import below, silences, steps_of
+from app.letters.context import LetterContext
 from app.models import DecisionRow, Kind, Member, Report, State, Task
 from app.outbox.precheck import Defer, Send, Skip
 from app.people.settings import Person, people
 from app.reports.progress import details, open_tasks
-from app.rules.due import Reason, unreported
+from app.rules.decision import Reason
 from app.rules.escalation import Step
+from app.rules.unreported import unreported
 
 
 def letter(case: LetterContext) -> Send | Skip | Defer:
@@ -24,8 +23,8 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
     quiet = case.quiet()
     if quiet is not None:
         return quiet
-    one, mail = case.one, case.mail
-    reason = no_longer(case, one.rhythm, wanted=one.member.escalations is not False)
+    wanted = case.one.member.escalations is not False
+    reason = case.no_longer(case.one.rhythm, wanted=wanted)
     if reason is not None:
         return Skip(State.SUPPRESSED, reason)
     still = _still(case)
@@ -33,24 +32,13 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
     silent = [why for _, why in still if not isinstance(why, Reason)]
     if not silent:
         return Skip(State.SUPPRESSED, gone[0][1] if gone else Reason.REPORTED_MEANWHILE)
-    links = case.services.links
-    facts = compose.EscalationFacts(
-        member_id=one.member.id,
-        name=one.member.name,
-        email=mail.to_addr,
-        locale=case.locale,
-        local_date=mail.local_date,
-        n=mail.n,
-        silent=silent,
-        team_url=links.team_url,
-        stop_url=links.stop_url(StopLink(one.member.id, Kind.ESCALATION)),
-        reply_to_shown=case.reply_to_shown,
-        message_origin=case.batch.origin,
+    facts = EscalationFacts(
+        **case.common(Kind.ESCALATION), silent=silent, team_url=case.services.links.team_url
     )
-    return Send(case.from_us(compose.escalation(facts)), [], taken_back=gone)
+    return Send(escalation(facts), [], taken_back=gone)
 
 
-def _still(case: LetterContext) -> list[tuple[DecisionRow, compose.SilentLine | Reason]]:
+def _still(case: LetterContext) -> list[tuple[DecisionRow, SilentLine | Reason]]:
     """For each decision its line in the letter, or why there is none any more."""
     session, lead, defaults = case.session, case.one, case.batch.defaults
     rows = _decided(session, lead.member.id, case.mail.local_date)
@@ -58,9 +46,9 @@ def _still(case: LetterContext) -> list[tuple[DecisionRow, compose.SilentLine | 
     members = session.scalars(select(Member).where(Member.id.in_([row.user_id for row in rows])))
     good, _broken = people(session, defaults, members.all())
     known = {one.member.id: one for one in good}
-    found = silences(session, [(one, local_date(one, case.as_of)) for one in good])
+    found = silences(session, [(one, one.today(case.as_of)) for one in good])
     steps = steps_of(defaults)
-    answers: list[tuple[DecisionRow, compose.SilentLine | Reason]] = []
+    answers: list[tuple[DecisionRow, SilentLine | Reason]] = []
     for row in rows:
         step, long = Step(row.facts["step"]), found.get(row.user_id)
         if row.user_id not in known or roles.get(row.user_id) is not step:
@@ -89,9 +77,9 @@ def _decided(session: Session, lead_id: int, day: date) -> Sequence[DecisionRow]
     ).all()
 
 
-def _line(session: Session, one: Person, step: Step, as_of: datetime) -> compose.SilentLine:
+def _line(session: Session, one: Person, step: Step, as_of: datetime) -> SilentLine:
     """A silent member: the number that is the same everywhere, and the last word of theirs."""
-    day = local_date(one, as_of)
+    day = one.today(as_of)
     late = unreported(
         open_tasks(session, [one.member.id], day).get(one.member.id, ()), one.calendar, day
     )
@@ -104,7 +92,7 @@ def _line(session: Session, one: Person, step: Step, as_of: datetime) -> compose
     ).one_or_none()
     title = session.scalar(select(Task.title).where(Task.id == last.task_id)) if last else None
     manager = session.get(Member, one.member.manager_id) if one.member.manager_id else None
-    return compose.SilentLine(
+    return SilentLine(
         member_id=one.member.id,
         name=one.member.name,
         workdays=late[0].silent,

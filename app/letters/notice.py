@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import among
-from app.digest.silences import local_date, silences, steps_of, taken
+from app.digest.silences import silences, steps_of, taken
 from app.models import Member
 from app.people.settings import Organisation, Person, people
 from app.rules.escalation import Silence, Step, next_telling
@@ -47,7 +47,7 @@ def when_told(
     defaults: Organisation, one: Person, lead: Person, found: tuple[Silence, date], now: datetime
 ) -> date | None:
     """The lead's date on which they will be notified of `one`, silent so long on that date."""
-    today = local_date(lead, now)
+    today = lead.today(now)
     settled = lead.member.led_through
     return next_telling(
         found[0],

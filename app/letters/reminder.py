@@ -1,17 +1,17 @@
 """The reminder: the tasks that its reader has not reported on, as of now."""
 
-from collections.abc import Iterable
 from datetime import date
 
-from app import compose
-from app.letters.case import LetterContext
-from app.links import ReportLink, StopLink
-from app.mime.message import MailMessage
+from app.compose.reminder import ReminderFacts, TaskLine, reminder
+from app.letters.context import LetterContext
+from app.links import ReportLink
 from app.models import Kind, State
 from app.outbox.precheck import Defer, Send, Skip
 from app.people.settings import Person
 from app.reports.progress import TaskDetail
-from app.rules.due import Frequency, Reason, Unreported
+from app.rules.decision import Reason
+from app.rules.hours import Frequency
+from app.rules.unreported import Unreported
 
 NEVER = date.max
 
@@ -28,8 +28,19 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
     late = case.batch.late[which]
     if not late:
         return Skip(State.SUPPRESSED, Reason.REPORTED_MEANWHILE)
-    lines = _lines(case.one, late, case.batch.known[which])
-    return Send(case.from_us(_compose(case, lines)), [line.ref for line in lines])
+    known = case.batch.known[which]
+    lines = [_line(case.one.member.id, task, known[task.ref]) for task in late]
+    # What is due first comes first, then the longest silent.
+    lines.sort(key=lambda line: (line.due_on or NEVER, -line.silent, line.ref))
+    facts = ReminderFacts(
+        **case.common(Kind.REMINDER),
+        kind="asked_reminder" if case.mail.kind == Kind.ASKED_REMINDER else "reminder",
+        tasks=lines,
+        report_url=case.services.links.report_url(ReportLink(*which, None)),
+        first=case.one.member.id in case.batch.newcomers,
+        lead_told=case.batch.notices.get(which),
+    )
+    return Send(reminder(facts), [line.ref for line in lines])
 
 
 def _no_longer(one: Person, day: date) -> str | None:
@@ -44,17 +55,9 @@ def _no_longer(one: Person, day: date) -> str | None:
     return one.calendar.day_off(day)
 
 
-def _lines(
-    one: Person, late: Iterable[Unreported], known: dict[str, TaskDetail]
-) -> list[compose.TaskLine]:
-    """The letter's tasks: what is due first comes first, then the longest silent."""
-    lines = [_line(one.member.id, task, known[task.ref]) for task in late]
-    return sorted(lines, key=lambda line: (line.due_on or NEVER, -line.silent, line.ref))
-
-
-def _line(member_id: int, late: Unreported, detail: TaskDetail) -> compose.TaskLine:
+def _line(member_id: int, late: Unreported, detail: TaskDetail) -> TaskLine:
     task, report, reporter = detail.seen_by(member_id)
-    return compose.TaskLine(
+    return TaskLine(
         task_id=task.id,
         ref=task.ref,
         title=task.title,
@@ -67,24 +70,3 @@ def _line(member_id: int, late: Unreported, detail: TaskDetail) -> compose.TaskL
         last_text=report.text if report else None,
         silent=late.silent,
     )
-
-
-def _compose(case: LetterContext, lines: list[compose.TaskLine]) -> MailMessage:
-    mail, member = case.mail, case.one.member
-    links = case.services.links
-    facts = compose.ReminderFacts(
-        member_id=member.id,
-        name=member.name,
-        email=mail.to_addr,
-        locale=case.locale,
-        local_date=mail.local_date,
-        kind="asked_reminder" if mail.kind == Kind.ASKED_REMINDER else "reminder",
-        n=mail.n,
-        tasks=lines,
-        report_url=links.report_url(ReportLink(member.id, mail.local_date, None)),
-        stop_url=links.stop_url(StopLink(member.id, Kind.REMINDER)),
-        reply_to_shown=case.reply_to_shown,
-        message_origin=case.batch.origin,
-        lead_told=case.batch.notices.get((member.id, mail.local_date)),
-    )
-    return compose.reminder(facts)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,12 +12,13 @@ from app.models import DecisionRow, Member, OutboxMail
 from app.people.lookup import find
 from app.people.settings import Person, organisation, people
 from app.reminders import brake
-from app.reminders.decide import decide_all, past_of_week
+from app.reminders.decide_batch import decide_all, past_of_week
 from app.reminders.plan import BATCH, alert_broken_members, store
-from app.rules import due
-from app.rules.due import Decision, Verdict
+from app.rules import hours
+from app.rules.decision import Decision, Verdict
 from app.rules.workdays import DAY
 from app.services import Services
+from app.util.grouped import grouped
 
 QUIET_HOURS = "quiet_hours"  # an answer, never a stored reason: the hour itself is moved then
 
@@ -69,8 +70,11 @@ def remind(
         if confirmed:
             days = sorted({one.decision.local_date.isoformat() for one in asked})
             brake.allow(session, days, who="remind --yes", now=real)
-        new = _store(session, services, asked, real, held)
-        ids += [] if held else new
+        stored = [one for one in asked if one.stored]
+        by_shift = grouped((one.moment - real, (one.person, one.decision)) for one in stored)
+        for shift, decisions in by_shift.items():
+            new = store(session, services, decisions, now=real, held=held, clock_shift=shift)
+            ids += [] if held else new
         outcomes += _outcomes(session, asked, now=real)
     if held:
         ids += brake.settle(services, real).released
@@ -129,10 +133,7 @@ def _members(session: Session, email: str | None, after: int) -> Sequence[Member
 def _decide(
     session: Session, good: Sequence[Person], now: datetime, on: date | None
 ) -> list[_Asked]:
-    by_date: dict[date, list[Person]] = {}
-    for person in good:
-        day = on or now.astimezone(person.rhythm.zone).date()
-        by_date.setdefault(day, []).append(person)
+    by_date = grouped((on or person.today(now), person) for person in good)
     asked: list[_Asked] = []
     for day, some in sorted(by_date.items()):
         # Asking ignores the hour and its catch-up: decided as of the hour, where nothing is late.
@@ -144,30 +145,17 @@ def _decide(
 
 def _as_asked(person: Person, decision: Decision, now: datetime, *, rehearsed: bool) -> _Asked:
     rhythm, day = person.rhythm, decision.local_date
-    midnight = due.instant(rhythm.zone, day + DAY, due.MIDNIGHT)
+    midnight = hours.instant(rhythm.zone, day + DAY, hours.MIDNIGHT)
     if decision.verdict is Verdict.SKIP:
         # Before the hour a reason not to send may still pass: the hour decides.
         moment = decision.at if rehearsed else now
         return _Asked(person, decision, moment, stored=now >= decision.at)
     if rehearsed:
         return _Asked(person, replace(decision, expires_at=midnight), decision.at)
-    if due.quiet_until(rhythm, now) is not None:
+    if hours.quiet_until(rhythm, now) is not None:
         return _Asked(person, decision, now, stored=False)
-    ends = due.quiet_begins(rhythm, now, midnight)
+    ends = hours.quiet_begins(rhythm, now, midnight)
     return _Asked(person, replace(decision, at=now, expires_at=ends), now)
-
-
-def _store(
-    session: Session, services: Services, asked: Sequence[_Asked], real: datetime, held: str | None
-) -> list[int]:
-    ids: list[int] = []
-    by_shift: dict[timedelta, list[tuple[Person, Decision]]] = {}
-    for one in asked:
-        if one.stored:
-            by_shift.setdefault(one.moment - real, []).append((one.person, one.decision))
-    for shift, decisions in by_shift.items():
-        ids += store(session, services, decisions, now=real, held=held, clock_shift=shift)
-    return ids
 
 
 def _key(one: _Asked) -> tuple[int, date]:

@@ -2,20 +2,21 @@
 
 A tick with more than 50 reminders that brings its day above 3 times the largest day of the last 10
 workdays is held. Mails of such a tick are stored as held, and released when the count says that all
-is well.
+is well. Reminders that leads and programs ask for count beside those of their day: beyond 50 of them,
+what brings both above the limit is held, and never a reminder of the morning because of them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert, open_alerts, raise_alert
 from app.db import put
-from app.models import OPEN, DecisionRow, OutboxMail, Setting, State
+from app.models import OPEN, DecisionRow, Kind, OutboxMail, Setting, State
 from app.people.settings import organisation
 from app.services import Services
 
@@ -46,7 +47,7 @@ def must_count(services: Services, now: datetime, due_members: int) -> bool:
             close_alert(session, Alarm.UNUSUAL_NUMBER, now=now)
     if due_members <= ALWAYS_ALLOWED:
         return False
-    day = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
+    day = services.config.day_of(now)
     with services.db.write() as session:
         tally = _tally(services, session, day, now)
     return bool(due_members + tally["sends"] > tally["limit"])
@@ -78,12 +79,16 @@ def settle(services: Services, now: datetime) -> Settled:
     settled = Settled()
     with services.db.write() as session:
         days = session.execute(
-            select(OutboxMail.local_date, func.count()).where(*_held()).group_by("local_date")
+            select(OutboxMail.local_date, OutboxMail.kind, func.count())
+            .where(*_held())
+            .group_by(OutboxMail.local_date, OutboxMail.kind)
         ).all()
-        for day, waiting in days:
+        for day, kind, waiting in days:
             number, limit = sends_of(session, day), limit_for(services, session, day)
+            if kind == Kind.ASKED_REMINDER:
+                number += _asked_of(session, day)
             if number <= limit or day.isoformat() in _released(session):
-                settled.released += _let_go(session, day, now)
+                settled.released += _let_go(session, day, now, kind)
             else:
                 settled.held += waiting
                 raise_alert(
@@ -99,12 +104,27 @@ def settle(services: Services, now: datetime) -> Settled:
     return settled
 
 
+def holds_asked(services: Services, session: Session, day: date, now: datetime) -> bool:
+    """Whether one more reminder of this local date that somebody asks for has to wait."""
+    asked = _asked_of(session, day)
+    if asked < ALWAYS_ALLOWED or day.isoformat() in _released(session):
+        return False
+    tally = _tally(services, session, services.config.day_of(now), now)
+    return bool(asked + 1 + tally["sends"] > tally["limit"])
+
+
+def _asked_of(session: Session, day: date) -> int:
+    asked = (OutboxMail.local_date == day, OutboxMail.kind == Kind.ASKED_REMINDER)
+    never = OutboxMail.state.in_([State.CANCELLED, State.SUPPRESSED])
+    return session.scalar(select(func.count()).where(*asked, ~never)) or 0
+
+
 def release(session: Session, *, who: str, now: datetime) -> list[int]:
     """Confirmed by an admin: all held mails go, and further ones of those dates are not held."""
     days = session.scalars(select(OutboxMail.local_date).where(*_held()).distinct()).all()
     ids: list[int] = []
     for day in days:
-        ids += _let_go(session, day, now)
+        ids += _let_go(session, day, now, *Kind)
     allow(session, [day.isoformat() for day in days], who=who, now=now)
     close_alert(session, Alarm.UNUSUAL_NUMBER, now=now)
     return ids
@@ -151,6 +171,16 @@ def limit_for(services: Services, session: Session, day: date) -> int:
     return max(ALWAYS_ALLOWED, TIMES * max(largest, default=0))
 
 
+def above_limit(services: Services, numbers: Mapping[date, int]) -> dict[date, int]:
+    """The limit of each local date that this many reminders would go beyond. Changes nothing."""
+    found: dict[date, int] = {}
+    with services.db.read() as session:
+        for day, number in sorted(numbers.items()):
+            if number > ALWAYS_ALLOWED and number > (limit := limit_for(services, session, day)):
+                found[day] = limit
+    return found
+
+
 def _held() -> tuple[ColumnElement[bool], ...]:
     return (OPEN, OutboxMail.state == State.READY, OutboxMail.held == "brake")
 
@@ -160,11 +190,11 @@ def _released(session: Session) -> list[str]:
     return list(row.value) if row else []
 
 
-def _let_go(session: Session, day: date, now: datetime) -> list[int]:
+def _let_go(session: Session, day: date, now: datetime, *kinds: str) -> list[int]:
     return list(
         session.scalars(
             update(OutboxMail)
-            .where(*_held(), OutboxMail.local_date == day)
+            .where(*_held(), OutboxMail.local_date == day, OutboxMail.kind.in_(kinds))
             .values(held=None, updated_at=now)
             .returning(OutboxMail.id)
         )

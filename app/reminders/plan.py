@@ -15,12 +15,13 @@ from app.db import among, put, update_each
 from app.models import DecisionRow, Member, Setting
 from app.outbox import log_records, restored
 from app.outbox.early_decisions import insert_decisions
-from app.outbox.rows import NewMail, enqueue_decided
+from app.outbox.enqueue import NewMail, enqueue_decided
 from app.people.settings import Person, organisation, people
 from app.reminders import brake
-from app.reminders.decide import WEEK_BEGINS, decide_all
-from app.rules import due
-from app.rules.due import Decision, Frequency, Verdict
+from app.reminders.decide_batch import WEEK_BEGINS, decide_all
+from app.rules import hours
+from app.rules.decision import Decision, Reason, Verdict
+from app.rules.hours import Frequency
 from app.rules.workdays import DAY
 from app.services import Publish, Services, publish_nothing
 from app.util import zones
@@ -64,6 +65,8 @@ def plan(
     if only is None:
         _compute_hours_anew(services, now - shift)
     due_ids = _due_ids(services, now, only)
+    if only is not None and not due_ids:  # what is held is the tick's
+        return planned
     holding = brake.must_count(services, now, len(due_ids))
     for start in range(0, len(due_ids), BATCH):
         if stopped():
@@ -109,6 +112,11 @@ def _due(now: datetime) -> tuple[ColumnExpressionArgument[bool], ...]:
     return (Member.active, or_(Member.next_due_at.is_(None), Member.next_due_at <= now))
 
 
+def is_due(member: Member, now: datetime) -> bool:
+    """The same of a member in hand."""
+    return member.active and (member.next_due_at is None or member.next_due_at <= now)
+
+
 def _due_ids(services: Services, now: datetime, only: int | None) -> list[int]:
     # All at once and in order here: asking the database for the next batch in the order of ids
     # makes SQLite walk through all members.
@@ -147,7 +155,7 @@ def _plan_batch(
     reached: dict[int, date] = {}
     for person in good:
         member = person.member
-        dates = due.dates_due(person.rhythm, member.decided_through, now)
+        dates = hours.dates_due(person.rhythm, member.decided_through, now)
         for day in dates:
             by_date[day].append(person)
         if dates:
@@ -159,33 +167,25 @@ def _plan_batch(
         mails += store(session, services, decisions, now=now - shift, held=held, clock_shift=shift)
         planned.decided += len(decisions)
     if not shift:  # a rehearsal settles no date
-        _advance(session, good, reached, now)
-    return [] if holding else mails
-
-
-def _advance(
-    session: Session, good: Sequence[Person], reached: dict[int, date], now: datetime
-) -> None:
-    update_each(
-        session,
-        Member,
-        [
+        through = {one.member.id: reached.get(one.member.id) for one in good}
+        settled = [
             {
-                "id": person.member.id,
-                "decided_through": reached.get(person.member.id, person.member.decided_through),
-                "next_due_at": next_hour(person, reached.get(person.member.id), now),
+                "id": one.member.id,
+                "decided_through": through[one.member.id] or one.member.decided_through,
+                "next_due_at": next_hour(one, through[one.member.id], now),
             }
-            for person in good
-        ],
-    )
+            for one in good
+        ]
+        update_each(session, Member, settled)
+    return [] if holding else mails
 
 
 def next_hour(person: Person, reached: date | None, now: datetime) -> datetime:
     """The next instant at which the member needs a decision; always after `now`."""
     through = max(person.member.decided_through, reached or date.min)
     day = through + DAY
-    today = now.astimezone(person.rhythm.zone).date()
-    return due.hour(person.rhythm, max(day, today - due.LOOK_BACK))
+    today = person.today(now)
+    return hours.hour(person.rhythm, max(day, today - hours.LOOK_BACK))
 
 
 def alert_broken_members(session: Session, broken: dict[int, str], now: datetime) -> None:
@@ -198,7 +198,7 @@ def alert_broken_members(session: Session, broken: dict[int, str], now: datetime
 
 
 def _close_resolved_alerts(session: Session, good: Iterable[Person], now: datetime) -> None:
-    """Closes what `complain` raised, once the settings make sense again."""
+    """Closes what `alert_broken_members` raised, once the settings make sense again."""
     raised = {alert.name for alert in open_alerts(session)}
     for person in good if raised else ():
         if name_of(Alarm.MEMBER, person.member.id) in raised:
@@ -283,6 +283,6 @@ def _row(person: Person, decision: Decision, now: datetime) -> dict[str, Any]:
 
 
 def _day_name(person: Person, decision: Decision) -> str:
-    if decision.reason in {due.Reason.HOLIDAY, due.Reason.COMPANY_CLOSED}:
+    if decision.reason in {Reason.HOLIDAY, Reason.COMPANY_CLOSED}:
         return person.calendar.company.name_of(decision.local_date)
     return ""

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from app.locale import Both
 from app.models import DecisionRow, Member
 from app.outbox.early_decisions import STANDS
-from app.people.settings import Person, organisation, people
-from app.rules import due
+from app.people.settings import organisation, people
+from app.rules import hours
 from app.rules.workdays import DAY
 from app.services import Services
 
@@ -31,7 +31,9 @@ def undecided(services: Services, session: Session, now: datetime) -> int:
         ours = func.coalesce(Member.timezone, defaults.timezone) == name
         stands = true() if services.config.local_mailbox else STANDS
         good, _broken = people(session, defaults, _without(session, ours, stands, zone, now))
-        number += sum(_is_late(one, now) for one in good)
+        for one in good:
+            today = one.today(now)
+            number += one.began < today and hours.hour(one.rhythm, today) + WITHIN < now
     return number
 
 
@@ -50,7 +52,7 @@ def _without(
         DecisionRow.local_date == today,
         stands,
     )
-    tomorrow = due.instant(zone, today + DAY, time(0))
+    tomorrow = hours.instant(zone, today + DAY, time(0))
     wrong = or_(
         Member.next_due_at.is_(None),
         Member.next_due_at <= now - WITHIN,
@@ -59,13 +61,6 @@ def _without(
     return list(
         session.scalars(select(Member).where(Member.active, ours, wrong, ~decided).limit(AT_MOST))
     )
-
-
-def _is_late(one: Person, now: datetime) -> bool:
-    zone, member = one.rhythm.zone, one.member
-    today = now.astimezone(zone).date()
-    began = member.active_since or member.created_at.astimezone(zone).date()
-    return began < today and due.hour(one.rhythm, today) + WITHIN < now
 
 
 def sentence(number: int) -> Both:

@@ -4,12 +4,14 @@ The steps are those of docs/rules.md: the member's own mail says when the lead w
 then the lead is notified, then the lead's manager. Each step happens once for one silence.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from app.rules.due import REPORT_EVERY, Frequency, OpenTask, Rhythm, day_reason, weekly_target
+from app.rules.decision import day_reason, weekly_target
+from app.rules.hours import Frequency, Rhythm
+from app.rules.unreported import OpenTask, overdue
 from app.rules.workdays import DAY, Calendar
 
 LOOK_AHEAD = 60  # days within which a lead is notified, or it is not said when
@@ -40,8 +42,8 @@ class Steps:
 class Silence:
     """For how many workdays a member has been silent here, and after which date it began.
 
-    `workdays` is the number of `due.silent_for`, except that nothing before the member became
-    active, or the task became known, counts: the first day escalates nothing.
+    `workdays` is the number of `unreported.silent_for`, except that nothing before the member became
+    active counts: the first day escalates nothing.
     """
 
     workdays: int
@@ -61,23 +63,16 @@ class Taken:
 
 
 def silence(
-    tasks: Iterable[OpenTask],
-    calendar: Calendar,
-    on: date,
-    *,
-    active_since: date,
-    added: Mapping[str, date | None],
+    tasks: Iterable[OpenTask], calendar: Calendar, on: date, *, active_since: date
 ) -> Silence | None:
-    """The longest silence on the local date `on`; None when nothing is overdue.
+    """The longest silence on the local date `on`; None when there is none.
 
-    `active_since` is the member's, `added` says by ref when a task became known here.
+    `active_since` is the member's.
     """
     longest: Silence | None = None
     for task in tasks:
-        since = task.last_counts_for or task.start_on - DAY
-        floors = (task.assigned_on, active_since, added.get(task.ref))
-        since = max(since, *(floor - DAY for floor in floors if floor is not None))
-        workdays = calendar.workdays(since, on) - REPORT_EVERY[task.report_every]
+        since = max(task.silent_since, active_since - DAY)
+        workdays = overdue(task, calendar, since, on)
         if workdays > 0 and (longest is None or workdays > longest.workdays):
             longest = Silence(workdays, since)
     return longest

@@ -8,8 +8,18 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from app.rules.due import Frequency, Rhythm, unreported
-from app.rules.week import Mark, MemberFacts, TaskFacts, WeekReport, mark, silence, worked_on
+from app.rules.hours import Frequency, Rhythm
+from app.rules.unreported import unreported
+from app.rules.week import (
+    Mark,
+    MemberFacts,
+    TaskFacts,
+    WeekReport,
+    at_work,
+    mark,
+    silence,
+    worked_on,
+)
 from app.rules.workdays import DAY, Calendar, Company, DayOff
 
 DAYS = 10  # workdays that the picture shows
@@ -80,6 +90,18 @@ class BoardRow:
         return lines(self.facts)
 
     @property
+    def number(self) -> int:
+        """How many tasks are open, without putting them in order."""
+        return len(worked_on(self.facts))
+
+    @property
+    def blocked(self) -> list[str]:
+        """The refs of tasks last reported as blocked."""
+        if self.standing is not Standing.BLOCKED:
+            return []
+        return [task.ref for task in self.tasks if task.status == "blocked"]
+
+    @property
     def place(self) -> tuple[int, int, str]:
         """Blocked and silent first, the longest silence before the others."""
         return _ORDER[self.standing], -self.silent, self.facts.name
@@ -91,7 +113,7 @@ def row(facts: MemberFacts, email: str, rhythm: Rhythm) -> BoardRow:
     return BoardRow(
         facts=facts,
         email=email,
-        standing=_standing(worked_on(facts), silent, away),
+        standing=_standing(worked_on(facts), at_work(silent, away), away),
         silent=silent,
         away=away,
         stopped=stopped(rhythm, facts.today),
@@ -102,8 +124,7 @@ def _standing(tasks: Sequence[TaskFacts], silent: int, away: DayOff | None) -> S
     said = {task.said[-1].status for task in tasks if task.said}
     if "blocked" in said:
         return Standing.BLOCKED
-    # On a public holiday silent members stay on top; a member on leave cannot report.
-    if silent and away is not DayOff.ON_LEAVE:
+    if silent:  # also on a public holiday: silent members stay on top
         return Standing.SILENT
     if away is not None:
         return Standing.AWAY
@@ -171,12 +192,10 @@ def days_shown(company: Company, today: date, calendars: Collection[Calendar] = 
 
 def squares(facts: MemberFacts, days: Iterable[date]) -> list[DaySquare]:
     """The member's picture: a square per date."""
-    return [_square(facts, day) for day in days]
-
-
-def _square(facts: MemberFacts, day: date) -> DaySquare:
-    seen = mark(facts, day)
-    if seen is Mark.OFF:
-        return DaySquare(day, seen, facts.calendar.day_off(day))
-    open_still = seen is Mark.SILENT and day >= facts.today
-    return DaySquare(day, None if open_still else seen)
+    found = []
+    for day in days:
+        seen = mark(facts, day)
+        off = facts.calendar.day_off(day) if seen is Mark.OFF else None
+        open_still = seen is Mark.SILENT and day >= facts.today
+        found.append(DaySquare(day, None if open_still else seen, off))
+    return found

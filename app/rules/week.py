@@ -9,8 +9,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Literal
 
-from app.rules.due import OpenTask, silent_for
-from app.rules.workdays import DAY, Calendar
+from app.rules.unreported import OpenTask, silent_for
+from app.rules.workdays import DAY, Calendar, DayOff
 
 Status = Literal["on_track", "at_risk", "blocked", "done"]
 
@@ -43,12 +43,14 @@ class TaskFacts:
     closed_on: date | None
     due_on: date | None
     report_every: str
+    added_on: date | None = None  # created or imported here
     said: tuple[WeekReport, ...] = ()
     status_since: date | None = None
 
     def open_on(self, day: date) -> bool:
-        """True when the task was worked on that day, as far as is known."""
-        begun = max(self.start_on, self.assigned_on or self.start_on)
+        """True when the member could report on the task here that day, as far as is known."""
+        start = self.start_on
+        begun = max(start, self.assigned_on or start, self.added_on or start)
         return begun <= day and (self.status == "open" or day <= self._ended())
 
     def _ended(self) -> date:
@@ -57,9 +59,11 @@ class TaskFacts:
         return self.closed_on or last
 
     def as_open(self) -> OpenTask:
-        """As `due` looks at it."""
+        """As rules/unreported.py looks at it."""
         last = self.said[-1].counts_for if self.said else None
-        return OpenTask(self.ref, self.start_on, self.assigned_on, self.report_every, last)
+        return OpenTask(
+            self.ref, self.start_on, self.assigned_on, self.report_every, last, self.added_on
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +188,8 @@ class Week:
 
     @property
     def says_something(self) -> bool:
-        """False when there is nothing to tell a lead."""
-        lists = (self.blocked, self.at_risk, self.finished, self.overdue, self.due, self.progress)
-        return self.expected > 0 or any(lists) or bool(self.silent)
+        """False when no member had a workday with a task here: then there is nothing to tell a lead."""
+        return self.expected > 0
 
 
 def week_before(day: date) -> tuple[date, date]:
@@ -226,7 +229,7 @@ def _row(one: MemberFacts, marks: Mapping[date, Mark], days: Sequence[date]) -> 
         marks=tuple(marks[day] for day in days),
         reported=sum(day in reported for day in workdays),
         workdays=len(workdays),
-        silent=silence(one),
+        silent=silent_now(one),
     )
 
 
@@ -238,6 +241,16 @@ def _expected(one: MemberFacts, day: date) -> bool:
 def silence(one: MemberFacts) -> int:
     """For how many workdays the member is silent today."""
     return silent_for((task.as_open() for task in worked_on(one)), one.calendar, one.today)
+
+
+def silent_now(one: MemberFacts) -> int:
+    """The same, 0 for who is on leave today."""
+    return at_work(silence(one), one.calendar.day_off(one.today))
+
+
+def at_work(silent: int, away: DayOff | None) -> int:
+    """The silence as it counts today: who is on leave cannot report, so they are away, not silent."""
+    return 0 if away is DayOff.ON_LEAVE else silent
 
 
 def worked_on(one: MemberFacts) -> list[TaskFacts]:

@@ -4,7 +4,7 @@ Everything it needs is an argument, today's date too.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -13,6 +13,13 @@ from functools import cache, lru_cache
 import holidays as holidays_library
 
 DAY = timedelta(days=1)
+
+
+def dates(first: date, last: date) -> Iterator[date]:
+    """Each date from `first` to `last`, both included."""
+    while first <= last:
+        yield first
+        first += DAY
 
 
 class DayOff(StrEnum):
@@ -98,7 +105,7 @@ class Company:
     region: str = "JP"
     closures: tuple[Span, ...] = ()
     extra: tuple[Span, ...] = ()
-    _years: dict[int, list[int]] = field(default_factory=dict, repr=False)
+    _years: dict[int, Sequence[int]] = field(default_factory=dict, repr=False)
 
     def day_off(self, day: date) -> DayOff | None:
         """Why the company does not work on `day`, or None on a workday."""
@@ -130,16 +137,29 @@ class Company:
             total -= bisect_right(days, after.toordinal())
         return total
 
-    def _workdays_of_year(self, year: int) -> list[int]:
+    def _workdays_of_year(self, year: int) -> Sequence[int]:
         # Counting is asked for each task of each member: a sorted list and two look-ups a year
         # keep that cheap however long a member has been silent.
         days = self._years.get(year)
         if days is None:
-            first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
-            every = (date.fromordinal(n) for n in range(first, last + 1))
-            days = [day.toordinal() for day in every if self.day_off(day) is None]
+            days = _workdays_of(self.weekend, self.region, self.closures, self.extra, year)
             self._years[year] = days
         return days
+
+
+# Each call of a program makes its own Company, of what is stored now. The same days have the same
+# workdays, so this remembers nothing that could become wrong.
+@lru_cache(maxsize=256)
+def _workdays_of(
+    weekend: frozenset[int],
+    region: str,
+    closures: tuple[Span, ...],
+    extra: tuple[Span, ...],
+    year: int,
+) -> tuple[int, ...]:
+    company = Company(weekend, region, closures, extra)
+    every = dates(date(year, 1, 1), date(year, 12, 31))
+    return tuple(day.toordinal() for day in every if company.day_off(day) is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +184,11 @@ class Calendar:
     def is_workday(self, day: date) -> bool:
         """True when the member works on `day`."""
         return self.day_off(day) is None
+
+    def next_workday(self, after: date) -> date | None:
+        """The first workday after `after`; None where none comes within a year."""
+        year = dates(after + DAY, after + 366 * DAY)
+        return next((day for day in year if self.is_workday(day)), None)
 
     def workdays(self, after: date, through: date) -> int:
         """How many of the member's workdays lie after `after`, up to and including `through`."""

@@ -5,14 +5,13 @@ import io
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.imports.files import import_into
 from app.models import Member, Setting
-from app.people.csv_records import HEADERS
+from app.people.columns import HEADERS
 from app.rules.workdays import Company, Span, move_by_workdays, workday_on_or_after
 from app.services import Services
 
@@ -26,7 +25,7 @@ _FILES = {
     "reports": "reports.csv",
 }
 _DATES = {
-    "tasks": ("start_on", "due_on"),
+    "tasks": ("start_on", "due_on", "assigned_on"),
     "reports": ("reported_on",),
     "days-off": ("first_day", "last_day"),
 }
@@ -41,9 +40,15 @@ def load(services: Services, now: datetime) -> date | None:
     Tasks, reports and leave are moved by workdays so that ANCHOR is D. Where the sample was
     loaded before, returns its D and changes nothing; where there are other members, None.
     """
-    files = {what: _read(name) for what, name in _FILES.items()}
+    folder = Path(__file__).parent
+    texts = {what: (folder / name).read_text("utf-8") for what, name in _FILES.items()}
+    files = {
+        what: list(csv.DictReader(io.StringIO(text, newline=""))) for what, text in texts.items()
+    }
+    for task in files["tasks"]:  # the sample's story has begun before today
+        task["assigned_on"] = task["start_on"]
     company = Company(frozenset({5, 6}), closures=tuple(_closures(files["days-off"])))
-    today = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
+    today = services.config.day_of(now)
     day = workday_on_or_after(company, today)
     with services.db.write() as session:
         loaded = session.get(Setting, SAMPLE_DAY)
@@ -69,11 +74,6 @@ def _load(
         moved = [_moved(line, _DATES.get(what, ()), move) for line in files[what]]
         data = _as_csv(what, moved)
         import_into(session, services.config, what, data, now=now, who=_WHO)
-
-
-def _read(name: str) -> list[Line]:
-    text = (Path(__file__).parent / name).read_text("utf-8")
-    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def _closures(lines: list[Line]) -> list[Span]:

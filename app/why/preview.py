@@ -7,7 +7,7 @@ from datetime import date, datetime
 from app.people import values
 from app.people.lookup import find
 from app.people.settings import organisation, person, put
-from app.reminders.simulate import Forecast, ahead, forecast_of
+from app.reminders.forecast import Forecast, ahead, forecast_of
 from app.rules.workdays import DAY
 from app.services import Services
 from app.why.reminder import next_reminder
@@ -38,7 +38,7 @@ def preview(
         session.expunge(member)  # so that nothing of this reaches the database
         put(member, wanted)
         one = person(session, organisation(session, services.config), member)
-        today = now.astimezone(one.rhythm.zone).date()
+        today = one.today(now)
         last = today + (WEEKS * 7 - 1 - today.weekday()) * DAY
         days = [forecast_of(*found) for found in ahead(session, [one], today, last)]
     next_at = next_reminder(services, member.id, now, changes)

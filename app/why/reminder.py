@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from app.compose import show_date
@@ -14,13 +14,15 @@ from app.members.snooze import SNOOZED
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
 from app.outbox import restored
 from app.outbox.reasons import REASONS, STATES
+from app.outbox.seen import REMINDERS
 from app.people import values
 from app.people.lookup import find
 from app.people.settings import Person, organisation, person, put
-from app.reminders.decide import A_WEEK
-from app.reminders.simulate import ahead
-from app.rules import due
-from app.rules.due import Frequency, Reason, Verdict
+from app.reminders.decide_batch import A_WEEK
+from app.reminders.forecast import ahead
+from app.rules import hours
+from app.rules.decision import Reason, Verdict, day_reason
+from app.rules.hours import Frequency
 from app.rules.workdays import DAY
 from app.services import Services
 from app.why.digest import escalation_sentences
@@ -30,17 +32,24 @@ LOOK_AHEAD = 60 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One readable paragraph, and the facts behind it."""
+    """What happened in words, a fact a line, and the facts behind it."""
 
     paragraph: Both
     facts: dict[str, Any]
 
 
-def explain(services: Services, email: str, on: date | None, now: datetime) -> Explanation:
+def explain(
+    services: Services,
+    email: str,
+    on: date | None,
+    now: datetime,
+    *,
+    reminders_only: bool = False,
+) -> Explanation:
     """What was decided for the member's local date, and what became of it.
 
     By default that is today; while today has no record, a date that was decided ahead of it.
-    Of a member whose stored settings make no sense it tells the fault. Raises NoSuchMember.
+    `reminders_only`: without their other mails, and what they were told as a lead. Of a member whose stored settings make no sense it tells the fault. Raises NoSuchMember.
     """
     with services.db.read() as session:
         member = find(session, email)
@@ -60,6 +69,7 @@ def explain(services: Services, email: str, on: date | None, now: datetime) -> E
         mails = session.scalars(
             select(OutboxMail)
             .where(OutboxMail.user_id == member.id, OutboxMail.local_date == day)
+            .where(REMINDERS if reminders_only else true())
             .order_by(OutboxMail.id)
         ).all()
         if row is None:
@@ -67,21 +77,23 @@ def explain(services: Services, email: str, on: date | None, now: datetime) -> E
         else:
             sentences = [_decided(one, row, home)]
         sentences += [_life(one, mail, home) for mail in mails]
-        about_team, team_facts = escalation_sentences(session, one, day, REASONS)
-        sentences += about_team
+        team_facts: dict[str, Any] = {}
+        if not reminders_only:
+            about_team, team_facts = escalation_sentences(session, one, day, REASONS)
+            sentences += about_team
         sentences += restored.lost_records(session, one.rhythm.zone, day)
         next_mail = _next_mail(session, one, now)
         sentences.append(_coming(one, next_mail))
     facts = _facts(one, day, row, list(mails), next_mail) | team_facts
     return Explanation(
-        Both("".join(one.ja for one in sentences), " ".join(one.en for one in sentences)),
+        Both("\n".join(one.ja for one in sentences), "\n".join(one.en for one in sentences)),
         facts,
     )
 
 
 def _latest(session: Session, one: Person, now: datetime) -> date:
     """Today, unless only a later date was decided, as `remind --date` does (the sample's, too)."""
-    today = now.astimezone(one.rhythm.zone).date()
+    today = one.today(now)
     decided = session.scalars(
         select(DecisionRow.local_date)
         .where(
@@ -136,7 +148,7 @@ def _next_mail(session: Session, one: Person, now: datetime) -> datetime | None:
     """When the next reminder can come: the one that waits, or the first that would be decided if
     no more reports came.
     """
-    today = now.astimezone(one.rhythm.zone).date()
+    today = one.today(now)
     waiting = session.execute(
         select(OutboxMail.not_before, OutboxMail.local_date)
         .where(
@@ -152,7 +164,10 @@ def _next_mail(session: Session, one: Person, now: datetime) -> datetime | None:
         return None
     for not_before, local_date in waiting:
         # On a day off, or stopped meanwhile, it ends without being sent.
-        if due.day_reason(one.rhythm, one.calendar, local_date) in {None, Reason.NOT_THIS_WEEKDAY}:
+        if day_reason(one.rhythm, one.calendar, local_date) in {
+            None,
+            Reason.NOT_THIS_WEEKDAY,
+        }:
             return max(not_before, now)
     first = max(one.member.decided_through + DAY, today)
     decided = set(
@@ -242,7 +257,7 @@ def why_not(row: DecisionRow) -> Both:
 
 
 def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Both:
-    name, at = one.member.name, due.hour(one.rhythm, day)
+    name, at = one.member.name, hours.hour(one.rhythm, day)
     ja, en = show_date(day, "ja", with_year=True), show_date(day, "en", with_year=True)
     if not one.member.active:
         reason = REASONS[Reason.INACTIVE]
@@ -272,9 +287,9 @@ def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Bot
 
 def _no_record(one: Person, day: date, now: datetime) -> Both:
     """Of a date whose hour has passed: not decided yet, or never to be."""
-    name, today = one.member.name, now.astimezone(one.rhythm.zone).date()
+    name, today = one.member.name, one.today(now)
     ja, en = show_date(day, "ja", with_year=True), show_date(day, "en", with_year=True)
-    if day > one.member.decided_through and day >= today - due.LOOK_BACK:
+    if day > one.member.decided_through and day >= today - hours.LOOK_BACK:
         return Both(
             f"{ja}はまだ決まっていません。時刻は過ぎていますが、その後まだ定期処理が動いていません。"
             "次に動いたときに決まります。",
@@ -283,9 +298,9 @@ def _no_record(one: Person, day: date, now: datetime) -> Both:
         )
     return Both(
         f"{ja}の記録はありません。{name}さんが加わる前か、その日の時刻を過ぎてから加わったか、"
-        f"{due.LOOK_BACK.days}日を超えて何も動いていなかったか、記録が整理されています。",
+        f"{hours.LOOK_BACK.days}日を超えて何も動いていなかったか、記録が整理されています。",
         f"There is no record for {en}: {name} came later, or after that day's hour, or nothing "
-        f"ran for more than {due.LOOK_BACK.days} days, or old records were purged.",
+        f"ran for more than {hours.LOOK_BACK.days} days, or old records were purged.",
     )
 
 

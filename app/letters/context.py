@@ -3,23 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from app.db import among
 from app.letters.notice import notices
-from app.mime.message import MailMessage
-from app.models import Member, State
+from app.links import StopLink
+from app.models import Kind, Member, OutboxMail, State
+from app.outbox.enqueue import origin
 from app.outbox.lease import Claimed
 from app.outbox.precheck import Defer, Skip
-from app.outbox.rows import from_us, origin
 from app.people.settings import Person, organisation, people
 from app.reports.progress import TaskDetail, open_details
-from app.rules import due
-from app.rules.due import Reason, Unreported
+from app.rules import hours, unreported
+from app.rules.decision import Reason
+from app.rules.hours import Frequency, Rhythm
+from app.rules.unreported import Unreported
 from app.services import Services
+
+_WAS_REMINDED = exists(
+    select(OutboxMail.id).where(
+        OutboxMail.user_id == Member.id,
+        OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
+        OutboxMail.accepted_at.is_not(None),
+    )
+)
 
 
 class Batch:
@@ -42,11 +52,13 @@ class Batch:
             tasks = open_details(session, [*self.people], day)
             for one in good:
                 mine = tasks.get(one.member.id, ())
-                late = due.unreported([task.open_task for task in mine], one.calendar, day)
+                late = unreported.unreported([task.open_task for task in mine], one.calendar, day)
                 self.late[one.member.id, day] = late
                 self.known[one.member.id, day] = {task.task.ref: task for task in mine}
                 if late and late[0].silent >= defaults.escalate_notice_after > 0:
                     long.append((one, day))
+        newcomers = select(Member.id).where(among(Member.id, [*self.people]), ~_WAS_REMINDED)
+        self.newcomers = set(session.scalars(newcomers))  # no reminder has reached them so far
         self.notices = notices(session, defaults, long, now)
 
 
@@ -71,22 +83,41 @@ class LetterContext:
         """The language of the letter."""
         return "en" if self.one.locale.startswith("en") else "ja"
 
-    @property
-    def reply_to_shown(self) -> str | None:
-        """The address that an answer to the letter reaches."""
-        return self.services.config.mail_reply_to or self.services.config.mail_from
-
-    def from_us(self, letter: MailMessage) -> MailMessage:
-        """The letter with the sender's fields and the mail's own Message-ID."""
-        return from_us(letter, self.services.config, self.mail)
+    def common(self, kind: Kind) -> dict[str, Any]:
+        """What all letters about a date say (`compose.LetterFacts`); `kind`: which its link stops."""
+        one, mail = self.one.member, self.mail
+        return {
+            "member_id": one.id,
+            "name": one.name,
+            "email": mail.to_addr,
+            "locale": self.locale,
+            "local_date": mail.local_date,
+            "n": mail.n,
+            "stop_url": self.services.links.stop_url(StopLink(one.id, kind)),
+            "reply_to_shown": self.services.config.mail_reply_to or self.services.config.mail_from,
+            "message_origin": self.batch.origin,
+        }
 
     def quiet(self) -> Skip | Defer | None:
         """A mail waits through quiet hours, or expires in them; a rehearsal does neither."""
         if self.mail.clock_shift:
             return None
-        quiet_end = due.quiet_until(self.one.rhythm, self.now)
+        quiet_end = hours.quiet_until(self.one.rhythm, self.now)
         if quiet_end is None:
             return None
         if quiet_end >= self.mail.expires_at:
             return Skip(State.EXPIRED, Reason.EXPIRED)
         return Defer(quiet_end)
+
+    def no_longer(self, rhythm: Rhythm, *, wanted: bool) -> str | None:
+        """Why a mail about a team that was decided must not go out any more."""
+        if rhythm.suppressed:
+            return Reason.ADDRESS_SUPPRESSED
+        mail, one = self.mail, self.one
+        off_all = one.rhythm.frequency is Frequency.NONE and mail.kind == Kind.ESCALATION
+        if off_all or not wanted:
+            return Reason.OPTED_OUT
+        if rhythm.paused_until is not None and mail.local_date < rhythm.paused_until:
+            return Reason.PAUSED
+        off = one.calendar.day_off(mail.local_date)
+        return Reason(off.value) if off else None

@@ -10,16 +10,16 @@ from sqlalchemy.orm import Session
 
 from app.digest.escalate import Escalation, find_due, may_notify
 from app.digest.plan import past_digests
-from app.digest.rule import decide
+from app.digest.schedule import decide
 from app.digest.silences import below
 from app.digest.team_week import week_of
 from app.models import Kind, Member, Role
 from app.people.settings import Organisation, Person, organisation, people
-from app.reminders.simulate import check_span
-from app.rules import due
-from app.rules.due import Past, Reason, Verdict
+from app.reminders.forecast import check_span
+from app.rules import decision, hours
+from app.rules.decision import Past, Reason, Verdict
 from app.rules.escalation import Step, Taken
-from app.rules.workdays import DAY
+from app.rules.workdays import dates
 from app.services import Services
 
 
@@ -62,7 +62,9 @@ def ahead(services: Services, kind: str, first: date, last: date) -> Iterator[Ah
     check_span(first, last)
     with services.db.read() as session:
         defaults = organisation(session, services.config)
-        leads = _leads(session, defaults)
+        members = session.scalars(select(Member).where(Member.active.is_(True)).order_by(Member.id))
+        leading = [one for one in members if one.role == Role.ADMIN or below(session, one)]
+        leads = people(session, defaults, leading)[0]
         if kind == Kind.WEEKLY_DIGEST:
             for one in leads:
                 yield from _digests(session, defaults, one, first, last)
@@ -70,28 +72,20 @@ def ahead(services: Services, kind: str, first: date, last: date) -> Iterator[Ah
             yield from _steps(session, defaults, leads, first, last)
 
 
-def _leads(session: Session, defaults: Organisation) -> list[Person]:
-    members = session.scalars(select(Member).where(Member.active.is_(True)).order_by(Member.id))
-    found = [one for one in members if one.role == Role.ADMIN or below(session, one)]
-    return people(session, defaults, found)[0]
-
-
 def _digests(
     session: Session, defaults: Organisation, one: Person, first: date, last: date
 ) -> Iterator[Ahead]:
     past = past_digests(session, one.member.id, first)
-    day = first
-    while day <= last:
+    for day in dates(first, last):
         if not day.weekday():
             past = []
-        at = due.hour(one.rhythm, day)
+        at = hours.hour(one.rhythm, day)
         found = decide(one, defaults, day, now=at, past=past)
         if found.reason is None and not week_of(session, defaults, one, day, at).says_something:
             found = replace(found, verdict=Verdict.SKIP, reason=Reason.NOTHING_UNREPORTED)
-        past.append(Past(day, found.verdict, found.reason, due.Frequency.WEEKLY))
+        past.append(Past(day, found.verdict, found.reason, hours.Frequency.WEEKLY))
         when = None if found.reason else found.at.astimezone(one.rhythm.zone)
         yield Ahead(one.member.email, Kind.WEEKLY_DIGEST, day, found.verdict, found.reason, when)
-        day += DAY
 
 
 def _steps(
@@ -99,10 +93,9 @@ def _steps(
 ) -> Iterator[Ahead]:
     taken: dict[int, list[Taken]] = {}
     told_on: dict[int, list[date]] = {}
-    day = first
-    while day <= last:
+    for day in dates(first, last):
         for lead in leads:
-            at = due.hour(lead.rhythm, day)
+            at = hours.hour(lead.rhythm, day)
             may = may_notify(session, lead, day, also=told_on.get(lead.member.id, ()))
             for one in find_due(session, defaults, lead, at, also=taken):
                 if not (_noticed(one) if one.step is Step.NOTICE else may):
@@ -113,12 +106,11 @@ def _steps(
                 if one.step is not Step.NOTICE:
                     told_on.setdefault(lead.member.id, []).append(day)
                 yield _ahead(one, lead, at)
-        day += DAY
 
 
 def _noticed(one: Escalation) -> bool:
     """Whether the member's own mail comes on that date, and says so."""
-    return due.day_reason(one.member.rhythm, one.member.calendar, one.day) is None
+    return decision.day_reason(one.member.rhythm, one.member.calendar, one.day) is None
 
 
 def _ahead(one: Escalation, lead: Person, at: datetime) -> Ahead:

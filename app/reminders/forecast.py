@@ -15,10 +15,10 @@ from app.people import values
 from app.people.lookup import find
 from app.people.settings import Person, organisation, people, put, with_values
 from app.people.values import ValuesRefused
-from app.reminders.decide import A_WEEK, decide_all, past_of_week
+from app.reminders.decide_batch import A_WEEK, decide_all, past_of_week
 from app.reports.progress import open_tasks_ahead
-from app.rules.due import Decision, Past, Verdict
-from app.rules.workdays import DAY
+from app.rules.decision import Decision, Past, Verdict
+from app.rules.workdays import DAY, dates
 from app.services import Services
 
 LONGEST = 400  # days
@@ -153,8 +153,7 @@ def ahead(
     """
     ids = [one.member.id for one in some]
     past, tasks_on = past_of_week(session, ids, first), open_tasks_ahead(session, ids, first, last)
-    day = first
-    while day <= last:
+    for day in dates(first, last):
         for person, decision in decide_all(session, some, day, None, past, tasks=tasks_on(day)):
             yield person, decision
             rhythm = person.rhythm
@@ -164,7 +163,6 @@ def ahead(
                 *of_week,
                 Past(day, decision.verdict, decision.reason, rhythm.frequency, rhythm.week_begins),
             ]
-        day += DAY
 
 
 def check_span(first: date, last: date) -> None:

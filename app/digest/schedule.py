@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import date, datetime, time
 
 from app.people.settings import Organisation, Person
-from app.rules import due
-from app.rules.due import Decision, Frequency, Past, Reason, Rhythm, Verdict
+from app.rules import decision, hours
+from app.rules.decision import Decision, Past, Reason, Verdict
+from app.rules.hours import Frequency, Rhythm
 from app.rules.workdays import DAY
 
 
@@ -41,11 +42,11 @@ def decide(
     there is something to say is not asked here.
     """
     rhythm = rhythm_of_digest(one, defaults)
-    ends = due.instant(rhythm.zone, day + DAY, time(0))
-    reason = due.day_reason(rhythm, one.calendar, day, past)
+    ends = hours.instant(rhythm.zone, day + DAY, time(0))
+    reason = decision.day_reason(rhythm, one.calendar, day, past)
     if any_weekday and reason in {Reason.NOT_THIS_WEEKDAY, Reason.ALREADY_SENT}:
         reason = None
     if reason is None and now >= ends:
         reason = Reason.EXPIRED
     verdict = Verdict.SEND if reason is None else Verdict.SKIP
-    return Decision(day, verdict, reason, due.hour(rhythm, day), ends)
+    return Decision(day, verdict, reason, hours.hour(rhythm, day), ends)

@@ -1,4 +1,4 @@
-"""Deciding for many members at once: reads what `rules.due.decide` needs, and asks it."""
+"""Deciding for many members at once: reads what `rules.decision.decide` needs, and asks it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -10,9 +10,12 @@ from app.models import DecisionRow
 from app.outbox.early_decisions import STANDS
 from app.people.settings import Person
 from app.reports.progress import open_tasks
-from app.rules import due
-from app.rules.due import Decision, Frequency, OpenTask, Past, Reason, Verdict
+from app.rules import decision, hours
+from app.rules.decision import Decision, Past, Reason, Verdict
+from app.rules.hours import Frequency
+from app.rules.unreported import OpenTask
 from app.rules.workdays import DAY
+from app.util.grouped import grouped
 
 WEEK_BEGINS = "week_begins"  # in a decision's facts, where the week did not begin on Monday
 A_WEEK = 6 * DAY  # so far another decision may be of the same week as one
@@ -41,18 +44,19 @@ def past_of_week(
             STANDS,
         )
     )
-    past: dict[int, list[Past]] = {}
-    for member_id, local_date, verdict, reason, facts in rows:
-        past.setdefault(member_id, []).append(
+    return grouped(
+        (
+            member_id,
             Past(
                 local_date,
                 Verdict(verdict),
                 Reason(reason) if reason else None,
                 Frequency(facts["frequency"]),
                 facts.get(WEEK_BEGINS, 0),
-            )
+            ),
         )
-    return past
+        for member_id, local_date, verdict, reason, facts in rows
+    )
 
 
 def decide_all(
@@ -79,12 +83,12 @@ def decide_all(
     return [
         (
             one,
-            due.decide(
+            decision.decide(
                 one.rhythm,
                 one.calendar,
                 day,
                 tasks.get(one.member.id, []),
-                now=now or due.hour(one.rhythm, day),
+                now=now or hours.hour(one.rhythm, day),
                 past=past.get(one.member.id, ()),
             ),
         )

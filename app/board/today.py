@@ -1,0 +1,102 @@
+"""A team today, as a program asks for it: where each member stands, by the same rules as the board."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from app.access.sessions import Me
+from app.board.team import Wanted, scope
+from app.board.workload import read, reminded
+from app.locale import Both
+from app.models import Member, Team
+from app.people.settings import organisation, people
+from app.refused import Code, Refused
+from app.rules.standing import BoardRow, days_shown, row
+from app.services import Services
+
+
+class NoTeam(Refused):
+    """No team has this id, or it is not one that the member sees."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Code.NO_SUCH_TEAM, Both("このチームはありません。", "There is no such team.")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StandingNow:
+    """One member. `reminded`: when today's last reminder was accepted by the mail server."""
+
+    id: int
+    row: BoardRow
+    reminded: datetime | None
+
+
+class Standings(NamedTuple):
+    """A piece of a list of members, the highest ids first; `broken`: (id, why) of members of whom
+    nothing can be said, as their stored settings make no sense.
+    """
+
+    members: Sequence[StandingNow]
+    broken: Sequence[tuple[int, str]]
+    last_id: int | None  # of the piece, where there may be more
+
+
+class TeamNow(NamedTuple):
+    """A team, and a piece of its members."""
+
+    id: int
+    name: str
+    standings: Standings
+
+
+def today(
+    services: Services, me: Me, team_id: int, now: datetime, *, limit: int, before: int | None
+) -> TeamNow:
+    """Those of the team whom `me` leads, or all for an admin. Raises NoTeam where that is no one."""
+    with services.db.read() as session:
+        whom = select(Member).where(scope(me, Wanted(team=team_id)))
+        team = session.scalars(select(Team).where(Team.id == team_id, whom.exists())).one_or_none()
+        if team is None:
+            raise NoTeam
+        standings = _standings(session, services, me, whom, now, limit, before)
+        return TeamNow(team.id, team.name, standings)
+
+
+def all_led(
+    services: Services, me: Me, now: datetime, *, limit: int, before: int | None
+) -> Standings:
+    """All whom `me` leads, of whatever team; an admin sees all members."""
+    with services.db.read() as session:
+        whom = select(Member).where(scope(me, Wanted()))
+        return _standings(session, services, me, whom, now, limit, before)
+
+
+def _standings(  # noqa: PLR0917 - of whom, by whose rights, and which piece
+    session: Session,
+    services: Services,
+    me: Me,
+    whom: Select[Member],
+    now: datetime,
+    limit: int,
+    before: int | None,
+) -> Standings:
+    if before is not None:
+        whom = whom.where(Member.id < before)
+    members = session.scalars(whom.order_by(Member.id.desc()).limit(limit)).all()
+    defaults = organisation(session, services.config)
+    good, broken = people(session, defaults, members)
+    first = days_shown(defaults.company(), now.astimezone(me.zone).date())[0]
+    facts = read(session, good, first, now)
+    mails = reminded(session, [(one.member.id, one.today(now)) for one in good])
+    rows = {one.member.id: row(facts[one.member.id], one.member.email, one.rhythm) for one in good}
+    return Standings(
+        [StandingNow(key, found, mails.get(key)) for key, found in rows.items()],
+        [*broken.items()],
+        members[-1].id if len(members) == limit else None,
+    )
