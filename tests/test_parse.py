@@ -1,7 +1,7 @@
 """Text that people typed: read strictly, refused with the nearest value that would be taken."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -10,48 +10,13 @@ from hypothesis import strategies as st
 from app import clock
 from app.locale import Both
 from app.refused import UnusableValue
-from app.util import parse
+from app.util import parse, urls
 
 
 @pytest.fixture
 def _clock_put_back() -> Iterator[None]:
     yield
     clock.shift(0)
-
-
-@pytest.mark.parametrize(
-    ("typed", "nearest"),
-    [
-        ("25:00", "23:00"),
-        ("9:5", "09:05"),
-        ("９：００", "09:00"),
-        ("0９:30", "09:30"),
-        ("09:60", "09:59"),
-        ("24:00", "23:00"),
-        ("9時", "09:00"),
-        ("", "09:00"),
-        ("09:00\n", "09:00"),
-        ("-9:00", "09:00"),
-    ],
-)
-def test_a_time_that_is_none_is_refused_with_the_nearest_one(typed: str, nearest: str) -> None:
-    with pytest.raises(UnusableValue, match=nearest) as refused:
-        parse.parse_time(typed)
-    assert isinstance(refused.value.sentence, Both)
-
-
-@given(st.times().map(lambda t: t.replace(second=0, microsecond=0)))
-def test_every_minute_of_the_day_is_read_back(moment: time) -> None:
-    assert parse.parse_time(f"{moment:%H:%M}") == moment
-
-
-@given(st.text(max_size=8))
-def test_any_other_text_is_refused_with_a_time_that_is_taken(typed: str) -> None:
-    try:
-        parse.parse_time(typed)
-    except UnusableValue as refused:
-        nearest = refused.sentence.en.removesuffix(".").rpartition(" ")[2]
-        assert parse.parse_time(nearest) is not None
 
 
 @pytest.mark.parametrize(
@@ -91,8 +56,8 @@ def refusal(reader: Callable[[str], str], typed: str) -> Both:
 def test_no_text_breaks_a_reader(typed: str) -> None:
     for reader in (
         parse.parse_timezone,
-        parse.parse_redis_url,
-        parse.parse_web_url,
+        urls.parse_redis_url,
+        urls.parse_web_url,
     ):
         sentence = refusal(reader, typed)
         assert sentence.ja.isprintable()
@@ -108,7 +73,7 @@ def test_no_text_breaks_a_reader(typed: str) -> None:
     ],
 )
 def test_a_web_address_names_its_host_as_browsers_do(typed: str, taken: str) -> None:
-    assert parse.parse_web_url(typed) == taken
+    assert urls.parse_web_url(typed) == taken
 
 
 @pytest.mark.parametrize(
@@ -126,18 +91,18 @@ def test_a_web_address_names_its_host_as_browsers_do(typed: str, taken: str) -> 
     ],
 )
 def test_a_masked_url_keeps_its_password(url: str) -> None:
-    assert "hush" not in parse.mask_url(url)
+    assert "hush" not in urls.mask_url(url)
 
 
 def test_a_masked_url_still_shows_the_server() -> None:
-    assert parse.mask_url("redis://:hush@10.0.0.5:6379/0") == "redis://***@10.0.0.5:6379/0"
-    assert parse.mask_url("http://127.0.0.1:6379") == "http://127.0.0.1:6379"
+    assert urls.mask_url("redis://:hush@10.0.0.5:6379/0") == "redis://***@10.0.0.5:6379/0"
+    assert urls.mask_url("http://127.0.0.1:6379") == "http://127.0.0.1:6379"
 
 
 def test_an_encrypted_redis_always_has_its_certificate_verified() -> None:
-    assert parse.parse_redis_url("rediss://h:6380/0") == "rediss://h:6380/0?ssl_cert_reqs=required"
+    assert urls.parse_redis_url("rediss://h:6380/0") == "rediss://h:6380/0?ssl_cert_reqs=required"
     chosen = "rediss://h:6380/0?ssl_cert_reqs=none"
-    assert parse.parse_redis_url(chosen) == chosen
+    assert urls.parse_redis_url(chosen) == chosen
 
 
 def test_a_quoted_value_is_short_and_printable() -> None:

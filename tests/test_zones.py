@@ -58,6 +58,7 @@ def printed(code: str, path: Path | str, *, package: bool = True) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["2025b", None])
 def test_a_systems_older_data_do_not_win_over_the_package(
     tmp_path: Path, version: str | None
@@ -67,17 +68,20 @@ def test_a_systems_older_data_do_not_win_over_the_package(
     assert used == f"{tzdata.IANA_VERSION} True"
 
 
+@pytest.mark.slow
 def test_a_name_that_only_the_system_has_stays_known(tmp_path: Path) -> None:
     code = "print(ZoneInfo('Only/Here').utcoffset(datetime(2026, 12, 1)))"
     assert printed(code, system(tmp_path, "2025b")) == "0:00:00"
 
 
+@pytest.mark.slow
 def test_a_systems_newer_data_win(tmp_path: Path) -> None:
     assert printed(TOKYO, system(tmp_path, "2999a")) == NEW_YORKS
     used = printed("print(zones.version(), zones.is_package())", tmp_path)
     assert used == "2999a False"
 
 
+@pytest.mark.slow
 def test_either_is_enough(tmp_path: Path) -> None:
     assert printed(TOKYO, "") == ITS_OWN
     assert printed(TOKYO, system(tmp_path, "2025b"), package=False) == NEW_YORKS

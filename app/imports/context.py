@@ -2,20 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from app.imports.csv_table import ImportRefused
+from app.imports.file_rows import ImportRefused
 from app.locale import Both
 from app.mime.address import address_key
 from app.models import Audit, Member
 from app.people.lookup import no_such_member
 from app.people.settings import Organisation
-from app.people.table import LineFault
+from app.people.table import LineFault, Table
+from app.util.dates_and_numbers import told
 
 
 class Numbered(Protocol):
@@ -31,7 +32,10 @@ L = TypeVar("L", bound=Numbered)
 
 
 class LineOutcome(NamedTuple):
-    """What one line does: it is new, changes cells (column, from, to), or changes nothing."""
+    """What one line does: it is new, changes cells (column, from, to), or changes nothing.
+
+    Of a new one `changes` are all cells that are written, from nothing.
+    """
 
     line: int
     verdict: Literal["new", "changed", "unchanged"]
@@ -50,7 +54,7 @@ class ImportContext:
     organisation: Organisation
     now: datetime
     who: str
-    faults: list[LineFault]
+    table: Table
     overwrite_settings: bool = False
     preview: bool = False
     outcomes: list[LineOutcome] = field(default_factory=list)
@@ -59,6 +63,11 @@ class ImportContext:
     unchanged: int = 0
     _added: list[dict[str, Any]] = field(default_factory=list)
     _changed: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def faults(self) -> list[LineFault]:
+        """All faults found so far."""
+        return self.table.faults
 
     @property
     def today(self) -> date:
@@ -122,7 +131,8 @@ class ImportContext:
     def add(self, line: Numbered, key: str, **data: Any) -> None:
         """Counts a line that was new, and notes it for the audit."""
         self._added.append(data)
-        self.outcomes.append(LineOutcome(line.line, "new", key))
+        cells = tuple((name, "", cell) for name, cell in self.table.read[line.line].items())
+        self.outcomes.append(LineOutcome(line.line, "new", key, cells))
 
     def change(
         self, line: Numbered, key: str, before: Mapping[str, Any], after: Mapping[str, Any],
@@ -155,11 +165,7 @@ class ImportContext:
 
 def _cell(value: object) -> str:
     """A value as the file would have it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, time):
-        return value.isoformat("minutes")
-    return "" if value is None else str(value)
+    return "" if value is None else told(value)
 
 
 def differing(row: object, values: dict[str, Any]) -> dict[str, Any]:

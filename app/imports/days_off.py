@@ -10,7 +10,7 @@ from app.locale import Both
 from app.members import spans
 from app.mime.address import address_key
 from app.models import DaysOff, ExtraWorkday, Spans
-from app.people.csv_records import DaysOffRecord
+from app.people.file_records import DaysOffRecord
 from app.rules.workdays import Span, unite
 
 _LONG = timedelta(days=366)

@@ -1,13 +1,13 @@
-"""Importing CSV files: members, tasks, reports, days off. All or nothing, and repeatable.
+"""Importing files of members, tasks, reports, days off. All or nothing, and repeatable.
 
 A line is new, changes what is there, or changes nothing; a second run of the same file changes
 nothing. All faults of a file are collected before anything is refused.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy.orm import Session
 
@@ -15,9 +15,10 @@ from app.config import Config
 from app.db import one_after_the_other
 from app.imports import days_off, members, work
 from app.imports.context import ImportContext, LineOutcome
-from app.imports.csv_table import read_table
+from app.imports.file_rows import MAX_LINES
+from app.imports.file_table import read_table
 from app.locale import Both
-from app.people import csv_records
+from app.people import file_records
 from app.people.settings import organisation
 from app.people.table import LineFault
 from app.refused import Code, Refused
@@ -32,7 +33,11 @@ _PREVIEW = 3  # rows shown so that a person can see whether the names are readab
 
 @dataclass
 class ImportResult:
-    """What an import did, or with `dry_run` would do. `missing`: addresses the file left out."""
+    """What an import did, or with `dry_run` would do. `missing`: addresses the file left out.
+
+    `kind`: what sort of file it was; `skipped`: headings of columns passed over; `hidden`: (line,
+    column, cell, what it became) where a person does not see the one in the other.
+    """
 
     added: int = 0
     changed: int = 0
@@ -40,6 +45,9 @@ class ImportResult:
     warnings: list[LineFault] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     encoding: str = "UTF-8"
+    kind: Both = field(default_factory=lambda: Both("", ""))
+    skipped: list[str] = field(default_factory=list)
+    hidden: list[tuple[int, str, str, str]] = field(default_factory=list)
     preview: list[list[str]] = field(default_factory=list)
     faults: list[LineFault] = field(default_factory=list)  # only where it was a preview
     lines: list[LineOutcome] = field(default_factory=list)
@@ -50,7 +58,20 @@ class ImportResult:
             name: [asdict(one) | {"sentence": one.sentence._asdict()} for one in found]
             for name, found in (("warnings", self.warnings), ("faults", self.faults))
         }
-        return asdict(self) | told | {"lines": [one._asdict() for one in self.lines]}
+        lines = [one._asdict() for one in self.lines]
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        return found | told | {"lines": lines, "kind": self.kind._asdict()}
+
+
+class ImportOptions(TypedDict, total=False):
+    """What a person chose: settings of members are overwritten, columns that are none of ours passed
+    over; at most so many lines are taken; and who it is, for the audit.
+    """
+
+    overwrite_settings: bool
+    skip_unknown: bool
+    most_lines: int
+    who: str
 
 
 def import_file(
@@ -60,50 +81,34 @@ def import_file(
     *,
     now: datetime,
     dry_run: bool = False,
-    overwrite_settings: bool = False,
-    who: str = "import",
     expected: Sequence[LineOutcome] | None = None,
+    **options: Unpack[ImportOptions],
 ) -> ImportResult:
-    """Imports one CSV file in one transaction; `what`: a key of csv_records.HEADERS.
+    """Imports one file in one transaction; `what`: a key of columns.FILES.
 
-    `dry_run` does the same and takes it back; `expected` is what each line did in its preview.
-    Raises ImportRefused with all faults, ImportMoved when a line would do something else by now.
+    `dry_run` does the same and takes it back; `expected` is what each line did in its preview. Raises
+    ImportRefused with all faults, ImportMoved when a line would do something else by now.
     """
     if what in _WITHOUT_HISTORY and not dry_run:
         plan(services, now)  # what is due is decided with what stands before this
     transaction = services.db.read if dry_run else services.db.write
     with transaction() as session:
-        result = import_into(
-            session,
-            services.config,
-            what,
-            data,
-            now=now,
-            overwrite_settings=overwrite_settings,
-            who=who,
-        )
+        result = import_into(session, services.config, what, data, now=now, **options)
         if expected is not None and result.lines != list(expected):
             raise ImportMoved
         return result
 
 
 def preview_file(
-    services: Services, what: str, data: bytes, *, now: datetime, overwrite_settings: bool = False
+    services: Services, what: str, data: bytes, *, now: datetime, **options: Unpack[ImportOptions]
 ) -> ImportResult:
     """What each line would do, and every fault beside it; nothing is written.
 
     Raises ImportRefused for a file of which no line can be read.
     """
     with services.db.write() as session:
-        result = import_into(
-            session,
-            services.config,
-            what,
-            data,
-            now=now,
-            overwrite_settings=overwrite_settings,
-            preview=True,
-        )
+        config = services.config
+        result = import_into(session, config, what, data, now=now, preview=True, **options)
         session.rollback()
     return result
 
@@ -126,40 +131,43 @@ def import_into(
     data: bytes,
     *,
     now: datetime,
-    overwrite_settings: bool = False,
-    who: str = "import",
     preview: bool = False,
+    **options: Unpack[ImportOptions],
 ) -> ImportResult:
     """`import_file` within a transaction of the caller's, who undoes it on ImportRefused.
 
     With `preview` a faulty line is left out and listed in the result.
     """
     one_after_the_other(session, _IMPORT_LOCK)
-    table = read_table(data, csv_records.HEADERS[what], csv_records.OPTIONAL.get(what, ()))
+    most_lines, skip = options.get("most_lines", MAX_LINES), options.get("skip_unknown", False)
+    table = read_table(data, what, most_lines=most_lines, skip_unknown=skip)
     desk = ImportContext(
         session=session,
         organisation=organisation(session, config),
         now=now,
-        who=who,
-        faults=table.faults,
-        overwrite_settings=overwrite_settings,
+        who=options.get("who", "import"),
+        table=table,
+        overwrite_settings=options.get("overwrite_settings", False),
         preview=preview,
     )
     if what == "members":
         local = config.rehearsal_allowed
-        members.run(desk, csv_records.members(table, allow_localhost=local))
+        members.run(desk, file_records.members(table, allow_localhost=local))
     elif what == "tasks":
-        work.run_tasks(desk, csv_records.tasks(table))
+        work.run_tasks(desk, file_records.tasks(table))
     elif what == "reports":
-        work.run_reports(desk, csv_records.reports(table))
+        work.run_reports(desk, file_records.reports(table))
     else:
-        days_off.run(desk, csv_records.days_off(table))
+        days_off.run(desk, file_records.days_off(table))
     desk.write_audit(what)
     return ImportResult(
         *desk.counts,
         warnings=desk.warnings,
         missing=desk.missing,
         encoding=table.encoding,
+        kind=table.kind,
+        skipped=table.skipped,
+        hidden=[(*cell[:3], table.read[cell[0]][cell[1]]) for cell in table.hidden],
         preview=[list(row.cells.values()) for row in table.rows[:_PREVIEW]],
         faults=sorted(desk.faults, key=lambda one: one.line),
         lines=sorted(desk.outcomes),

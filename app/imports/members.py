@@ -5,16 +5,18 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.access.tokens import revoke_all
 from app.imports.context import ImportContext, assign, differing, had
 from app.locale import Both
 from app.members.admins import LAST_ADMIN, lock_admins
 from app.members.changes import begin
 from app.mime.address import address_key
 from app.models import Member, Role, Team
-from app.people.calendar_values import NONE, WEEKDAYS
-from app.people.csv_records import MemberRecord
+from app.people.file_records import MemberRecord
 from app.people.lookup import OWN_MANAGER
+from app.people.weekend_and_region import NONE, WEEKDAYS
 
+_COLUMNS = {"team_id": "team"}  # of the file, where it has another name
 _Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, and after
 
 
@@ -57,11 +59,21 @@ def _keep_an_admin(
 ) -> None:
     """A file that would leave no active admin is refused at each line that takes one away."""
     admins = {key for key, one in members.items() if one.active and one.role == Role.ADMIN}
-    after = {address_key(line.email): line.active and line.role == Role.ADMIN for line in found}
+    after = {address_key(line.email): _stays_admin(line, members) for line in found}
     stays = (admins - after.keys()) | {key for key, is_admin in after.items() if is_admin}
     for line in found:
         if admins and not stays and address_key(line.email) in admins:
-            desk.fault(line.line, "active" if line.role == Role.ADMIN else "role", LAST_ADMIN)
+            demoted = "role" in line.columns and line.role != Role.ADMIN
+            desk.fault(line.line, "role" if demoted else "active", LAST_ADMIN)
+
+
+def _stays_admin(line: MemberRecord, members: dict[str, Member]) -> bool:
+    """Whether the line's member is an active admin afterwards; what it does not say stays."""
+    member = members.get(address_key(line.email))
+    keeps_role = member is not None and "role" not in line.columns
+    keeps_active = member is not None and "active" not in line.columns
+    role = member.role if member and keeps_role else line.role
+    return role == Role.ADMIN and (member.active if member and keeps_active else line.active)
 
 
 def _teams(desk: ImportContext, found: Sequence[MemberRecord]) -> dict[str, Team]:
@@ -91,9 +103,12 @@ def _upsert(
         desk.session.add(member)
         return None
     settings = differing(member, line.settings) if desk.overwrite_settings else {}
-    changes = differing(member, values) | settings
+    said = {key: new for key, new in values.items() if _COLUMNS.get(key, key) in line.columns}
+    changes = differing(member, said) | settings
     before = had(member, changes)
     assign(member, changes)
+    if changes.get("active") is False:
+        revoke_all(desk.session, member, desk.who, desk.now)
     if changes.get("active"):
         begin(member, desk.organisation, desk.now)
     if settings:
@@ -126,13 +141,16 @@ def _finish(
     member = members[address_key(line.email)]
     # In a preview the manager's own line may be a faulty one.
     manager = members.get(address_key(line.manager_email)) if line.manager_email else None
-    was, member.manager_id = member.manager_id, manager.id if manager else None
+    was = member.manager_id
+    if "manager_email" in line.columns:
+        member.manager_id = manager.id if manager else None
     if changed is None:
         desk.add(line, line.email, email=member.email)
         return
     before, after = changed
     known = emails.get(was) if was is not None else None
-    if address_key(known or "") != address_key(line.manager_email or ""):
+    said = "manager_email" in line.columns
+    if said and address_key(known or "") != address_key(line.manager_email or ""):
         before, after = (
             before | {"manager_email": known},
             after | {"manager_email": manager.email if manager else line.manager_email},

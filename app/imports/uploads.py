@@ -5,15 +5,15 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
 from app.imports.context import LineOutcome
-from app.imports.csv_table import ImportRefused, check_size
-from app.imports.files import ImportMoved, ImportResult, import_file, preview_file
+from app.imports.file_rows import ImportRefused
+from app.imports.files import ImportMoved, ImportOptions, ImportResult, import_file, preview_file
 from app.locale import Both
 from app.models import Upload
 from app.refused import Code, Refused
@@ -51,17 +51,17 @@ def keep(
     name: str,
     data: bytes,
     *,
-    overwrite_settings: bool,
     now: datetime,
     form_key: str | None = None,
+    **options: Unpack[ImportOptions],
 ) -> int:
     """Looks at the file and keeps it for a day; returns the id of its preview.
 
     Raises ImportRefused for a file of which no line can be read, or with more than MOST_LINES: it
     is not kept.
     """
-    check_size(data, MOST_LINES)
-    found = preview_file(services, what, data, now=now, overwrite_settings=overwrite_settings)
+    options["most_lines"] = MOST_LINES
+    found = preview_file(services, what, data, now=now, **options)
     with services.db.write() as session:
         if (known := sent_forms.made_before(session, form_key, now)) is not None:
             return known
@@ -70,7 +70,7 @@ def keep(
             user_id=user_id,
             what=what,
             name=name[:200],
-            overwrite_settings=overwrite_settings,
+            overwrite_settings=options.get("overwrite_settings", False),
             data=zlib.compress(data, 1),
             preview=_packed(found),
             created_at=now,
@@ -104,17 +104,11 @@ def confirm(
     """
     with services.db.read() as session:
         upload = _get(session, user_id, upload_id)
-    data, expected = zlib.decompress(upload.data), _outcomes(_unpacked(upload.preview))
+    found = _unpacked(upload.preview)
+    data, expected = zlib.decompress(upload.data), _outcomes(found)
     try:
-        result = import_file(
-            services,
-            upload.what,
-            data,
-            expected=expected,
-            now=now,
-            overwrite_settings=upload.overwrite_settings,
-            who=who,
-        )
+        chosen: ImportOptions = {**_chosen(upload, found), "who": who}
+        result = import_file(services, upload.what, data, now=now, expected=expected, **chosen)
     except (ImportMoved, ImportRefused):
         _look_again(services, upload, data, now)
         raise ImportMoved from None
@@ -129,13 +123,23 @@ def drop(services: Services, user_id: int, upload_id: int) -> None:
 
 
 def _look_again(services: Services, upload: Upload, data: bytes, now: datetime) -> None:
-    again = preview_file(
-        services, upload.what, data, now=now, overwrite_settings=upload.overwrite_settings
-    )
+    chosen = _chosen(upload, _unpacked(upload.preview))
+    again = preview_file(services, upload.what, data, now=now, **chosen)
     with services.db.write() as session:
         found = session.get(Upload, upload.id)
         if found is not None:
             found.preview = _packed(again)
+
+
+def _chosen(upload: Upload, found: Mapping[str, Any]) -> ImportOptions:
+    """What was chosen when the file came. The preview names the columns that were passed over, so
+    they were allowed to be.
+    """
+    return {
+        "overwrite_settings": upload.overwrite_settings,
+        "skip_unknown": bool(found.get("skipped")),
+        "most_lines": MOST_LINES,
+    }
 
 
 def _get(session: Session, user_id: int, upload_id: int) -> Upload:

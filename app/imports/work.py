@@ -2,74 +2,127 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import select
 
 from app.imports.context import ImportContext, assign, differing, had
 from app.locale import Both
 from app.mime.address import address_key, spellings
-from app.models import Member, Report, Task
-from app.people.csv_records import ReportRecord, TaskRecord
+from app.models import Member, Report, Task, Via
+from app.people.file_records import ReportRecord, TaskRecord, ref_key, ref_without_zeros
 from app.util.parse import shown
 
 _KEYS_PER_QUERY = 500
+_COLUMNS = {"assignee_id": "assignee_email"}  # of the file, where it has another name
+
+T = TypeVar("T")
 
 
 def run_tasks(desk: ImportContext, found: Sequence[TaskRecord]) -> None:
     """Writes the tasks; raises ImportRefused before that if anything is wrong."""
     members = desk.members()
+    tasks = _Refs({task.ref: task for task in desk.session.scalars(select(Task))})
     seen: dict[str, int] = {}
     for line in found:
         if line.ref:
-            desk.once(seen, line.ref, line.line, "ref")
+            desk.once(seen, ref_key(line.ref), line.line, "ref")
         desk.known(members, line.assignee_email, line.line, "assignee_email")
-        if line.due_on and line.due_on < line.start_on:
-            desk.warn(line.line, "due_on", _due_before_start(line))
-    tasks = {task.ref: task for task in desk.session.scalars(select(Task))}
+        if line.due_on and line.start_on and line.due_on < line.start_on:
+            desk.warn(line.line, "due_on", _due_before_start(line.due_on, line.start_on))
+    _warn_of_zeros(desk, found, tasks)
     emails = {member.id: member.email for member in members.values()}
     for line in desk.sound(found):
         assignee = members[address_key(line.assignee_email)] if line.assignee_email else None
-        _upsert_task(desk, line, assignee, tasks.get(line.ref), emails)
+        upsert_task(desk, line, assignee, tasks.get(line.ref), emails)
     desk.session.flush()
 
 
-def _upsert_task(
+class _Refs(Generic[T]):
+    """What is known by refs: found as they are written, else by their half-width form."""
+
+    def __init__(self, known: Mapping[str, T]) -> None:
+        self._known = known
+        self._by_key = {ref_key(ref): (ref, one) for ref, one in known.items()}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def entry(self, ref: str) -> tuple[str, T] | None:
+        """The ref as it is stored, and what it stands for."""
+        return (ref, self._known[ref]) if ref in self._known else self._by_key.get(ref_key(ref))
+
+    def get(self, ref: str) -> T | None:
+        """What the ref stands for."""
+        entry = self.entry(ref)
+        return entry[1] if entry else None
+
+
+def _warn_of_zeros(desk: ImportContext, found: Sequence[TaskRecord], tasks: _Refs[Task]) -> None:
+    """A ref beside one that differs by leading zeros alone: a spreadsheet may have cut them off."""
+    alike: dict[str, dict[str, str]] = {}
+    for ref in (*tasks, *(line.ref for line in found)):
+        alike.setdefault(ref_without_zeros(ref), {}).setdefault(ref_key(ref), ref)
+    for line in found:
+        others = [
+            ref
+            for key, ref in alike[ref_without_zeros(line.ref)].items()
+            if key != ref_key(line.ref)
+        ]
+        if line.ref and others:
+            desk.warn(line.line, "ref", _zeros(line.ref, others[0]))
+
+
+def upsert_task(
     desk: ImportContext,
     line: TaskRecord,
     assignee: Member | None,
     task: Task | None,
     emails: Mapping[int, str],
-) -> None:
+) -> Task:
+    """Makes the task, or changes what the line says otherwise; returns it."""
     values: dict[str, Any] = {
         "title": line.title,
         "assignee_id": assignee.id if assignee else None,
         "status": line.status,
-        "start_on": line.start_on,
+        "start_on": line.start_on or desk.today,
         "due_on": line.due_on,
         "report_every": line.report_every,
     }
     if task is None:
-        # assigned_on stays empty: the assignee has had it since its start. closed_on too: a task
-        # that comes closed was never open here.
-        desk.session.add(Task(ref=line.ref, added_on=desk.today, **values))
+        # Without assigned_on the assignee has had it since its start, and it came here today.
+        # closed_on stays empty: a task that comes closed was never open here.
+        came = {"assigned_on": line.assigned_on, "added_on": line.assigned_on or desk.today}
+        made = Task(ref=line.ref, **came, **values)
+        desk.session.add(made)
         desk.add(line, line.ref, ref=line.ref)
-        return
-    changes = differing(task, values)
+        return made
+    said = {key: new for key, new in values.items() if _COLUMNS.get(key, key) in line.columns}
+    changes = differing(task, said)
     if "assignee_id" in changes:
         changes["assigned_on"] = desk.today if assignee else None
-    if (line.status == "open") != (task.status == "open"):
-        changes["closed_on"] = None if line.status == "open" else desk.today
-    before = _shown(had(task, changes), emails)
+    if line.assigned_on is not None:
+        came = {"assigned_on": line.assigned_on, "added_on": line.assigned_on}
+        changes |= differing(task, came)
+    status = changes.get("status", task.status)
+    if (status == "open") != (task.status == "open"):
+        changes["closed_on"] = None if status == "open" else desk.today
+    follows = {"added_on", "closed_on"} | ({"assigned_on"} if line.assigned_on is None else set())
+    before = _shown(had(task, changes), emails, follows)
     assign(task, changes)
     noted = {name: str(new) for name, new in changes.items()}
-    desk.change(line, line.ref, before, _shown(changes, emails), ref=line.ref, **noted)
+    desk.change(line, line.ref, before, _shown(changes, emails, follows), ref=line.ref, **noted)
+    return task
 
 
-def _shown(values: dict[str, Any], emails: Mapping[int, str]) -> dict[str, Any]:
-    """By the columns of the file; what follows from them is left out."""
-    found = {k: v for k, v in values.items() if k not in ("assigned_on", "closed_on")}
+def _shown(
+    values: dict[str, Any], emails: Mapping[int, str], follows: Collection[str]
+) -> dict[str, Any]:
+    """By the columns of the file, without what only follows from them."""
+    found = {key: value for key, value in values.items() if key not in follows}
     if "assignee_id" in found:
         owner = found.pop("assignee_id")
         found["assignee_email"] = emails.get(owner) if owner is not None else None
@@ -82,12 +135,14 @@ def run_reports(desk: ImportContext, found: Sequence[ReportRecord]) -> None:
     A report counts for its reported_on as it stands; its status closes no task.
     """
     members = desk.members()
-    tasks = dict(iter(desk.session.execute(select(Task.ref, Task.id))))
+    ids = dict(iter(desk.session.execute(select(Task.ref, Task.id))))
+    tasks = _Refs(ids)
+    found = [replace(line, task_ref=_stored(tasks, line.task_ref)) for line in found]
     seen: dict[str, int] = {}
     for line in found:
         if line.task_ref and line.reporter_email:
             desk.once(seen, import_keys(line)[0], line.line, "text")
-        if line.task_ref and line.task_ref not in tasks:
+        if line.task_ref and tasks.get(line.task_ref) is None:
             desk.fault(line.line, "task_ref", _no_task(line.task_ref))
         desk.known(members, line.reporter_email, line.line, "reporter_email")
         if line.reported_on > desk.today:
@@ -96,8 +151,14 @@ def run_reports(desk: ImportContext, found: Sequence[ReportRecord]) -> None:
     known = _known_reports(desk, [key for line in found for key in import_keys(line)])
     for line in found:
         reporter = members[address_key(line.reporter_email)]
-        _upsert_report(desk, line, tasks[line.task_ref], reporter, known)
+        _upsert_report(desk, line, ids[line.task_ref], reporter, known)
     desk.session.flush()
+
+
+def _stored(tasks: _Refs[int], ref: str) -> str:
+    """The ref as its task has it, so that one report is the same however its ref is written."""
+    entry = tasks.entry(ref)
+    return entry[0] if entry else ref
 
 
 def import_keys(line: ReportRecord) -> list[str]:
@@ -140,6 +201,7 @@ def _upsert_report(
                 counts_for=line.reported_on,
                 text=line.text,
                 import_key=keys[0],
+                via=Via.IMPORT,
                 created_at=desk.now,
                 **values,
             )
@@ -153,10 +215,19 @@ def _upsert_report(
     desk.change(line, about, before, changes, ref=line.task_ref, report=report.id, **changes)
 
 
-def _due_before_start(line: TaskRecord) -> Both:
+def _due_before_start(due_on: date, start_on: date) -> Both:
     return Both(
-        f"期限 {line.due_on} が開始日 {line.start_on} より前です。このまま取り込みます。",
-        f"The due date {line.due_on} is before the start, {line.start_on}. It is taken as it is.",
+        f"期限 {due_on} が開始日 {start_on} より前です。このまま取り込みます。",
+        f"The due date {due_on} is before the start, {start_on}. It is taken as it is.",
+    )
+
+
+def _zeros(ref: str, other: str) -> Both:
+    return Both(
+        f"「{shown(ref)}」のほかに「{shown(other)}」があります。表計算ソフトが番号の先頭の 0 を消して"
+        "いないか確かめてください。このまま別のタスクとして取り込みます。",
+        f'Beside "{shown(ref)}" there is "{shown(other)}". Check that no spreadsheet cut zeros off. '
+        "It is taken as it is, as another task.",
     )
 
 

@@ -1,5 +1,7 @@
 """Finding a member by address, or the member that a mistyped one probably means."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
@@ -38,6 +40,14 @@ def with_address(email: str) -> Select[Member]:
     return select(Member).where(same_address(Member.email, email)).order_by(otherwise, Member.id)
 
 
+def active_member(session: Session, member_id: int, *, lock: bool = False) -> Member:
+    """The member with this id. Raises NoSuchMember for a deleted or inactive one."""
+    member = session.get(Member, member_id, with_for_update=lock)
+    if member is None or not member.active:
+        raise NoSuchMember(str(member_id))
+    return member
+
+
 def check_known(services: Services, email: str | None) -> None:
     """Raises NoSuchMember for an address that no member has, and the outbox holds no mail to."""
     with services.db.read() as session:
@@ -66,8 +76,20 @@ def no_such_member(email: str) -> Both:
     """For an unknown address, in a file or a form that names a member."""
     return Both(
         f"「{shown(email)}」というメンバーはいません。アドレスを直すか、"
-        "先に members を取り込んでください。",
+        "先にメンバーを取り込んでください。",
         f'There is no member "{shown(email)}". Mend the address, or import the members first.',
+    )
+
+
+def no_such_team(name: str, known: Iterable[str]) -> Both:
+    """For an unknown name of a team; `known`: the names that there are."""
+    close = similar(name, list(known))
+    ja = f"「{close[0]}」ではありませんか。" if close else ""
+    en = f'Did you mean "{close[0]}"? ' if close else ""
+    return Both(
+        f"「{shown(name)}」というチームはありません。{ja}新しいチームは メンバーの"
+        "取り込みで作れます。",
+        f'There is no team "{shown(name)}". {en}A new one comes with an import of members.',
     )
 
 

@@ -4,24 +4,15 @@ A setting without words here is shown by its key, so a new one appears by itself
 """
 
 from app.locale import Both
-from app.people.calendar_values import WEEKDAYS
+from app.people import choices, places
+from app.people.columns import column_name
+from app.util.dates_and_numbers import Words
 
-NAMES: dict[str, Both] = {
-    "email": Both("メールアドレス", "Mail address"),
-    "name": Both("名前", "Name"),
-    "role": Both("役割", "Role"),
-    "team": Both("チーム", "Team"),
+# Beside those that files have as columns (app/people/columns.py).
+_NAMES: dict[str, Both] = {
     "manager": Both("上司のメールアドレス", "Manager's mail address"),
-    "active": Both("有効", "Active"),
     "suppressed": Both("送信停止", "Suppressed"),
-    "notify_frequency": Both("リマインダーの頻度", "How often"),
     "notify_at": Both("時刻", "Hour"),
-    "weekly_day": Both("週1回のときの曜日", "Weekday, if once a week"),
-    "weekend": Both("週の休み", "Weekend"),
-    "timezone": Both("タイムゾーン", "Time zone"),
-    "locale": Both("言語", "Language"),
-    "quiet_hours_start": Both("通知を控える時間帯の始まり", "Quiet from"),
-    "quiet_hours_end": Both("通知を控える時間帯の終わり", "Quiet until"),
     "paused_until": Both("再開する日", "Resume on"),
     "weekly_digest": Both("リーダーへの週のまとめ", "Weekly digest for leads"),
     "digest_at": Both("週のまとめの時刻", "Hour of the digest"),
@@ -40,27 +31,13 @@ NAMES: dict[str, Both] = {
     "ai_at_once": Both("AIに同時に尋ねる数", "Questions to the AI at once"),
     "ai_calls_per_day": Both("AIに尋ねる回数(1日)", "Questions to the AI a day"),
     "ai_tokens_per_day": Both("AIのトークン数(1日)", "Tokens of the AI a day"),
-    "holidays": Both("祝日の国・地域", "Public holidays of"),
     "catch_up_until": Both("遅れて送る限度の時刻", "Late mails go until"),
     "catch_up_hours": Both("遅れて送る時間(時間)", "Or this many hours after the hour"),
-}
-# What only files and the audit name.
-_COLUMNS: dict[str, Both] = {
-    "manager_email": Both("上司", "Manager"),
-    "assignee_email": Both("担当者", "Assignee"),
-    "title": Both("題名", "Title"),
-    "status": Both("状態", "Status"),
-    "start_on": Both("開始日", "Starts on"),
-    "due_on": Both("期限", "Due on"),
-    "report_every": Both("報告の頻度", "Reports"),
-    "percent": Both("進み具合(%)", "Percent"),
+    # What only the audit names.
     "days": Both("期間", "Days"),
-    "ref": Both("番号", "Ref"),
     "before": Both("変更前", "Before"),
     "after": Both("変更後", "After"),
     "workday": Both("出勤日", "Extra workday"),
-    "first_day": Both("最初の日", "First day"),
-    "last_day": Both("最後の日", "Last day"),
     "key": Both("項目", "Setting"),
     "on": Both("日付", "Date"),
     "released": Both("送ることにした通数", "Mails let go"),
@@ -69,9 +46,13 @@ _COLUMNS: dict[str, Both] = {
 _STEP = Both(
     "0 なら知らせません。上の段より大きくします。", "0: never. Larger than the step above."
 )
+_ELSEWHERE = Both(
+    "一覧にない場所は、管理者が取り込みかコマンドで設定できます。",
+    "A place that is not listed can be set by an admin, in a file or by a command.",
+)
 HINTS: dict[str, Both] = {
     "weekly_digest": Both(
-        "週の休みがいつの人にも、月曜から日曜までの1週間についてまとめます。",
+        "週の休みがいつの人にも、月曜日から日曜日までの1週間についてまとめます。",
         "It tells of Monday to Sunday, whatever a lead's weekend.",
     ),
     "digest_at": Both(
@@ -91,16 +72,10 @@ HINTS: dict[str, Both] = {
     "escalate_manager_after": _STEP,
     "notify_at": Both("09:00 のように入力します。", "Like 09:00."),
     "weekend": Both(
-        "sat,sun のように入力します。休みがなければ none です。1週間は、週の休みの次の日に始まります。",
-        "Like sat,sun; none for no weekend. The week begins on the day after it.",
+        "1週間は、週の休みの次の日に始まります。", "The week begins on the day after it."
     ),
-    "timezone": Both("Asia/Tokyo のような名前です。", "A name like Asia/Tokyo."),
-    "holidays": Both(
-        "JP のような国の2文字です。地域で違う国は GB-ENG や DE-BY のように書きます。"
-        "祝日も働くなら none です。",
-        "A country's two letters, like JP; with a region where they differ, like GB-ENG or DE-BY; "
-        "none if holidays are workdays.",
-    ),
+    "timezone": _ELSEWHERE,
+    "holidays": _ELSEWHERE,
     "quiet_hours_start": Both("22:00 のように入力します。", "Like 22:00."),
     "quiet_hours_end": Both("07:00 のように入力します。", "Like 07:00."),
     "paused_until": Both(
@@ -113,35 +88,31 @@ HINTS: dict[str, Both] = {
     ),
     "manager": Both("いなければ空欄にします。", "Empty if there is none."),
 }
-_DAYS = (
-    Both("月曜日", "Monday"), Both("火曜日", "Tuesday"), Both("水曜日", "Wednesday"),
-    Both("木曜日", "Thursday"), Both("金曜日", "Friday"), Both("土曜日", "Saturday"),
-    Both("日曜日", "Sunday"),
-)  # fmt: skip
+
+
+def _choices(words: Words) -> tuple[tuple[str, Both], ...]:
+    return tuple((one.value, one.name) for one in words.words)
+
+
 _YES = (("yes", Both("送る", "Yes")), ("no", Both("送らない", "No")))
 CHOICES: dict[str, tuple[tuple[str, Both], ...]] = {
     "ai_recap": (("yes", Both("使う", "Yes")), ("no", Both("使わない", "No"))),
     "ai_names": _YES,
     "weekly_digest": _YES,
     "escalations": _YES,
-    "role": (
-        ("member", Both("メンバー", "Member")),
-        ("lead", Both("リーダー", "Lead")),
-        ("admin", Both("管理者", "Admin")),
-    ),
-    "notify_frequency": (
-        ("daily", Both("毎営業日", "Each workday")),
-        ("weekly", Both("週1回", "Once a week")),
-        ("none", Both("送らない", "None")),
-    ),
-    "weekly_day": tuple(zip(WEEKDAYS, _DAYS, strict=True)),
-    "locale": (("ja", Both("日本語", "Japanese")), ("en", Both("英語", "English"))),
+    "role": _choices(choices.ROLE),
+    "notify_frequency": _choices(choices.FREQUENCY),
+    "weekly_day": _choices(choices.WEEKDAY),
+    "locale": _choices(choices.LOCALE),
+    "weekend": places.WEEKENDS,
+    "timezone": places.TIME_ZONES,
+    "holidays": places.REGIONS,
 }
 
 
 def name_of(key: str) -> Both:
     """What the setting is called."""
-    return NAMES.get(key) or _COLUMNS.get(key) or Both(key, key)
+    return _NAMES.get(key) or column_name(key) or Both(key, key)
 
 
 def shown_value(key: str, value: str) -> Both:

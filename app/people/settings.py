@@ -1,22 +1,23 @@
 """The organisation's defaults and each member's own values over them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import time, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import date, datetime, time, timedelta
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, CompoundSelect, ScalarSelect, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from app.config import Config
 from app.db import among
 from app.models import DaysOff, ExtraWorkday, Member, Setting, Spans
-from app.people.calendar_values import WEEKDAYS
 from app.people.values import check_quiet_hours, check_steps
-from app.rules.due import Frequency, QuietHours, Rhythm
+from app.people.weekend_and_region import WEEKDAYS
+from app.rules.hours import Frequency, QuietHours, Rhythm
 from app.rules.workdays import Calendar, Company, Span, merge, regions, week_begins
+from app.util.grouped import grouped
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,22 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A member with what `due` needs to know."""
+    """A member with what the rules need to know."""
 
     member: Member
     rhythm: Rhythm
     calendar: Calendar
     locale: str
     weekly_digest: bool = True
+
+    def today(self, now: datetime) -> date:
+        """The member's date at `now`."""
+        return now.astimezone(self.rhythm.zone).date()
+
+    @property
+    def began(self) -> date:
+        """The date on which the member became active."""
+        return self.member.active_since or self.today(self.member.created_at)
 
 
 @cache
@@ -88,12 +98,20 @@ def weekdays(text: str) -> frozenset[int]:
 
 def organisation(session: Session, config: Config) -> Organisation:
     """The defaults as they stand now, with the company's closures and extra workdays."""
-    stored: dict[str, Any] = {row.key: row.value for row in session.scalars(select(Setting))}
+    stored: dict[str, Any] = dict(iter(session.execute(select(Setting.key, Setting.value))))
     values = {key: _read(key, stored[key]) for key in _EDITABLE if key in stored}
-    for name, table in (("closures", DaysOff), ("extra_workdays", ExtraWorkday)):
-        spans = select(table.first_day, table.last_day, table.name).where(table.user_id.is_(None))
-        values[name] = merge(Span(*row) for row in session.execute(spans))
-    return replace(original(config), **values)
+    off, extra = _spans(session, _OF_COMPANY)
+    return replace(
+        original(config),
+        **values,
+        closures=off.get(None, ()),
+        extra_workdays=extra.get(None, ()),
+    )
+
+
+def own_value(key: str) -> ScalarSelect[Any]:
+    """The organisation's own value as a column of another statement; None where it has none."""
+    return select(Setting.value).where(Setting.key == key).scalar_subquery()
 
 
 def original(config: Config) -> Organisation:
@@ -114,23 +132,10 @@ def with_values(config: Config, defaults: Organisation, wanted: Mapping[str, Any
 
 
 _TIMES = {"notify_at", "quiet_hours_start", "quiet_hours_end", "catch_up_until", "digest_at"}
-_EDITABLE = _TIMES | {
-    "timezone",
-    "locale",
-    "notify_frequency",
-    "weekly_day",
-    "weekend",
-    "holidays",
-    "catch_up_hours",
-    "weekly_digest",
-    "escalate_notice_after",
-    "escalate_lead_after",
-    "escalate_manager_after",
-    "ai_recap",
-    "ai_names",
-    "ai_at_once",
-    "ai_calls_per_day",
-    "ai_tokens_per_day",
+_EDITABLE = {one.name for one in fields(Organisation)} - {
+    "closures",
+    "extra_workdays",
+    "_companies",
 }
 
 
@@ -186,7 +191,7 @@ def people(
     One member's bad data never stops the others.
     """
     ids = [member.id for member in members]
-    leave, extra = _spans(session, DaysOff, ids), _spans(session, ExtraWorkday, ids)
+    leave, extra = _spans(session, _of(lambda table: among(table.user_id, ids)))
     good: list[Person] = []
     broken: dict[int, str] = {}
     for member in members:
@@ -219,14 +224,30 @@ def person(session: Session, defaults: Organisation, member: Member) -> Person:
     return good[0]
 
 
-def _spans(session: Session, table: type[Spans], ids: Sequence[int]) -> dict[int, tuple[Span, ...]]:
-    spans: dict[int, list[Span]] = {}
-    rows = session.execute(
-        select(table.user_id, table.first_day, table.last_day, table.name).where(
-            among(table.user_id, ids)
+_SPANS: tuple[type[Spans], ...] = (DaysOff, ExtraWorkday)
+
+
+def _of(whose: Callable[[type[Spans]], ColumnElement[bool]]) -> CompoundSelect[Any]:
+    """The days off and extra workdays of these owners, in one statement."""
+    return union_all(
+        *(
+            select(literal(n), table.user_id, table.first_day, table.last_day, table.name).where(
+                whose(table)
+            )
+            for n, table in enumerate(_SPANS)
         )
     )
-    for user_id, first, last, name in rows:
-        if user_id is not None:
-            spans.setdefault(user_id, []).append(Span(first, last, name))
-    return {user_id: merge(days) for user_id, days in spans.items()}
+
+
+_OF_COMPANY = _of(lambda table: table.user_id.is_(None))
+
+
+def _spans(
+    session: Session, query: CompoundSelect[Any]
+) -> list[dict[int | None, tuple[Span, ...]]]:
+    """Days off, then extra workdays, by owner; the company is None."""
+    spans = grouped(((n, owner), Span(*days)) for n, owner, *days in session.execute(query))
+    found: list[dict[int | None, tuple[Span, ...]]] = [{} for _ in _SPANS]
+    for (n, owner), days in spans.items():
+        found[n][owner] = merge(days)
+    return found

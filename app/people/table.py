@@ -24,8 +24,18 @@ class TableRow:
 
 @dataclass
 class Table:
-    """A file's records, those that could be read; `faults` are the lines that could not."""
+    """A file's records, those that could be read; `faults` are the lines that could not.
 
+    `columns`: the keys of those that the file has; `skipped`: headings of those passed over.
+    Its readers fill `read` (by line and column, what a cell became) and `hidden` (line, column
+    and text of the cells in which a person does not see that).
+    """
+
+    columns: frozenset[str]
+    kind: Both
     encoding: str
+    skipped: list[str] = field(default_factory=list)
     rows: list[TableRow] = field(default_factory=list)
     faults: list[LineFault] = field(default_factory=list)
+    read: dict[int, dict[str, str]] = field(default_factory=dict)
+    hidden: list[tuple[int, str, str]] = field(default_factory=list)

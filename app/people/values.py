@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
 from typing import Any
 
+from app.compose.text import composed
 from app.locale import Both
-from app.people.calendar_values import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
-from app.people.csv_records import ROLES, read_address, read_date
+from app.people import choices
+from app.people.file_records import read_address
 from app.people.setting_names import shown_value
+from app.people.weekend_and_region import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
 from app.refused import Code, Refused, UnusableValue
-from app.rules.due import Frequency
-from app.util.parse import parse_choice, parse_time, parse_timezone, parse_whole, shown, similar
+from app.util.dates_and_numbers import read_date, read_time, read_whole, read_yes
+from app.util.parse import parse_choice, parse_timezone, shown, similar
 
 UNTIL_FURTHER_NOTICE = "until-further-notice"
 
@@ -72,13 +74,9 @@ _ONCE_MORE = Both(
 )
 
 
-def _one_of(*choices: str) -> Reader:
-    return lambda text: parse_choice(text, choices)
-
-
 def _name(text: str) -> str:
     if text.isprintable() and 0 < len(text) <= 500:
-        return text
+        return composed(text)
     raise UnusableValue(
         "1行の名前を500文字までで書いてください。", "Write a name on one line, at most 500."
     )
@@ -86,7 +84,7 @@ def _name(text: str) -> str:
 
 def _team(text: str) -> str:
     if text.isprintable() and len(text) <= 200:
-        return text
+        return composed(text)
     raise UnusableValue(
         "1行のチーム名を200文字までで書いてください。", "Write a team on one line, at most 200."
     )
@@ -94,52 +92,49 @@ def _team(text: str) -> str:
 
 def _lifted(text: str) -> None:
     """The only word an operator has about a suppressed address: no."""
-    parse_choice(text, ("no",))
-
-
-def _yes(text: str) -> bool:
-    return parse_choice(text, ("yes", "no")) == "yes"
+    if read_yes(text):
+        parse_choice(text, ("no",))
 
 
 def _workdays(text: str) -> int:
     """Workdays of silence; 0 is never."""
-    return parse_whole(text, 0, 60)
+    return read_whole(text, 0, 60)
 
 
 # What the organisation decides and a member may have otherwise.
 _COMMON: dict[str, Reader] = {
-    "notify_at": parse_time,
-    "notify_frequency": _one_of(*map(str, Frequency)),
+    "notify_at": read_time,
+    "notify_frequency": choices.FREQUENCY.read,
     "weekly_day": parse_weekday,
     "weekend": parse_weekend,
     "holidays": parse_region,
     "timezone": parse_timezone,
-    "locale": _one_of("ja", "en"),
-    "quiet_hours_start": parse_time,
-    "quiet_hours_end": parse_time,
-    "weekly_digest": _yes,
+    "locale": choices.LOCALE.read,
+    "quiet_hours_start": read_time,
+    "quiet_hours_end": read_time,
+    "weekly_digest": read_yes,
 }
 ORGANISATION: dict[str, Reader] = {
     **_COMMON,
-    "catch_up_until": parse_time,
-    "catch_up_hours": lambda text: parse_whole(text, 1, 24),
-    "digest_at": parse_time,
+    "catch_up_until": read_time,
+    "catch_up_hours": lambda text: read_whole(text, 1, 24),
+    "digest_at": read_time,
     "escalate_notice_after": _workdays,
     "escalate_lead_after": _workdays,
     "escalate_manager_after": _workdays,
-    "ai_recap": _yes,
-    "ai_names": _yes,
-    "ai_at_once": lambda text: parse_whole(text, 1, 100),
-    "ai_calls_per_day": lambda text: parse_whole(text, 0, 1_000_000),
-    "ai_tokens_per_day": lambda text: parse_whole(text, 0, 1_000_000_000),
+    "ai_recap": read_yes,
+    "ai_names": read_yes,
+    "ai_at_once": lambda text: read_whole(text, 1, 100),
+    "ai_calls_per_day": lambda text: read_whole(text, 0, 1_000_000),
+    "ai_tokens_per_day": lambda text: read_whole(text, 0, 1_000_000_000),
 }
-MEMBER_SETTINGS: dict[str, Reader] = {**_COMMON, "paused_until": read_date, "escalations": _yes}
+MEMBER_SETTINGS: dict[str, Reader] = {**_COMMON, "paused_until": read_date, "escalations": read_yes}
 MEMBER: dict[str, Reader] = {
     **MEMBER_SETTINGS,
-    "active": _yes,
+    "active": read_yes,
     "suppressed": _lifted,
     "name": _name,
-    "role": _one_of(*ROLES),
+    "role": choices.ROLE.read,
     "team": _team,
     "manager": str.strip,  # whether a member has the address, the database says
 }
@@ -205,7 +200,7 @@ def typed(key: str, value: Any) -> str:
     if value is None:
         return ""
     if key == "weekly_day":
-        return WEEKDAYS[value]
+        return WEEKDAYS[int(value)]
     if key in {"weekend", "holidays"}:
         return value or NONE
     if isinstance(value, bool):

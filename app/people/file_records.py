@@ -1,48 +1,28 @@
 """PURE. The cells of one line of an import -> a checked record, with every fault of the line."""
 
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, time
+from functools import partial
 from typing import TypeVar
 
+from app.compose.text import composed
 from app.locale import Both
 from app.mime.address import UNPRINTABLE, bare, masked, read_mailbox
-from app.people.calendar_values import parse_region, parse_weekday, parse_weekend
+from app.people import choices
+from app.people.columns import FILES
 from app.people.table import LineFault, Table, TableRow
+from app.people.weekend_and_region import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
 from app.refused import UnusableValue
-from app.rules.due import Frequency
 from app.util import parse
+from app.util.dates_and_numbers import is_hidden, read_date, read_percent, read_time, read_yes, told
 
-HEADERS = {
-    "members": (
-        "email",
-        "name",
-        "role",
-        "team",
-        "manager_email",
-        "locale",
-        "timezone",
-        "notify_frequency",
-        "notify_at",
-        "weekly_day",
-        "quiet_hours_start",
-        "quiet_hours_end",
-        "active",
-    ),
-    "tasks": ("ref", "title", "assignee_email", "status", "start_on", "due_on", "report_every"),
-    "reports": ("task_ref", "reporter_email", "reported_on", "percent", "status", "text"),
-    "days-off": ("scope", "email", "first_day", "last_day", "name"),
-}
-# Columns that a file may have besides: what it does not have stays as it is.
-OPTIONAL = {"members": ("weekend", "holidays")}
-
-ROLES = ("member", "lead", "admin")
-# Days off, and extra workdays (土曜出勤日), of the company or of one member.
-SCOPES = ("company", "member", "company_workday", "member_workday")
-TASK_STATES = ("open", "done", "cancelled")
-REPORT_STATES = ("on_track", "at_risk", "blocked", "done")
 MAX_REPORT = 10_000  # characters
-_CENTURIES = (date(1990, 1, 1), date(2199, 12, 31))  # beyond them it is a slip of the finger
+# How Excel shows a long number, of which the last digits are gone: 1.23457E+14.
+_EXPONENT = re.compile(r"[0-9](?:\.[0-9]+)?[Ee]\+[0-9]{1,3}")
+_LEADING_ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -50,9 +30,13 @@ U = TypeVar("U")
 
 @dataclass(frozen=True, slots=True)
 class MemberRecord:
-    """One member; None in a setting means: the organisation's default."""
+    """One member; None in a setting means: the organisation's default.
+
+    `columns`: those that the file has. What it does not have is no wish to change anything.
+    """
 
     line: int
+    columns: frozenset[str]
     email: str
     name: str
     role: str
@@ -64,16 +48,18 @@ class MemberRecord:
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """One task."""
+    """One task; `columns` as of a member. `start_on` is None where the file has no such column."""
 
     line: int
+    columns: frozenset[str]
     ref: str
     title: str
     assignee_email: str | None
     status: str
-    start_on: date
+    start_on: date | None
     due_on: date | None
     report_every: str
+    assigned_on: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,36 +88,50 @@ class DaysOffRecord:
 
 
 class Cells:
-    """Reads one line's cells; notes each fault and goes on, so that all are shown at once."""
+    """Reads one line's cells; notes each fault and goes on, so that all are shown at once.
 
-    def __init__(self, row: TableRow, faults: list[LineFault]) -> None:
+    What was read is noted too, as it will be written; and beside it what the file has, where a
+    person cannot see the one in the other.
+    """
+
+    def __init__(self, row: TableRow, table: Table) -> None:
         self.row = row
-        self.faults = faults
+        self.faults = table.faults
+        self.read = table.read.setdefault(row.line, {})
+        self.hidden = table.hidden
 
     def fault(self, column: str, sentence: Both) -> None:
         """Notes what is wrong."""
         self.faults.append(LineFault(self.row.line, column, sentence))
 
+    def has(self, column: str) -> bool:
+        """Whether something stands there."""
+        return bool(self.row.cells.get(column))
+
     def given(
         self, column: str, read: Callable[[str], T], empty: U, limit: int = parse.MAX_LINE
     ) -> T | U:
         """The cell as `read` takes it; `empty` where there is nothing, or a fault."""
-        cell = self.row.cells[column]
+        cell = self.row.cells.get(column)
         if not cell:
             return empty
         if len(cell) > limit:
             self.fault(column, _too_long(len(cell), limit))
             return empty
         try:
-            return read(cell)
+            value = read(cell)
         except UnusableValue as error:
             self.fault(column, error.sentence)
-        return empty
+            return empty
+        self.read[column] = told(value)
+        if is_hidden(cell, value):
+            self.hidden.append((self.row.line, column, cell))
+        return value
 
     def needed(self, column: str, read: Callable[[str], T], otherwise: T) -> T:
         """As `given`, but an empty cell is a fault; `otherwise` stands in for what is wrong."""
-        if not self.row.cells[column]:
-            self.fault(column, Both("空です。値を書いてください。", "It is empty. Write a value."))
+        if not self.has(column):
+            self.fault(column, _EMPTY)
         return self.given(column, read, otherwise)
 
     def text(self, column: str, limit: int, *, lines: bool = False) -> str:
@@ -141,96 +141,122 @@ class Cells:
             seen = cell.replace("\r\n", "").replace("\n", "") if lines else cell
             if UNPRINTABLE.search(seen):
                 raise UnusableValue(*_CONTROL)
-            return cell
+            return composed(cell)
 
         return self.given(column, read, "", limit)
 
 
+def _lines(table: Table, what: str) -> list[Cells]:
+    """The lines to read; the template's example that somebody left there is a fault."""
+    found = []
+    for row in table.rows:
+        if FILES[what].is_example(row.cells):
+            table.faults.append(LineFault(row.line, "", _EXAMPLE))
+        else:
+            found.append(Cells(row, table))
+    return found
+
+
 def members(table: Table, *, allow_localhost: bool) -> list[MemberRecord]:
     """The members of the file; its faults are added to `table.faults`."""
-    return [_member(Cells(row, table.faults), allow_localhost) for row in table.rows]
+    return [_member(cells, table.columns, allow_localhost) for cells in _lines(table, "members")]
 
 
-def _member(cells: Cells, allow_localhost: bool) -> MemberRecord:
-    start = cells.given("quiet_hours_start", parse.parse_time, None)
-    end = cells.given("quiet_hours_end", parse.parse_time, None)
-    if bool(cells.row.cells["quiet_hours_start"]) != bool(cells.row.cells["quiet_hours_end"]):
-        cells.fault("quiet_hours_start", _PAIR)
-    settings: dict[str, str | int | time | None] = {
-        "locale": cells.given("locale", _one_of("ja", "en"), None),
-        "timezone": cells.given("timezone", parse.parse_timezone, None),
-        "notify_frequency": cells.given("notify_frequency", _one_of(*map(str, Frequency)), None),
-        "notify_at": cells.given("notify_at", parse.parse_time, None),
-        "weekly_day": cells.given("weekly_day", parse_weekday, None),
-        "quiet_hours_start": start,
-        "quiet_hours_end": end,
+_SETTINGS: dict[str, Callable[[str], str | int | time | None]] = {
+    "locale": choices.LOCALE.read,
+    "timezone": parse.parse_timezone,
+    "notify_frequency": choices.FREQUENCY.read,
+    "notify_at": read_time,
+    "weekly_day": parse_weekday,
+    "quiet_hours_start": read_time,
+    "quiet_hours_end": read_time,
+    "weekend": parse_weekend,
+    "holidays": parse_region,
+}
+_QUIET_HOURS = {"quiet_hours_start", "quiet_hours_end"}  # a file has both, or neither is changed
+
+
+def _member(cells: Cells, columns: frozenset[str], allow_localhost: bool) -> MemberRecord:
+    settings = {
+        column: cells.given(column, read, None)
+        for column, read in _SETTINGS.items()
+        if column in columns and (column not in _QUIET_HOURS or columns >= _QUIET_HOURS)
     }
-    for column, read in (("weekend", parse_weekend), ("holidays", parse_region)):
-        if column in cells.row.cells:
-            settings[column] = cells.given(column, read, None)
-    name = cells.text("name", 500)
-    if not cells.row.cells["name"]:
+    if settings.get("weekly_day") is not None:
+        cells.read["weekly_day"] = WEEKDAYS[int(cells.read["weekly_day"])]
+    cells.read |= {name: NONE for name in ("weekend", "holidays") if settings.get(name) == ""}
+    if cells.has("quiet_hours_start") != cells.has("quiet_hours_end"):
+        cells.fault("quiet_hours_start", _PAIR)
+    if not cells.has("name"):
         cells.fault("name", Both("名前を書いてください。", "Write a name."))
+    address = partial(read_address, allow_localhost=allow_localhost)
     return MemberRecord(
         line=cells.row.line,
-        email=cells.needed("email", read_address("email", allow_localhost=allow_localhost), ""),
-        name=name,
-        role=cells.given("role", _one_of(*ROLES), "member"),
+        columns=columns,
+        email=cells.needed("email", address("email"), ""),
+        name=cells.text("name", 500),
+        role=cells.given("role", choices.ROLE.read, "member"),
         team=cells.text("team", 200) or None,
-        manager_email=cells.given(
-            "manager_email", read_address("manager_email", allow_localhost=allow_localhost), None
-        ),
-        active=cells.given("active", _one_of("yes", "no"), "yes") == "yes",
+        manager_email=cells.given("manager_email", address("manager_email"), None),
+        active=cells.given("active", read_yes, True),
         settings=settings,
     )
 
 
 def tasks(table: Table) -> list[TaskRecord]:
     """The tasks of the file; its faults are added to `table.faults`."""
-    return [_task(Cells(row, table.faults)) for row in table.rows]
+    return [read_task(cells, table.columns) for cells in _lines(table, "tasks")]
 
 
-def _task(cells: Cells) -> TaskRecord:
-    for column in ("ref", "title"):
-        if not cells.row.cells[column]:
-            cells.fault(column, Both("空です。値を書いてください。", "It is empty. Write a value."))
+def read_task(cells: Cells, columns: frozenset[str]) -> TaskRecord:
+    """The task of one line, or of a form with the same names."""
+    starts = "start_on" in columns
     return TaskRecord(
         line=cells.row.line,
-        ref=cells.text("ref", 60),
-        title=cells.text("title", 1_000),
+        columns=columns,
+        ref=cells.needed("ref", read_ref, ""),
+        title=cells.text("title", 1_000) or _nothing(cells, "title"),
         assignee_email=cells.given("assignee_email", str, None),
-        status=cells.given("status", _one_of(*TASK_STATES), "open"),
-        start_on=cells.needed("start_on", read_date, date.min),
+        status=cells.given("status", choices.TASK_STATE.read, "open"),
+        start_on=cells.needed("start_on", read_date, date.min) if starts else None,
         due_on=cells.given("due_on", read_date, None),
-        report_every=cells.given("report_every", _one_of("daily", "weekly"), "daily"),
+        report_every=cells.given("report_every", choices.REPORT_EVERY.read, "daily"),
+        assigned_on=cells.given("assigned_on", read_date, None),
     )
+
+
+def _nothing(cells: Cells, column: str) -> str:
+    """Nothing, and the fault where that is because nothing stands there."""
+    if not cells.has(column):
+        cells.fault(column, _EMPTY)
+    return ""
 
 
 def reports(table: Table) -> list[ReportRecord]:
     """The reports of the file; its faults are added to `table.faults`."""
-    return [_report(Cells(row, table.faults)) for row in table.rows]
+    return [_report(cells) for cells in _lines(table, "reports")]
 
 
 def _report(cells: Cells) -> ReportRecord:
     return ReportRecord(
         line=cells.row.line,
-        task_ref=cells.needed("task_ref", str, ""),
+        task_ref=cells.needed("task_ref", read_ref, ""),
         reporter_email=cells.needed("reporter_email", str, ""),
         reported_on=cells.needed("reported_on", read_date, date.min),
-        percent=cells.needed("percent", lambda cell: parse.parse_whole(cell, 0, 100), 0),
-        status=cells.needed("status", _one_of(*REPORT_STATES), "on_track"),
+        percent=cells.needed("percent", read_percent, 0),
+        status=cells.needed("status", choices.REPORT_STATE.read, "on_track"),
         text=cells.text("text", MAX_REPORT, lines=True),
     )
 
 
 def days_off(table: Table) -> list[DaysOffRecord]:
     """Closures, leave and extra workdays of the file; its faults are added to `table.faults`."""
-    return [_days_off(Cells(row, table.faults)) for row in table.rows]
+    return [_days_off(cells) for cells in _lines(table, "days-off")]
 
 
 def _days_off(cells: Cells) -> DaysOffRecord:
-    scope = cells.needed("scope", _one_of(*SCOPES), SCOPES[0])
-    is_known = cells.row.cells["scope"] in SCOPES
+    scope = cells.needed("scope", choices.SCOPE.read, "company")
+    is_known = "scope" in cells.read
     email = cells.given("email", str, None)
     if scope.startswith("member") and email is None:
         cells.fault("email", _whose(scope))
@@ -247,30 +273,33 @@ def _days_off(cells: Cells) -> DaysOffRecord:
 # --- one reader per kind of cell: text -> value, or UnusableValue ------------------------------
 
 
-def read_date(text: str) -> date:
-    """A date written YYYY-MM-DD. Raises UnusableValue."""
-    try:
-        day = date.fromisoformat(text) if len(text) == 10 else None
-    except ValueError:
-        day = None
-    first, last = _CENTURIES
-    if day is not None and first <= day <= last:
-        return day
-    if day is not None:
+def ref_key(ref: str) -> str:
+    """The form in which refs are compared: half-width (NFKC), as long as they are refs at all."""
+    return unicodedata.normalize("NFKC", ref[:_MAX_REF]).strip()
+
+
+def ref_without_zeros(ref: str) -> str:
+    """As Excel shows a ref that it took for a number: 1 for 001."""
+    return _LEADING_ZEROS.sub("", ref_key(ref))
+
+
+def read_ref(text: str) -> str:
+    """A task's ref as it is written, at most 60 characters. Raises UnusableValue."""
+    if len(text) > _MAX_REF:
+        raise UnusableValue(*_too_long(len(text), _MAX_REF))
+    if UNPRINTABLE.search(text):
+        raise UnusableValue(*_CONTROL)
+    if _EXPONENT.fullmatch(text):
         raise UnusableValue(
-            f"「{text}」は範囲の外です。{first} から {last} までの日を書いてください。",
-            f'"{text}" is out of range. Write a day from {first} to {last}.',
+            f"「{text}」は、表計算ソフトが長い番号を縮めたものです。セルの書式を「文字列」にして、"
+            "番号を書き直してください。",
+            f'"{text}" is what a spreadsheet made of a long number. Format the cell as text and '
+            "write the ref again.",
         )
-    raise UnusableValue(
-        f"「{parse.shown(text)}」は日付として読めません。2026-11-24 のように、"
-        "実在する日を半角の YYYY-MM-DD で書いてください。",
-        f'"{parse.shown(text)}" is not a date. Write a day that exists as YYYY-MM-DD, '
-        "like 2026-11-24.",
-    )
+    return text
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
-    return lambda text: parse.parse_choice(text, choices)
+_MAX_REF = 60
 
 
 def read_address(column: str, *, allow_localhost: bool) -> Callable[[str], str]:
@@ -288,6 +317,11 @@ def read_address(column: str, *, allow_localhost: bool) -> Callable[[str], str]:
     return read
 
 
+_EMPTY = Both("空です。値を書いてください。", "It is empty. Write a value.")
+_EXAMPLE = Both(
+    "雛形の見本の行です。消すか、実際の値に書き換えてください。",
+    "It is the example of the template. Remove it, or write real values over it.",
+)
 _CONTROL = Both(
     "改行などの制御文字が含まれています。取り除いてください。",
     "It holds a line break or another control character. Remove it.",

@@ -1,26 +1,35 @@
 """PURE. What people type about a week and its holidays -> a value, or UnusableValue."""
 
+import re
+
+from app.people import choices
 from app.refused import UnusableValue
 from app.rules.workdays import regions
-from app.util.parse import parse_choice, shown, similar
+from app.util.parse import narrow, shown, similar
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")  # Monday 0, as date.weekday()
+WEEKDAYS = tuple(one.value for one in choices.WEEKDAY.words)  # Monday 0, as date.weekday()
 NONE = "none"  # no weekend at all, no public holidays
+_NONE = {NONE, "なし"}
+_SHORT_DAYS = re.compile("[月火水木金土日]{1,7}")
+_BETWEEN = re.compile(r" *[,、・/] *")
+_LONGEST = 200  # characters of seven weekdays, however they are written
 
 
 def parse_weekday(text: str) -> int:
-    """The number of "mon". Raises UnusableValue."""
-    return WEEKDAYS.index(parse_choice(text, WEEKDAYS))
+    """The number of "mon", "月", "Monday". Raises UnusableValue."""
+    return WEEKDAYS.index(choices.WEEKDAY.read(text))
 
 
 def parse_weekend(text: str) -> str:
-    """ "sat,sun" in the order of the week; "" for none. A week needs a workday.
+    """ "sat,sun" or "土日" in the order of the week; "" for none. A week needs a workday.
 
     Raises UnusableValue.
     """
-    if text == NONE:
+    plain = narrow(text)
+    if plain.lower() in _NONE:
         return ""
-    days = {parse_choice(word, WEEKDAYS) for word in text.split(",")}
+    words = plain if _SHORT_DAYS.fullmatch(plain) else _BETWEEN.split(plain[:_LONGEST])
+    days = {choices.WEEKDAY.read(word) for word in words}
     if len(days) == len(WEEKDAYS):
         raise UnusableValue(
             "すべての曜日を休みにはできません。sat,sun のように書いてください。",
@@ -30,15 +39,14 @@ def parse_weekend(text: str) -> str:
 
 
 def parse_region(text: str) -> str:
-    """Whose public holidays: "JP", "GB-ENG" in whatever case; "" for none.
+    """Whose public holidays: "JP", "GB-ENG" in whatever case, "日本"; "" for none.
 
     Raises UnusableValue.
     """
-    if text.lower() == NONE:
-        return ""
-    known = {region.lower(): region for region in regions()}
-    if text.lower() in known:
-        return known[text.lower()]
+    plain = narrow(text).lower()
+    known = {"日本": "JP"} | dict.fromkeys(_NONE, "") | {one.lower(): one for one in regions()}
+    if plain in known:
+        return known[plain]
     close = similar(text.upper()[:20], sorted(regions())) or ["JP"]
     raise UnusableValue(
         f"「{shown(text)}」の祝日は分かりません。{close[0]} のような国の2文字(地域まで書くなら "
