@@ -1,8 +1,6 @@
 """The audit: who changed what, and when; its words, and reading it."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import select
 
@@ -14,6 +12,7 @@ from app.services import Services
 WHAT: dict[str, Both] = {
     "member.add": Both("メンバーの追加", "member added"),
     "member.set": Both("メンバーの変更", "member changed"),
+    "member.rename_address": Both("メールアドレスの変更", "address changed"),
     "member.admin": Both("管理者にする", "made an admin"),
     "member.deleted": Both("本人による削除", "deleted by the member"),
     "member.team_mails": Both(
@@ -27,6 +26,7 @@ WHAT: dict[str, Both] = {
     "task.add": Both("タスクの追加", "task added"),
     "task.edit": Both("タスクの変更", "task changed"),
     "task.cancel": Both("タスクの取りやめ", "task cancelled"),
+    "task.close": Both("タスクの完了・取りやめ", "task closed"),
     "task.assign": Both("タスクの担当変更", "task passed on"),
     "leave.add": Both("休暇の追加", "leave added"),
     "leave.remove": Both("休暇の取り消し", "leave removed"),
@@ -51,6 +51,8 @@ WHAT: dict[str, Both] = {
     "session.begin": Both("サインイン", "signed in"),
     "session.end": Both("サインアウト", "signed out"),
     "session.end_all": Both("すべてのサインアウト", "signed out everywhere"),
+    "token.create": Both("API トークンの作成", "API token made"),
+    "token.revoke": Both("API トークンの取り消し", "API token revoked"),
     "sign_in.asked": Both("サインインメールの依頼", "sign-in mail asked for"),
     "import.members.add": Both("取り込み: メンバーの追加", "import: member added"),
     "import.members.change": Both("取り込み: メンバーの変更", "import: member changed"),
@@ -67,22 +69,11 @@ WHAT: dict[str, Both] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One change."""
-
-    id: int
-    at: datetime
-    who: str
-    what: str
-    data: dict[str, Any]
-
-
 def entries(
     services: Services, *, limit: int, before: int | None = None, who: str = "", what: str = ""
-) -> list[AuditEntry]:
+) -> Sequence[Audit]:
     """The newest first, at most `limit`; with `before`, those with a smaller id."""
-    query = select(Audit.id, Audit.at, Audit.who, Audit.what, Audit.data)
+    query = select(Audit).order_by(Audit.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Audit.id < before)
     if who:
@@ -90,7 +81,4 @@ def entries(
     if what:
         query = query.where(Audit.what == what)
     with services.db.read() as session:
-        return [
-            AuditEntry(*row)
-            for row in session.execute(query.order_by(Audit.id.desc()).limit(limit))
-        ]
+        return session.scalars(query).all()

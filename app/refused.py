@@ -1,7 +1,7 @@
 """PURE. How the program refuses: a word that never changes, and a sentence for people.
 
-Each door turns the word into what it has: the pages into a status (app/web/refusals.py), the
-commands into an exit code (app/cli/refusals.py).
+Each door turns the word into what it has: the pages into a page (app/web/refusals.py), the API
+into a problem (app/api/problems.py), the commands into an exit code (app/cli/refusals.py).
 """
 
 from enum import StrEnum
@@ -44,11 +44,54 @@ class Code(StrEnum):
     LINK_USED = "link_used"
     LINK_EXPIRED = "link_expired"
     TOO_MANY_SIGN_INS = "too_many_sign_ins"
+    # API tokens, and calls.
+    TOKEN_UNKNOWN = "token_unknown"  # noqa: S105 - a word for programs
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - the same
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the same
+    TOKEN_GONE = "token_gone"  # noqa: S105 - the same
+    MISSING_SCOPE = "missing_scope"
+    NOT_ALLOWED = "not_allowed"
+    TOO_MANY_CALLS = "too_many_calls"
+    KEY_REUSED = "key_reused"
+    CALL_IN_PROGRESS = "call_in_progress"
     # The installation itself.
     DATABASE_DOWN = "database_down"
     WRONG_SCHEMA = "wrong_schema"
     UNKNOWN_KEY = "unknown_key"
     BACKUP_FAILED = "backup_failed"
+
+
+# What both doors that speak HTTP answer; of the other codes each has its own.
+HTTP_STATUS = {
+    Code.UNUSABLE_VALUE: 422,
+    Code.UNUSABLE_VALUES: 422,
+    Code.UNUSABLE_FILE: 422,
+    Code.KEY_REUSED: 422,
+    Code.CHANGED_MEANWHILE: 409,
+    Code.NOT_POSSIBLE: 409,
+    Code.LAST_ADMIN: 409,
+    Code.NO_SUCH_MEMBER: 404,
+    Code.NO_SUCH_TEAM: 404,
+    Code.NO_SUCH_TASK: 404,
+    Code.NO_SUCH_MAIL: 404,
+    Code.NO_SUCH_FILE: 404,
+    Code.NO_SUCH_DAYS: 404,
+    Code.BAD_LINK: 404,
+    Code.TOKEN_GONE: 404,
+    Code.LINK_USED: 410,
+    Code.LINK_EXPIRED: 410,
+    Code.TOKEN_UNKNOWN: 401,
+    Code.TOKEN_EXPIRED: 401,
+    Code.TOKEN_REVOKED: 401,
+    Code.MISSING_SCOPE: 403,
+    Code.NOT_ALLOWED: 403,
+    Code.TOO_MANY_CALLS: 429,
+    Code.TOO_MANY_SIGN_INS: 429,
+    Code.DATABASE_DOWN: 503,
+    Code.WRONG_SCHEMA: 503,
+    Code.UNKNOWN_KEY: 503,
+    Code.BACKUP_FAILED: 500,
+}
 
 
 class Refused(Exception):

@@ -18,31 +18,35 @@ from sqlalchemy import select
 from app import digest, outbox, reminders
 from app.alerts import open_alerts
 from app.alerts.catalogue import words_of
+from app.clock_trust import ticks
 from app.config import load
 from app.db import Database
 from app.maintenance import purge, sqlite
 from app.maintenance.backup import backup
-from app.maintenance.behind import mark_if_behind
 from app.maintenance.restore import check, restore
+from app.maintenance.rollback import mark_if_behind
 from app.models import TICK, Audit, OutboxMail, Service, State
 from app.monitoring import checks, status
 from app.outbox import restored
 from app.services import Services, make
-from app.timekeeping import ticks
 from app.util import shared_redis
 from app.util.redis_guard import Guard, SendGuard
 from tests import sending
-from tests.conftest import NOW, TODAY, People, sqlite_copy, task
+from tests.conftest import NOW, TODAY, People, task
+from tests.databases import on_sqlite, sqlite_copy
 from tests.safe_redis import ACL
 from tests.servers import RedisServer, wait_until
 from tests.smtp_server import SmtpServer
 from tests.stack import PROJECT, offset_to, running
+from tests.terminal import Terminal
 from tests.test_main_job import EIGHT, NINE
 from tests.test_restore import EARLY, SUZUKI, TANAKA, TEN, Saved
 
-MINUTE = timedelta(minutes=1)
+pytestmark = (
+    pytest.mark.pages
+)  # long stories: their statements are in other tests, on both databases
 
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -321,13 +325,11 @@ def test_a_tick_of_a_former_version_begins_a_new_count(
 
 @on_sqlite
 def test_a_rehearsal_and_a_look_ahead_count_nothing(
-    environ: dict[str, str], tmp_path: Path, services: Services, tasks: People,
-    *, smtp: SmtpServer, redis_admin: redis.Redis,
-) -> None:  # fmt: skip
-    with running(tmp_path, {**environ, "SMTP_PORT": str(smtp.port)}, smtp) as stack:
-        stack.command("tick", "--now", "2026-11-24T09:00+09:00", "--rehearsal")
-        stack.command("simulate", "--from", "2026-11-24")
-    assert reminded(smtp) == [SUZUKI, TANAKA]
+    tp: Terminal, inbox: SmtpServer, services: Services, tasks: People, redis_admin: redis.Redis
+) -> None:
+    for command in ("tick --now 2026-11-24T09:00+09:00 --rehearsal", "simulate --from 2026-11-24"):
+        assert tp.run(*command.split()).code == 0
+    assert reminded(inbox) == [SUZUKI, TANAKA]
     assert (counted(services), known(redis_admin)) == (None, {})
 
 
@@ -385,13 +387,14 @@ def test_the_shipped_acl_file_lets_it_count_and_a_former_one_leaves_the_guard(
 )
 def test_each_key_is_in_the_acl_file_and_on_the_page_about_redis(key: str) -> None:
     assert f"~{key} " in ACL.read_text()
-    for page in ("docs/redis.md", "docs/redis.ja.md"):
+    for page in ("docs/scale.md", "docs/scale.ja.md"):
         assert f"`{key.rstrip('*')}" in (PROJECT / page).read_text()
 
 
 # --- both roads, with real programs ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 @on_sqlite
 @pytest.mark.parametrize("road", ["timer", "worker"])
 def test_a_file_copied_back_by_hand_mails_nobody_a_second_time(
@@ -414,7 +417,7 @@ def test_a_file_copied_back_by_hand_mails_nobody_a_second_time(
             stack.command("tick")
         else:
             stack.worker()
-            stack.run("call", "app.tasks.notifications.tick")
+            stack.publish("notifications.tick")
             wait_until(lambda: stack.finished_jobs() >= 2, stack.logs(), 30)
     assert reminded(smtp) == [SUZUKI, TANAKA]
     with db.read() as session:

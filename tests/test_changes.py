@@ -9,13 +9,13 @@ from sqlalchemy import select, update
 from app import outbox, reminders
 from app.db import Database
 from app.letters import read_again
-from app.members import changes, defaults, leave
+from app.members import changes, days, defaults
 from app.members.snooze import NotNow, snooze_today, snooze_until
 from app.models import Audit, DecisionRow, Kind, Member, OutboxMail, State, Team
 from app.outbox.claim import claim
 from app.people.lookup import NoSuchMember
 from app.people.values import ValuesRefused
-from app.rules.due import Reason
+from app.rules.decision import Reason
 from app.rules.workdays import Span
 from app.services import Services
 from app.why.reminder import explain
@@ -104,7 +104,7 @@ def test_all_faults_are_named_in_both_languages_and_nothing_is_changed(
     services: Services, team: People
 ) -> None:
     wrong = {
-        "notify_at": "9:00",
+        "notify_at": "9:61",
         "weekend": "mon,tue,wed,thu,fri,sat,sun",
         "timezone": "JST",
         "paused_until": "2026-11-31",
@@ -297,28 +297,34 @@ def test_leave_that_overlaps_becomes_one_span_and_may_be_open_ended(
     services: Services, team: People
 ) -> None:
     first = Span(date(2026, 12, 1), date(2026, 12, 4), "帰省")
-    leave.add_leave(services, SUZUKI, first, "admin", NOW)
-    longer = leave.add_leave(services, SUZUKI, Span(date(2026, 12, 3), None), "admin", NOW)
+    days.LEAVE.add(services, SUZUKI, first, "admin", NOW)
+    longer = days.LEAVE.add(services, SUZUKI, Span(date(2026, 12, 3), None), "admin", NOW)
     assert longer == [Span(date(2026, 12, 1), None, "帰省")]
-    left = leave.remove_leave(
+    left = days.LEAVE.remove(
         services, SUZUKI, Span(date(2026, 12, 8), date(2026, 12, 9)), "admin", NOW
     )
     assert [(one.first, one.last) for one in left] == [
         (date(2026, 12, 1), date(2026, 12, 7)),
         (date(2026, 12, 10), None),
     ]
-    assert leave.list_leave(services, SUZUKI) == left
-    assert leave.remove_leave(services, SUZUKI, Span(TODAY, None), "admin", NOW) == []
-    with pytest.raises(leave.NoLeave):
-        leave.remove_leave(services, SUZUKI, Span(TODAY, TODAY), "admin", NOW)
+    assert days.LEAVE.owned(services, SUZUKI) == left
+    assert days.LEAVE.remove(services, SUZUKI, Span(TODAY, None), "admin", NOW) == []
+    with pytest.raises(days.NoSuchDays):
+        days.LEAVE.remove(services, SUZUKI, Span(TODAY, TODAY), "admin", NOW)
+
+
+def test_an_empty_address_is_no_members_and_does_not_close_the_company(services: Services) -> None:
+    with pytest.raises(NoSuchMember):
+        days.LEAVE.add(services, "", Span(TODAY, TODAY), "admin", NOW)
+    assert days.LEAVE.owned(services, None) == []
 
 
 def test_off_today_is_leave_for_the_members_date_and_stops_the_mail_that_waits(
     services: Services, busy: People
 ) -> None:
     set_(services, NOW - HOUR, timezone="America/New_York")
-    assert leave.off_today(services, SUZUKI, SUZUKI, NOW) == TODAY - DAY  # Monday evening there
-    assert leave.off_today(services, SUZUKI, SUZUKI, NOW + 6 * HOUR) == TODAY
+    assert days.off_today(services, SUZUKI, SUZUKI, NOW) == TODAY - DAY  # Monday evening there
+    assert days.off_today(services, SUZUKI, SUZUKI, NOW + 6 * HOUR) == TODAY
     reminders.plan(services, NOW + 14 * HOUR)
     assert decided(services) == {TODAY: "on_leave"}
 
@@ -376,7 +382,7 @@ def test_a_snoozed_reminder_is_not_announced_for_a_day_that_became_a_day_off(
     snooze(services, time(15), NOW + HOUR)
     found = explain(services, SUZUKI, None, NOW + HOUR).facts
     assert found["next_mail_at"] == "2026-11-24T15:00:00+09:00"
-    leave.off_today(services, SUZUKI, SUZUKI, NOW + 2 * HOUR)
+    days.off_today(services, SUZUKI, SUZUKI, NOW + 2 * HOUR)
     found = explain(services, SUZUKI, None, NOW + 2 * HOUR).facts
     assert found["next_mail_at"] == "2026-11-25T09:00:00+09:00"
 
@@ -400,7 +406,7 @@ def test_the_letter_of_a_snoozed_reminder_is_composed_when_it_comes(
     assert new is not None
     at = NOW + 6 * HOUR
     with services.db.write() as session:
-        claimed = claim(session, [new], now=at, scale=1.0, at_most=1)
+        claimed = claim(session, [new], "mail", now=at, scale=1.0, at_most=1)
         (letter,) = read_again(services, session, claimed, at)
     assert type(letter).__name__ == "Send"
 
@@ -446,7 +452,7 @@ def test_a_snooze_that_could_bring_no_mail_is_refused_by_name(
 def test_a_snooze_never_ends_a_longer_pause(services: Services, busy: People, db: Database) -> None:
     set_(services, NOW, paused_until="2026-12-07")
     for until in (None, date(2026, 12, 4)):
-        with pytest.raises(NotNow, match="2026-12-07"):
+        with pytest.raises(NotNow, match=r"12月7日\(月\)に再開します"):
             snooze_until(services, SUZUKI, until, SUZUKI, NOW)
     snooze_until(services, SUZUKI, date(2026, 12, 10), SUZUKI, NOW)
     with db.read() as session:

@@ -1,141 +1,40 @@
 """The command line: the real program, its exit codes, its words, its refusals."""
 
-import json
 import os
-import pty
 import shlex
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 import pytest
 import time_machine
-from aiosmtpd.controller import Controller
 from sqlalchemy import select, update
 
 from app import clock
 from app.alerts import Alarm, close_alert, raise_alert
-from app.cli import cli, main
+from app.cli import cli
 from app.cli.commands import EXAMPLES
-from app.config.sources import HOME
 from app.db import Database
 from app.locale import Both
 from app.models import Audit, DecisionRow, Member, OutboxMail, Service
-from app.outbox import breaker
-from app.people.csv_records import HEADERS
+from app.outbox.breaker import Breaker
+from app.people.columns import HEADERS
 from app.smtp.errors import MailSendError, Phase
 from tests import servers
-from tests.conftest import NOW, People, open_connections, suzuki, task
+from tests.conftest import NOW, People, suzuki, task
+from tests.databases import on_sqlite
+from tests.smtp_server import SmtpServer
+from tests.terminal import Terminal
 
 pytestmark = pytest.mark.pages
 
-ROOT = Path(__file__).resolve().parent.parent
-COMMAND = [sys.executable, "-m", "app.cli"]
 # Long before the hour of a reminder nobody waits: 2026-11-24 12:00 in Tokyo.
 NOON = "2026-11-24T12:00:00+09:00"
 LATER = "2026-11-24T12:10:00+09:00"
-
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@dataclass
-class Ran:
-    """What one run of the program left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The output as JSON."""
-        return json.loads(self.out)
-
-
-class Terminal:
-    """Runs `task-progress` in a folder of its own with the settings of the test."""
-
-    def __init__(
-        self,
-        environ: dict[str, str],
-        folder: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        self.settings = environ
-        self.folder = folder
-        self.monkeypatch = monkeypatch
-        self.capsys = capsys
-
-    def run(self, *arguments: str, **environ: str) -> Ran:
-        """In this process, for speed; nobody can be asked."""
-        self.capsys.readouterr()
-        before = set(open_connections)
-        with self.monkeypatch.context() as patch:
-            for name, value in (self.settings | environ).items():
-                patch.setenv(name, value)
-            patch.chdir(self.folder)
-            patch.setenv(HOME, str(self.folder))
-            try:
-                code = main(arguments)
-            except SystemExit as error:  # the settings are refused
-                code = int(str(error.code))
-            finally:
-                clock.shift(0)
-        assert set(open_connections) <= before, "the command leaves a connection open"
-        out, err = self.capsys.readouterr()
-        assert "Traceback" not in err
-        return Ran(code, out, err)
-
-    def start(
-        self, *arguments: str, before: tuple[str, ...] = (), **options: Any
-    ) -> subprocess.Popen[str]:
-        """The real program; leaves it running. `before`: a command that starts it."""
-        return subprocess.Popen(
-            [*before, *COMMAND, *arguments],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), HOME: str(self.folder)}
-            | self.settings
-            | options.pop("environ", {}),
-            cwd=self.folder,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
-        )
-
-    def program(self, *arguments: str, **options: Any) -> Ran:
-        """The real program, from start to end."""
-        with self.start(*arguments, **options) as process:
-            out, err = process.communicate(timeout=60)
-        assert "Traceback" not in err
-        return Ran(process.returncode, out, err)
-
-    def asked(self, *arguments: str, answer: str) -> Ran:
-        """The real program at a terminal, and somebody who answers."""
-        ours, theirs = pty.openpty()
-        os.write(ours, f"{answer}\n".encode())
-        ran = self.program(*arguments, stdin=theirs)
-        os.close(theirs)
-        os.close(ours)
-        return ran
-
-
-@pytest.fixture
-def tp(
-    environ: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Terminal:
-    return Terminal(environ, tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -146,36 +45,16 @@ def anywhere(
     return Terminal({}, tmp_path, monkeypatch, capsys)
 
 
-@dataclass
-class Inbox:
-    """A real SMTP server; it takes `slow` seconds to answer the final dot."""
-
-    mails: list[str] = field(default_factory=list)
-    slow: float = 0.0
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd calls it so
-        """aiosmtpd's hook."""
-        self.mails.append(envelope.rcpt_tos[0])
-        time.sleep(self.slow)  # noqa: ASYNC251 - one mail at a time is what is wanted
-        return "250 OK"
+def recipients(inbox: SmtpServer) -> list[str]:
+    return [mail.recipient for mail in inbox.mails]
 
 
-@pytest.fixture
-def inbox(environ: dict[str, str]) -> Iterator[Inbox]:
-    handler = Inbox()
-    controller = Controller(handler, hostname="127.0.0.1", port=servers.free_port())
-    controller.start()
-    environ["SMTP_PORT"] = str(controller.port)
-    yield handler
-    controller.stop()
-
-
-def many_members(db: Database, number: int) -> None:
-    """That many members, each with one task to report on."""
+def many_members(db: Database, number: int, tag: str = "") -> None:
+    """That many members, each with one task to report on; `tag` tells the mail server what to do."""
     with db.write() as session:
         people = [suzuki() for _ in range(number)]
         for n, one in enumerate(people):
-            one.email = f"m{n}@example.jp"
+            one.email = f"m{n}{tag}@example.jp"
         session.add_all(people)
         session.flush()
         session.add_all([task(f"T-{n}", one) for n, one in enumerate(people)])
@@ -209,7 +88,7 @@ def unreported(db: Database, team: People, no_digest: None) -> People:
         (["tick", "--now", "noon"], ["2026-11-24T09:00:00+09:00"]),
         (["run", "--port", "99999"], ["65535"]),
         (["status", "extra"], ["余分な引数があります: extra"]),
-        (["simulate", "--from", "1900-01-01"], ["範囲の外", "from 1990-01-01"]),
+        (["simulate", "--from", "1900-01-01"], ["範囲の外", "1990-01-01"]),
     ],
 )
 def test_wrong_usage_is_told_with_usage_and_the_nearest_right_one(
@@ -220,7 +99,7 @@ def test_wrong_usage_is_told_with_usage_and_the_nearest_right_one(
     assert ran.out == ""
     usage, *sentences = ran.err.splitlines()
     assert usage.startswith("使い方: task-progress")
-    assert len(sentences) == 2, "one Japanese, one English"
+    assert len(sentences) == 1, "one language"
     assert all(word in ran.err for word in words)
 
 
@@ -265,23 +144,26 @@ def test_the_words_of_click_in_the_help_are_japanese_too(anywhere: Terminal) -> 
     assert "[既定: 8000]" in anywhere.run("run", "--help").out
 
 
-def test_bad_settings_are_told_in_the_language_of_the_shell_first(anywhere: Terminal) -> None:
+def test_bad_settings_are_told_in_the_language_of_the_shell(anywhere: Terminal) -> None:
     assert anywhere.run("status", SMTP_PORT="x", LANG="ja_JP.UTF-8").err.startswith("設定に")
-    assert anywhere.run("status", SMTP_PORT="x", LANG="en_US.UTF-8").err.startswith("Settings")
+    assert anywhere.run("status", SMTP_PORT="x", LANG="en_US.UTF-8").err.isascii()
     typed = anywhere.run("status", MAIL_ONLY_TO="foo bar").err
     assert "foo bar" in typed
     assert "x@" not in typed
 
 
-def test_a_folder_in_place_of_a_file_is_told_in_both_languages(
+@pytest.mark.slow
+def test_an_error_is_told_in_the_language_of_the_shell_alone(
     anywhere: Terminal, tmp_path: Path
 ) -> None:
     (tmp_path / "m.csv").mkdir()
-    first, second = anywhere.run("import", "members", "m.csv").err.splitlines()
-    assert first == "m.csv を使えません(フォルダです)。"
-    assert second == "m.csv: Is a directory."
+    wrong = ("import", "members", "m.csv")
+    assert anywhere.run(*wrong).err == "m.csv を使えません(フォルダーです)。\n"
+    english = anywhere.program(*wrong, environ={"LANG": "en_US.UTF-8"})
+    assert english.err == "m.csv: Is a directory.\n"
 
 
+@pytest.mark.slow
 def test_help_is_in_the_language_of_the_shell_and_japanese_where_it_names_none(
     anywhere: Terminal,
 ) -> None:
@@ -348,6 +230,7 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(anywhere: Te
     assert "hush" not in ran.err
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_a_database_in_a_read_only_folder_is_told_with_its_path_from_here(
     tp: Terminal, tmp_path: Path, database_url: str
@@ -383,7 +266,7 @@ def test_every_faulty_line_of_an_import_is_told_with_its_number(
     (tmp_path / "m.csv").write_text(bad)
     ran = tp.run("import", "members", "m.csv")
     assert ran.code == 1
-    for word in ("3行目 email", "3行目 timezone", "4行目 role", "line 4 role"):
+    for word in ("3行目 email", "3行目 timezone", "4行目 role", "4行目 role"):
         assert word in ran.err
     (tmp_path / "m.csv").write_text(members_csv(GOOD))
     assert tp.run("import", "members", "m.csv", "--json").json["added"] == 1, "nothing was written"
@@ -397,7 +280,6 @@ def test_of_many_faulty_lines_the_first_twenty_are_told(tp: Terminal, tmp_path: 
     assert "21行目" in ran.err
     assert "22行目" not in ran.err
     assert "ほか 3 件" in ran.err
-    assert "and 3 more" in ran.err
 
 
 @on_sqlite
@@ -478,7 +360,7 @@ def test_simulate_names_everybody_with_verdict_and_reason(tp: Terminal, unreport
 @on_sqlite
 def test_simulate_says_that_the_hour_of_a_date_has_passed(tp: Terminal, unreported: People) -> None:
     order = ("simulate", "--from", "2026-11-24")
-    words = "2026-11-24 はすでに時刻を過ぎています。"
+    words = "2026年11月24日(火)の時刻はすでに過ぎています。"
     with time_machine.travel(NOW - timedelta(minutes=1)):
         assert tp.run(*order).err == ""
         assert tp.run(*order, "--to", "2026-11-25").err == ""
@@ -520,10 +402,10 @@ def test_a_member_who_does_not_exist_is_told_with_the_nearest(
 
 
 def test_a_tick_decides_and_sends_and_the_next_one_has_nothing_to_do(
-    tp: Terminal, unreported: People, inbox: Inbox
+    tp: Terminal, unreported: People, inbox: SmtpServer
 ) -> None:
     assert "送信 1通" in tp.run("tick", "--rehearsal", "--now", NOON).out
-    assert inbox.mails == [unreported.suzuki.email]
+    assert recipients(inbox) == [unreported.suzuki.email]
     assert "対象 0通" in tp.run("tick", "--rehearsal", "--now", LATER).out
     assert len(inbox.mails) == 1
     why = tp.run("why", unreported.suzuki.email, "--date", "2026-11-24")
@@ -532,22 +414,24 @@ def test_a_tick_decides_and_sends_and_the_next_one_has_nothing_to_do(
     assert facts["verdict"] == "send"
 
 
+@pytest.mark.slow
 def test_two_ticks_at_once_both_succeed_and_send_one_copy(
-    tp: Terminal, unreported: People, inbox: Inbox
+    tp: Terminal, unreported: People, inbox: SmtpServer
 ) -> None:
     both = [tp.start("tick", "--rehearsal", "--now", NOON) for _ in range(2)]
     for one in both:
         _, err = one.communicate(timeout=60)
         assert (one.returncode, "Traceback" in err) == (0, False)
-    assert inbox.mails == [unreported.suzuki.email]
+    assert recipients(inbox) == [unreported.suzuki.email]
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_ctrl_c_finishes_the_mail_on_its_way_and_says_what_is_left(
-    tp: Terminal, db: Database, inbox: Inbox
+    tp: Terminal, db: Database, inbox: SmtpServer
 ) -> None:
-    many_members(db, 5)
-    inbox.slow = 1.0
+    many_members(db, 5, "+slow")
+    inbox.plan.slow = 1.0
     process = tp.start("tick", "--rehearsal", "--now", NOON)
     servers.wait_until(lambda: inbox.mails, "the first mail")
     process.send_signal(signal.SIGINT)
@@ -557,9 +441,9 @@ def test_ctrl_c_finishes_the_mail_on_its_way_and_says_what_is_left(
     with db.read() as session:
         states = sorted(session.scalars(select(OutboxMail.state)))
     assert states == ["accepted", *["ready"] * 4]
-    inbox.slow = 0.0
+    inbox.plan.slow = 0.0
     assert "送信 4通" in tp.run("tick", "--rehearsal", "--now", LATER).out
-    assert len(set(inbox.mails)) == len(inbox.mails) == 5
+    assert len(set(recipients(inbox))) == len(inbox.mails) == 5
 
 
 @on_sqlite
@@ -580,6 +464,7 @@ def test_remind_of_more_than_fifty_wants_a_word(tp: Terminal, db: Database) -> N
     assert {one.held for one in mails} == {None}
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_remind_with_a_closed_stdin_is_refused_like_any_other(tp: Terminal, db: Database) -> None:
     many_members(db, 51)
@@ -617,6 +502,7 @@ def test_only_a_reminder_as_of_another_time_is_called_a_rehearsal(
         assert "予行" in tp.run("why", member, "--date", "2026-11-25").out
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_a_reader_that_goes_away_is_no_error_worth_words(tp: Terminal, db: Database) -> None:
     many_members(db, 50)
@@ -629,7 +515,7 @@ def test_a_reader_that_goes_away_is_no_error_worth_words(tp: Terminal, db: Datab
 
 
 @pytest.fixture
-def one_mail(tp: Terminal, unreported: People, inbox: Inbox, db: Database) -> str:
+def one_mail(tp: Terminal, unreported: People, inbox: SmtpServer, db: Database) -> str:
     """The number of a mail to 鈴木さん, accepted."""
     assert tp.run("tick", "--rehearsal", "--now", NOON).code == 0
     with db.read() as session:
@@ -655,7 +541,7 @@ def test_the_outbox_is_listed_shown_and_exported(tp: Terminal, one_mail: str) ->
         for command in ("show", "resend", "cancel"):
             answer = tp.run("outbox", command, str(number))
             assert answer.code == 1
-            assert f"There is no mail {number}." in answer.err
+            assert str(number) in answer.err
 
 
 @on_sqlite
@@ -731,14 +617,14 @@ def test_who_is_not_active_or_has_a_broken_setting_is_told(
 
 @on_sqlite
 def test_status_tells_of_the_first_tick_and_of_a_late_one(
-    tp: Terminal, unreported: People, db: Database, inbox: Inbox
+    tp: Terminal, unreported: People, db: Database, inbox: SmtpServer
 ) -> None:
-    assert "▲ 定期処理はまだ一度も動いていません。" in tp.run("status").out
+    assert "△ 定期処理はまだ一度も動いていません。" in tp.run("status").out
     tp.run("tick")
-    assert "● 最後の定期処理: " in tp.run("status").out
+    assert "○ 最後の定期処理: " in tp.run("status").out
     with db.write() as session:
         session.execute(update(Service).values(at=clock.now() - timedelta(minutes=6)))
-    assert "■ 5分以上、定期処理が動いていません" in tp.run("status").out
+    assert "× 5分以上、定期処理が動いていません" in tp.run("status").out
 
 
 @on_sqlite
@@ -755,7 +641,7 @@ def test_status_says_for_how_many_nothing_is_decided_yet(tp: Terminal, team: Peo
 
 @on_sqlite
 def test_status_never_says_can_beside_cannot(tp: Terminal, team: People, db: Database) -> None:
-    can = "● 送信できる状態です。"
+    can = "○ 送信できる状態です。"
 
     def alarm(alarm: Alarm) -> None:
         with db.write() as session:
@@ -766,15 +652,15 @@ def test_status_never_says_can_beside_cannot(tp: Terminal, team: People, db: Dat
     assert can in tp.run("status").out
     with db.write() as session:
         error = MailSendError(Phase.CONNECT, Both("不通", "away"))
-        breaker.trip(session, error, clock.now(), 1.0)
+        Breaker().trip(session, error, clock.now())
     assert can not in tp.run("status").out
-    assert "▲ メールサーバーを使えないため、いまは送っていません" in tp.run("status").out
+    assert "△ メールサーバーを使えないため、いまは送っていません" in tp.run("status").out
     alarm(Alarm.MAIL_SERVER)
     out = tp.run("status").out
     assert "警告: メールサーバーを使えません" in out
     assert "メールサーバーを使えないため" not in out  # once is enough
     with db.write() as session:
-        breaker.reset(session, clock.now())
+        Breaker().reset(session, clock.now())
     assert can in tp.run("status").out
     for lasting in (Alarm.NOT_ATTEMPTED, Alarm.NOT_ENDED, Alarm.NO_TICK):
         alarm(lasting)
@@ -811,7 +697,7 @@ def test_alerts_are_listed_with_what_to_do_and_acknowledged(tp: Terminal, db: Da
         raise_alert(session, Alarm.MAIL_SERVER, now=clock.now(), why="止まりました / It stopped")
         raise_alert(session, Alarm.MAIL_UNKNOWN, 17, now=clock.now())
     shown = tp.run("alerts", "list").out
-    assert "■ 1  " in shown
+    assert "× 1  " in shown
     assert "メールサーバーを使えません(止まりました)。" in shown
     assert "task-progress outbox resend 17" in shown
     server, mail = tp.run("alerts", "list", "--json").json
@@ -847,17 +733,17 @@ def test_only_a_waiting_mail_can_be_cancelled(
 
 
 def test_pause_stops_all_sending_and_resume_starts_it(
-    tp: Terminal, unreported: People, inbox: Inbox
+    tp: Terminal, unreported: People, inbox: SmtpServer
 ) -> None:
     assert "送信は止まっておらず" in tp.run("resume").out
     assert tp.run("pause").code == 0
     assert tp.run("status", "--json").json["paused"] is True
-    assert "■" in tp.run("status").out.splitlines()[0]
+    assert "×" in tp.run("status").out.splitlines()[0]
     tp.run("tick", "--rehearsal", "--now", NOON)
     assert inbox.mails == []
     assert tp.run("resume").code == 0
     tp.run("tick", "--rehearsal", "--now", LATER)
-    assert inbox.mails == [unreported.suzuki.email]
+    assert recipients(inbox) == [unreported.suzuki.email]
 
 
 # --- a whole morning again -------------------------------------------------------------------

@@ -4,6 +4,7 @@ import os
 import stat
 from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from sqlalchemy import select, text
@@ -15,23 +16,15 @@ from app.monitoring import status
 from app.services import Services
 from tests import servers
 from tests.conftest import NOW, People, task
+from tests.databases import on_sqlite
+from tests.postgres import binaries
 from tests.stack import offset_to
-from tests.test_cli import Terminal
+from tests.terminal import Terminal
 
 # All below is about the door; the rules run on both databases in test_restore.py, test_purge.py.
-pytestmark = [pytest.mark.pages, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
+pytestmark = [pytest.mark.pages, on_sqlite]
 ENGLISH = {"LANG": "en_US.UTF-8"}
 SUZUKI = "suzuki.ichiro@example.jp"
-
-
-@pytest.fixture
-def tp(
-    environ: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Terminal:
-    return Terminal(environ, tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -51,6 +44,7 @@ def refs(db: Database) -> list[str]:
 # --- backup -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_backup_names_the_file_and_what_else_to_keep(tp: Terminal, saved: Path) -> None:
     ran = tp.program("backup", "save", environ=ENGLISH)
     assert "save (" in ran.out
@@ -84,9 +78,9 @@ def test_backup_of_a_database_that_is_gone_or_damaged_has_words(
 ) -> None:
     db.close()
     gone = f"sqlite:///{tp.folder}/none.sqlite3"
-    ran = tp.program("backup", "save", environ=ENGLISH | {"DATABASE_URL": gone})
+    ran = tp.run("backup", "save", DATABASE_URL=gone)
     assert ran.code == 1
-    assert "cannot be copied" in ran.err
+    assert "コピーできません" in ran.err
     live = tp.folder / "task-progress.sqlite3"
     live.write_bytes(live.read_bytes()[:30_000])
     ran = tp.run("backup", "save")
@@ -106,6 +100,7 @@ def test_backup_replaces_no_file_that_is_none(tp: Terminal, team: People) -> Non
 # --- restore ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_restore_into_an_empty_place_needs_no_word(tp: Terminal, saved: Path) -> None:
     url = f"sqlite:///{tp.folder}/data/other.sqlite3"
     (tp.folder / "data").mkdir()
@@ -139,15 +134,29 @@ def test_restore_replaces_nothing_unless_told_and_confirmed(
     assert refs(db) == ["T-1", "T-2"]
 
 
-def test_restore_waits_until_the_programs_are_stopped(
+def test_restore_waits_until_the_programs_are_silent(
+    tp: Terminal, saved: Path, services: Services
+) -> None:
+    """Stopped a moment ago: nobody has to try again a minute later."""
+    status.note_heartbeat(services, "worker-mail@host", clock.now() - timedelta(seconds=72))
+    waited = tp.run("restore", "save", "--replace", "--yes")
+    assert (waited.code, "あと" in waited.err) == (0, True)
+    status.note_heartbeat(services, "worker-mail@host", clock.now())
+    assert tp.run("restore", "save", "--replace", "--yes", "--while-running").code == 0
+
+
+def test_restore_refuses_while_a_program_still_runs(
     tp: Terminal, saved: Path, services: Services
 ) -> None:
     status.note_heartbeat(services, "worker-mail@host", clock.now() - timedelta(seconds=20))
+    beat = (services, "worker-mail@host", clock.now())
+    alive = Timer(1.5, status.note_heartbeat, beat)
+    alive.start()
     refused = tp.run("restore", "save", "--replace", "--yes")
+    alive.join()
     assert refused.code == 1
     assert "systemctl stop task-progress.target" in refused.err
-    assert "2" in refused.err
-    assert tp.run("restore", "save", "--replace", "--yes", "--while-running").code == 0
+    assert "いまも動いています" in refused.err
 
 
 def test_restore_refuses_what_it_cannot_use(tp: Terminal, saved: Path, db: Database) -> None:
@@ -207,6 +216,7 @@ def test_mark_alone_is_for_a_database_restored_by_other_means(
     assert "復元" not in tp.run("status").out
 
 
+@pytest.mark.slow
 def test_remind_after_a_restore_says_that_mails_wait_and_what_sends_them(
     tp: Terminal, saved: Path
 ) -> None:
@@ -226,7 +236,7 @@ def test_backup_and_restore_find_the_programs_of_postgresql(
     tp: Terminal, request: pytest.FixtureRequest
 ) -> None:
     """Without a running server the words name the server, not the password."""
-    tp.monkeypatch.setenv("PATH", f"{servers.binaries()}:{os.environ['PATH']}")
+    tp.monkeypatch.setenv("PATH", f"{binaries()}:{os.environ['PATH']}")
     url = f"postgresql+psycopg://app:geheim@127.0.0.1:{servers.free_port()}/x"
     ran = tp.run("backup", "save", DATABASE_URL=url)
     assert ran.code == 1
@@ -241,6 +251,7 @@ def days_ago(number: int) -> str:
     return str(clock.now().date() - timedelta(days=number))
 
 
+@pytest.mark.slow
 def test_purge_counts_asks_and_removes(tp: Terminal, db: Database, team: People) -> None:
     with db.write() as session:
         old = (

@@ -15,30 +15,22 @@ from pathlib import Path
 import click
 
 from app import db
-from app.cli.commands import COMMANDS, EXAMPLES
-from app.cli.language import Failed, complain, t, usage_words
+from app.cli.commands import EXAMPLES
+from app.cli.language import Failed, complain, usage_words
 from app.cli.refusals import FAILED, WRONG_USAGE, exit_code
-from app.cli.shell import Group, Shell
+from app.cli.shell import Shell, cli
 from app.config.sources import relative
-from app.imports.csv_table import ImportRefused
+from app.imports.file_rows import ImportRefused
 from app.locale import Both, of_the_system
+from app.people.columns import column_name
 from app.refused import Refused
 from app.util.private import private_files
+
+__all__ = ["cli", "main"]
 
 INTERRUPTED = 130
 _LAST_ERROR = "last-error.txt"
 
-cli = Group(
-    "task-progress",
-    help=t(
-        "未報告のタスクを毎朝メールで知らせます。",
-        "Mails each person, every morning, the tasks they have not reported on.",
-    ),
-    commands=COMMANDS,
-    epilog=t(
-        "各コマンドの説明: task-progress コマンド --help", "More: task-progress COMMAND --help"
-    ),
-)
 cli.examples = EXAMPLES
 
 
@@ -101,14 +93,19 @@ _LISTED = 20  # faulty lines of an import that are shown
 
 def _complain_about_lines(error: ImportRefused) -> None:
     for fault in error.faults[:_LISTED]:
+        name = column_name(fault.column) or Both("", "")
         where = Both(
-            f"  {fault.line}行目 {fault.column}: " if fault.line else "  ",
-            f"  line {fault.line} {fault.column}: " if fault.line else "  ",
+            f"  {fault.line}行目 {_named(fault.column, name.ja)}: " if fault.line else "  ",
+            f"  line {fault.line} {_named(fault.column, name.en)}: " if fault.line else "  ",
         )
         complain(Both(where.ja + fault.sentence.ja, where.en + fault.sentence.en))
     more = len(error.faults) - _LISTED
     if more > 0:
         complain(Both(f"  ほか {more} 件", f"  and {more} more"))
+
+
+def _named(column: str, name: str) -> str:
+    return f"{column} ({name})" if name else column
 
 
 def _of_a_file(error: Exception) -> Both | None:

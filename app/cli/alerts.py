@@ -7,14 +7,15 @@ import click
 from app import alerts, clock
 from app.alerts.catalogue import words_of
 from app.cli.language import LOCALE, Failed, say, t
-from app.cli.shell import Group, Shell, as_json, flag, who
+from app.cli.shell import Shell, as_json, flag, group, who
 from app.cli.show import show_json
 from app.compose import show_date
+from app.compose.marks import GOOD, STUCK
 from app.compose.text import inert
 from app.models import Alert
 from app.monitoring.status_lines import who_words
 
-alerts_group = Group("alerts", help=t("警告", "what is the matter"))
+alerts_group = group("alerts", "警告", "what is the matter")
 
 
 @alerts_group.command("list", help=t("警告の一覧", "list the alerts"))
@@ -74,7 +75,7 @@ def _facts(one: Alert) -> dict[str, object]:
 
 def _show(one: Alert, zone: ZoneInfo) -> None:
     words = words_of(one.name, one.data, one.detail)
-    mark = "●" if one.closed_at else "■"
+    mark = GOOD.sign if one.closed_at else STUCK.sign
     opened = one.opened_at.astimezone(zone)
     since = f"{show_date(opened.date(), 'en' if LOCALE.startswith('en') else 'ja')} {opened:%H:%M}"
     click.echo(f"{mark} {one.id}  {since}  {inert(words.what.to(LOCALE))}")

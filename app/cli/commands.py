@@ -1,60 +1,35 @@
-"""Every command in the order of the help, and one example for each: a new command joins here."""
+"""Every module with commands, and one example for each command: a new one joins here."""
 
-import click
-
-from app.cli.admin import admin
-from app.cli.alerts import alerts_group
-from app.cli.data import database, import_, sample
-from app.cli.days import leave_group, workday_group
-from app.cli.doctor import doctor
-from app.cli.explain import simulate, why
-from app.cli.maintenance import backup, purge, restore
-from app.cli.members import member, off_today, settings, snooze
-from app.cli.outbox import outbox_group
-from app.cli.remind import remind
-from app.cli.resend import resend
-from app.cli.state import clock_command, confirm, pause, resume, run, status
-from app.cli.systemd import systemd
-from app.cli.tick import tick
-
-outbox_group.add_command(resend)
-
-COMMANDS: list[click.Command] = [
-    database,
-    import_,
-    sample,
-    tick,
-    remind,
-    simulate,
-    why,
-    outbox_group,
-    settings,
-    member,
-    leave_group,
-    workday_group,
-    snooze,
-    off_today,
-    admin,
-    pause,
-    resume,
-    clock_command,
-    confirm,
-    status,
-    alerts_group,
+from app.cli import (  # noqa: F401 - each enters its commands in the program
+    alerts,
+    control,
+    data,
+    days,
     doctor,
+    explain,
+    handover,
+    maintenance,
+    members,
+    outbox,
+    remind,
+    resend,
+    roster,
     systemd,
-    backup,
-    restore,
-    purge,
-    run,
-]
+    tasks,
+    tick,
+    tokens,
+)
 
 # What follows the name of each command.
 EXAMPLES = {
     f"task-progress {command}": words
     for command, words in (
         ("db upgrade", ""),
-        ("import", "members members.csv --dry-run"),
+        ("import members", "members.xlsx --dry-run"),
+        ("import tasks", "tasks.xlsx --dry-run"),
+        ("import reports", "reports.csv --dry-run"),
+        ("import days-off", "days_off.csv --dry-run"),
+        ("import template", "members members.xlsx"),
         ("sample load", ""),
         ("tick", ""),
         ("remind", "--user suzuki.ichiro@example.jp"),
@@ -67,8 +42,20 @@ EXAMPLES = {
         ("outbox export", "--date 2026-11-24 > mails.csv"),
         ("settings show", ""),
         ("settings set", "notify_at=08:30"),
+        ("member add", "suzuki.ichiro@example.jp name=鈴木一郎 team=開発"),
+        ("member list", "--team 開発"),
         ("member show", "suzuki.ichiro@example.jp"),
         ("member set", "suzuki.ichiro@example.jp notify_at=08:30"),
+        ("member move-tasks", "suzuki.ichiro@example.jp tanaka.misaki@example.jp T-003"),
+        ("member rename-address", "suzuki.ichiro@example.jp suzuki.i@example.jp"),
+        ("member deactivate", "suzuki.ichiro@example.jp --hand-over-to tanaka.misaki@example.jp"),
+        ("task list", "--user suzuki.ichiro@example.jp"),
+        ("task add", "suzuki.ichiro@example.jp ref=T-100 title=見積書の作成 due_on=2026-12-11"),
+        ("task assign", "T-100 tanaka.misaki@example.jp"),
+        ("task close", "T-100 --as cancelled"),
+        ("token create", "suzuki.ichiro@example.jp CI --scope read,data"),
+        ("token list", ""),
+        ("token revoke", "1"),
         ("leave add", "suzuki.ichiro@example.jp 2026-12-28 2027-01-04"),
         ("leave list", "suzuki.ichiro@example.jp"),
         ("leave remove", "suzuki.ichiro@example.jp 2026-12-28 2027-01-04"),
@@ -86,7 +73,7 @@ EXAMPLES = {
         ("alerts list", ""),
         ("alerts ack", "all"),
         ("doctor", "--send-test hanako@example.jp"),
-        ("systemd", "--user taro --dir /home/taro/task-progress-api --out units"),
+        ("systemd", "--user progress --dir /home/progress/task-progress-api --out units"),
         ("backup", "task-progress.backup"),
         ("restore", "task-progress.backup --replace"),
         ("purge", "--before 2026-08-01 --dry-run"),

@@ -2,6 +2,7 @@
 
 from app.cli.language import LOCALE, Failed, t
 from app.cli.shell import DAY, Instant, flag, option
+from app.locale import Both
 from app.outbox.reasons import REASONS
 
 date_option = option("--date", "その日付の", "of this date", "on", type=DAY)
@@ -28,10 +29,13 @@ def reason_words(reason: str | None) -> str | None:
     return REASONS[reason].to(LOCALE) if reason in REASONS else reason
 
 
-def interrupted(done: int, left: int) -> Failed:
-    """After Ctrl-C: how far it came."""
+_TICK = Both("残りは次の定期処理が続けます。", "The next tick goes on with those.")
+
+
+def interrupted(done: int, left: int, then: Both = _TICK) -> Failed:
+    """After Ctrl-C: how far it came, and what goes on."""
     return Failed(
-        f"中断しました。済み {done}通、残り {left}通。残りは次の定期処理が続けます。",
-        f"Interrupted: {done} done, {left} left. The next tick goes on with those.",
+        f"中断しました。済み {done}通、残り {left}通。{then.ja}",
+        f"Interrupted: {done} done, {left} left. {then.en}",
         code=130,
     )

@@ -2,33 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
+from functools import partial
 from typing import Any
 
 import click
 
 from app import clock
 from app.cli.language import UsageRefused, say, t
-from app.cli.shell import DAY, Group, Shell, as_json, option, who
+from app.cli.shell import DAY, Group, Shell, as_json, group, option, who
 from app.cli.show import show_json, show_table
 from app.locale import Both
-from app.members import extra_workdays, leave
+from app.members.days import LEAVE, WORKDAYS, OwnedDays
 from app.people import values
 from app.rules.workdays import Span
-from app.services import Services
-
-Change = Callable[[Services, Any, Span, str, datetime], list[Span]]  # of this address: what stands
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """One kind of days: how its commands name an owner and an end, its use cases, its words."""
+    """The commands about one kind of days: how they name an owner and an end, and their words."""
 
     whose: Callable[[Any], Any]  # the argument or option `email`
-    last: str  # how LAST is shown
-    list_: Callable[[Services, Any], list[Span]]
-    add: Change
-    remove: Change
+    last: Callable[[Any], Any]  # the argument `last`
+    kind: OwnedDays
     helps: tuple[str, str, str]  # of add, list, remove
     none: Both
 
@@ -40,27 +36,31 @@ class Days:
             say(*self.none)
 
 
+_last = partial(click.argument, "last", required=False)
 _LEAVE = Days(
     whose=click.argument("email", metavar="EMAIL"),
-    last=f"[LAST|{values.UNTIL_FURTHER_NOTICE}]",
-    list_=leave.list_leave,
-    add=leave.add_leave,
-    remove=leave.remove_leave,
+    last=_last(metavar=f"[LAST|{values.UNTIL_FURTHER_NOTICE}]"),
+    kind=LEAVE,
     helps=(
-        t("休暇を加える", "add days of leave"),
+        t("休暇を追加する", "add days of leave"),
         t("休暇の一覧", "list the leave"),
         t("休暇から日を除く", "take days out of the leave; the rest stays"),
     ),
     none=Both("休暇はありません。", "There is no leave."),
 )
 _WORKDAYS = Days(
-    whose=option("--user", "この人だけの日", "of this member alone", "email", metavar="EMAIL"),
-    last="[LAST]",
-    list_=extra_workdays.list_workdays,
-    add=extra_workdays.add_workdays,
-    remove=extra_workdays.remove_workdays,
+    whose=option(
+        "--user",
+        "この人だけの日",
+        "of this member alone",
+        "email",
+        metavar="EMAIL",
+        callback=lambda _ctx, _param, email: email or None,
+    ),
+    last=_last(metavar="[LAST]"),
+    kind=WORKDAYS,
     helps=(
-        t("出勤日を加える(--user がなければ会社全体)", "add workdays: everybody's, or --user"),
+        t("出勤日を追加する(--user がなければ会社全体)", "add workdays: everybody's, or --user"),
         t("出勤日の一覧", "list the workdays"),
         t("出勤日から日を除く", "take days out; the rest stays"),
     ),
@@ -71,21 +71,24 @@ _first = click.argument("first", type=DAY, metavar="FIRST")
 _name = option("--name", "日の名前", "what it is called", default="", metavar="TEXT")
 
 
-def _group(name: str, about: str, days: Days) -> Group:
+def _add_commands(group: Group, days: Days) -> None:
     """The commands `add`, `list` and `remove`. Without LAST one day is meant."""
-    group = Group(name, help=about)
-    last_ = click.argument("last", required=False, metavar=days.last)
 
     @group.command("add", help=days.helps[0])
     @days.whose
     @_first
-    @last_
+    @days.last
     @_name
     @click.pass_obj
     def add(shell: Shell, email: str | None, first: date, last: str | None, name: str) -> None:
         services = shell.services()
-        span = Span(first, values.read_last(last, first), _checked(name))
-        days.show(days.add(services, email, span, who(), clock.now()))
+        last_day = values.read_last(last, first)
+        if len(name) > 200 or not name.isprintable():
+            raise UsageRefused(
+                "--name は1行200文字までです。", "--name takes one line of at most 200 letters."
+            )
+        span = Span(first, last_day, name)
+        days.show(days.kind.add(services, email, span, who(), clock.now()))
 
     @group.command("list", help=days.helps[1])
     @days.whose
@@ -93,7 +96,7 @@ def _group(name: str, about: str, days: Days) -> Group:
     @click.pass_obj
     def list_(shell: Shell, email: str | None, json_wanted: bool) -> None:
         services = shell.services()
-        spans = days.list_(services, email)
+        spans = days.kind.owned(services, email)
         if json_wanted:
             rows = [{"first_day": a.first, "last_day": a.last, "name": a.name} for a in spans]
             show_json(rows)
@@ -103,14 +106,12 @@ def _group(name: str, about: str, days: Days) -> Group:
     @group.command("remove", help=days.helps[2])
     @days.whose
     @_first
-    @last_
+    @days.last
     @click.pass_obj
     def remove(shell: Shell, email: str | None, first: date, last: str | None) -> None:
         services = shell.services()
         span = Span(first, values.read_last(last, first))
-        days.show(days.remove(services, email, span, who(), clock.now()))
-
-    return group
+        days.show(days.kind.remove(services, email, span, who(), clock.now()))
 
 
 def show_spans(spans: Sequence[Span]) -> None:
@@ -121,18 +122,12 @@ def show_spans(spans: Sequence[Span]) -> None:
     )
 
 
-def _checked(name: str) -> str:
-    if len(name) > 200 or not name.isprintable():
-        raise UsageRefused(
-            "--name は1行200文字までです。",
-            "--name takes one line of at most 200 letters.",
-        )
-    return name
-
-
-leave_group = _group("leave", t("メンバーの休暇", "a member's leave"), _LEAVE)
-workday_group = _group(
-    "workday",
-    t("会社やメンバーの出勤日(土曜出勤日など)", "extra workdays: a working Saturday"),
+_add_commands(group("leave", "メンバーの休暇", "a member's leave"), _LEAVE)
+_add_commands(
+    group(
+        "workday",
+        "会社やメンバーの出勤日(土曜出勤日など)",
+        "extra workdays: a working Saturday",
+    ),
     _WORKDAYS,
 )

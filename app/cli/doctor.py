@@ -6,15 +6,16 @@ from app import clock
 from app.cli.language import LOCALE, t
 from app.cli.shell import as_json, command, option
 from app.cli.show import show_json
+from app.compose.marks import GOOD, LATE, STUCK
 from app.config.sources import home
 from app.doctor import Finding, Level, Machine, examine, worst
 from app.locale import Both
 from app.mime.message import width
 
 _MARKS = {
-    Level.GREEN: ("●", Both("良好", "ok")),
-    Level.YELLOW: ("▲", Both("注意", "warning")),
-    Level.RED: ("■", Both("要対応", "fault")),
+    Level.GREEN: (GOOD.sign, Both("良好", "ok")),
+    Level.YELLOW: (LATE.sign, Both("注意", "warning")),
+    Level.RED: (STUCK.sign, Both("要対応", "fault")),
 }
 _WIDEST = max(width(words.to(LOCALE)) for _, words in _MARKS.values())
 
@@ -32,21 +33,22 @@ def doctor(recipient: str | None, json_wanted: bool) -> int:
     """One line a check, and below it what to do; 1 if something does not work."""
     found = examine(Machine(home(), clock.now), recipient=recipient)
     if json_wanted:
-        show_json([_as_data(one) for one in found])
+        show_json(
+            [
+                {
+                    "check": one.check,
+                    "level": one.level.value,
+                    "says": one.says.to(LOCALE),
+                    "fix": one.fix.to(LOCALE) if one.fix else None,
+                }
+                for one in found
+            ]
+        )
     else:
         for one in found:
             _show(one)
         _sum_up(found)
     return 1 if worst(found) is Level.RED else 0
-
-
-def _as_data(one: Finding) -> dict[str, object]:
-    return {
-        "check": one.check,
-        "level": one.level.value,
-        "says": one.says.to(LOCALE),
-        "fix": one.fix.to(LOCALE) if one.fix else None,
-    }
 
 
 def _show(one: Finding) -> None:

@@ -1,5 +1,6 @@
 """`simulate` and `why`: looking ahead and back."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -7,20 +8,17 @@ from zoneinfo import ZoneInfo
 import click
 
 from app import clock, digest, reminders
-from app.cli.common import (
-    date_option,
-    reason_words,
-    user_option,
-    verdict_words,
-)
+from app.cli.common import date_option, reason_words, user_option, verdict_words
 from app.cli.language import LOCALE, Failed, UsageRefused, complain, say, t
 from app.cli.picture import Picture
 from app.cli.shell import DAY, OneOf, Shell, as_json, command, option
 from app.cli.show import show_json, show_json_list, show_table
+from app.compose.text import date_words
 from app.locale import Both
 from app.mime.address import address_key
+from app.outbox.allowlist import in_pilot
 from app.people.values import pairs
-from app.reminders import Compared, Forecast
+from app.reminders import Compared, Forecast, brake
 from app.services import Services
 from app.why.reminder import explain
 
@@ -79,15 +77,52 @@ def simulate(
     if json_wanted:
         show_json_list(one.as_json() for one in forecasts)
         return
-    seen = _Passed(first, services.config.app_timezone)
+    seen, stopped = _Passed(first, services.config.app_timezone), _Stopped(services)
+    looked = map(seen.look, map(stopped.look, forecasts))
     if first == last:
-        _show_day(map(seen.look, forecasts))
+        _show_day(looked)
     else:
         picture = Picture(first, last)
-        for one in map(seen.look, forecasts):
+        for one in looked:
             picture.add(one.email, one.local_date, one.reason)
         picture.show()
     seen.tell()
+    stopped.tell()
+
+
+class _Stopped:
+    """What of the forecast would not go out: addresses outside MAIL_ONLY_TO, and the volume brake."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.sends: Counter[date] = Counter()
+        self.outside = 0
+
+    def look(self, one: Forecast) -> Forecast:
+        """Hands on what it counted."""
+        if one.verdict == "send":
+            self.sends[one.local_date] += 1
+            self.outside += not in_pilot(self.services.config.mail_only_to, one.email)
+        return one
+
+    def tell(self) -> None:
+        """A note for each way, where there is one."""
+        total = sum(self.sends.values())
+        if self.outside:
+            note = t(
+                f"送る{total}通のうち{self.outside}通は、MAIL_ONLY_TO の対象外のため送られません。",
+                f"MAIL_ONLY_TO keeps {self.outside} of {total} from going.",
+            )
+            click.echo(note, err=True)
+        for day, limit in brake.above_limit(self.services, self.sends).items():
+            shown = date_words(day)
+            note = t(
+                f"{shown.ja}の{self.sends[day]}通は、その日の上限の{limit}通を超えるため、確認待ちになる"
+                "ことがあります。確認したら task-progress resume で送ります。",
+                f"{shown.en}: {self.sends[day]} mails are above that day's limit of {limit} and may be "
+                "held; task-progress resume lets them go.",
+            )
+            click.echo(note, err=True)
 
 
 class _Passed:
@@ -105,9 +140,10 @@ class _Passed:
     def tell(self) -> None:
         """The note, where it is due."""
         if self.passed:
+            shown = date_words(self.first)
             note = t(
-                f"{self.first} はすでに時刻を過ぎています。実際の決定は why で分かります。",
-                f"The hour of {self.first} has passed. `why` tells what was really decided.",
+                f"{shown.ja}の時刻はすでに過ぎています。実際の決定は why で分かります。",
+                f"The hour of {shown.en} has passed. `why` tells what was really decided.",
             )
             click.echo(note, err=True)
 

@@ -1,6 +1,6 @@
 """The language of the commands: that of the shell, Japanese unless English.
 
-Errors are shown in both languages, the shell's first, so that readers of either understand them.
+Errors, too: one language is read faster than two.
 """
 
 import logging
@@ -48,12 +48,11 @@ def say(ja: str, en: str) -> None:
 
 
 def complain(sentence: Both) -> None:
-    """An error on stderr, in both languages, the shell's first; as a line where those are JSON."""
+    """An error on stderr, in the language of the shell; as a line where those are JSON."""
     if logs.in_json() and not sys.stderr.isatty():
         log.error("%s", sentence.to(LOCALE))
         return
-    for text in sentence.first(LOCALE):
-        print(text, file=sys.stderr)
+    print(sentence.to(LOCALE), file=sys.stderr)
 
 
 def did_you_mean(ja: str, en: str, given: str, known: Sequence[str]) -> Both:

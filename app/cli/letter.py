@@ -15,6 +15,7 @@ from app.cli.language import LOCALE, t
 from app.cli.show import show_table
 from app.compose import show_date
 from app.compose.text import Locale
+from app.mime.parts import text_of
 from app.monitoring.status_lines import who_words
 from app.outbox.reasons import STATES
 from app.util.logs import mask_tokens
@@ -35,7 +36,8 @@ def show_mail(mail: dict[str, Any], zone: ZoneInfo) -> None:
         )  # fmt: skip
     if mail["source"]:
         # A link acts in the member's name: an operator sees where it leads, not its token.
-        click.echo("\n" + mask_tokens(_text(mail["source"])))
+        letter = message_from_string(mail["source"], EmailMessage, policy=policy.default)
+        click.echo("\n" + mask_tokens(text_of(letter) or ""))
 
 
 def _facts(mail: dict[str, Any], zone: ZoneInfo) -> Iterator[tuple[str, object]]:
@@ -69,9 +71,3 @@ def _detail(detail: str | None) -> str | None:
     """A reason in words, and whose hand it was as people say it."""
     words = reason_words(detail)
     return words and _HAND.sub(lambda found: who_words(found[0]).to(LOCALE), words)
-
-
-def _text(source: str) -> str:
-    message = message_from_string(source, EmailMessage, policy=policy.default)
-    body = message.get_body(("plain",))
-    return str(body.get_content()) if body is not None else ""

@@ -1,5 +1,6 @@
 """`backup`, `restore`, `purge`: a copy of the database, its way back, and deletion of old rows."""
 
+import time
 from datetime import date
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from app import clock
 from app.cli.language import LOCALE, Failed, UsageRefused, say, t
 from app.cli.shell import DAY, Shell, as_json, ask, command, flag, option, who
 from app.cli.show import show_json
+from app.compose.text import date_words
 from app.config.sources import relative
 from app.locale import Both
 from app.maintenance import backup as keeping
-from app.maintenance import mark as marking
 from app.maintenance import purge as clearing
 from app.maintenance import restore as bringing
+from app.maintenance import restore_mark as marking
 from app.services import Services
 
 
@@ -37,14 +39,11 @@ def backup(shell: Shell, file: Path, json_wanted: bool) -> None:
         f"バックアップを {relative(file)} に書き出しました({done.size:,} バイト、確認済み)。",
         f"The backup is in {relative(file)} ({done.size:,} bytes, checked).",
     )
-    say(*_also_keep(done.key_file))
-
-
-def _also_keep(key_file: Path | None) -> Both:
     where = Both(".env などの SECRET_KEY", "SECRET_KEY, where you set it (.env)")
-    if key_file is not None:
-        where = Both(f"{relative(key_file)}(SECRET_KEY)", f"{relative(key_file)} (SECRET_KEY)")
-    return Both(
+    if done.key_file is not None:
+        key = relative(done.key_file)
+        where = Both(f"{key}(SECRET_KEY)", f"{key} (SECRET_KEY)")
+    say(
         f"別に保管するもの: {where.ja}。これがないと、送ったメールのリンクが使えなくなります。",
         f"Keep separately: {where.en}. Without it the links in mails already sent stop working.",
     )
@@ -101,7 +100,7 @@ def restore(
 def _refuse_or_ask(
     shell: Shell, services: Services, *, replace: bool, yes: bool, while_running: bool
 ) -> None:
-    target, now = bringing.what_is_replaced(services), clock.now()
+    target = bringing.what_is_replaced(services)
     if target.empty:
         return
     there = Both(
@@ -113,29 +112,47 @@ def _refuse_or_ask(
             f"{there.ja}置き換える場合は --replace を付けてください。何も変えていません。",
             f"{there.en} To replace it, say --replace. Nothing was changed.",
         )
-    if target.in_use(now) and not while_running:
-        raise Failed(*_still_running(target.silent_for(now)))
     if not yes:
         alone = Both(
             f"{there.ja}確認せずに置き換えるには --yes を付けてください。{_UNTOUCHED.ja}",
             f"{there.en} To replace it without being asked, say --yes. {_UNTOUCHED.en}",
         )
         ask(there.to(LOCALE) + t("置き換えますか", " Replace it"), alone, _UNTOUCHED)
+    if not while_running:
+        _wait_for_silence(services, target)
 
 
+def _wait_for_silence(services: Services, target: bringing.Target) -> None:
+    """Programs that were just stopped were alive a moment ago; one that still runs says so again.
+
+    Raises Failed where one does.
+    """
+    now, last = clock.now(), target.seen
+    if target.in_use(now):
+        left = round(bringing.ALIVE_WITHIN.total_seconds()) - target.silent_for(now)
+        words = t(
+            f"プログラムの最後の動きは{target.silent_for(now)}秒前です。止まっていることを確かめるため、"
+            f"あと{left}秒待ちます(止めるには `{_STOP}`)。",
+            f"The last sign of life of a program was {target.silent_for(now)} s ago. Waiting {left} s "
+            f"to see that all are stopped (`{_STOP}` stops them).",
+        )
+        click.echo(words, err=True)
+    while target.in_use(clock.now()):
+        time.sleep(_LOOK_EVERY)
+        target = bringing.what_is_replaced(services)
+        if target.seen != last:
+            raise Failed(*_STILL_RUNNING)
+
+
+_LOOK_EVERY = 1.0  # seconds
+_STOP = "sudo systemctl stop task-progress.target"
+_STILL_RUNNING = Both(
+    f"このデータベースを使うプログラムが、いまも動いています。すべてのマシンで `{_STOP}` で止めてから、もう一度"
+    "実行してください。動かしたまま行うには --while-running を付けてください。何も変えていません。",
+    f"Programs are still using this database. Stop them on all machines with `{_STOP}`, then try "
+    "again, or say --while-running. Nothing was changed.",
+)
 _UNTOUCHED = Both("何も変えていません。", "Nothing was changed.")
-
-
-def _still_running(seconds: int) -> Both:
-    stop = "sudo systemctl stop task-progress.target"
-    return Both(
-        f"このデータベースを使うプログラムが動いています(最後の動き: {seconds}秒前)。すべてのマシンで "
-        f"`{stop}` で止め、1分ほど待ってから実行してください。動かしたまま行うには "
-        "--while-running を付けてください。何も変えていません。",
-        f"Programs are using this database (last sign of life {seconds} s ago). Stop them on all "
-        f"machines with `{stop}`, and try again a minute later, or say --while-running. "
-        "Nothing was changed.",
-    )
 
 
 def _say_what_waits(held: int) -> None:
@@ -168,16 +185,19 @@ def _say_what_waits(held: int) -> None:
 def purge(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_wanted: bool) -> None:
     """Never a mail that is open; reports, tasks, members and the audit stay."""
     services, now = shell.services(), clock.now()
-    _refuse_too_new(before, clearing.newest(services, now))
+    newest = clearing.newest(services, now)
+    if before > newest:
+        raise UsageRefused(
+            f"--before は {newest} までの日付を指定してください(直近30日分は消しません)。",
+            f"--before takes {newest} or earlier: the last 30 days stay.",
+        )
     found = clearing.what_goes(services, before, now)
     if dry_run or not any(found.values()):
         _show_purge(found, before, dry_run=True, json_wanted=json_wanted)
         return
     if not yes:
-        counted, untouched = (
-            _counted(found, before),
-            Both("何も削除していません。", "Nothing was removed."),
-        )
+        counted = _counted(found, before)
+        untouched = Both("何も削除していません。", "Nothing was removed.")
         alone = Both(
             f"{counted.ja}削除するには --yes を付けてください。{untouched.ja}",
             f"{counted.en} To remove them, say --yes. {untouched.en}",
@@ -187,19 +207,12 @@ def purge(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_wanted: 
     _show_purge(done, before, dry_run=False, json_wanted=json_wanted)
 
 
-def _refuse_too_new(before: date, newest: date) -> None:
-    if before > newest:
-        raise UsageRefused(
-            f"--before は {newest} までの日付を指定してください(直近30日分は消しません)。",
-            f"--before takes {newest} or earlier: the last 30 days stay.",
-        )
-
-
 def _counted(found: dict[str, int], before: date) -> Both:
     numbers = [(_ROWS[name], number) for name, number in found.items()]
+    day = date_words(before)
     return Both(
-        f"{before} より前: " + "、".join(f"{words.ja} {n:,}件" for words, n in numbers) + "。",
-        f"Before {before}: " + ", ".join(f"{n:,} {words.en}" for words, n in numbers) + ".",
+        f"{day.ja}より前: " + "、".join(f"{words.ja} {n:,}件" for words, n in numbers) + "。",
+        f"Before {day.en}: " + ", ".join(f"{n:,} {words.en}" for words, n in numbers) + ".",
     )
 
 

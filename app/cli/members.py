@@ -1,31 +1,38 @@
-"""`settings`, `member`, `snooze`, `off-today`: the defaults, and one member's own values."""
+"""`settings`, `member`, `snooze`, `off-today`, `admin`: the defaults, and one member's own values."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import click
 
 from app import clock
 from app.cli.days import show_spans
-from app.cli.language import UsageRefused, say, t
-from app.cli.shell import Group, Shell, as_json, command, option, who
+from app.cli.language import LOCALE, UsageRefused, say, t
+from app.cli.shell import Shell, as_json, ask, command, flag, group, option, who
 from app.cli.show import show_json, show_table
-from app.members import changes, defaults, leave
+from app.compose.text import date_words
+from app.links import SIGN_IN_MINUTES
+from app.locale import Both
+from app.members import changes, days, defaults, roster, sign_in
 from app.members.changes import Change
 from app.members.snooze import snooze_today, snooze_until
+from app.mime.address import read_mailbox
 from app.people import values
-from app.people.csv_records import read_date
 from app.refused import UnusableValue
 from app.rules.workdays import Span
 from app.services import Services
-from app.util.parse import parse_time, shown
+from app.util.dates_and_numbers import read_date, read_time
+from app.util.grouped import grouped
+from app.util.parse import shown
 
 NEXT_WORKDAY = "next-workday"
 
-settings = Group("settings", help=t("組織の既定の設定", "the organisation's defaults"))
-member = Group("member", help=t("メンバー1人の設定", "one member's settings"))
+settings = group("settings", "組織の既定の設定", "the organisation's defaults")
+member = group("member", "メンバー", "members")
 
 _keys = click.argument("words", nargs=-1, required=True, metavar="KEY=VALUE…")
 _email = click.argument("email", metavar="EMAIL")
@@ -67,12 +74,46 @@ def _minute(moment: str, zone: ZoneInfo) -> str:
     ),
 )
 @_keys
+@flag(
+    "--for-everybody",
+    "メンバーの自分の値も消し、全員に有効にする",
+    "for members with a value of their own, too: theirs is dropped",
+)
 @click.pass_obj
-def set_settings(shell: Shell, words: Sequence[str]) -> None:
-    """All or none."""
-    services = shell.services()
-    done = defaults.set_settings(services, values.pairs(words), who(), clock.now())
+def set_settings(shell: Shell, words: Sequence[str], *, for_everybody: bool) -> None:
+    """All or none; who keeps a value of their own is named."""
+    services, typed = shell.services(), values.pairs(words)
+    done = defaults.set_settings(services, typed, who(), clock.now())
     _show_changes(done)
+    own = defaults.own_values(services, typed)
+    if for_everybody:
+        defaults.forget_own_values(services, typed, who(), clock.now())
+    _name_the_others(own, words, dropped=for_everybody)
+
+
+_NAMED = 5  # members that are named for one setting
+
+
+def _name_the_others(
+    own: Sequence[defaults.OwnValue], words: Sequence[str], *, dropped: bool
+) -> None:
+    """Whose own value wins over the new default, or won until now."""
+    for key, found in grouped((one.key, one) for one in own).items():
+        named = ", ".join(f"{one.email} {one.value}" for one in found[:_NAMED])
+        named += t("、ほか", ", …") * (len(found) > _NAMED)
+        if dropped:
+            say(
+                f"{key}: {len(found)}人の自分の値を消しました({named})。",
+                f"{key}: own values dropped: {len(found)} ({named}).",
+            )
+        else:
+            say(
+                f"{key}: {len(found)}人は自分の値のままです({named})。",
+                f"{key}: members who keep a value of their own: {len(found)} ({named}).",
+            )
+    if own and not dropped:
+        command = f"task-progress settings set {shlex.join(words)} --for-everybody"
+        say(f"全員に有効にするには: {command}", f"To have it for everybody: {command}")
 
 
 # --- one member -----------------------------------------------------------------------------------
@@ -90,7 +131,7 @@ def show_member(shell: Shell, email: str, json_wanted: bool) -> None:
         show_json(found)
         return
     own, holds = found.pop("own"), found.pop("holds")
-    days, works = found.pop("leave"), found.pop("extra_workdays")
+    leave, works = found.pop("leave"), found.pop("extra_workdays")
     show_table(
         (t("項目", "key"), t("値", "value")),
         ((key, _word(value)) for key, value in found.items()),
@@ -100,9 +141,9 @@ def show_member(shell: Shell, email: str, json_wanted: bool) -> None:
         (t("設定", "setting"), t("有効な値", "holds"), t("本人の値", "own")),
         ((key, holds[key], own[key]) for key in holds),
     )
-    if days:
+    if leave:
         click.echo()
-        show_spans([_span(one) for one in days])
+        show_spans([_span(one) for one in leave])
     if works:
         click.echo()
         say("出勤日:", "Extra workdays:")
@@ -116,14 +157,35 @@ def show_member(shell: Shell, email: str, json_wanted: bool) -> None:
         "change values; an empty one is the organisation's default again",
     ),
 )
-@_email
-@_keys
+@click.argument("words", nargs=-1, required=True, metavar="EMAIL KEY=VALUE…")
+@option(
+    "--team",
+    "EMAIL の代わりに、このチームの有効なメンバー全員",
+    "instead of EMAIL: every active member of this team",
+    metavar="TEAM",
+)
 @click.pass_obj
-def set_member(shell: Shell, email: str, words: Sequence[str]) -> None:
+def set_member(shell: Shell, words: Sequence[str], team: str | None) -> None:
     """All or none."""
-    services = shell.services()
-    done = changes.set_member(services, email, values.pairs(words), who(), clock.now())
-    _show_changes(done)
+    if team is not None:
+        _set_team(shell.services(), team, values.pairs(words))
+        return
+    email, *rest = words
+    if not rest:
+        raise UsageRefused("KEY=VALUE を指定してください。", "KEY=VALUE is missing.")
+    _show_changes(
+        changes.set_member(shell.services(), email, values.pairs(rest), who(), clock.now())
+    )
+
+
+def _set_team(services: Services, team: str, typed: Mapping[str, str]) -> None:
+    found = changes.set_team(services, team, typed, who(), clock.now())
+    for email, done in found.items():
+        if done:
+            click.echo(email)
+            _show_changes(done)
+    number = sum(bool(done) for done in found.values())
+    say(f"{number}人の値を変えました。", f"Members changed: {number}.")
 
 
 def _span(one: dict[str, str | None]) -> Span:
@@ -165,33 +227,26 @@ def snooze(shell: Shell, email: str, until: str) -> None:
     wish = _read_until(until)
     services = shell.services()
     if isinstance(wish, time):
-        _snooze_today(services, email, wish, clock.now())
-    else:
-        _snooze_until(services, email, wish, clock.now())
-
-
-def _snooze_today(services: Services, email: str, until: time, now: datetime) -> None:
-    found = snooze_today(services, email, until, who(), now)
-    at = f"{found.at:%Y-%m-%d %H:%M %Z}"
-    say(
-        f"{at} にもう一度お知らせします(メール {found.mail_id})。",
-        f"There will be a reminder at {at} (mail {found.mail_id}).",
-    )
-
-
-def _snooze_until(services: Services, email: str, until: date | None, now: datetime) -> None:
-    found = snooze_until(services, email, until, who(), now)
-    say(
-        f"リマインダーを休みます。{found.until} から再開します。",
-        f"No reminders before {found.until}; from that day on they come again.",
-    )
+        found = snooze_today(services, email, wish, who(), clock.now())
+        at = cast("datetime", found.at)
+        day, hour = date_words(at.date(), with_year=False), f"{at:%H:%M} ({at:%Z})"
+        say(
+            f"{day.ja} {hour} にもう一度お知らせします(メール {found.mail_id})。",
+            f"There will be a reminder on {day.en}, {hour} (mail {found.mail_id}).",
+        )
+        return
+    found = snooze_until(services, email, wish, who(), clock.now())
+    day = date_words(cast("date", found.until), with_year=False)
+    say(f"リマインダーは{day.ja}に再開します。", f"Reminders resume on {day.en}.")
 
 
 def _read_until(text: str) -> time | date | None:
     if text == NEXT_WORKDAY:
         return None
+    with suppress(UnusableValue):
+        return read_time(text)
     try:
-        return parse_time(text) if ":" in text else read_date(text)
+        return read_date(text)
     except UnusableValue:
         raise UsageRefused(
             f"--until: 「{shown(text)}」は使えません。15:00 のような時刻、{NEXT_WORKDAY}、"
@@ -207,5 +262,44 @@ def _read_until(text: str) -> time | date | None:
 def off_today(shell: Shell, email: str) -> None:
     """Leave for the member's local date."""
     services = shell.services()
-    day = leave.off_today(services, email, who(), clock.now())
-    say(f"{day} を休暇にしました。", f"{day} is a day of leave now.")
+    day = days.off_today(services, email, who(), clock.now())
+    shown = date_words(day, with_year=False)
+    say(f"{shown.ja}を休暇にしました。", f"{shown.en} is a day of leave now.")
+
+
+@command(
+    "admin",
+    "管理者にして、サインインのリンクを表示する",
+    "make somebody an admin and print a sign-in link",
+)
+@_email
+@flag("--yes", "新しいメンバーでも尋ねない", "do not ask, also for a new member")
+@click.pass_obj
+def admin(shell: Shell, email: str, *, yes: bool) -> None:
+    """Needs no mail: the link is printed."""
+    address = read_mailbox("EMAIL", email).address
+    services = shell.services()
+    if not yes:
+        _ask_for_a_new_one(services, address)
+    url = sign_in.make_admin(services, address, who(), clock.now())
+    say(
+        f"{address} は管理者です。{SIGN_IN_MINUTES}分以内に、1回だけ使えるリンクです:",
+        f"{address} is an admin. This link works once, within {SIGN_IN_MINUTES} minutes:",
+    )
+    click.echo(url)
+
+
+def _ask_for_a_new_one(services: Services, address: str) -> None:
+    """An address that is mistyped makes a member of nobody; the very first one cannot be."""
+    unknown = roster.unknown(services, address)
+    if unknown is None:
+        return
+    ask(
+        unknown.sentence.to(LOCALE)
+        + t("新しく加えて管理者にしますか", " Add a new one and make them an admin"),
+        Both(
+            f"{unknown.sentence.ja}新しく加えて管理者にするには --yes を付けてください。",
+            f"{unknown.sentence.en} To add a new one as an admin, say --yes.",
+        ),
+        Both("何も変えていません。", "Nothing was changed."),
+    )

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,22 +10,18 @@ from zoneinfo import ZoneInfo
 import click
 
 from app import clock, outbox
-from app.cli.common import (
-    date_option,
-    reason_words,
-    user_option,
-)
+from app.cli.common import date_option, reason_words, user_option
 from app.cli.language import Failed, say, t
 from app.cli.letter import show_mail
-from app.cli.shell import Group, OneOf, Shell, TypedValue, as_json, flag, option, read_id, who
+from app.cli.shell import OneOf, Shell, TypedValue, as_json, flag, group, option, read_id, who
 from app.cli.show import show_json, show_json_list, show_table
-from app.imports.csv_table import export_cell
+from app.imports.file_table import export_cell
 from app.models import Kind, State
 from app.people.lookup import check_known
 
 MAIL_ID = TypedValue("ID", read_id)
 
-outbox_group = Group("outbox", help=t("送信箱", "the mails and their states"))
+outbox_group = group("outbox", "送信箱", "the mails and their states")
 
 _COLUMNS = (
     "id",
@@ -48,19 +45,27 @@ def _filters(function: Any) -> Any:
     return state(date_option(user_option(function)))
 
 
+def _rows(
+    shell: Shell, *, json_wanted: bool, state: str | None, on: date | None, email: str | None
+) -> Iterator[dict[str, Any]] | None:
+    """The mails of these filters; None where they were shown as JSON."""
+    services = shell.services()
+    check_known(services, email)
+    rows = outbox.listing(services, state=state, on=on, email=email)
+    if not json_wanted:
+        return rows
+    show_json_list(rows)
+    return None
+
+
 @outbox_group.command("list", help=t("メールの一覧", "list the mails"))
 @_filters
 @as_json
 @click.pass_obj
-def list_(
-    shell: Shell, state: str | None, on: date | None, email: str | None, json_wanted: bool
-) -> None:
+def list_(shell: Shell, /, *, json_wanted: bool, **filters: Any) -> None:
     """The oldest first."""
-    services = shell.services()
-    check_known(services, email)
-    rows = outbox.listing(services, state=state, on=on, email=email)
-    if json_wanted:
-        show_json_list(rows)
+    rows = _rows(shell, json_wanted=json_wanted, **filters)
+    if rows is None:
         return
     mails = list(rows)
     if not mails:
@@ -126,15 +131,10 @@ def cancel(shell: Shell, mail_id: int) -> None:
 @_filters
 @as_json
 @click.pass_obj
-def export(
-    shell: Shell, state: str | None, on: date | None, email: str | None, json_wanted: bool
-) -> None:
+def export(shell: Shell, /, *, json_wanted: bool, **filters: Any) -> None:
     """To stdout. Cells that a spreadsheet would run as a formula get a quote before them."""
-    services = shell.services()
-    check_known(services, email)
-    rows = outbox.listing(services, state=state, on=on, email=email)
-    if json_wanted:
-        show_json_list(rows)
+    rows = _rows(shell, json_wanted=json_wanted, **filters)
+    if rows is None:
         return
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(_COLUMNS)

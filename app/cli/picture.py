@@ -1,12 +1,13 @@
 """The month picture: who would get a mail on which day, a mark a day.
 
-All marks are two columns wide in every terminal, as days and weekdays are: nothing shifts.
+All marks are two columns wide in every terminal, as days and weekdays are: nothing shifts. A mail is
+送 or m, never the circle that means good.
 """
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from itertools import groupby
 
 import click
@@ -14,9 +15,12 @@ import click
 from app.cli.language import LOCALE, t
 from app.locale import Both
 from app.mime.message import width
-from app.rules.due import DAY_OFF, Reason
+from app.rules.decision import DAY_OFF, Reason
+from app.rules.workdays import DAY, dates
 
-SEND, OFF, NONE, STOPPED = "〇", "－", "・", "Ｘ"
+SEND, OFF, NONE, STOPPED = (
+    t(*pair) for pair in (("送", " m"), ("－", " -"), ("・", " ."), ("Ｘ", " x"))
+)
 _LEGEND = Both(
     f"{SEND} 送る  {OFF} 休みの日  {NONE} 送るものがない  {STOPPED} 本人が止めている、または送れない",
     f"{SEND} a mail  {OFF} a day off  {NONE} nothing to send  {STOPPED} stopped",
@@ -24,7 +28,6 @@ _LEGEND = Both(
 _CHANGED = Both("  * 変わる日", "  * changed")
 _STOPPING = {Reason.ADDRESS_SUPPRESSED, Reason.FREQUENCY_NONE, Reason.PAUSED}
 _WEEKDAYS = Both("月火水木金土日", "MoTuWeThFrSaSu")
-_DAY = timedelta(days=1)
 
 
 @dataclass
@@ -43,20 +46,19 @@ class Picture:
 
     def show(self) -> None:
         """One member: a calendar. Several: a row each, in blocks as wide as the terminal."""
-        click.echo(_LEGEND.to(LOCALE) + _CHANGED.to(LOCALE) * self.changed)
+        click.echo(_LEGEND.to(LOCALE).strip() + _CHANGED.to(LOCALE) * self.changed)
         lines = self._calendar() if len(self.rows) == 1 else self._blocks()
         for line in lines:
             click.echo(line.rstrip())
-
-    def _days(self) -> list[date]:
-        return [self.first + n * _DAY for n in range((self.last - self.first).days + 1)]
 
     def _calendar(self) -> Iterator[str]:
         """A week a line, from Monday on, after the week's first date."""
         ((email, marks),) = self.rows.items()
         yield f"\n{email}"
         yield " " * 12 + "".join(f"{_weekday(n)} " for n in range(7))
-        for monday, days in groupby(self._days(), lambda day: day - day.weekday() * _DAY):
+        for monday, days in groupby(
+            dates(self.first, self.last), lambda day: day - day.weekday() * DAY
+        ):
             shown = {day.weekday(): marks[day] for day in days}
             start = max(monday, self.first)
             yield f"{start}  " + "".join(shown.get(n, "   ") for n in range(7))
@@ -64,7 +66,7 @@ class Picture:
     def _blocks(self) -> Iterator[str]:
         label = max([width(email) for email in self.rows], default=0) + 2
         fit = max((shutil.get_terminal_size().columns - label) // 3, 7)
-        days = self._days()
+        days = list(dates(self.first, self.last))
         for start in range(0, len(days), fit):
             yield from self._block(days[start : start + fit], label)
 
@@ -75,13 +77,10 @@ class Picture:
         yield space + "".join(f"{_weekday(day.weekday())} " for day in days)
         for email, marks in self.rows.items():
             yield f"{email:{label}}" + "".join(marks[day] for day in days)
-        sends = [self._sends(day) for day in days]
+        sends = [sum(marks[day].startswith(SEND) for marks in self.rows.values()) for day in days]
         if max(sends) < 100:  # three digits would touch each other
             total = t("送る人数", "mails")
             yield total + " " * (label - width(total)) + "".join(f"{n:2} " for n in sends)
-
-    def _sends(self, day: date) -> int:
-        return sum(marks[day].startswith(SEND) for marks in self.rows.values())
 
 
 def _mark(reason: str | None) -> str:

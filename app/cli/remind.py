@@ -19,6 +19,7 @@ from app.cli.common import (
 from app.cli.language import UsageRefused, say, t
 from app.cli.shell import Shell, as_json, ask, command, flag
 from app.cli.show import show_json, show_table
+from app.compose.text import date_words
 from app.locale import Both
 from app.outbox.resending import to_bring_back
 from app.outbox.restored import held_of
@@ -129,9 +130,10 @@ def _say_what_ended_badly(
     for day, state, number in to_bring_back(services, days, email):
         command = f"task-progress outbox resend --date {day} --state {state}"
         command += f" --user {email}" if email else ""
+        shown = date_words(day)
         say(
-            f"{day} のメールのうち{number}通は {state} で終わっています。remind はすでにある決定を"
+            f"{shown.ja}のメールのうち{number}通は {state} で終わっています。remind はすでにある決定を"
             f"変えないため、これらを送りません。送り直すには `{command}` を実行してください。",
-            f"Mails of {day} that ended {state}: {number}. A decision stands, so remind does not "
+            f"Mails of {shown.en} that ended {state}: {number}. A decision stands, so remind does not "
             f"send them. To send them again: `{command}`.",
         )

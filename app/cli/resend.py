@@ -6,11 +6,11 @@ from datetime import date
 import click
 
 from app import clock, outbox
-from app.cli.common import date_option, user_option
-from app.cli.language import LOCALE, Failed, UsageRefused, say
-from app.cli.outbox import MAIL_ID
+from app.cli.common import date_option, interrupted, user_option
+from app.cli.language import LOCALE, Failed, UsageRefused, say, t
+from app.cli.outbox import MAIL_ID, outbox_group
 from app.cli.remind import ASK_ABOVE, NOTHING_SENT, say_what_waits
-from app.cli.shell import OneOf, Shell, ask, command, flag, on_terminal, option, who
+from app.cli.shell import OneOf, Shell, ask, flag, on_terminal, option, who
 from app.locale import Both
 from app.models import ENDS
 from app.monitoring import status
@@ -23,8 +23,13 @@ from app.services import Services
 _ENDED = OneOf("STATE", *sorted(ENDS))
 
 
-@command("resend", "終わったメールを1通、またはその日の分をまとめて送り直す",
-           "send an ended mail again, or all of a date")  # fmt: skip
+@outbox_group.command(
+    "resend",
+    help=t(
+        "終わったメールを1通、またはその日の分をまとめて送り直す",
+        "send an ended mail again, or all of a date",
+    ),
+)
 @click.argument("mail_id", type=MAIL_ID, metavar="[ID]", required=False)
 @date_option
 @option("--state", "この状態で終わった", "that ended in this state", type=_ENDED)
@@ -90,7 +95,7 @@ def _many(services: Services, which: Which, *, yes: bool) -> None:
         made = use_case.resend_all(services, which, who=who(), now=clock.now())
     except KeyboardInterrupt:
         left = use_case.extent(services, which).mails
-        raise _broken_off(all_of_it.mails - left, left) from None
+        raise interrupted(all_of_it.mails - left, left, _SAME_AGAIN) from None
     say(f"{len(made)}通を送り直します。", f"{len(made)} go out again.")
     say_what_waits(held_of(services, made))
     for line in status.stopped(services, clock.now()):
@@ -116,8 +121,8 @@ def _words(which: Which, found: Extent) -> Both:
     )
     if found.copies:
         words = Both(
-            f"{words.ja}その人たちには、すでに{found.copies}通出ているか、出た可能性があります。",
-            f"{words.en} {found.copies} went out to the same members already, or may have.",
+            f"{words.ja}その人たちには、すでに{found.copies}通出ているか、出る可能性があります。",
+            f"{words.en} {found.copies} went out to the same members already, or may.",
         )
     if found.left_out:
         words = Both(
@@ -129,9 +134,4 @@ def _words(which: Which, found: Extent) -> Both:
     return words
 
 
-def _broken_off(done: int, left: int) -> Failed:
-    return Failed(
-        f"中断しました。済み {done}通、残り {left}通。同じコマンドで続きから送り直せます。",
-        f"Interrupted: {done} done, {left} left. The same command goes on with those.",
-        code=130,
-    )
+_SAME_AGAIN = Both("同じコマンドで続きから送り直せます。", "The same command goes on with those.")

@@ -4,7 +4,7 @@ import getpass
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,11 +20,13 @@ from app.config.sources import relative
 from app.identity import known_settings
 from app.locale import Both
 from app.models import LARGEST_ID
-from app.people.csv_records import read_date
 from app.refused import Refused, UnusableValue
 from app.services import Services, make, publish_nothing
 from app.util import logs
-from app.util.parse import MAX_LINE, mask_url, parse_whole, shown
+from app.util.dates_and_numbers import read_date, read_time, read_whole
+from app.util.parse import MAX_LINE, shown
+from app.util.urls import mask_url
+from app.util.version import version
 
 T = TypeVar("T")
 
@@ -161,28 +163,41 @@ class Instant(click.ParamType[datetime]):
         """Raises Refused."""
         if isinstance(value, datetime):
             return value
-        try:
-            moment = datetime.fromisoformat(value) if len(value) > len("2026-11-24") else None
-        except ValueError:
-            moment = None
+        moment = _instant(value)
         if moment is None:
-            raise UsageRefused(*_named(param, _no_instant(value)), ctx)
+            no_instant = Both(
+                f"「{shown(value)}」は日時として読めません。"
+                "2026-11-24T09:00:00+09:00 のように書いてください。",
+                f'"{shown(value)}" is not an instant. Write it like 2026-11-24T09:00:00+09:00.',
+            )
+            raise UsageRefused(*_named(param, no_instant), ctx)
         shell = ctx.find_object(Shell) if ctx is not None else None
         if moment.tzinfo is None and shell is not None:
             moment = moment.replace(tzinfo=ZoneInfo(shell.settings().app_timezone))
         return moment
 
 
+def _instant(text: str) -> datetime | None:
+    """ISO 8601, or a date and a time as people write them, with a blank between."""
+    day, _, hour = text.strip().partition(" ")
+    with suppress(ValueError):
+        return datetime.combine(read_date(day), read_time(hour))
+    with suppress(ValueError):  # a week date (2026-W48-2) is no date here
+        is_iso = len(text) > len("2026-11-24") and "W" not in text.upper()
+        return datetime.fromisoformat(text) if is_iso else None
+    return None
+
+
 def whole(name: str, low: int, high: int) -> TypedValue[int]:
     """A whole number from `low` to `high`."""
-    return TypedValue(name, lambda text: parse_whole(text, low, high))
+    return TypedValue(name, lambda text: read_whole(text, low, high))
 
 
 def read_id(text: str) -> int:
     """The number of a row, which need not be there. Raises UnusableValue for what is no number."""
     if text.isascii() and text.isdigit() and len(text) <= MAX_LINE:
         return int(text)
-    return parse_whole(text, 1, LARGEST_ID)
+    return read_whole(text, 1, LARGEST_ID)
 
 
 class OneOf(click.ParamType[str]):
@@ -213,14 +228,6 @@ class OneOf(click.ParamType[str]):
 def _named(param: click.Parameter | None, sentence: Both) -> Both:
     name = param.opts[0] if isinstance(param, click.Option) else param.metavar if param else ""
     return Both(f"{name}: {sentence.ja}", f"{name}: {sentence.en}")
-
-
-def _no_instant(value: str) -> Both:
-    return Both(
-        f"「{shown(value)}」は日時として読めません。"
-        "2026-11-24T09:00:00+09:00 のように書いてください。",
-        f'"{shown(value)}" is not an instant. Write it like 2026-11-24T09:00:00+09:00.',
-    )
 
 
 def option(name: str, ja: str, en: str, *argument: str, **more: Any) -> Callable[[Any], Any]:
@@ -309,11 +316,6 @@ class ShellCommand(click.Command):
             raise
 
 
-def command(name: str, ja: str, en: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command that stands by itself, and what it does."""
-    return click.command(name, cls=ShellCommand, help=t(ja, en))
-
-
 class Group(click.Group):
     """Commands under one name. `examples`: of the group that holds all, by the whole command."""
 
@@ -332,3 +334,43 @@ def _in_our_words(option: click.Option | None) -> click.Option | None:
     if option is not None:
         option.help = t("この説明を表示する", "show this help")
     return option
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"task-progress {version()}")
+        ctx.exit()
+
+
+cli = Group(
+    "task-progress",
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help=t("このプログラムの版を表示する", "show this program's version"),
+        )
+    ],
+    help=t(
+        "未報告のタスクを毎朝メールで知らせます。",
+        "Mails each person, every morning, the tasks they have not reported on.",
+    ),
+    epilog=t(
+        "各コマンドの説明: task-progress コマンド --help", "More: task-progress COMMAND --help"
+    ),
+)
+
+
+def command(name: str, ja: str, en: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command that stands by itself, and what it does."""
+    return cli.command(name, help=t(ja, en))
+
+
+def group(name: str, ja: str, en: str) -> Group:
+    """Commands about one thing, and what it is."""
+    made = Group(name, help=t(ja, en))
+    cli.add_command(made)
+    return made

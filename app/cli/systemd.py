@@ -15,7 +15,7 @@ from app.systemd import units
 @option("--user", "動かすユーザー", "the user it runs as", required=True, metavar="USER")
 @option(
     "--dir",
-    "プログラムのフォルダ",
+    "プログラムのフォルダー",
     "the program's folder",
     "folder",
     required=True,
@@ -24,7 +24,7 @@ from app.systemd import units
 )
 @option(
     "--out",
-    "書き出すフォルダ(なければ表示する)",
+    "書き出すフォルダー(なければ表示する)",
     "where to write them (else they are shown)",
     type=click.Path(path_type=Path),
     metavar="DIR",
@@ -37,10 +37,13 @@ def systemd(user: str, folder: Path, out: Path | None) -> None:
         for name, unit in rendered.items():
             click.echo(f"# {units.SYSTEMD_FOLDER / name}\n{unit}")
         return
-    out.mkdir(parents=True, exist_ok=True)
+    # No secret in them, `systemctl cat` is open to all, and the account that copies them is another.
+    if not out.exists():
+        out.mkdir(parents=True)
+        out.chmod(0o755)
     for name, unit in rendered.items():
         (out / name).write_text(unit, encoding="utf-8")
-        (out / name).chmod(0o644)  # no secret in it, and `systemctl cat` is open to all
+        (out / name).chmod(0o644)
     say(f"{len(rendered)}個のユニットを書きました。次に:", f"{len(rendered)} units written. Next:")
     for line in units.prepare_commands(place, out.absolute()):
         click.echo(f"  {line}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from app import clock, outbox, reminders, timekeeping
+from app import clock, clock_trust, outbox, reminders
 from app import tick as story
 from app.cli.common import interrupted, now_option, rehearsal_option
 from app.cli.language import complain, say
@@ -42,7 +42,7 @@ def tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
         ticked = story.rehearse(services, now, real)
     end = time.monotonic() + SEND_WITHIN * services.config.test_time_scale
     if ticked.planned is None:
-        complain(timekeeping.IN_DOUBT)
+        complain(clock_trust.IN_DOUBT)
     with _Patience() as patience:
         sent = story.deliver(services, clock.now, lambda: patience.over or time.monotonic() > end)
     left = outbox.ready_number(services, clock.now())

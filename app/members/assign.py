@@ -5,42 +5,70 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from app.access import sent_forms
 from app.locale import Both
 from app.members.changes import decide_before
 from app.members.roster import member_with
-from app.models import Audit, Task
-from app.people import csv_records
+from app.models import Audit, Member, Report, Task
+from app.people import file_records
+from app.people.columns import HEADERS
+from app.people.file_records import TaskRecord
 from app.people.lookup import find, no_such_member, with_address
 from app.people.settings import organisation
 from app.people.table import Table, TableRow
 from app.people.values import ValuesRefused
+from app.refused import Code, Refused
 from app.reports.progress import NoSuchTask
 from app.services import Services
+from app.util.parse import shown
+
+FIELDS = ("ref", "title", "start_on", "due_on", "report_every")
+
+
+class TaskClosed(Refused):
+    """The task is done or cancelled already."""
+
+    def __init__(self, ref: str) -> None:
+        sentence = Both(
+            f"{shown(ref)} はすでに完了か取りやめになっています。",
+            f"{shown(ref)} is done or cancelled already.",
+        )
+        super().__init__(Code.NOT_POSSIBLE, sentence)
 
 
 @dataclass(frozen=True, slots=True)
-class TaskRow:
-    """An open task as the list shows it."""
+class AssignedTask:
+    """A task, open or closed, and whose it is."""
 
     ref: str
     title: str
+    assignee: str | None
+    status: str
     start_on: date
     due_on: date | None
     report_every: str
+    last_report_on: date | None
 
 
-def tasks_of(services: Services, member_id: int) -> Sequence[TaskRow]:
-    """The member's open tasks, those due first at the top."""
+def list_tasks(
+    services: Services, member_id: int | None = None, status: str = "open"
+) -> Sequence[AssignedTask]:
+    """Tasks of one member or of all, those due first at the top."""
+    last = select(func.max(Report.counts_for)).where(Report.task_id == Task.id).scalar_subquery()
     query = (
-        select(Task.ref, Task.title, Task.start_on, Task.due_on, Task.report_every)
-        .where(Task.assignee_id == member_id, Task.status == "open")
+        select(Task.ref, Task.title, Member.email, Task.status, Task.start_on, Task.due_on,
+               Task.report_every, last)
+        .outerjoin(Member, Member.id == Task.assignee_id)
+        .where(Task.status == status)
         .order_by(Task.due_on.is_(None), Task.due_on, Task.ref)
-    )
+    )  # fmt: skip
+    if member_id is not None:
+        query = query.where(Task.assignee_id == member_id)
     with services.db.read() as session:
-        return [TaskRow(*row) for row in session.execute(query)]
+        return [AssignedTask(*row) for row in session.execute(query)]
 
 
 def add_task(  # noqa: PLR0917 - whose, what, by whom, when
@@ -55,17 +83,13 @@ def add_task(  # noqa: PLR0917 - whose, what, by whom, when
 
     Raises NoSuchMember, and ValuesRefused with all faults.
     """
-    empty = dict.fromkeys(csv_records.HEADERS["tasks"], "")
-    table = Table("", [TableRow(0, empty | {key: one.strip() for key, one in typed.items()})])
-    (line,) = csv_records.tasks(table)
-    faults = [(one.column, one.sentence) for one in table.faults]
-    if line.due_on and not faults and line.due_on < line.start_on:
-        faults.append(("due_on", _DUE_BEFORE_START))
+    line, start_on, faults = _read(typed)
     with services.db.write() as session:
         if sent_forms.made_before(session, form_key, now) is not None:
             return
         member = member_with(session, member_id)
-        if line.ref and session.scalar(select(Task.id).where(Task.ref == line.ref)) is not None:
+        same = Task.ref.in_({line.ref, file_records.ref_key(line.ref)})
+        if line.ref and session.scalar(select(Task.id).where(same)) is not None:
             faults.append(("ref", _TWICE))
         if faults:
             raise ValuesRefused(faults)
@@ -73,9 +97,9 @@ def add_task(  # noqa: PLR0917 - whose, what, by whom, when
             ref=line.ref,
             title=line.title,
             assignee_id=member.id,
-            assigned_on=_today(organisation(session, services.config).timezone, now),
+            assigned_on=_today(session, services, now),
             status="open",
-            start_on=line.start_on,
+            start_on=start_on,
             due_on=line.due_on,
             report_every=line.report_every,
         )
@@ -84,45 +108,91 @@ def add_task(  # noqa: PLR0917 - whose, what, by whom, when
         session.add(Audit(at=now, who=who, what="task.add", data=data))
 
 
-def pass_on(
-    services: Services,
-    member_id: int,
-    ref: str,
-    *,
-    email: str,
-    who: str,
-    now: datetime,
-    form_key: str | None = None,
-) -> str:
-    """Gives the member's open task to another member; returns whose it is now, by name.
+def _read(typed: Mapping[str, str]) -> tuple[TaskRecord, date, list[tuple[str, Both]]]:
+    """The task as a file's line would have it, its first day, and what is wrong."""
+    cells = {key: typed.get(key, "").strip() for key in HEADERS["tasks"]}
+    table = Table(frozenset(cells), Both("", ""), "")
+    line = file_records.read_task(file_records.Cells(TableRow(0, cells), table), table.columns)
+    faults = [(one.column, one.sentence) for one in table.faults]
+    start_on = line.start_on or date.min
+    if line.due_on and not faults and line.due_on < start_on:
+        faults.append(("due_on", DUE_BEFORE_START))
+    return line, start_on, faults
 
-    What is due of both is decided before. Raises NoSuchMember, NoSuchTask, and ValuesRefused for
-    an unknown address, or one of a member who is not active.
+
+def assign_task(services: Services, ref: str, email: str, who: str, now: datetime) -> str | None:
+    """Gives the open task to the member, whoever had it; returns whose it was, by address.
+
+    What is due of both is decided before. Raises NoSuchTask, TaskClosed, and ValuesRefused for an
+    unknown address, or one of a member who is not active.
     """
     with services.db.read() as session:
-        before = member_with(session, member_id).email
-        after = session.scalars(with_address(email)).first()
-        if after is None or not after.active:
-            raise ValuesRefused([("email", _NOT_ACTIVE if after else no_such_member(email))])
+        before = _address(_task(session, ref))
+        check_receiver(session, email)
     for one in (before, email):
-        decide_before(services, one, now)
+        if one is not None:
+            decide_before(services, one, now)
     with services.db.write() as session:
-        mine = (Task.ref == ref, Task.assignee_id == member_id, Task.status == "open")
-        after = find(session, email)
-        if sent_forms.made_before(session, form_key, now) is not None:
-            return after.name
-        task = session.scalars(select(Task).where(*mine).with_for_update()).one_or_none()
-        if task is None:
-            raise NoSuchTask
-        if after.id != member_id:
-            task.assignee_id = after.id
-            task.assigned_on = _today(organisation(session, services.config).timezone, now)
-            data = {"ref": ref, "before": before, "after": after.email}
-            session.add(Audit(at=now, who=who, what="task.assign", data=data))
-        return after.name
+        task = _task(session, ref, lock=True)
+        before = _address(task)
+        give(session, services, task, find(session, email), who, now)
+        return before
 
 
-def _today(zone: str, now: datetime) -> date:
+def close_task(services: Services, ref: str, status: str, who: str, now: datetime) -> None:
+    """The open task is `done` or `cancelled`; no report is asked for any more.
+
+    What is due of its member is decided before. Raises NoSuchTask, TaskClosed.
+    """
+    with services.db.read() as session:
+        email = _address(_task(session, ref))
+    if email is not None:
+        decide_before(services, email, now)
+    with services.db.write() as session:
+        task = _task(session, ref, lock=True)
+        task.status, task.closed_on = status, _today(session, services, now)
+        if task.assignee is not None:
+            task.assignee.next_due_at = None  # the next plan looks again
+        data = {"ref": ref, "email": _address(task), "status": status}
+        session.add(Audit(at=now, who=who, what="task.close", data=data))
+
+
+def check_receiver(session: Session, email: str) -> Member:
+    """The member who may be given tasks. Raises ValuesRefused for an unknown or inactive one."""
+    member = session.scalars(with_address(email)).first()
+    if member is None or not member.active:
+        raise ValuesRefused([("email", NOT_ACTIVE if member else no_such_member(email))])
+    return member
+
+
+def give(  # noqa: PLR0917 - what, to whom, by whom, when
+    session: Session, services: Services, task: Task, after: Member, who: str, now: datetime
+) -> None:
+    """The task is that member's from today on; silence is counted anew."""
+    if task.assignee_id == after.id:
+        return
+    data = {"ref": task.ref, "before": _address(task), "after": after.email}
+    task.assignee = after
+    task.assigned_on = _today(session, services, now)
+    session.add(Audit(at=now, who=who, what="task.assign", data=data))
+
+
+def _task(session: Session, ref: str, *, lock: bool = False) -> Task:
+    query = select(Task).where(Task.ref == ref)
+    task = session.scalars(query.with_for_update() if lock else query).one_or_none()
+    if task is None:
+        raise NoSuchTask(ref)
+    if task.status != "open":
+        raise TaskClosed(ref)
+    return task
+
+
+def _address(task: Task) -> str | None:
+    return task.assignee.email if task.assignee else None
+
+
+def _today(session: Session, services: Services, now: datetime) -> date:
+    zone = organisation(session, services.config).timezone
     return now.astimezone(ZoneInfo(zone)).date()
 
 
@@ -130,10 +200,10 @@ _TWICE = Both(
     "この番号のタスクはすでにあります。別の番号にしてください。",
     "There is a task with this ref already. Choose another one.",
 )
-_DUE_BEFORE_START = Both(
+DUE_BEFORE_START = Both(
     "期限が開始日より前です。順番を直してください。", "It is due before it starts."
 )
-_NOT_ACTIVE = Both(
+NOT_ACTIVE = Both(
     "この人は無効になっています。先に有効にするか、別の人を選んでください。",
     "This member is not active. Activate them first, or choose somebody else.",
 )

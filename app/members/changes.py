@@ -1,6 +1,6 @@
 """Changes to one member's settings, by an operator or the member; effective at once."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,20 +11,21 @@ from sqlalchemy.orm import Session
 
 from app.access import sent_forms
 from app.access.sessions import end_all
+from app.access.tokens import revoke_all
 from app.alerts import Alarm, close_alert
 from app.locale import Both
 from app.members import spans
 from app.members.admins import LastAdmin, an_admin_stays
+from app.mime.address import address_key
 from app.models import Audit, Member, OutboxMail, Role, Team
 from app.people import values
-from app.people.calendar_values import NONE
-from app.people.lookup import OWN_MANAGER, find, no_such_member, with_address
+from app.people.lookup import OWN_MANAGER, find, no_such_member, no_such_team, with_address
 from app.people.settings import Organisation, Person, organisation, person, put, rhythm
 from app.people.values import ValuesRefused
+from app.people.weekend_and_region import NONE
 from app.reminders.plan import plan
-from app.rules import due
+from app.rules import hours
 from app.services import Services
-from app.util.parse import shown, similar
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +56,69 @@ def set_member(  # noqa: PLR0917 - whose, what, by whom, when
     wanted = values.read(changes, values.MEMBER)
     decide_before(services, email, now)
     with services.db.write() as session, _an_admin_stays(session, wanted):
-        member = locked(session, email)
-        before = {key: typed_of(member, key) for key in wanted}
-        values.refuse_changed(wanted, before, was or {})
-        awakes = wanted.get("active") is True and not member.active
-        if wanted.get("active") is False:
-            end_all(session, member, who, now)
-        put(member, wanted | _places(session, member, wanted))
-        defaults = organisation(session, services.config)
-        if awakes:
-            begin(member, defaults, now)
-        _check(member, defaults)
-        _changed(session, member, wanted, now)
-        done = [
-            Change(key, was, now_is)
-            for key, was in before.items()
-            if was != (now_is := typed_of(member, key))
-        ]
-        audit(session, member, "member.set", who, now, changes=[_noted(one) for one in done])
+        return _set(session, services, locked(session, email), wanted, who, now, was or {})
+
+
+def set_team(
+    services: Services, team: str, changes: Mapping[str, str], who: str, now: datetime
+) -> dict[str, list[Change]]:
+    """`set_member` for every active member of the team, all or none; what changed by address.
+
+    Who is named as `manager` and is in the team keeps their own. Raises ValuesRefused.
+    """
+    wanted = values.read(changes, values.MEMBER)
+    emails = _active_of(services, team)
+    for email in emails:
+        decide_before(services, email, now)
+    with services.db.write() as session, _an_admin_stays(session, wanted):
+        return {
+            email: _set(session, services, locked(session, email), own, who, now, {})
+            for email in emails
+            if (own := _not_of_oneself(wanted, email))
+        }
+
+
+def _active_of(services: Services, team: str) -> Sequence[str]:
+    with services.db.read() as session:
+        teams = {one.name: one.id for one in session.scalars(select(Team))}
+        if team not in teams:
+            raise ValuesRefused([("--team", no_such_team(team, teams))])
+        mine = (Member.team_id == teams[team], Member.active.is_(True))
+        return session.scalars(select(Member.email).where(*mine).order_by(Member.email)).all()
+
+
+def _not_of_oneself(wanted: Mapping[str, Any], email: str) -> dict[str, Any]:
+    is_manager = address_key(wanted.get("manager") or "") == address_key(email)
+    return {key: value for key, value in wanted.items() if key != "manager" or not is_manager}
+
+
+def _set(  # noqa: PLR0917 - whose, what, by whom, when
+    session: Session,
+    services: Services,
+    member: Member,
+    wanted: Mapping[str, Any],
+    who: str,
+    now: datetime,
+    was: Mapping[str, str],
+) -> list[Change]:
+    before = {key: typed_of(member, key) for key in wanted}
+    values.refuse_changed(wanted, before, was)
+    awakes = wanted.get("active") is True and not member.active
+    if wanted.get("active") is False:
+        end_all(session, member, who, now)
+        revoke_all(session, member, who, now)
+    put(member, {**wanted, **_places(session, member, wanted)})
+    defaults = organisation(session, services.config)
+    if awakes:
+        begin(member, defaults, now)
+    _check(member, defaults)
+    _changed(session, member, wanted, now)
+    done = [
+        Change(key, old, now_is)
+        for key, old in before.items()
+        if old != (now_is := typed_of(member, key))
+    ]
+    audit(session, member, "member.set", who, now, changes=[_noted(one) for one in done])
     return done
 
 
@@ -145,7 +191,7 @@ def _places(session: Session, member: Member, wanted: Mapping[str, Any]) -> dict
         teams = {team.name: team for team in session.scalars(select(Team))}
         found["team"] = teams.get(wanted["team"])
         if found["team"] is None:
-            faults.append(("team", _no_team(wanted["team"], teams)))
+            faults.append(("team", no_such_team(wanted["team"], teams)))
     if wanted.get("manager"):
         found["manager"] = session.scalars(with_address(wanted["manager"])).first()
         if found["manager"] is None:
@@ -157,16 +203,6 @@ def _places(session: Session, member: Member, wanted: Mapping[str, Any]) -> dict
     return found
 
 
-def _no_team(name: str, known: Iterable[str]) -> Both:
-    close = similar(name, known)
-    ja = f"「{close[0]}」ではありませんか。" if close else ""
-    en = f'Did you mean "{close[0]}"? ' if close else ""
-    return Both(
-        f"「{shown(name)}」というチームはありません。{ja}新しいチームは members の取り込みで作れます。",
-        f'There is no team "{shown(name)}". {en}A new one comes with an import of members.',
-    )
-
-
 def begin(member: Member, defaults: Organisation, now: datetime) -> None:
     """The member is active from now on: the first decision is that of the first date whose hour
     is still to come.
@@ -174,7 +210,7 @@ def begin(member: Member, defaults: Organisation, now: datetime) -> None:
     A member who was away keeps the dates decided before: no date is decided twice. Raises
     ValueError when a stored value makes no sense.
     """
-    before = due.first_date(rhythm(member, defaults), now) - timedelta(days=1)
+    before = hours.first_date(rhythm(member, defaults), now) - timedelta(days=1)
     known: Any = member.decided_through  # None while it is new
     member.decided_through = before if known is None else max(known, before)
     member.next_due_at = None
@@ -267,8 +303,14 @@ def _changed(session: Session, member: Member, wanted: Mapping[str, Any], now: d
     """Closes the alerts about the member that this change settles."""
     close_alert(session, Alarm.MEMBER, member.id, now=now)
     if "suppressed" in wanted:
-        close_alert(session, Alarm.ADDRESS, member.id, now=now)
-        member.refusals_after = session.scalar(select(func.max(OutboxMail.id)))
+        believe_address(session, member, now)
+
+
+def believe_address(session: Session, member: Member, now: datetime) -> None:
+    """The member's address takes mail as far as is known: earlier refusals do not count."""
+    member.suppressed_reason = None
+    close_alert(session, Alarm.ADDRESS, member.id, now=now)
+    member.refusals_after = session.scalar(select(func.max(OutboxMail.id)))
 
 
 def _noted(change: Change) -> dict[str, str]:

@@ -1,14 +1,15 @@
 """The organisation's defaults, shown and changed without a restart."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db import one_after_the_other, put
-from app.members.changes import Change
+from app.members.changes import Change, set_member, typed_of
 from app.models import Audit, Member, Setting
 from app.people import values
 from app.people.settings import organisation, original, with_values
@@ -23,6 +24,7 @@ _MOVES_THE_HOUR = {
     "quiet_hours_start": Member.quiet_hours_start,
     "quiet_hours_end": Member.quiet_hours_end,
 }
+_QUIET_HOURS = {"quiet_hours_start", "quiet_hours_end"}
 
 
 def show_settings(services: Services) -> list[dict[str, Any]]:
@@ -52,7 +54,8 @@ def set_settings(
 ) -> list[Change]:
     """Changes defaults, all or none; returns what really changed.
 
-    `was`: the values that a form was opened with; what is another one by now is not overwritten. An empty value brings back what holds without a setting. What is due is decided before that,
+    An empty value brings back what holds without a setting. `was`: the values that a form was
+    opened with; what is another one by now is not overwritten. What is due is decided before that,
     with the defaults as they stand; members whose hour may move are looked at by the next plan.
     Raises ValuesRefused with all faults.
     """
@@ -75,6 +78,52 @@ def set_settings(
             data = {"key": one.key, "before": one.before, "after": one.after}
             session.add(Audit(at=now, who=who, what="settings.set", data=data))
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class OwnValue:
+    """A member's own value, as people type it, which wins over the organisation's."""
+
+    email: str
+    key: str
+    value: str
+
+
+def count_own_values(services: Services) -> dict[str, int]:
+    """How many active members have an own value of each setting that members have, if any do."""
+    keys = list(values.MEMBER_SETTINGS)
+    counts = [func.count(getattr(Member, key)) for key in keys]
+    with services.db.read() as session:
+        found = session.execute(select(*counts).where(Member.active.is_(True))).one()
+    return {key: number for key, number in zip(keys, found, strict=True) if number}
+
+
+def own_values(services: Services, keys: Iterable[str], most: int | None = None) -> list[OwnValue]:
+    """Who of the active members has an own value of one of these settings, by key and address.
+
+    `most`: members to look at.
+    """
+    wanted = [key for key in keys if key in values.MEMBER_SETTINGS]
+    if not wanted:
+        return []
+    has_one = or_(*(getattr(Member, key).is_not(None) for key in wanted))
+    query = select(Member).where(Member.active.is_(True), has_one).order_by(Member.email)
+    with services.db.read() as session:
+        members = session.scalars(query.limit(most)).all()
+        found = [OwnValue(one.email, key, typed_of(one, key)) for key in wanted for one in members]
+    return [one for one in found if one.value]
+
+
+def forget_own_values(services: Services, keys: Iterable[str], who: str, now: datetime) -> None:
+    """The organisation's value holds for every active member, each by itself as by `set_member`."""
+    wanted = set(keys)
+    if wanted & _QUIET_HOURS:  # one of the two alone is no value
+        wanted |= _QUIET_HOURS
+    by_member: dict[str, dict[str, str]] = {}
+    for one in own_values(services, sorted(wanted)):
+        by_member.setdefault(one.email, {})[one.key] = ""
+    for email, changes in by_member.items():
+        set_member(services, email, changes, who, now)
 
 
 def _store(session: Session, key: str, value: Any, who: str, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Nudging: a lead asks a member for a report now, with limits on how often."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select
@@ -9,11 +10,12 @@ from app.access import sent_forms
 from app.members.changes import audit, decide_before, locked
 from app.members.snooze import NotNow, asked_mail, check_day
 from app.models import Kind, Member, OutboxMail, State
-from app.outbox.rows import enqueue
+from app.outbox.enqueue import enqueue
 from app.people.settings import Person, organisation, person
 from app.refused import Code
+from app.reminders import brake
 from app.reports.progress import open_tasks
-from app.rules import due
+from app.rules import decision, hours, unreported
 from app.rules.workdays import DAY
 from app.services import Services
 
@@ -26,7 +28,8 @@ def nudge(
     """One asked_reminder for the member now; returns the mail's id.
 
     Raises NotNow with the reason: a day off or without reminders, quiet hours, nothing unreported,
-    a reminder that waits or went out or comes by itself within 45 minutes, the fourth of a day.
+    a reminder that waits or went out or comes by itself within 45 minutes, the fourth of a day. With
+    an unusual number of them it waits for an admin's word (app/reminders/brake.py).
     """
     with services.db.read() as session:
         email = session.get_one(Member, member_id).email
@@ -36,12 +39,20 @@ def nudge(
             return known
         member = locked(session, email)
         one = _person(session, services, member)
-        day = now.astimezone(one.rhythm.zone).date()
+        day = one.today(now)
         check_day(one, day)
         _check_hour(one, day, now)
-        _check_tasks(session, one, day)
+        tasks = open_tasks(session, [member.id], day).get(member.id, ())
+        if not unreported.silent_for(tasks, one.calendar, day):
+            raise NotNow(
+                Code.NOTHING_UNREPORTED,
+                "報告を待っているタスクはありません。",
+                "No task is waiting for a report.",
+            )
         _check_mails(session, one, day, now)
-        ids = enqueue(session, services, [asked_mail(session, one, day, now)], now=now)
+        held = "brake" if brake.holds_asked(services, session, day, now) else None
+        mail = replace(asked_mail(session, one, day, now), held=held)
+        ids = enqueue(session, services, [mail], now=now)
         audit(session, member, "nudge", who, now, mail=ids[0])
         sent_forms.made(session, form_key, ids[0])
     services.publish(ids)
@@ -60,7 +71,7 @@ def _person(session: Session, services: Services, member: Member) -> Person:
 
 
 def _check_hour(one: Person, day: date, now: datetime) -> None:
-    quiet_end = due.quiet_until(one.rhythm, now)
+    quiet_end = hours.quiet_until(one.rhythm, now)
     if quiet_end is not None:
         ends = f"{quiet_end.astimezone(one.rhythm.zone):%H:%M}"
         raise NotNow(
@@ -68,7 +79,7 @@ def _check_hour(one: Person, day: date, now: datetime) -> None:
             f"いまは本人が通知を控えている時間帯です({ends} まで)。そのあとにお試しください。",
             f"These are the member's quiet hours (until {ends}). Try again after that.",
         )
-    at = due.hour(one.rhythm, day)
+    at = hours.hour(one.rhythm, day)
     undecided = day > one.member.decided_through
     if undecided and now <= at < now + COOL_DOWN and _comes_by_itself(one, day):
         hour = f"{at.astimezone(one.rhythm.zone):%H:%M}"
@@ -80,17 +91,7 @@ def _check_hour(one: Person, day: date, now: datetime) -> None:
 
 
 def _comes_by_itself(one: Person, day: date) -> bool:
-    return due.day_reason(one.rhythm, one.calendar, day) is None
-
-
-def _check_tasks(session: Session, one: Person, day: date) -> None:
-    tasks = open_tasks(session, [one.member.id], day)
-    if not due.silent_for(tasks.get(one.member.id, ()), one.calendar, day):
-        raise NotNow(
-            Code.NOTHING_UNREPORTED,
-            "報告を待っているタスクはありません。",
-            "No task is waiting for a report.",
-        )
+    return decision.day_reason(one.rhythm, one.calendar, day) is None
 
 
 def _check_mails(session: Session, one: Person, day: date, now: datetime) -> None:

@@ -12,15 +12,14 @@ from app.access import sent_forms
 from app.compose.text import inert
 from app.locale import Both
 from app.models import Audit, Member, Report, ReportEvery, Task
-from app.people.csv_records import read_date
 from app.people.settings import Person, organisation, person
 from app.people.values import ValuesRefused, refuse_changed
 from app.refused import UnusableValue
 from app.reports.from_mail import PageTask
 from app.reports.progress import NoSuchTask, details, open_tasks
-from app.rules import due
+from app.rules import unreported
 from app.services import Services
-from app.util.parse import narrow
+from app.util.dates_and_numbers import read_date
 
 MAX_TITLE = 200
 CLOSED_FOR = timedelta(days=14)  # how long a finished task stays on the page
@@ -59,7 +58,7 @@ def my_tasks(services: Services, member_id: int, now: datetime) -> MyTasks:
     with services.db.read() as session:
         one, today = _person(session, services, member_id, now)
         started = open_tasks(session, [member_id], today).get(member_id, [])
-        late = {task.ref for task in due.unreported(started, one.calendar, today)}
+        late = {task.ref for task in unreported.unreported(started, one.calendar, today)}
         mine = select(Task.ref).where(Task.assignee_id == member_id)
         is_open = mine.where(Task.status == "open").order_by(Task.id.desc()).limit(MOST)
         is_closed = mine.where(Task.status != "open", Task.closed_on >= today - CLOSED_FOR)
@@ -106,15 +105,14 @@ def add_task(
     with services.db.write() as session:
         if (known := sent_forms.made_before(session, form_key, now)) is not None:
             return known
-        member = session.get_one(Member, member_id)
-        _, today = _person(session, services, member_id, now)
-        values = _read(typed, today)
-        task = Task(ref=uuid4().hex, assignee_id=member_id, assigned_on=today, **values)
+        one, today = _person(session, services, member_id, now)
+        values = _read(typed, today) | {"assignee_id": member_id, "assigned_on": today}
+        task = Task(ref=uuid4().hex, **values)
         session.add(task)
         session.flush()
         task.ref = f"own-{task.id}"
         sent_forms.made(session, form_key, task.id)
-        _note(session, member, "task.add", task, now)
+        _note(session, one.member, "task.add", task, now)
         return task.id
 
 
@@ -148,12 +146,11 @@ def edit_task(  # noqa: PLR0917 - whose, which, what, when
 def cancel_task(services: Services, member_id: int, task_id: int, now: datetime) -> None:
     """The member's task is no longer to be done; no report is asked for. Raises NoSuchTask."""
     with services.db.write() as session:
-        member = session.get_one(Member, member_id)
-        _, today = _person(session, services, member_id, now)
+        one, today = _person(session, services, member_id, now)
         task = _mine(session, member_id, task_id, lock=True)
         if task.status == "open":
             task.status, task.closed_on = "cancelled", today
-            _note(session, member, "task.cancel", task, now)
+            _note(session, one.member, "task.cancel", task, now)
 
 
 def typed_of(task: Task) -> dict[str, str]:
@@ -166,7 +163,7 @@ def _person(
 ) -> tuple[Person, date]:
     member = session.get_one(Member, member_id)
     one = person(session, organisation(session, services.config), member)
-    return one, now.astimezone(one.rhythm.zone).date()
+    return one, one.today(now)
 
 
 def _mine(session: Session, member_id: int, task_id: int, *, lock: bool = False) -> Task:
@@ -187,11 +184,19 @@ def _read(typed: Mapping[str, str], default_start: date) -> dict[str, object]:
     if not title:
         faults.append(("title", Both("タスクの名前を入力してください。", "Give the task a name.")))
     if len(title) > MAX_TITLE:
-        faults.append(("title", _too_long(len(title))))
+        long = Both(
+            f"{MAX_TITLE}文字までにしてください。いまは{len(title):,}文字です。",
+            f"Make it at most {MAX_TITLE} characters; it has {len(title):,}.",
+        )
+        faults.append(("title", long))
     start = _date(typed, "start_on", faults) or default_start
     due_on = _date(typed, "due_on", faults)
     if due_on is not None and due_on < start:
-        faults.append(("due_on", _before_start(start)))
+        early = Both(
+            f"開始日({start})より前です。開始日以降の日を書いてください。",
+            f"It is before the start ({start}). Choose a later day.",
+        )
+        faults.append(("due_on", early))
     every: ReportEvery = "weekly" if typed.get("report_every") == "weekly" else "daily"
     if faults:
         raise ValuesRefused(faults)
@@ -199,7 +204,7 @@ def _read(typed: Mapping[str, str], default_start: date) -> dict[str, object]:
 
 
 def _date(typed: Mapping[str, str], name: str, faults: list[tuple[str, Both]]) -> date | None:
-    text = narrow(typed.get(name, "")).replace("/", "-")
+    text = typed.get(name, "").strip()
     if not text:
         return None
     try:
@@ -207,20 +212,6 @@ def _date(typed: Mapping[str, str], name: str, faults: list[tuple[str, Both]]) -
     except UnusableValue as error:
         faults.append((name, error.sentence))
         return None
-
-
-def _too_long(length: int) -> Both:
-    return Both(
-        f"{MAX_TITLE}文字までにしてください。いまは{length:,}文字です。",
-        f"Make it at most {MAX_TITLE} characters; it has {length:,}.",
-    )
-
-
-def _before_start(start: date) -> Both:
-    return Both(
-        f"開始日({start})より前です。開始日以降の日を書いてください。",
-        f"It is before the start ({start}). Choose a later day.",
-    )
 
 
 def _note(

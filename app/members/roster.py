@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.mime.address import address_key
 from app.models import Member, Team
-from app.people.lookup import NoSuchMember, with_address
+from app.people.lookup import NoSuchMember, find, with_address
 from app.services import Services
 
 STATES = ("active", "inactive", "suppressed")
@@ -27,29 +27,32 @@ class RosterRow:
     suppressed: bool
 
 
+ROWS = select(
+    Member.id,
+    Member.email,
+    Member.name,
+    Member.role,
+    Team.name,
+    Member.active,
+    Member.suppressed_reason.is_not(None),
+).outerjoin(Team, Team.id == Member.team_id)  # fmt: skip
+
+
 def roster(
     services: Services,
     *,
-    limit: int,
+    limit: int | None = None,
     search: str = "",
     team_id: int | None = None,
     state: str = "",
     after: str = "",
 ) -> Sequence[RosterRow]:
-    """Members by address, at most `limit`, those behind the address `after`.
+    """Members by address, all or at most `limit`, those behind the address `after`.
 
     `search`: part of a name or address; `state`: one of STATES.
     """
     address = func.lower(Member.email)
-    query = select(
-        Member.id,
-        Member.email,
-        Member.name,
-        Member.role,
-        Team.name,
-        Member.active,
-        Member.suppressed_reason.is_not(None),
-    ).outerjoin(Team, Team.id == Member.team_id)
+    query = ROWS
     if after:
         query = query.where(address > after.lower())
     if team_id is not None:
@@ -81,6 +84,24 @@ def id_of(services: Services, email: str) -> int | None:
     """The id of the member with this address; None where no member has it."""
     with services.db.read() as session:
         return session.scalar(with_address(email).with_only_columns(Member.id))
+
+
+def known_id(services: Services, email: str) -> int:
+    """The id of the member with this address. Raises NoSuchMember with the one it may mean."""
+    with services.db.read() as session:
+        return find(session, email).id
+
+
+def unknown(services: Services, email: str) -> NoSuchMember | None:
+    """That no member has this address, with the one it may mean; None where one has, or none is."""
+    with services.db.read() as session:
+        if session.scalar(select(Member.id).limit(1)) is None:
+            return None
+        try:
+            find(session, email)
+        except NoSuchMember as error:
+            return error
+    return None
 
 
 def member_with(session: Session, member_id: int) -> Member:

@@ -10,17 +10,17 @@ from sqlalchemy.orm import Session
 
 from app.locale import Both
 from app.members.changes import audit
-from app.members.leave import NoLeave, add_leave, remove_leave
+from app.members.days import LEAVE, NoSuchDays
 from app.members.snooze import asked_mail
 from app.models import ENDS, Kind, Member, OutboxMail, State
+from app.outbox.enqueue import enqueue
 from app.outbox.reasons import REASONS
-from app.outbox.rows import enqueue
-from app.people.lookup import NoSuchMember
+from app.people.lookup import active_member
 from app.people.settings import Person, organisation, person
 from app.reports.progress import open_tasks
-from app.rules import due
-from app.rules.due import ASKED_AT_MOST, Reason
-from app.rules.workdays import DAY, Span
+from app.rules import decision, hours, unreported
+from app.rules.decision import ASKED_AT_MOST, DAY_OFF, Reason
+from app.rules.workdays import Span
 from app.services import Services
 
 AN_HOUR = timedelta(hours=1)
@@ -39,6 +39,7 @@ class Later:
     this_afternoon: time | None
     next_workday: date | None
     no_more_today: Both | None
+    day_off: bool
     on_leave: bool
 
 
@@ -48,7 +49,7 @@ def later(services: Services, member_id: int, now: datetime) -> Later:
         one = _active(session, services, member_id)
     local = now.astimezone(one.rhythm.zone)
     today = local.date()
-    reason = due.day_reason(one.rhythm, one.calendar, today)
+    reason = decision.day_reason(one.rhythm, one.calendar, today)
     over = None if reason is Reason.NOT_THIS_WEEKDAY or reason is None else REASONS[reason]
     hours = [_in_an_hour(one, now), _afternoon(one, now)] if over is None else [None, None]
     return Later(
@@ -56,8 +57,9 @@ def later(services: Services, member_id: int, now: datetime) -> Later:
         today=today,
         in_an_hour=hours[0],
         this_afternoon=hours[1],
-        next_workday=_next_workday(one, today),
+        next_workday=one.calendar.next_workday(today),
         no_more_today=over,
+        day_off=reason in DAY_OFF,
         on_leave=reason is Reason.ON_LEAVE,
     )
 
@@ -67,7 +69,7 @@ def off_today(services: Services, member_id: int, now: datetime) -> date:
     wish = later(services, member_id, now)
     if not wish.on_leave:
         email = wish.person.member.email
-        add_leave(services, email, Span(wish.today, wish.today), email, now)
+        LEAVE.add(services, email, Span(wish.today, wish.today), email, now)
     return wish.today
 
 
@@ -75,8 +77,8 @@ def not_off(services: Services, member_id: int, day: date, now: datetime) -> Non
     """`day` is no day of leave after all; twice is as good as once. Raises NoSuchMember."""
     with services.db.read() as session:
         email = _active(session, services, member_id).member.email
-    with suppress(NoLeave):
-        remove_leave(services, email, Span(day, day), email, now)
+    with suppress(NoSuchDays):
+        LEAVE.remove(services, email, Span(day, day), email, now)
 
 
 def send_again(services: Services, member_id: int, now: datetime) -> None:
@@ -91,7 +93,7 @@ def send_again(services: Services, member_id: int, now: datetime) -> None:
         if member is None or not member.active:
             return
         one = person(session, organisation(session, services.config), member)
-        day = now.astimezone(one.rhythm.zone).date()
+        day = one.today(now)
         if _may_ask(session, one, day, now):
             mail = asked_mail(session, one, day, now)
             ids = enqueue(session, services, [mail], now=now)
@@ -100,11 +102,11 @@ def send_again(services: Services, member_id: int, now: datetime) -> None:
 
 
 def _may_ask(session: Session, one: Person, day: date, now: datetime) -> bool:
-    off = due.day_reason(one.rhythm, one.calendar, day)
-    if off not in {None, Reason.NOT_THIS_WEEKDAY} or due.quiet_until(one.rhythm, now) is not None:
+    off = decision.day_reason(one.rhythm, one.calendar, day)
+    if off not in {None, Reason.NOT_THIS_WEEKDAY} or hours.quiet_until(one.rhythm, now) is not None:
         return False
     tasks = open_tasks(session, [one.member.id], day).get(one.member.id, [])
-    if not due.unreported(tasks, one.calendar, day):
+    if not unreported.unreported(tasks, one.calendar, day):
         return False
     asked: Sequence[OutboxMail] = session.scalars(
         select(OutboxMail).where(
@@ -120,9 +122,7 @@ def _may_ask(session: Session, one: Person, day: date, now: datetime) -> bool:
 
 
 def _active(session: Session, services: Services, member_id: int) -> Person:
-    member = session.get(Member, member_id)
-    if member is None or not member.active:
-        raise NoSuchMember(str(member_id))
+    member = active_member(session, member_id)
     return person(session, organisation(session, services.config), member)
 
 
@@ -143,10 +143,5 @@ def _afternoon(one: Person, now: datetime) -> time | None:
 
 def _today_at(one: Person, after: datetime, wall: time) -> time | None:
     """`wall` when it comes after `after` on the same local date, and not in quiet hours."""
-    at = due.instant(one.rhythm.zone, after.astimezone(one.rhythm.zone).date(), wall)
-    return wall if at > after and due.quiet_until(one.rhythm, at) is None else None
-
-
-def _next_workday(one: Person, today: date) -> date | None:
-    days = (today + n * DAY for n in range(1, 367))
-    return next((day for day in days if one.calendar.is_workday(day)), None)
+    at = hours.instant(one.rhythm.zone, after.astimezone(one.rhythm.zone).date(), wall)
+    return wall if at > after and hours.quiet_until(one.rhythm, at) is None else None

@@ -15,7 +15,7 @@ from app.locale import Both
 from app.members.changes import begin as begin_member
 from app.mime.address import bare
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink
-from app.outbox.rows import NewMail, enqueue
+from app.outbox.enqueue import NewMail, enqueue
 from app.people.lookup import with_address
 from app.people.settings import organisation
 from app.refused import Code, Refused
@@ -83,7 +83,8 @@ def ask(services: Services, email: str, next_path: str, now: datetime) -> None:
             return
         link = _new_link(session, member, next_path, now)
         ids = enqueue(session, services, [_mail(services, session, member, link)], now=now)
-        _audit(session, member, "sign_in.asked", now)
+        data = {"member": member.id}
+        session.add(Audit(at=now, who=member.email, what="sign_in.asked", data=data))
     services.publish(ids)
 
 
@@ -136,7 +137,8 @@ def make_admin(services: Services, email: str, who: str, now: datetime) -> str:
             member.active = True
             begin_member(member, defaults, now)
         session.flush()
-        _audit(session, member, "member.admin", now, who=who, before=before)
+        data = {"member": member.id, "before": before}
+        session.add(Audit(at=now, who=who, what="member.admin", data=data))
         return services.links.sign_in_url(_new_link(session, member, "/", now).id)
 
 
@@ -209,15 +211,3 @@ def _good(
     if link.expires_at <= now:
         raise LinkGone(Code.LINK_EXPIRED)
     return link, member
-
-
-def _audit(
-    session: Session,
-    member: Member,
-    what: str,
-    now: datetime,
-    who: str | None = None,
-    **data: object,
-) -> None:
-    row = Audit(at=now, who=who or member.email, what=what, data={"member": member.id, **data})
-    session.add(row)

@@ -1,29 +1,30 @@
 """Snoozing: a reminder later today because the member asked, or none before a date."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
+from app.compose import show_date
+from app.compose.text import date_words
 from app.locale import Both
 from app.members.changes import audit, decide_before, locked
 from app.models import DecisionRow, Kind, OutboxMail, State
 from app.outbox import log_records, restored
+from app.outbox.enqueue import NewMail, enqueue
 from app.outbox.lease import record, take_back_decision
-from app.outbox.reasons import REASONS
-from app.outbox.rows import NewMail, enqueue
+from app.outbox.reasons import REASONS, TRIAL
 from app.people.settings import Person, organisation, person
 from app.refused import Code, Refused
-from app.reminders.decide import decide_all
+from app.reminders.decide_batch import decide_all
 from app.reminders.plan import store
-from app.rules import due
-from app.rules.due import ASKED_AT_MOST, Reason, Verdict
+from app.rules import decision
+from app.rules.decision import ASKED_AT_MOST, Reason, Verdict
+from app.rules.hours import MIDNIGHT, instant, quiet_begins, quiet_until
 from app.rules.workdays import DAY
 from app.services import Services
-
-NEXT_WORKDAY_WITHIN = timedelta(days=366)
 
 SNOOZED = "snoozed_until"  # in a decision's facts: the hour to which the member put the reminder
 
@@ -63,13 +64,17 @@ def snooze_today(  # noqa: PLR0917 - whose, until when, by whom, when
     with services.db.write() as session:
         member = locked(session, email)
         one = person(session, organisation(session, services.config), member)
-        day = now.astimezone(one.rhythm.zone).date()
-        at = due.instant(one.rhythm.zone, day, until)
+        day = one.today(now)
+        at = instant(one.rhythm.zone, day, until)
         if (known := sent_forms.made_before(session, form_key, now)) is not None:
             return Snoozed(at=at.astimezone(one.rhythm.zone), mail_id=known)
         check_day(one, day)
         _check(one, until, at, now)
-        _decide_today(session, services, one, day, now)
+        if day > member.decided_through:
+            # Before the hour: decided now, as `remind` does, or the hour would bring a second mail.
+            decisions = decide_all(session, [one], day, None)
+            if decisions[0][1].verdict is Verdict.SEND:
+                store(session, services, decisions, now=now)
         _cancel(session, member.id, day, until, now)
         ids = enqueue(session, services, [asked_mail(session, one, day, at)], now=now)
         audit(session, member, "snooze", who, now, until=at.isoformat())
@@ -89,50 +94,43 @@ def snooze_until(
     with services.db.write() as session:
         member = locked(session, email)
         one = person(session, organisation(session, services.config), member)
-        today = now.astimezone(one.rhythm.zone).date()
-        day = _next_workday(one, today) if until is None else until
+        today = one.today(now)
+        day = until or _next_workday(one, today)
         if day <= today:
+            shown = date_words(day)
             raise NotNow(
                 Code.ALREADY_PAST,
-                f"{day} はもう来ています。明日以降の日付を指定してください。",
-                f"{day} has come already. Say a date from tomorrow on.",
+                f"{shown.ja}はもう来ています。明日以降の日付を指定してください。",
+                f"{shown.en} has come already. Say a date from tomorrow on.",
             )
         before = member.paused_until
         if before is not None and before > day:
-            raise NotNow(Code.ALREADY_PAUSED, *_longer_already(before))
+            raise NotNow(
+                Code.ALREADY_PAUSED,
+                f"リマインダーはすでに止まっていて、{show_date(before, 'ja')}に再開します。"
+                "早めるには、設定の「再開する日」を変えてください。",
+                f"Reminders are paused already; they resume on {show_date(before, 'en')}. "
+                'To resume earlier, change "Resume on" in the settings.',
+            )
         member.paused_until = day
         was = before.isoformat() if before else None
         audit(session, member, "snooze", who, now, before=was, until=day.isoformat())
     return Snoozed(until=day)
 
 
-def _longer_already(before: date) -> Both:
-    return Both(
-        f"リマインダーはすでに {before} まで止まっています(その日に再開します)。"
-        "早めるには、設定の「再開する日」を変えてください。",
-        f"Reminders are paused until {before} already (they resume on that day). "
-        'To resume earlier, change "Resume on" in the settings.',
-    )
-
-
 def _next_workday(one: Person, today: date) -> date:
-    day = today + DAY
-    while day <= today + NEXT_WORKDAY_WITHIN:
-        if one.calendar.is_workday(day):
-            return day
-        day += DAY
-    raise NotNow(
-        Code.NO_WORKDAY,
-        "この先1年、営業日がありません。",
-        "There is no workday in the year to come.",
-    )
+    day = one.calendar.next_workday(today)
+    if day is None:
+        why = Both("この先1年、営業日がありません。", "There is no workday in the year to come.")
+        raise NotNow(Code.NO_WORKDAY, *why)
+    return day
 
 
 def check_day(one: Person, day: date) -> None:
     """Raises NotNow for a member who is not active, and on a day without reminders."""
     if not one.member.active:
         raise NotNow(Code.INACTIVE, "このメンバーは無効です。", "The member is not active.")
-    reason = due.day_reason(one.rhythm, one.calendar, day)
+    reason = decision.day_reason(one.rhythm, one.calendar, day)
     if reason is not None and reason is not Reason.NOT_THIS_WEEKDAY:
         raise NotNow(
             Code.NO_REMINDER_TODAY,
@@ -149,24 +147,13 @@ def _check(one: Person, until: time, at: datetime, now: datetime) -> None:
             f"{until:%H:%M} has passed. Choose a later hour, or another day.",
         )
     quiet = one.rhythm.quiet
-    if quiet is not None and due.quiet_until(one.rhythm, at) is not None:
+    if quiet is not None and quiet_until(one.rhythm, at) is not None:
         hours = f"{quiet.start:%H:%M}-{quiet.end:%H:%M}"
         raise NotNow(
             Code.QUIET_HOURS,
             f"{until:%H:%M} は通知を控える時間帯({hours})に入っています。",
             f"{until:%H:%M} lies in the quiet hours ({hours}).",
         )
-
-
-def _decide_today(
-    session: Session, services: Services, one: Person, day: date, now: datetime
-) -> None:
-    """Before the hour: decided now, as `remind` does, or the hour would bring a second mail."""
-    if day <= one.member.decided_through:
-        return
-    decisions = decide_all(session, [one], day, None)
-    if decisions[0][1].verdict is Verdict.SEND:
-        store(session, services, decisions, now=now)
 
 
 def _cancel(session: Session, member_id: int, day: date, until: time, now: datetime) -> None:
@@ -201,38 +188,37 @@ def asked_mail(session: Session, one: Person, day: date, at: datetime) -> NewMai
     Raises NotNow for the fourth one of a day.
     """
     asked = session.execute(
-        select(OutboxMail.n, OutboxMail.state, OutboxMail.resend_of).where(
+        select(OutboxMail.n, OutboxMail.state, OutboxMail.reason, OutboxMail.resend_of).where(
             OutboxMail.user_id == one.member.id,
             OutboxMail.local_date == day,
             OutboxMail.kind == Kind.ASKED_REMINDER,
         )
     ).all()
-    out = [mail for mail in asked if mail.state != State.CANCELLED and mail.resend_of is None]
+    out = [
+        mail
+        for mail in asked
+        if mail.state != State.CANCELLED and mail.reason != TRIAL and mail.resend_of is None
+    ]
     if len(out) >= ASKED_AT_MOST:
         raise NotNow(
             Code.TOO_MANY_TODAY,
             f"今日はもう{ASKED_AT_MOST}回お送りしました。次は明日以降にしてください。",
             f"There were {ASKED_AT_MOST} today already. Try again tomorrow.",
         )
-    midnight = due.instant(one.rhythm.zone, day + DAY, due.MIDNIGHT)
+    midnight = instant(one.rhythm.zone, day + DAY, MIDNIGHT)
+    decided = (
+        DecisionRow.user_id == one.member.id,
+        DecisionRow.slot == "reminder",
+        DecisionRow.local_date == day,
+    )
     return NewMail(
         kind=Kind.ASKED_REMINDER,
         user_id=one.member.id,
         to_addr=one.member.email,
         local_date=day,
-        decision_id=_decision_id(session, one, day),
+        decision_id=session.scalar(select(func.max(DecisionRow.id)).where(*decided)),
         date_header=at,
         not_before=at,
-        expires_at=due.quiet_begins(one.rhythm, at, midnight),
+        expires_at=quiet_begins(one.rhythm, at, midnight),
         n=max([restored.first_n(session, day), *(mail.n + 1 for mail in asked)]),
-    )
-
-
-def _decision_id(session: Session, one: Person, day: date) -> int | None:
-    return session.scalar(
-        select(func.max(DecisionRow.id)).where(
-            DecisionRow.user_id == one.member.id,
-            DecisionRow.slot == "reminder",
-            DecisionRow.local_date == day,
-        )
     )

@@ -12,6 +12,7 @@ from app.access import sent_forms
 from app.locale import Both
 from app.models import Audit, Member, Team
 from app.people import values
+from app.people.lookup import no_such_team
 from app.people.values import ValuesRefused
 from app.refused import Code, Refused
 from app.services import Services
@@ -48,6 +49,14 @@ def teams(services: Services, *, after: str = "", limit: int | None = None) -> S
         query = query.where(Team.name > after)
     with services.db.read() as session:
         return [TeamRow(*row) for row in session.execute(query)]
+
+
+def id_of(services: Services, name: str) -> int:
+    """The id of the team with this name. Raises ValuesRefused with the one it may mean."""
+    known = {one.name: one.id for one in teams(services)}
+    if name not in known:
+        raise ValuesRefused([("--team", no_such_team(name, known))])
+    return known[name]
 
 
 def add_team(

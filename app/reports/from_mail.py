@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 from app.db import among
 from app.links import ReportLink
 from app.models import Member, Report, StatusWord, Task
-from app.people.lookup import NoSuchMember
+from app.people.lookup import active_member
 from app.people.settings import Person, organisation, person
 from app.reports.progress import UNDO_FOR, NoSuchTask, TaskDetail, details, open_tasks, record, undo
-from app.rules import due
+from app.rules import unreported
 from app.services import Services
+from app.util.grouped import grouped
 
 SHOWN = 50  # tasks on one report page; the others come after these
 
@@ -98,7 +99,7 @@ def page(
     """
     with services.db.read() as session:
         reader = _reader(session, services, link.member_id)
-        today = now.astimezone(reader.rhythm.zone).date()
+        today = reader.today(now)
         on = max(link.local_date, today)
         late = _late(session, reader, on)
         named = refs or late
@@ -138,8 +139,8 @@ def write(
                     text=entry.text,
                     now=now,
                     form_key=form.key,
-                )
-        on = max(link.local_date, now.astimezone(reader.rhythm.zone).date())
+                ).report
+        on = max(link.local_date, reader.today(now))
         late = [ref for ref in _late(session, reader, on) if ref not in made]
         return Written(
             tasks=_theirs(session, reader, made, on, late),
@@ -161,7 +162,7 @@ def take_back(
         reader = _reader(session, services, link.member_id)
         refs = undo(session, reader, report_ids, now)
         session.flush()
-        on = max(link.local_date, now.astimezone(reader.rhythm.zone).date())
+        on = max(link.local_date, reader.today(now))
         return _theirs(session, reader, refs, on, _late(session, reader, on))
 
 
@@ -176,23 +177,24 @@ def _meanwhile(
         .where(among(Report.task_id, tasks), Report.created_at > since, Report.id.not_in(own))
         .order_by(Report.id)
     )
-    found: dict[str, list[WrittenReport]] = {}
-    for report, name in rows:
-        by = None if report.reporter_id == reader.member.id else name
-        found.setdefault(tasks[report.task_id], []).append(WrittenReport(report, by))
-    return found
+    own_id = reader.member.id
+    return grouped(
+        (
+            tasks[report.task_id],
+            WrittenReport(report, None if report.reporter_id == own_id else name),
+        )
+        for report, name in rows
+    )
 
 
 def _reader(session: Session, services: Services, member_id: int) -> Person:
-    member = session.get(Member, member_id)
-    if member is None or not member.active:
-        raise NoSuchMember(str(member_id))
+    member = active_member(session, member_id)
     return person(session, organisation(session, services.config), member)
 
 
 def _late(session: Session, reader: Person, on: date) -> list[str]:
     tasks = open_tasks(session, [reader.member.id], on).get(reader.member.id, [])
-    return [one.ref for one in due.unreported(tasks, reader.calendar, on)]
+    return [one.ref for one in unreported.unreported(tasks, reader.calendar, on)]
 
 
 def _theirs(

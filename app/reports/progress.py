@@ -9,11 +9,13 @@ from sqlalchemy.orm import Session, aliased
 
 from app.db import among
 from app.locale import Both
-from app.models import Member, Report, ReportEvery, StatusWord, Task
+from app.models import Member, Report, ReportEvery, StatusWord, Task, Via
 from app.people.settings import Person
 from app.refused import Code, Refused
-from app.rules import due
-from app.rules.due import OpenTask
+from app.rules import unreported
+from app.rules.unreported import OpenTask
+from app.util.grouped import grouped
+from app.util.parse import shown
 
 UNDO_FOR = timedelta(minutes=10)
 
@@ -28,15 +30,20 @@ def open_tasks(session: Session, member_ids: Sequence[int], on: date) -> dict[in
     )
     rows = session.execute(
         select(
-            Task.assignee_id, Task.ref, Task.start_on, Task.assigned_on, Task.report_every, last
+            Task.assignee_id,
+            Task.ref,
+            Task.start_on,
+            Task.assigned_on,
+            Task.report_every,
+            last,
+            Task.added_on,
         ).where(among(Task.assignee_id, member_ids), *_open_on(on))
     )
-    tasks: dict[int, list[OpenTask]] = {}
-    for member_id, ref, start_on, assigned_on, report_every, last_on in rows:
-        if member_id is not None:
-            task = OpenTask(ref, start_on, assigned_on, report_every, last_on)
-            tasks.setdefault(member_id, []).append(task)
-    return tasks
+    return grouped(
+        (member_id, OpenTask(ref, start_on, assigned_on, report_every, last_on, added_on))
+        for member_id, ref, start_on, assigned_on, report_every, last_on, added_on in rows
+        if member_id is not None
+    )
 
 
 def open_tasks_ahead(
@@ -52,14 +59,12 @@ def open_tasks_ahead(
     opened = or_(Task.status == "open", Task.closed_on > first)
     mine = (among(Task.assignee_id, member_ids), opened, Task.start_on <= last)
     tasks = session.execute(select(Task, newest).where(*mine)).all()
-    later: dict[int, list[date]] = {}  # imported for dates to come
     rows = session.execute(
         select(Report.task_id, Report.counts_for)
         .join(Task, Task.id == Report.task_id)
         .where(*mine, Report.counts_for > first, Report.counts_for <= last)
     )
-    for task_id, counts_for in rows:
-        later.setdefault(task_id, []).append(counts_for)
+    later = grouped((task_id, day) for task_id, day in rows)  # imported for dates to come
 
     def on(day: date) -> dict[int, list[OpenTask]]:
         found: dict[int, list[OpenTask]] = {}
@@ -69,7 +74,12 @@ def open_tasks_ahead(
                 reported = [one for one in later.get(task.id, ()) if one <= day]
                 last_on = max(reported, default=before)
                 one = OpenTask(
-                    task.ref, task.start_on, task.assigned_on, task.report_every, last_on
+                    task.ref,
+                    task.start_on,
+                    task.assigned_on,
+                    task.report_every,
+                    last_on,
+                    task.added_on,
                 )
                 found.setdefault(task.assignee_id, []).append(one)
         return found
@@ -96,6 +106,7 @@ class ShownTask(NamedTuple):
     assigned_on: date | None
     due_on: date | None
     report_every: ReportEvery
+    added_on: date | None
 
 
 class ShownReport(NamedTuple):
@@ -119,7 +130,9 @@ class TaskDetail(NamedTuple):
     def open_task(self) -> OpenTask:
         """What decides whether it is unreported."""
         task, last_on = self.task, self.report.counts_for if self.report else None
-        return OpenTask(task.ref, task.start_on, task.assigned_on, task.report_every, last_on)
+        return OpenTask(
+            task.ref, task.start_on, task.assigned_on, task.report_every, last_on, task.added_on
+        )
 
     def seen_by(self, member_id: int) -> "TaskDetail":
         """The same, naming the reporter only when it was another member."""
@@ -136,11 +149,8 @@ def open_details(
     session: Session, member_ids: Iterable[int], on: date
 ) -> dict[int, list[TaskDetail]]:
     """The tasks of `open_tasks`, with all that a letter says of them."""
-    found: dict[int, list[TaskDetail]] = {}
-    for one in _details(session, on, among(Task.assignee_id, member_ids), *_open_on(on)):
-        if one.task.assignee_id is not None:
-            found.setdefault(one.task.assignee_id, []).append(one)
-    return found
+    found = _details(session, on, among(Task.assignee_id, member_ids), *_open_on(on))
+    return grouped((who, one) for one in found if (who := one.task.assignee_id) is not None)
 
 
 def _details(session: Session, on: date, *which: ColumnElement[bool]) -> Iterator[TaskDetail]:
@@ -174,10 +184,21 @@ _REPORT = [getattr(Report, name) for name in ShownReport._fields]
 class NoSuchTask(Refused):
     """The task does not exist, is not assigned to the member, or was cancelled."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            Code.NO_SUCH_TASK, Both("このタスクはありません。", "There is no such task.")
-        )
+    def __init__(self, ref: str | None = None) -> None:
+        sentence = Both("このタスクはありません。", "There is no such task.")
+        if ref is not None:
+            sentence = Both(
+                f"「{shown(ref)}」というタスクはありません。task list で確かめてください。",
+                f'There is no task "{shown(ref)}". See task list.',
+            )
+        super().__init__(Code.NO_SUCH_TASK, sentence)
+
+
+class Recorded(NamedTuple):
+    """A report as it is stored; `new`: false where it was there already."""
+
+    report: Report
+    new: bool
 
 
 def record(
@@ -190,7 +211,9 @@ def record(
     text: str,
     now: datetime,
     form_key: str | None = None,
-) -> Report:
+    via: Via = Via.WEB,
+    token_id: int | None = None,
+) -> Recorded:
     """Records one report of `person` on their task `ref`; `done` closes the task at 100 %.
 
     Another status opens a done task again: a tap on the wrong button can be put right. The same
@@ -210,25 +233,27 @@ def record(
     report = Report(
         task_id=task.id,
         reporter_id=person.member.id,
-        counts_for=due.counts_for(now, person.rhythm.zone, person.calendar),
+        counts_for=unreported.counts_for(now, person.rhythm.zone, person.calendar),
         percent=percent,
         status=status,
         text=text,
         form_key=form_key,
+        via=via,
+        token_id=token_id,
         task_was=task.status,
         task_was_closed_on=task.closed_on,
         created_at=now,
     )
-    today = now.astimezone(person.rhythm.zone).date()
+    today = person.today(now)
     for known in _perhaps_the_same(session, task, form_key):
         if _says(known) == _says(report):
             if not _later(session, known):
                 _open_or_close(task, status, today)
-            return known
+            return Recorded(known, new=False)
     _open_or_close(task, status, today)
     session.add(report)
     session.flush()
-    return report
+    return Recorded(report, new=True)
 
 
 def _perhaps_the_same(session: Session, task: Task, form_key: str | None) -> Sequence[Report]:

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import click
 
-from app import clock, schema, timekeeping
-from app.alerts.about_clocks import span
+from app import clock, clock_trust, schema
+from app.alerts.sentence import span
 from app.cli.language import LOCALE, complain, say
 from app.cli.shell import Shell, as_json, command, flag, option, who, whole
 from app.cli.show import show_json
+from app.compose.marks import GOOD, LATE, STUCK
 from app.identity import known_settings
 from app.monitoring import status as state
 from app.monitoring import status_lines
 
-_MARKS = {"ok": "●", "warn": "▲", "bad": "■"}
+_MARKS = {"ok": GOOD, "warn": LATE, "bad": STUCK}
 
 
 @command("pause", "すべての送信を止める", "stop all sending")
@@ -35,9 +36,9 @@ def pause(shell: Shell) -> None:
 def resume(shell: Shell) -> None:
     """Starts sending again and lets held mails go."""
     services = shell.services(queue=True)
-    was_paused = state.paused(services)
+    was_paused, (held, outside) = state.paused(services), state.held_mails(services)
     released = state.resume(services, who=who(), now=clock.now())
-    if not was_paused and not released:
+    if not was_paused and not held:
         say(
             "送信は止まっておらず、確認待ちのメールもありません。",
             "Sending was not paused, and no mail was held.",
@@ -47,6 +48,16 @@ def resume(shell: Shell) -> None:
         f"送信できる状態です。送ることにした確認待ちのメール: {released}通",
         f"Sending is on. Held mails let go: {released}",
     )
+    if held > released:
+        say(
+            f"すでに届いたか期限が過ぎたため、送らずに終わりにした確認待ちのメール: {held - released}通",
+            f"Held mails that ended unsent, as a copy is out or they are too late: {held - released}",
+        )
+    if outside:
+        say(
+            f"確認待ちだったメールのうち、MAIL_ONLY_TO の対象外で送られないもの: {outside}通",
+            f"Held mails that MAIL_ONLY_TO keeps from going: {outside}",
+        )
 
 
 @command("clock", "このマシンの時計を確かめる", "look whether this machine's clock is believed")
@@ -55,13 +66,13 @@ def resume(shell: Shell) -> None:
 def clock_command(shell: Shell, *, accept: bool) -> int:
     """Exits with 1 while a clock is in doubt."""
     services, now = shell.services(), clock.now()
-    doubt = timekeeping.doubted(services, now)
+    doubt = clock_trust.doubted(services, now)
     if accept:
-        _accept(timekeeping.accept(services, who=who(), now=now))
+        _accept(clock_trust.accept(services, who=who(), now=now))
         return 0
     if doubt is None:
         say("このマシンの時計は正しいと見なしています。", "The clock of this machine is believed.")
-    for host, ahead in timekeeping.waiting(services):
+    for host, ahead in clock_trust.waiting(services):
         far = span(ahead.total_seconds())
         say(
             f"{host} の時計は約{far.ja}進んでいるようです。確かめられるまで、そのマシンでは"
@@ -106,15 +117,14 @@ def confirm(shell: Shell, *, new_key: bool) -> None:
     verdict = known_settings.compare_with_database(services)
     if verdict.foreign_key and not new_key:
         known_settings.check(services)
-    found = known_settings.differences(services, verdict)
-    for one in found:
-        say(*one)
+    for one in verdict.changes:
+        say(*known_settings.sentence(one))
     if verdict.foreign_key:
         say(
             "SECRET_KEY を替えました。送ったメールのリンクとサインインはすべて無効になりました。",
             "SECRET_KEY is another one now. All links in mails and all sessions have ended.",
         )
-    elif not found:
+    elif not verdict.changes:
         say("確認することはありません。", "There is nothing to confirm.")
         return
     known_settings.confirm(services, who=who(), now=clock.now())
@@ -136,7 +146,7 @@ def status(shell: Shell, json_wanted: bool) -> None:
     for warning in shell.settings().warnings:
         complain(warning)
     for line in status_lines.lines(facts):
-        click.echo(f"{_MARKS[line.mark]} {line.sentence.to(LOCALE)}")
+        click.echo(f"{_MARKS[line.mark].sign} {line.sentence.to(LOCALE)}")
 
 
 @command("run", "このマシンですべてを動かす(Ctrl-C で止まる)", "run everything here until Ctrl-C")
@@ -151,13 +161,13 @@ def status(shell: Shell, json_wanted: bool) -> None:
 )
 @option(
     "--data-dir",
-    "データのフォルダ(既定は .env の DATA_DIR、なければ data)",
+    "データのフォルダー(既定は .env の DATA_DIR、なければ data)",
     "folder of the data (default: DATA_DIR of .env, else data)",
     type=click.Path(path_type=Path),
     envvar="DATA_DIR",
 )
 def run(port: int, data_dir: Path | None) -> int:
     """The one-machine stack behind `make run`."""
-    from app import local  # noqa: PLC0415 - brings the servers along, which nothing else needs
+    from app.local import stack  # noqa: PLC0415 - brings the servers along, which nothing else needs
 
-    return local.run(port, data_dir)
+    return stack.run(port, data_dir)

@@ -12,11 +12,11 @@ from app.locale import Both
 from app.members.changes import Change, set_member, show_member
 from app.models import Audit, Kind, Member
 from app.people import values
-from app.people.lookup import NoSuchMember
+from app.people.lookup import active_member
 from app.people.settings import organisation
 from app.people.values import ValuesRefused
 from app.reminders.plan import plan
-from app.rules.due import Frequency
+from app.rules.hours import Frequency
 from app.services import Services
 
 _STOPPED = "member.reminders_stopped"
@@ -32,35 +32,23 @@ class Reminders:
     frequency: Frequency
 
 
-def reminders_of(services: Services, member_id: int) -> Reminders:
-    """The member's choice as it stands. Raises NoSuchMember for a deleted or inactive one."""
-    with services.db.read() as session:
-        return _shown(services, session, _member(session, member_id))
+def reminders(
+    services: Services, member_id: int, wanted: bool | None, *, now: datetime
+) -> Reminders:
+    """Stops reminders, or restores them as often as before; `wanted` None only looks.
 
-
-def stop_reminders(services: Services, member_id: int, *, now: datetime) -> Reminders:
-    """No reminders from now on; twice is as good as once.
-
-    A mail that was planned already ends as opted_out. Raises NoSuchMember for a deleted or
-    inactive member.
+    Twice is as good as once. A mail that was planned already ends as opted_out. Raises
+    NoSuchMember for a deleted or inactive member.
     """
+    if wanted is None:
+        with services.db.read() as session:
+            return _shown(services, session, active_member(session, member_id))
     plan(services, now, only=member_id)  # what is due is decided before the choice changes
     with services.db.write() as session:
-        member = _member(session, member_id, lock=True)
-        if member.notify_frequency != Frequency.NONE:
+        member = active_member(session, member_id, lock=True)
+        if not wanted and member.notify_frequency != Frequency.NONE:
             _change(session, member, Frequency.NONE, _STOPPED, now)
-        return _shown(services, session, member)
-
-
-def restore_reminders(services: Services, member_id: int, *, now: datetime) -> Reminders:
-    """Reminders again, as often as before they were stopped; twice is as good as once.
-
-    Raises NoSuchMember for a deleted or inactive member.
-    """
-    plan(services, now, only=member_id)  # what is due is decided before the choice changes
-    with services.db.write() as session:
-        member = _member(session, member_id, lock=True)
-        if _shown(services, session, member).frequency is Frequency.NONE:
+        elif wanted and _shown(services, session, member).frequency is Frequency.NONE:
             _change(session, member, _before(session, member), _RESTORED, now)
             # The organisation's default may be "none" too; who asks for mail gets it.
             if _shown(services, session, member).frequency is Frequency.NONE:
@@ -91,7 +79,7 @@ def team_mails(
     key = TEAM_MAILS[kind]
     transaction = services.db.read if wanted is None else services.db.write
     with transaction() as session:
-        member = _member(session, member_id, lock=wanted is not None)
+        member = active_member(session, member_id, lock=wanted is not None)
         if wanted is not None and wanted is not (getattr(member, key) is not False):
             data = {"member": member.id, "key": key, "wanted": wanted}
             session.add(Audit(at=now, who=member.email, what="member.team_mails", data=data))
@@ -111,11 +99,17 @@ def rhythm_of(services: Services, member_id: int, now: datetime) -> dict[str, st
 
     Raises NoSuchMember for a deleted or inactive one.
     """
-    holds = show_member(services, _email(services, member_id))["holds"]
+    return _rhythm(services, _email(services, member_id), now)[0]
+
+
+def _rhythm(services: Services, email: str, now: datetime) -> tuple[dict[str, str], date]:
+    """What holds, and the member's date."""
+    holds = show_member(services, email)["holds"]
+    today = now.astimezone(ZoneInfo(holds["timezone"])).date()
     shown = {key: holds[key] or "" for key in KEYS}
-    if shown["paused_until"] <= now.astimezone(ZoneInfo(holds["timezone"])).date().isoformat():
+    if shown["paused_until"] <= today.isoformat():
         shown["paused_until"] = ""
-    return shown
+    return shown, today
 
 
 def change_rhythm(
@@ -132,13 +126,13 @@ def change_rhythm(
     What stays as it was is not made the member's own: it goes on following the organisation.
     Raises NoSuchMember; ValuesRefused with all faults.
     """
-    shown = rhythm_of(services, member_id, now)
-    changes = {key: typed[key] for key in KEYS if key in typed and typed[key] != shown[key]}
     email = _email(services, member_id)
+    shown, today = _rhythm(services, email, now)
+    changes = {key: typed[key] for key in KEYS if key in typed and typed[key] != shown[key]}
     wanted = values.read(changes, values.MEMBER_SETTINGS)
     values.refuse_changed(wanted, shown, was or {})
     until = wanted.get("paused_until")
-    if until is not None and not _lies_ahead(services, email, until, now):
+    if until is not None and until <= today:
         raise ValuesRefused([("paused_until", _HAS_COME)])
     return set_member(services, email, changes, email, now) if changes else []
 
@@ -157,21 +151,9 @@ def change_back(
 _HAS_COME = Both("明日以降の日付にしてください。", "Choose a date from tomorrow on.")
 
 
-def _lies_ahead(services: Services, email: str, day: date, now: datetime) -> bool:
-    zone = ZoneInfo(show_member(services, email)["holds"]["timezone"])
-    return day > now.astimezone(zone).date()
-
-
 def _email(services: Services, member_id: int) -> str:
     with services.db.read() as session:
-        return _member(session, member_id).email
-
-
-def _member(session: Session, member_id: int, *, lock: bool = False) -> Member:
-    member = session.get(Member, member_id, with_for_update=lock)
-    if member is None or not member.active:
-        raise NoSuchMember(str(member_id))
-    return member
+        return active_member(session, member_id).email
 
 
 def _shown(services: Services, session: Session, member: Member) -> Reminders:

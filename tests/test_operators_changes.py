@@ -1,0 +1,94 @@
+"""What the operator's commands do, on both databases: addresses, whole teams, tasks that move."""
+
+from sqlalchemy import select
+
+from app.members import assign, defaults, handover
+from app.members.changes import set_member, set_team
+from app.members.rename_address import rename_address
+from app.members.sign_in import make_admin
+from app.models import Kind, Member, OutboxMail, SignInLink, State, Task
+from app.monitoring import status
+from app.reminders import brake, plan
+from app.services import Services
+from tests.conftest import NOW, TODAY, People, task
+
+NEW = "suzuki.i@example.jp"
+WHO = "test"
+
+
+def to(services: Services) -> dict[str, str]:
+    """The address of each mail of 鈴木さん, by kind."""
+    with services.db.read() as session:
+        rows = session.execute(select(OutboxMail.kind, OutboxMail.to_addr)).all()
+    return {kind: address for kind, address in rows}
+
+
+def tasks_of_suzuki(services: Services, team: People) -> None:
+    """T-1 and T-2."""
+    with services.db.write() as session:
+        session.add_all([task("T-1", team.suzuki), task("T-2", team.suzuki)])
+
+
+def test_mails_that_wait_follow_the_member_and_links_of_the_old_mailbox_end(
+    services: Services, team: People, no_digest: None
+) -> None:
+    tasks_of_suzuki(services, team)
+    make_admin(services, team.suzuki.email, WHO, NOW)
+    done = rename_address(services, team.suzuki.email, NEW, WHO, NOW)
+    assert to(services) == {Kind.REMINDER: NEW, Kind.ADDRESS_CHANGED: team.suzuki.email}
+    again = rename_address(services, NEW, team.suzuki.email, WHO, NOW)
+    assert (done.mail_id, again.mail_id) == tuple(sorted([done.mail_id or 0, again.mail_id or 0]))
+    with services.db.read() as session:
+        assert None not in session.scalars(select(SignInLink.used_at)).all()
+
+
+def test_a_mail_that_may_have_arrived_keeps_its_address(
+    services: Services, team: People, no_digest: None
+) -> None:
+    tasks_of_suzuki(services, team)
+    plan(services, NOW)
+    with services.db.write() as session:
+        session.scalars(select(OutboxMail)).one().doubts = 1
+    rename_address(services, team.suzuki.email, NEW, WHO, NOW)
+    assert to(services)[Kind.REMINDER] == team.suzuki.email
+
+
+def test_tasks_move_close_and_are_listed(services: Services, team: People) -> None:
+    tasks_of_suzuki(services, team)
+    suzuki, tanaka = team.suzuki.email, team.tanaka.email
+    assert handover.hand_over(services, suzuki, tanaka, WHO, NOW, ["T-1"]) == ["T-1"]
+    assert assign.assign_task(services, "T-2", tanaka, WHO, NOW) == suzuki
+    assign.close_task(services, "T-2", "cancelled", WHO, NOW)
+    (left,) = assign.list_tasks(services, team.tanaka.id)
+    assert (left.ref, left.assignee, left.last_report_on) == ("T-1", tanaka, None)
+    with services.db.read() as session:
+        moved = session.scalars(select(Task).order_by(Task.ref)).all()
+        assert [(one.assigned_on, one.status) for one in moved] == [
+            (TODAY, "open"), (TODAY, "cancelled"),
+        ]  # fmt: skip
+    assert list(handover.left_behind(services, team.sato.email).led) == [suzuki, tanaka]
+
+
+def test_a_team_and_those_with_own_values_change_together(services: Services, team: People) -> None:
+    set_member(services, team.tanaka.email, {"active": "no"}, WHO, NOW)
+    done = set_team(services, "開発", {"notify_at": "10:15"}, WHO, NOW)
+    assert sorted(done) == [team.sato.email, team.suzuki.email]
+    own = defaults.own_values(services, ["notify_at", "digest_at"])
+    assert [(one.email, one.value) for one in own] == [(one, "10:15") for one in sorted(done)]
+    defaults.forget_own_values(services, ["notify_at"], WHO, NOW)
+    assert defaults.own_values(services, ["notify_at"]) == []
+
+
+def test_held_mails_and_the_limit_of_a_day_are_counted(
+    services: Services, team: People, no_digest: None
+) -> None:
+    tasks_of_suzuki(services, team)
+    plan(services, NOW)
+    assert status.held_mails(services) == (0, 0)
+    with services.db.write() as session:
+        mail = session.scalars(select(OutboxMail).join(Member)).one()
+        assert mail.state == State.READY
+        mail.held = "brake"
+    assert status.held_mails(services) == (1, 0)
+    assert brake.above_limit(services, {TODAY: 51}) == {TODAY: 50}
+    assert brake.above_limit(services, {TODAY: 50}) == {}
