@@ -16,10 +16,10 @@ from app.smtp.session import SmtpSession
 from app.smtp.settings import SmtpSettings
 from tests import sending
 from tests.conftest import NOW, People, task
+from tests.databases import on_sqlite
 from tests.smtp_server import Plan, SmtpServer
 
 MAIL = Envelope("app@example.jp", "suzuki@example.jp", b"Subject: x\r\n\r\nx\r\n")
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def at(moment: datetime) -> Callable[[], datetime]:

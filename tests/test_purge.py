@@ -12,8 +12,8 @@ from app.db import Database
 from app.maintenance.purge import forget_bodies, newest, purge, what_goes
 from app.mime.message import Envelope
 from app.models import Alert, Audit, DecisionRow, MailEvent, Member, OutboxMail, Report, State
+from app.outbox.compression import pack
 from app.outbox.lease import record
-from app.outbox.packing import pack
 from app.rules.workdays import DAY
 from app.services import Services
 from tests import sending

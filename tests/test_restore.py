@@ -31,11 +31,12 @@ from app.installation import Installation
 from app.maintenance import postgresql
 from app.maintenance.backup import backup
 from app.maintenance.errors import BackupFailed
-from app.maintenance.mark import mark
 from app.maintenance.restore import check, restore, what_is_replaced
+from app.maintenance.restore_mark import mark
 from app.members import sign_in
 from app.members.nudge import nudge
 from app.models import (
+    Alert,
     Audit,
     Base,
     DecisionRow,
@@ -52,8 +53,10 @@ from app.monitoring import alert_mails, status
 from app.rules.workdays import DAY
 from app.services import Services
 from app.why.reminder import explain
-from tests import sending, servers
-from tests.conftest import NOW, TODAY, People, postgresql_copy, sqlite_copy, suzuki, task
+from tests import sending
+from tests.conftest import NOW, TODAY, People, suzuki, task
+from tests.databases import postgresql_copy, sqlite_copy
+from tests.postgres import binaries
 from tests.smtp_server import SmtpServer
 
 pytestmark = pytest.mark.slow
@@ -78,7 +81,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture(autouse=True)
 def programs_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """pg_dump of the PostgreSQL under test, wherever that comes from."""
-    monkeypatch.setenv("PATH", f"{servers.binaries()}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{binaries()}:{os.environ['PATH']}")
 
 
 @pytest.fixture
@@ -141,7 +144,7 @@ class Saved:
             for table, found in self.rows.items():
                 if found:
                     session.execute(insert(table), found)
-                self._set_back(session, table)
+                set_back(session, table.name, self.ids[table])
 
     def _last_id(self, table: Table) -> Any:
         if self.services.db.is_sqlite:
@@ -152,13 +155,14 @@ class Saved:
             name=f"{table.name}_id_seq"
         )
 
-    def _set_back(self, session: Session, table: Table) -> None:
-        at = {"name": table.name, "last": self.ids[table]}
-        if self.services.db.is_sqlite:
-            session.execute(text("UPDATE sqlite_sequence SET seq = :last WHERE name = :name"), at)
-        elif self.ids[table] is not None:
-            setval = "SELECT setval(pg_get_serial_sequence(:name, 'id'), :last)"
-            session.execute(text(setval), at)
+
+def set_back(session: Session, name: str, last: int | None) -> None:
+    """The last id that this table gave away."""
+    at = {"name": name, "last": last}
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(text("UPDATE sqlite_sequence SET seq = :last WHERE name = :name"), at)
+    elif last is not None:
+        session.execute(text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :last)"), at)
 
 
 TABLES = Base.metadata.sorted_tables
@@ -645,7 +649,7 @@ def test_a_mail_past_its_time_is_not_let_go(
 
 
 def test_no_id_is_given_away_twice(services: Services, tasks: People) -> None:
-    """The links in mails carry members' ids, the Redis guard carries those of mails."""
+    """The links in mails carry members' ids, the Redis guard carries those of mails, alerts' are read."""
     saved = Saved(services)
     reminders.plan(services, NOW)
     lost = {mail.id for mail in mails(services)}
@@ -655,7 +659,7 @@ def test_no_id_is_given_away_twice(services: Services, tasks: People) -> None:
         session.add(newcomer)
     saved.back(TEN)
     tick(services, TEN)
-    assert min(mail.id for mail in mails(services)) > max(lost) + 1_000_000
+    assert min(mail.id for mail in mails(services)) > max(lost) + 10_000
     with services.db.write() as session:
         other = suzuki()
         other.email = "b@example.jp"
@@ -669,6 +673,86 @@ def test_no_id_is_given_away_twice(services: Services, tasks: People) -> None:
         session.add(third)
         session.flush()
         assert third.id > other.id + 1000, "not after a second restore of the same backup either"
+
+
+def test_the_number_of_a_mail_stays_one_that_people_can_read_and_type(
+    services: Services, tasks: People
+) -> None:
+    """A team of three restores the backup of last night, and a week later one of a week ago."""
+    tick(services, NOW)
+    saved = Saved(services)
+    saved.back(NOW + DAY)
+    assert next_number(services, NOW + DAY) < 100_000
+    saved = Saved(services)
+    saved.back(NOW + 8 * DAY)
+    assert next_number(services, NOW + 8 * DAY) < 1_000_000
+    assert alert_number(services) < 1_000_000
+
+
+@pytest.mark.parametrize("members", [0, 2_000])
+def test_numbers_go_on_above_what_a_team_of_any_size_can_have_been_sent(
+    services: Services, tasks: People, members: int
+) -> None:
+    """Each member one mail a minute, from the last one in the backup to the restore."""
+    with services.db.write() as session:
+        for number in range(members):
+            newcomer = suzuki()
+            newcomer.email, newcomer.active = f"{number}@example.jp", False
+            session.add(newcomer)
+    tick(services, NOW)
+    saved = Saved(services)
+    last = max(mail.id for mail in mails(services))
+    saved.back(NOW + DAY)
+    assert next_number(services, NOW + DAY) > last + (members + 3) * 24 * 60
+
+
+def test_numbers_of_what_was_sent_between_two_restores_of_one_backup_do_not_come_again(
+    services: Services, tasks: People, file: Path
+) -> None:
+    """Also where more was sent than anybody would expect: the database that goes still knows."""
+    tick(services, NOW)
+    backup(services, file)
+    back(services, file, TEN)
+    with services.db.write() as session:
+        set_back(session, "outbox", 77_000_000)  # as if so many had been sent
+    back(services, file, TEN + timedelta(minutes=2))
+    assert next_number(services, TEN + timedelta(minutes=2)) > 77_000_000
+
+
+def test_where_no_mail_says_until_when_the_backup_reaches_numbers_go_on_far_above(
+    services: Services, tasks: People
+) -> None:
+    """All were removed; or the clock of the machine ran ahead, and its instants say nothing."""
+    tick(services, NOW + 2 * DAY)
+    saved = Saved(services)
+    saved.back(NOW)
+    assert next_number(services, NOW) > 1_000_000
+
+
+def next_number(services: Services, now: datetime) -> int:
+    """Of the mail that is made next."""
+    with services.db.write() as session:
+        mail = OutboxMail(
+            dedupe_key=f"next {now}",
+            kind="alert",
+            local_date=TODAY,
+            to_addr=SATO,
+            message_id="<x@example.jp>",
+            date_header=now,
+            not_before=now,
+            expires_at=now + DAY,
+            created_at=now,
+            updated_at=now,
+        )
+        session.add(mail)
+        session.flush()
+        return mail.id
+
+
+def alert_number(services: Services) -> int:
+    """Of the alert that was raised last."""
+    with services.db.read() as session:
+        return session.scalars(select(Alert.id).order_by(Alert.id.desc())).first() or 0
 
 
 def test_admins_are_told_of_the_restore(services: Services, tasks: People) -> None:
@@ -898,7 +982,7 @@ def _bare_restore(services: Services, file: Path) -> None:
     url = services.db.engine.url
     where = f"host={url.host} port={url.port} user={url.username} dbname={url.database}"
     subprocess.run(
-        [servers.binaries() / "pg_restore", "--clean", "--single-transaction", "-d", where, file],
+        [binaries() / "pg_restore", "--clean", "--single-transaction", "-d", where, file],
         check=True,
     )
 

@@ -8,7 +8,7 @@ from celery.schedules import crontab
 
 from app.queue.timetable import TIMETABLE
 from app.systemd.programs import wrong_node_name
-from tests.conftest import sqlite_copy
+from tests.databases import sqlite_copy
 from tests.servers import RedisServer, wait_until
 from tests.stack import CELERY, Processes
 

@@ -13,6 +13,7 @@ from app.config.sources import relative
 from app.maintenance import postgresql, sqlite
 from app.maintenance.errors import BackupFailed
 from app.services import Services
+from app.util.private import sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +82,8 @@ def _taking_its_name(file: Path) -> Iterator[Path]:
     draft = Path(name)
     try:
         yield draft
-        _flush(draft)
+        sync(draft)
         draft.replace(file)
-        _flush(file.absolute().parent)
+        sync(file.absolute().parent)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,10 +8,12 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.access.sessions import end_all
-from app.ai.rows import forget_member
+from app.access.tokens import revoke_all
+from app.ai.recap_store import forget_member
 from app.members.admins import an_admin_stays
 from app.members.changes import locked, show_member
 from app.models import (
+    ApiToken,
     Audit,
     DaysOff,
     DecisionRow,
@@ -26,7 +28,7 @@ from app.models import (
 )
 from app.outbox import log_records
 from app.people.lookup import find
-from app.rules.due import Reason
+from app.rules.decision import Reason
 from app.services import Services
 
 GONE = "deleted.invalid"  # RFC 2606: no mail can ever reach it
@@ -53,6 +55,10 @@ def export(services: Services, email: str) -> dict[str, Any]:
                 _columns(one, "id kind local_date state reason subject accepted_at")
                 for one in session.scalars(mails)
             ],
+            "api_tokens": [
+                _columns(one, "name shown scopes created_at expires_on last_used_at revoked_at")
+                for one in session.scalars(select(ApiToken).where(ApiToken.user_id == member_id))
+            ],
             "audit": [_columns(one, "at what data") for one in session.scalars(doings)],
         }
 
@@ -74,12 +80,12 @@ def forget(services: Services, member_id: int, now: datetime) -> None:
         member = locked(session, session.get_one(Member, member_id).email)
         was = member.email
         end_all(session, member, was, now)
+        revoke_all(session, member, was, now)
         for table in (DaysOff, ExtraWorkday, SignInLink):
             session.execute(delete(table).where(table.user_id == member_id))
         session.execute(update(Task).where(Task.assignee_id == member_id).values(assignee_id=None))
-        session.execute(
-            update(Member).where(Member.manager_id == member_id).values(manager_id=None)
-        )
+        led = update(Member).where(Member.manager_id == member_id)
+        session.execute(led.values(manager_id=None))
         _clear(member)
         _clear_mails(session, member, now)
         forget_member(session, member_id, now)
@@ -130,8 +136,6 @@ def _columns(row: object, names: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, (int, dict, list)) or value is None else _text(value)
-
-
-def _text(value: Any) -> str:
+    if isinstance(value, (int, dict, list)) or value is None:
+        return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

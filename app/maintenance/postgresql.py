@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from app.config.sources import relative
 from app.db import POOLED
 from app.maintenance.errors import BackupFailed
-from app.util.parse import mask_url
+from app.util.urls import mask_url
 
 MAGIC = b"PGDMP"  # the custom format
 # Where Debian and Red Hat put the programs of each version, beside PATH.
@@ -36,8 +36,8 @@ def is_ours(head: bytes) -> bool:
 def dump(engine: Engine, file: Path) -> None:
     """Writes the tables of the connection's schema into `file`. Raises BackupFailed."""
     with _direct(engine) as connection:
-        pg_dump = program("pg_dump", _server_major(connection))
         tables = tables_of(connection)
+    pg_dump = _program(engine, "pg_dump")
     wanted = [f"--table={table}" for table in tables]
     _run(engine, pg_dump, "--format=custom", "--no-password", *wanted, f"--file={file}")
     check(engine, file)
@@ -75,8 +75,7 @@ def beside_ours(connection: Connection) -> tuple[str | None, list[str]]:
 
 def check(engine: Engine, file: Path) -> None:
     """Raises BackupFailed unless `file` can be read as one of our backups to its end."""
-    with _direct(engine) as connection:
-        pg_restore = program("pg_restore", _server_major(connection))
+    pg_restore = _program(engine, "pg_restore")
     contents = _listed(pg_restore, file)
     whole = _ask(pg_restore, "--file=/dev/null", file)
     if whole.returncode != 0 or not any(VERSION_TABLE in line for line in contents):
@@ -88,8 +87,7 @@ def check(engine: Engine, file: Path) -> None:
 
 def version_of(engine: Engine, file: Path) -> str | None:
     """The schema's version in a backup."""
-    with _direct(engine) as connection:
-        pg_restore = program("pg_restore", _server_major(connection))
+    pg_restore = _program(engine, "pg_restore")
     said = _ask(pg_restore, "--data-only", f"--table={VERSION_TABLE}", "--file=-", file)
     found = re.search(r"^COPY .*\n(\w+)\n\\\.$", said.stdout, re.MULTILINE)
     return found[1] if found else None
@@ -101,9 +99,9 @@ def load(engine: Engine, file: Path) -> None:
     A database without a version is one that no program writes into: the caller gives it back
     together with what must be known before anything is sent. Raises BackupFailed.
     """
-    with _direct(engine) as connection:
-        pg_restore = program("pg_restore", _server_major(connection))
-    wanted = [one for one in _listed(pg_restore, file) if not _is_version(one)]
+    pg_restore = _program(engine, "pg_restore")
+    lines = _listed(pg_restore, file)
+    wanted = [one for one in lines if "TABLE DATA" not in one or f" {VERSION_TABLE} " not in one]
     with tempfile.NamedTemporaryFile("w", suffix=".list") as listed:
         listed.write("\n".join(wanted) + "\n")
         listed.flush()
@@ -113,9 +111,18 @@ def load(engine: Engine, file: Path) -> None:
         )  # fmt: skip
 
 
+def _program(engine: Engine, name: str) -> Path:
+    with _direct(engine) as connection:
+        number = connection.scalar(text("SHOW server_version_num"))
+    return program(name, int(number or 0) // 10_000)
+
+
 def program(name: str, major: int) -> Path:
     """The program of the server's own version, or the next newer one. Raises BackupFailed."""
-    known = [(version, path) for path in _places(name) if (version := _major_of(path))]
+    on_path = shutil.which(name)
+    places = [Path(on_path)] if on_path else []
+    places += [path for folder in FOLDERS for path in Path("/usr").glob(f"{folder}/{name}")]
+    known = [(version, path) for path in places if (version := _major_of(path))]
     found = sorted(known, key=lambda one: one[0])  # of the same version, that on PATH
     good = [path for version, path in found if version >= major]
     if good:
@@ -135,28 +142,14 @@ def program(name: str, major: int) -> Path:
     )
 
 
-def _places(name: str) -> list[Path]:
-    on_path = shutil.which(name)
-    found = [path for folder in FOLDERS for path in Path("/usr").glob(f"{folder}/{name}")]
-    return ([Path(on_path)] if on_path else []) + found
-
-
 def _major_of(path: Path) -> int:
     said = _ask(path, "--version")
     found = re.search(r"\) (\d+)", said.stdout)
     return int(found[1]) if found else 0
 
 
-def _server_major(connection: Connection) -> int:
-    return int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
-
-
 def _listed(pg_restore: Path, file: Path) -> list[str]:
     return _ask(pg_restore, "--list", file).stdout.splitlines()
-
-
-def _is_version(line: str) -> bool:
-    return "TABLE DATA" in line and f" {VERSION_TABLE} " in line
 
 
 def _ask(tool: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

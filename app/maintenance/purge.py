@@ -1,21 +1,22 @@
 """Retention: the text of old mails goes by itself, old decisions and mails on an operator's command.
 
 Reports, tasks, members and the audit stay: they are the history that the pages show. What each
-takes along is written down in docs/care.md.
+takes along is written down in docs/runbook.md.
 """
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from app.access import api_calls
 from app.db import among, put
 from app.models import (
     OPEN,
     Alert,
+    ApiCall,
     Audit,
     DecisionRow,
     OutboxMail,
@@ -36,7 +37,7 @@ BODIES_AT_ONCE = 1000  # of one tick
 
 def newest(services: Services, now: datetime) -> date:
     """The newest date that `purge` takes: of what is at least 30 days old."""
-    return now.astimezone(ZoneInfo(services.config.app_timezone)).date() - KEPT
+    return services.config.day_of(now) - KEPT
 
 
 def what_goes(services: Services, before: date, now: datetime) -> dict[str, int]:
@@ -136,6 +137,22 @@ def forget_bodies(services: Services, now: datetime) -> int:
                 {"at": now, "data": {"through": day.isoformat()}},
             )
     return number
+
+
+def forget_calls(services: Services, now: datetime) -> int:
+    """Removes the answers that calls with a key were given more than a day ago, a bounded piece.
+
+    Returns how many. Called by each tick, as `forget_bodies`.
+    """
+    old = ApiCall.created_at < now - api_calls.KEPT_FOR
+    with services.db.read() as session:
+        if session.scalar(select(ApiCall.token_id).where(old).limit(1)) is None:
+            return 0
+    with services.db.write() as session:
+        some = select(ApiCall.token_id, ApiCall.key).where(old).limit(AT_ONCE)
+        rows = [(one.token_id, one.key) for one in session.execute(some)]
+        session.execute(delete(ApiCall).where(tuple_(ApiCall.token_id, ApiCall.key).in_(rows)))
+    return len(rows)
 
 
 def _before_all(session: Session, last: date) -> date:

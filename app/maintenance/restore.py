@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,10 +13,10 @@ from app import schema
 from app.config.sources import relative
 from app.db import Database, put
 from app.locale import Both
-from app.maintenance import postgresql, sqlite
+from app.maintenance import ids_after_restore, postgresql, sqlite
 from app.maintenance.backup import backup
 from app.maintenance.errors import BackupFailed
-from app.maintenance.mark import mark_in
+from app.maintenance.restore_mark import mark_in
 from app.models import Base, Member, Service, Setting
 from app.monitoring.checks import LOOKED, PARTS
 from app.outbox.lease import PAUSE
@@ -61,11 +61,14 @@ def what_is_replaced(services: Services) -> Target:
         if not services.db.is_sqlite:
             _refuse_tables_of_others(connection)
         names = inspect(connection)
-        ours = names.has_table("users") and names.has_table("service")
+        if not (names.has_table("users") and names.has_table("service")):
+            return Target(empty=not names.get_table_names(), members=0, seen=None)
+        # Beat and workers sign; the pages only look.
+        parts = [Service.name.startswith(part, autoescape=True) for part in (*PARTS, LOOKED)]
         return Target(
-            empty=not (ours or names.get_table_names()),
-            members=_members(connection) if ours else 0,
-            seen=_seen(connection) if ours else None,
+            empty=False,
+            members=connection.scalar(select(func.count()).select_from(Member)) or 0,
+            seen=connection.scalar(select(func.max(Service.at)).where(or_(*parts))),
         )
 
 
@@ -116,7 +119,12 @@ def check(services: Services, file: Path) -> None:
             f"{relative(file)} はバックアップではありません。",
             f"{relative(file)} is no backup.",
         )
-    version = _version_of_sqlite(file) if services.db.is_sqlite else _version(services, file)
+    if services.db.is_sqlite:
+        sqlite.check(file)
+        version = sqlite.version_of(file)
+    else:
+        postgresql.check(services.db.engine, file)
+        version = postgresql.version_of(services.db.engine, file)
     if version is None:
         raise BackupFailed(
             f"{relative(file)} はこのプログラムのデータベースではありません。",
@@ -125,28 +133,42 @@ def check(services: Services, file: Path) -> None:
     schema.refuse_newer(version)
 
 
+_PAUSE = select(Setting.key).where(Setting.key == PAUSE)
+
+
 def restore(services: Services, file: Path, *, who: str, now: datetime) -> Restore:
     """Puts the backup in the place of whatever is there, brings it up to date and marks it.
 
     What was there is kept as a backup in DATA_DIR. Call `check` before. Raises BackupFailed.
     """
     kept = None if what_is_replaced(services).empty else _keep(services, now)
-    paused = kept is not None and _paused(services)
+    paused, given = False, dict[str, int]()
+    if kept is not None:
+        with services.db.read() as session:  # sending was paused: it must not start again
+            known = inspect(session.connection()).has_table("settings")
+            paused = known and session.scalar(_PAUSE) is not None
+            given = ids_after_restore.given_away(session)
     back = _restore_sqlite if services.db.is_sqlite else _restore_postgresql
+
+    def bring(database: Database, version: str | None = None) -> int:
+        """The missing migrations and the mark, in one commit. `version`: to be given back first."""
+        with database.write() as session:
+            if version is not None:
+                statement = text("INSERT INTO alembic_version (version_num) VALUES (:version)")
+                session.execute(statement, {"version": version})
+            schema.upgrade_on(session.connection())
+            if paused:
+                values = {"value": True, "changed_by": who, "changed_at": now}
+                put(session, Setting, {"key": PAUSE}, values)
+            zone = services.config.app_timezone
+            return mark_in(session, zone, who=who, now=now, given=given)
+
     try:
-        return Restore(back(services, file, paused=paused, who=who, now=now), kept)
+        return Restore(back(services, file, bring), kept)
     except Exception as error:
         if kept is None:
             raise
         raise _failed(error, kept) from error
-
-
-def _paused(services: Services) -> bool:
-    """Sending was paused: an older database must not start it again."""
-    with services.db.connect() as connection:
-        if not inspect(connection).has_table("settings"):
-            return False
-        return connection.scalar(select(Setting.key).where(Setting.key == PAUSE)) is not None
 
 
 def _failed(error: Exception, kept: Path) -> BackupFailed:
@@ -171,20 +193,13 @@ def _keep(services: Services, now: datetime) -> Path:
 # --- SQLite -------------------------------------------------------------------------------
 
 
-def _version_of_sqlite(file: Path) -> str | None:
-    sqlite.check(file)
-    return sqlite.version_of(file)
-
-
-def _restore_sqlite(
-    services: Services, file: Path, *, paused: bool, who: str, now: datetime
-) -> int:
+def _restore_sqlite(services: Services, file: Path, bring: Callable[..., int]) -> int:
     target = sqlite.file_of(services.config.database_url)
     if not target.exists():  # what a file that is gone left behind would be read into this one
         for end in ("-wal", "-shm"):
             target.with_name(target.name + end).unlink(missing_ok=True)
     with _draft_of(file, beside=target) as database:
-        held = _bring_up_to_date(services, database, None, paused=paused, who=who, now=now)
+        held = bring(database)
         database.close()
         draft = sqlite.file_of(str(database.engine.url))
         sqlite.in_one_file(draft)
@@ -207,52 +222,11 @@ def _draft_of(file: Path, beside: Path) -> Iterator[Database]:
 # --- PostgreSQL -----------------------------------------------------------------------------
 
 
-def _version(services: Services, file: Path) -> str | None:
-    postgresql.check(services.db.engine, file)
-    return postgresql.version_of(services.db.engine, file)
-
-
-def _restore_postgresql(
-    services: Services, file: Path, *, paused: bool, who: str, now: datetime
-) -> int:
+def _restore_postgresql(services: Services, file: Path, bring: Callable[..., int]) -> int:
     database, version = services.db, postgresql.version_of(services.db.engine, file)
     with database.engine.begin() as connection:
         for table in postgresql.tables_of(connection):
             connection.execute(text(f"DROP TABLE {table} CASCADE"))
     postgresql.load(database.engine, file)
     # Until here the database has no version, and no program begins to work on it.
-    return _bring_up_to_date(services, database, version, paused=paused, who=who, now=now)
-
-
-# --- both -----------------------------------------------------------------------------------
-
-
-def _bring_up_to_date(
-    services: Services,
-    database: Database,
-    version: str | None,
-    *,
-    paused: bool,
-    who: str,
-    now: datetime,
-) -> int:
-    """The missing migrations and the mark, in one commit. `version`: to be given back first."""
-    with database.write() as session:
-        if version is not None:
-            statement = text("INSERT INTO alembic_version (version_num) VALUES (:version)")
-            session.execute(statement, {"version": version})
-        schema.upgrade_on(session.connection())
-        if paused:
-            values = {"value": True, "changed_by": who, "changed_at": now}
-            put(session, Setting, {"key": PAUSE}, values)
-        return mark_in(session, services.config.app_timezone, who=who, now=now)
-
-
-def _members(connection: Connection) -> int:
-    return connection.scalar(select(func.count()).select_from(Member)) or 0
-
-
-def _seen(connection: Connection) -> datetime | None:
-    """Beat and workers sign; the pages only look."""
-    parts = [Service.name.startswith(part, autoescape=True) for part in (*PARTS, LOOKED)]
-    return connection.scalar(select(func.max(Service.at)).where(or_(*parts)))
+    return bring(database, version)

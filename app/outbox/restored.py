@@ -129,13 +129,15 @@ def guarded(services: Services) -> list[int]:
     """
     with services.db.read() as session:
         rows = session.execute(
-            select(OutboxMail.user_id, OutboxMail.local_date, OutboxMail.id).where(
+            select(
+                OutboxMail.user_id, OutboxMail.local_date, OutboxMail.id, OutboxMail.channel
+            ).where(
                 _HELD,
                 OutboxMail.kind == Kind.REMINDER,
                 OutboxMail.n == 0,
             )
         )
-        guards = [Guard(user_id, day, mail_id) for user_id, day, mail_id in rows if user_id]
+        guards = [Guard(who, day, mail, channel) for who, day, mail, channel in rows if who]
     return [guard.mail_id for guard in services.guard.standing(guards)]
 
 

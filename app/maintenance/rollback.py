@@ -1,6 +1,6 @@
 """A database that was put back by hand, or lost its last records, marks itself as restored.
 
-Each tick is counted in the database (app/timekeeping/ticks.py), and Redis keeps the highest count of its
+Each tick is counted in the database (app/clock_trust/ticks.py), and Redis keeps the highest count of its
 timeline (app/util/shared_redis.py). Redis is told only what is committed, so a database that
 counts fewer ticks is older than what ran: a copied file, a snapshot of the machine, a standby
 that took over without the last transactions.
@@ -12,10 +12,10 @@ says nothing.
 import logging
 from datetime import datetime
 
-from app.maintenance.mark import mark_in
+from app.clock_trust import ticks
+from app.maintenance.restore_mark import mark_in
 from app.models import TICK, Service
 from app.services import Services
-from app.timekeeping import ticks
 
 log = logging.getLogger(__name__)
 
