@@ -8,6 +8,8 @@ os.umask(umask)
 
 limit_request_line = 4_094  # what one address may hold; app/web/limits.py has the rest
 
+worker_class = "app.web.worker.BoundedWorker"  # threads that nobody holds by sending slowly
+
 logger_class = "app.web.access_log.MaskingLogger"  # no token of a mail link in any log
 
 
@@ -16,6 +18,13 @@ def on_starting(_server: Any) -> None:
     from app.identity.known_settings import check_or_exit  # noqa: PLC0415 - a setting of gunicorn's must not need it
 
     check_or_exit()
+
+
+def pre_fork(_server: Any, _worker: Any) -> None:
+    """The pages' process shares what was loaded before it."""
+    from app.util.forking import share_memory  # noqa: PLC0415 - a setting of gunicorn's must not need it
+
+    share_memory()
 
 
 def post_worker_init(worker: Any) -> None:

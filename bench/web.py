@@ -7,6 +7,7 @@ when a page's p95 is not below 50 ms.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -14,8 +15,10 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -28,6 +31,7 @@ from app.models import Member, Task
 from app.services import Services, make
 from app.web.access import KEY
 from bench.rig import PostgreSQL
+from tests import servers
 from tests.pages import EMAILS, PAGES, Page
 
 RESULTS = Path(__file__).parent / "results" / "web.json"
@@ -39,10 +43,10 @@ OTHERS = 20  # a team
 # fortnight, and a decision with its mail for each of the days.
 _FILL = """
     INSERT INTO teams (name) SELECT 'チーム ' || i FROM generate_series(1, {teams}) i;
-    INSERT INTO users (email, name, role, team_id, active, decided_through, created_at)
+    INSERT INTO users (email, name, role, team_id, active, decided_through, next_due_at, created_at)
         SELECT 'm' || i || '@example.jp', 'メンバー ' || i,
         CASE WHEN i = 1 THEN 'admin' WHEN mod(i, {others}) = 2 THEN 'lead' ELSE 'member' END,
-        (i - 1) / {others} + 1, true, '{today}', '{today}' FROM generate_series(1, {members}) i;
+        (i - 1) / {others} + 1, true, '{today}', now() + interval '1 day', '{today}' FROM generate_series(1, {members}) i;
     UPDATE users SET manager_id = (id - 1) / {others} * {others} + 2 WHERE role = 'member';
     INSERT INTO tasks (ref, title, assignee_id, status, start_on, due_on, report_every)
         SELECT 'T-' || id || '-' || k, '検索APIの性能改善 ' || k, id, 'open', '2026-08-03',
@@ -120,35 +124,55 @@ def _own_task(browser: FlaskClient, services: Services) -> str:
     return f"/tasks/{task_id}"
 
 
-def main() -> int:
-    """Measures, prints a table, and stores it unless --quick."""
-    options = argparse.ArgumentParser(description=__doc__)
+def timed(
+    about: str | None,
+    measure_it: Callable[[Flask, Services], dict[str, list[float]]],
+    wanted: Callable[[str], float],
+    results: Path,
+    write: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> int:
+    """Measures on the filled database, prints a table, and stores it unless --quick.
+
+    `wanted`: the milliseconds below which the p95 of a name has to be. `write` tells people of what
+    is stored. Returns 1 where one is not.
+    """
+    options = argparse.ArgumentParser(description=about)
     options.add_argument("--quick", action="store_true", help="2,000 members, nothing stored")
     quick = options.parse_args().quick
     members = QUICK if quick else MEMBERS
     with (
-        tempfile.TemporaryDirectory(prefix="tp-web-") as name,
+        tempfile.TemporaryDirectory(prefix="tp-bench-") as name,
         PostgreSQL(Path(name) / "pg").running() as server,
+        contextlib.ExitStack() as stack,
     ):
+        redis = servers.RedisServer(Path(name) / "redis").start()
+        stack.callback(redis.kill)
         key = "a made-up key for the bench: 0123456789 abcdefghij"
-        values = {"DATABASE_URL": server.copy("template1", "web"), "DATA_DIR": name}
+        values = {"DATABASE_URL": server.copy("template1", "bench"), "DATA_DIR": name}
+        values["CELERY_BROKER_URL"] = redis.url  # it has the rate limits
         config = load(values | {"SECRET_KEY": key}, Path(name))
         services = make(config)
-        fill(services, members, datetime.now(UTC).date() - timedelta(days=1))
-        took = measure(create_app(config, services), services)
+        fill(services, members, clock.now().date() - timedelta(days=1))
+        took = measure_it(create_app(config, services), services)
         services.db.close()
-    rows = {name: _figures(some) for name, some in took.items()}
-    for page, row in rows.items():
-        print(f"{page:20} median {row['median_ms']:6.1f} ms   p95 {row['p95_ms']:6.1f} ms")
+    rows = {one: figures(some) | {"wanted_ms": wanted(one)} for one, some in took.items()}
+    for one, row in rows.items():
+        print(f"{one:20} median {row['median_ms']:6.1f} ms   p95 {row['p95_ms']:6.1f} ms")
     if not quick:
-        about: dict[str, object] = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cpus": os.cpu_count()}
-        about |= {"load": round(os.getloadavg()[2], 1), "machine": platform.machine()}
-        found = {**about, "members": members, "days": DAYS, "asked": ASKED, "pages": rows}
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    return int(any(row["p95_ms"] >= TARGET for row in rows.values()))
+        machine: dict[str, object] = {
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "cpus": os.cpu_count(),
+            "load": round(os.getloadavg()[2], 1),
+            "machine": platform.machine(),
+        }
+        found = {**machine, "members": members, "days": DAYS, "asked": ASKED, "rows": rows}
+        results.write_text(json.dumps(found, indent=1) + "\n")
+        write(found)
+    return int(any(row["p95_ms"] >= row["wanted_ms"] for row in rows.values()))
 
 
-def _figures(some: list[float]) -> dict[str, float]:
+def figures(some: list[float]) -> dict[str, float]:
+    """Median and 95th percentile."""
     return {
         "median_ms": round(statistics.median(some), 2),
         "p95_ms": round(statistics.quantiles(some, n=20)[-1], 2),
@@ -156,4 +180,4 @@ def _figures(some: list[float]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(timed(__doc__, measure, lambda _: TARGET, RESULTS))

@@ -167,6 +167,7 @@ def test_what_is_wrong_with_a_file_or_a_server_is_told() -> None:
     assert "No space left" in told("text", "%s", OSError(28, "No space left on device"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_full_disk_under_the_log_stops_nothing_and_is_known(form: str, tmp_path: Path) -> None:
     program = (
@@ -181,6 +182,7 @@ def test_a_full_disk_under_the_log_stops_nothing_and_is_known(form: str, tmp_pat
         assert (tmp_path / "known").read_text() == written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_what_nobody_caught_is_one_line(form: str) -> None:
     program = (

@@ -3,7 +3,6 @@
 import http.client
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,9 @@ from app.models import Member
 from app.services import make
 from app.util.logs import mask_tokens
 from tests import servers
-from tests.conftest import sqlite_copy, suzuki, task
+from tests.conftest import suzuki, task
+from tests.databases import sqlite_copy
+from tests.fork_server import launch
 from tests.stack import PROJECT
 
 pytestmark = pytest.mark.slow
@@ -34,19 +35,10 @@ EVERYTHING = "%(h)s %(r)s %(m)s %(U)s %(q)s %(s)s %(f)s %(a)s %({referer}i)s %({
 def gunicorn(environ: dict[str, str], log: Path) -> Iterator[int]:
     """gunicorn as the units start it, telling everything it can; yields its port."""
     port = servers.free_port()
-    command = [str(GUNICORN), "--worker-class", "gthread", "--threads", "8", "--no-control-socket"]
+    command = [str(GUNICORN), "--threads", "8", "--no-control-socket"]
     command += ["--bind", f"127.0.0.1:{port}", "--log-level", "debug", "--capture-output"]
     command += ["--access-logfile", "-", "--access-logformat", EVERYTHING, "app:create_app()"]
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            command,
-            cwd=PROJECT,
-            env={"PATH": "/usr/bin:/bin", **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            preexec_fn=servers.die_with_parent,  # noqa: PLW1509 - it calls only the kernel
-        )
+    server = launch(command, log, cwd=PROJECT, env={"PATH": "/usr/bin:/bin", **environ})
     try:
         servers.wait_until(lambda: b"Booting worker" in log.read_bytes(), f"gunicorn, see {log}")
         yield port
@@ -99,6 +91,7 @@ def test_no_token_of_a_mail_link_is_in_any_log(tmp_path: Path) -> None:
     urls += [links.stop_url(StopLink(member, "reminder")) for member in (good, broken)]
     old = links._report.dumps([good, today.toordinal(), "T-1"])
     paths = [urlsplit(url).path for url in urls] + [f"/r/{old}", "/login/a-token-to-sign-in"]
+    paths.append(f"/%72{paths[0].removeprefix('/r')}")
     log = tmp_path / "gunicorn.log"
     with gunicorn(environ, log) as port:
         answers = set()
@@ -137,6 +130,17 @@ def _two_members(db: Database) -> tuple[int, int]:
         "cannot open '/login/TOKEN'",
         "</r/TOKEN>",
         "/r/TO.KEN#x",
+        "GET /%72/TOKEN?t=3",
+        "GET /r%2fTOKEN",
+        "GET %2Fu%2FTOKEN%2Flater",
+        "GET /%6Cogin/TOKEN",
+        "GET /%2572/TOKEN and /r%252FTOKEN",
+        "GET /r//TOKEN",
+        "GET /r/./TOKEN",
+        "GET /login?next=%2Fr%2FTOKEN",
+        "GET /api/v1/me?key=%74pk_TOKEN",
+        "GET /api/v1/me?key=tpk%5fTOKEN",
+        "POST %2574pk_TOKEN",
     ],
 )
 def test_a_token_is_masked_wherever_it_stands_in_a_line(line: str) -> None:
@@ -145,5 +149,5 @@ def test_a_token_is_masked_wherever_it_stands_in_a_line(line: str) -> None:
 
 
 def test_what_is_no_token_is_not_masked() -> None:
-    line = "GET /static/style.css HTTP/1.1 /healthz /u /r/ /team/12"
+    line = "GET /static/style.css HTTP/1.1 /healthz /u /r/ /team/12 100% of /r%20x %2F %72"
     assert mask_tokens(line) == line

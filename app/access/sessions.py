@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
+from app.config import Config
 from app.models import Audit, Member, Role, WebSession
-from app.people.settings import organisation
+from app.people.settings import own_value
 from app.services import Services
 
 SESSION_DAYS = 30
@@ -21,6 +22,7 @@ class Me:
     """The signed-in member, as pages need it. `leads`: is a manager of members, or a lead."""
 
     id: int
+    team_id: int | None
     email: str
     name: str
     role: Role
@@ -57,8 +59,8 @@ def begin(session: Session, member: Member, now: datetime, replaces: str | None 
 def who(services: Services, key: str, now: datetime) -> Me | None:
     """Whose session this is; None when it was ended, or its member is no longer active."""
     with services.db.read() as session:
-        member = session.scalars(
-            select(Member)
+        found = session.execute(
+            select(Member, *ABOUT_ME)
             .join(WebSession, WebSession.user_id == Member.id)
             .where(
                 WebSession.key_hash == _hash(key),
@@ -66,22 +68,36 @@ def who(services: Services, key: str, now: datetime) -> Me | None:
                 Member.active.is_(True),
             )
         ).one_or_none()
-        if member is None:
-            return None
-        defaults = organisation(session, services.config)
-        led = select(Member.id).where(Member.manager_id == member.id, Member.active.is_(True))
-        leads = member.role == Role.LEAD or session.scalar(led.limit(1)) is not None
+    return me_of(services.config, *found) if found is not None else None
+
+
+_Led = aliased(Member)
+# What `me_of` needs beside the member, in the statement that finds who is asking: each request
+# waits for that one.
+ABOUT_ME = (
+    exists().where(_Led.manager_id == Member.id, _Led.active.is_(True)),
+    own_value("timezone"),
+    own_value("locale"),
+)
+
+
+def me_of(
+    config: Config, member: Member, manages: bool, timezone: str | None, locale: str | None
+) -> Me:
+    """The member as pages and calls need them, from a row of `Member` and `ABOUT_ME`."""
+    leads = member.role == Role.LEAD or manages
     try:
-        zone = ZoneInfo(member.timezone or defaults.timezone)
+        zone = ZoneInfo(member.timezone or timezone or config.app_timezone)
     except (KeyError, ValueError, OSError):  # a row edited by hand; the pages must still work
-        zone = ZoneInfo(services.config.app_timezone)
+        zone = ZoneInfo(config.app_timezone)
     return Me(
         id=member.id,
+        team_id=member.team_id,
         email=member.email,
         name=member.name,
         role=Role(member.role),
         leads=leads,
-        locale=member.locale or defaults.locale,
+        locale=member.locale or locale or config.app_locale,
         zone=zone,
     )
 

@@ -26,17 +26,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.channel import MAIL
 from app.models.access import SignInLink as SignInLink
 from app.models.access import WebSession as WebSession
 from app.models.ai import AiBudget as AiBudget
 from app.models.ai import Recap as Recap
 from app.models.ai import RecapState as RecapState
+from app.models.api import ApiCall as ApiCall
+from app.models.api import ApiToken as ApiToken
+from app.models.api import Via as Via
 from app.models.base import LARGEST_ID as LARGEST_ID
 from app.models.base import Base as Base
 from app.models.base import Id, one_of
 from app.models.days import DaysOff as DaysOff
 from app.models.days import ExtraWorkday as ExtraWorkday
 from app.models.days import Spans as Spans
+from app.models.mail_events import MailEvent as MailEvent
 from app.models.operation import TICK as TICK
 from app.models.operation import TIMER as TIMER
 from app.models.operation import Alert as Alert
@@ -45,7 +50,9 @@ from app.models.operation import Service as Service
 from app.models.operation import Setting as Setting
 from app.models.sent_forms import SentForm as SentForm
 from app.models.uploads import Upload as Upload
-from app.rules.due import REPORT_EVERY, Frequency, Reason, Verdict
+from app.rules.decision import Reason, Verdict
+from app.rules.hours import Frequency
+from app.rules.unreported import REPORT_EVERY
 
 
 class Role(StrEnum):
@@ -65,6 +72,8 @@ class Kind(StrEnum):
     ESCALATION = "escalation"
     SIGN_IN = "sign_in"
     ALERT = "alert"
+    ADDRESS_CHANGED = "address_changed"
+    TOKEN_NOTICE = "token_notice"  # noqa: S105 - a kind of mail
 
 
 class State(StrEnum):
@@ -165,6 +174,7 @@ class Member(Base):
     __table_args__ = (
         Index("uq_users_email", func.lower(text("email")), unique=True),
         Index("ix_users_manager_id", "manager_id"),
+        Index("ix_users_team_id", "team_id"),
         Index("ix_users_next_due_at", "next_due_at", postgresql_where=text("active")),
         Index(
             "ix_users_led_through",
@@ -224,6 +234,8 @@ class Report(Base):
     text: Mapped[str] = mapped_column(Text)
     import_key: Mapped[str | None] = mapped_column(String(64), unique=True)
     form_key: Mapped[str | None] = mapped_column(String(40))  # of the form that wrote it
+    via: Mapped[str] = mapped_column(String(10), default=Via.WEB, server_default=Via.WEB)
+    token_id: Mapped[int | None] = mapped_column(BigInteger)  # of the API's, or an agent's
     # What the task was before this report, for undoing it; NULL: it cannot be undone.
     task_was: Mapped[str | None] = mapped_column(String(10))
     task_was_closed_on: Mapped[date | None] = mapped_column(Date)
@@ -234,6 +246,7 @@ class Report(Base):
     __table_args__ = (
         CheckConstraint("percent BETWEEN 0 AND 100", name="percent_range"),
         one_of("status", list(STATUSES)),
+        one_of("via", Via),
         Index("ix_reports_task_id_counts_for", "task_id", "counts_for"),
         Index("ix_reports_reporter_id_counts_for", "reporter_id", "counts_for"),
         {"sqlite_autoincrement": True},
@@ -291,6 +304,7 @@ class OutboxMail(Base):
     decision_id: Mapped[int | None] = mapped_column(ForeignKey("decisions.id", ondelete="SET NULL"))
     resend_of: Mapped[int | None] = mapped_column(ForeignKey("outbox.id", ondelete="SET NULL"))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    channel: Mapped[str] = mapped_column(String(12), default=MAIL, server_default=MAIL)
     kind: Mapped[str] = mapped_column(String(20))
     local_date: Mapped[date] = mapped_column(Date)
     n: Mapped[int] = mapped_column(default=0)
@@ -318,7 +332,7 @@ class OutboxMail(Base):
     lease_until: Mapped[datetime | None]
     subject: Mapped[str | None] = mapped_column(Text)
     task_refs: Mapped[list[str] | None] = mapped_column(JSON)
-    sent_bytes: Mapped[bytes | None] = mapped_column(LargeBinary)  # see outbox/packing.py
+    sent_bytes: Mapped[bytes | None] = mapped_column(LargeBinary)  # see outbox/compression.py
     response: Mapped[str | None] = mapped_column(Text)
     accepted_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
@@ -376,17 +390,3 @@ class OutboxMail(Base):
 FIRST_DUE: ColumnElement[datetime] = case(
     (OutboxMail.clock_shift == 0, OutboxMail.date_header), else_=OutboxMail.created_at
 )
-
-
-class MailEvent(Base):
-    """One thing that happened to an outbox mail."""
-
-    __tablename__ = "mail_events"
-
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    outbox_id: Mapped[int] = mapped_column(ForeignKey("outbox.id", ondelete="CASCADE"), index=True)
-    at: Mapped[datetime]
-    event: Mapped[str] = mapped_column(String(30))
-    detail: Mapped[str | None] = mapped_column(Text)
-
-    __table_args__ = ({"sqlite_autoincrement": True},)

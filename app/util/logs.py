@@ -38,13 +38,26 @@ _NONE: dict[str, Any] = {}
 # Exceptions whose words quote no person: what is wrong with a file, a socket, Redis or the database.
 _SPEAKS = ("redis.", "kombu.", "amqp.", "app.db", "app.schema", "app.ai.")
 
-# In a path, a request line, a Referer, or a mail; up to what ends a path segment.
-_TOKEN = re.compile(r"(/(?:r|u|login)/)[^\s/?#\"'<>]+")
+
+# In a path, a request line, a Referer, or a mail, up to what ends a path segment; and API tokens,
+# whatever they stand in.
+def _tokens(spelled: Callable[[str], str]) -> re.Pattern[str]:
+    """`spelled`: the ways to write a character."""
+    slash, dot, key = spelled("/"), spelled("."), "".join(map(spelled, "tpk_"))
+    pages = "|".join("".join(map(spelled, page)) for page in ("r", "u", "login"))
+    below = f"{slash}(?:{pages})(?:{slash}{dot}{{0,2}})*{slash}"
+    return re.compile(rf"({below}|{key})[^\s/?#&\"'<>]+")
+
+
+_TOKEN = _tokens(re.escape)
+# Any character may be escaped, once or several times: a log shows what came, before a server has
+# undone what a program or a relay did.
+_ESCAPED = _tokens(lambda one: f"(?:{re.escape(one)}|%(?:25)*(?i:{ord(one):02x}))")
 
 
 def mask_tokens(text: str) -> str:
     """`text` with "…" in the place of each token."""
-    return _TOKEN.sub(r"\1…", text)
+    return (_ESCAPED if "%" in text else _TOKEN).sub(r"\1…", text)
 
 
 def install(
@@ -102,7 +115,7 @@ def mask(text: str) -> str:
     """`text` without tokens of mail links, passwords in URLs, and local parts of addresses."""
     if "@" in text:
         text = _ADDRESS.sub("…@", _PASSWORD.sub(r"\1…@", text))
-    return mask_tokens(text) if "/" in text else text
+    return mask_tokens(text) if "/" in text or "tpk_" in text or "%" in text else text
 
 
 class _Text(logging.Formatter):

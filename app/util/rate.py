@@ -73,13 +73,14 @@ class Limits:
 
 @dataclass
 class Rate:
-    """SMTP_RATE_PER_MINUTE: how many mails a minute may go out, all senders together.
+    """How many mails a minute may go out by a channel, all senders together (SMTP_RATE_PER_MINUTE).
 
     They spread (`windows`), because providers count by the second.
     """
 
     per_minute: int | None
     limits: Limits
+    key: str = KEY  # whose rate it is
 
     @cached_property
     def _windows(self) -> list[RateLimitItem]:
@@ -104,7 +105,7 @@ class Rate:
         while True:
             mails, wait = self._room(wanted)
             # False: another sender was faster.
-            if mails and all(self.limits.take(one, KEY, mails) for one in self._windows):
+            if mails and all(self.limits.take(one, self.key, mails) for one in self._windows):
                 return mails
             if time.monotonic() + wait > give_up:
                 return 0
@@ -113,7 +114,7 @@ class Rate:
     def _room(self, wanted: int) -> tuple[int, float]:
         """How many may go at this moment; where it is none, the seconds until one may."""
         now = clock.of_the_machine().timestamp()  # as `limits` has it
-        found = [self.limits.stats(one, KEY) for one in self._windows]
+        found = [self.limits.stats(one, self.key) for one in self._windows]
         room = min([wanted, *(one.remaining for one in found)])
         return room, max((one.reset_time - now for one in found if not one.remaining), default=0.0)
 

@@ -1,29 +1,44 @@
-"""`/healthz`: 200 while mails go out and pages work, else 503 with the reasons, as JSON."""
+"""What monitors ask for: `/healthz`, 200 or 503 with the reasons, and `/metrics`, for Prometheus.
 
-from flask import Blueprint, jsonify
+Both name no person and need no sign-in.
+"""
+
+from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.monitoring import checks
+from app.locale import Both
+from app.monitoring import checks, metrics_page
+from app.monitoring.metrics_queries import MetricsReading
 from app.services import Services
+
+_DOWN = Both(
+    "データベースを読めないため、数値を出せません。",
+    "The database cannot be read: there are no figures.",
+)
 
 
 def pages(services: Services) -> Blueprint:
-    """The health page."""
+    """The pages for monitors."""
     blueprint = Blueprint("health", __name__)
+    reading = MetricsReading(services)
 
     @blueprint.get("/healthz")
     def healthz() -> ResponseReturnValue:
-        reasons = _reasons(services)
+        """The names of what is the matter: `database`, or those of app/alerts/catalogue.py."""
+        try:
+            reasons = checks.unwell(services, clock.now())
+        except Exception:  # noqa: BLE001 - whatever the driver raises, health must answer
+            reasons = ["database"]
         status = "unavailable" if reasons else "ok"
         return jsonify(status=status, reasons=reasons), 503 if reasons else 200
 
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        found = reading.facts(clock.now())
+        if found is None:
+            words = f"{_DOWN.ja}\n{_DOWN.en}\n"
+            return Response(words, status=503, mimetype="text/plain")
+        return Response(metrics_page.text(found), content_type=metrics_page.CONTENT_TYPE)
+
     return blueprint
-
-
-def _reasons(services: Services) -> list[str]:
-    """The names of what is the matter: `database`, or those of app/alerts/catalogue.py."""
-    try:
-        return checks.unwell(services, clock.now())
-    except Exception:  # noqa: BLE001 - whatever the driver raises, health must answer
-        return ["database"]

@@ -6,7 +6,9 @@ mail's link has room for a text far beyond its limit: it is refused with words, 
 was typed (app/web/report_form.py).
 """
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 from flask import Flask, Request, abort, make_response, render_template, request
 from flask.typing import ResponseReturnValue
@@ -54,6 +56,21 @@ class MeasuredRequest(Request):
             uploads = asking.is_admin and self.endpoint == "admin.imports"
             return UPLOAD_BODY if uploads else KNOWN_BODY
         return KNOWN_BODY if _has_report_link(self) else BODY
+
+
+def whole(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Takes a body that ended before its Content-Length for what it is: cut on its way, and refused.
+
+    gunicorn says that it ends a body where it ends; so werkzeug would not count the bytes, and half
+    a form would be read as a whole one.
+    """
+
+    def called(environ: dict[str, Any], *more: Any) -> Any:
+        if environ.get("CONTENT_LENGTH"):
+            environ.pop("wsgi.input_terminated", None)
+        return application(environ, *more)
+
+    return called
 
 
 def register(app: Flask) -> None:

@@ -15,7 +15,7 @@ from app.config import Config, readers
 from app.locale import Both
 
 # Asked by machines, which know this one by its number: docs/monitoring.md.
-_FOR_MONITORS = frozenset({"health.healthz", "metrics.metrics"})
+_FOR_MONITORS = frozenset({"health.healthz", "health.metrics"})
 _PORTS = {"http": 80, "https": 443}
 _NAME = r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?"  # the lengths of DNS (RFC 1035, 2.3.4)
 _HOST = re.compile(rf"(?:{_NAME}|\[[0-9a-f:.]+\])?(?::(?P<port>[0-9]{{0,5}}))?", re.ASCII | re.I)
