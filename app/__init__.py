@@ -24,7 +24,7 @@ def create_app(config: "Config | None" = None, services: "Services | None" = Non
 
     from flask import Flask  # noqa: PLC0415 - see above
 
-    from app import clock, web  # noqa: PLC0415 - see above
+    from app import api, clock, web  # noqa: PLC0415 - see above
     from app.config import load_or_exit  # noqa: PLC0415 - see above
     from app.db import PAGES  # noqa: PLC0415 - see above
     from app.services import make  # noqa: PLC0415 - see above
@@ -39,6 +39,8 @@ def create_app(config: "Config | None" = None, services: "Services | None" = Non
     made = services or make(config, publish, PAGES)
     app.extensions["task_progress"] = made
     web.register(app, made)
+    doors = api.beside(app.wsgi_app, made)
+    app.wsgi_app = web.limits.whole(doors)  # type: ignore[method-assign]  # as Flask says
     return app
 
 

@@ -62,8 +62,8 @@ def shell_locale(environ: Mapping[str, str]) -> str:
 
 _OF_THE_SYSTEM = {
     errno.ENOENT: "ありません",
-    errno.EISDIR: "フォルダです",
-    errno.ENOTDIR: "フォルダではありません",
+    errno.EISDIR: "フォルダーです",
+    errno.ENOTDIR: "フォルダーではありません",
     errno.EACCES: "権限がありません",
     errno.EPERM: "権限がありません",
     errno.ENOSPC: "ディスクに空きがありません",

@@ -1,7 +1,7 @@
 """The database's schema: bring it up to date, and refuse to work on one that is not.
 
 A newer program may bring it up to date while older ones still run: it notes in the database which
-of them may go on, so that machines can follow one by one, and go back (docs/care.md).
+of them may go on, so that machines can follow one by one, and go back (docs/architecture.md).
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from app.refused import Code, Refused
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
-HEAD = "0013"  # the version that this code was written for (a test holds it to migrations/)
+HEAD = "0017"  # the version that this code was written for (a test holds it to migrations/)
 # The oldest version whose programs may go on with HEAD. It stays while migrations only add; one that
 # takes something away or changes what it means sets it to its own number (a test holds it to that).
 SERVES_SINCE = "0008"

@@ -9,8 +9,8 @@ from app.db import Database, Patience
 from app.installation import Installation
 from app.links import Links
 from app.smtp.idle import IdleConnections
-from app.util import crash
-from app.util.rate import Limits, Rate
+from app.util import crash_points
+from app.util.rate import Limits
 from app.util.redis_guard import SendGuard
 
 Publish = Callable[[Sequence[int]], None]
@@ -26,7 +26,6 @@ class Services:
     guard: SendGuard
     links: Links
     limits: Limits
-    rate: Rate
     idle: IdleConnections  # to the mail server, between two deliveries
     host: str  # this machine's name
     publish: Publish  # outbox ids -> queue `mail`; never raises, losing ids costs latency only
@@ -45,7 +44,7 @@ def make(
     config: Config, publish: Publish = publish_nothing, patience: Patience | None = None
 ) -> Services:
     """The services for these settings; `patience`: with PostgreSQL."""
-    crash.arm(config.crash_at)
+    crash_points.arm(config.crash_at)
     redis_url, scale = guard_url(config), config.test_time_scale
     db = Database(config.database_url, patience, scale)
     limits = Limits(redis_url, scale)
@@ -57,7 +56,6 @@ def make(
         guard=SendGuard(redis_url, installation.id, scale),
         links=Links(config),
         limits=limits,
-        rate=Rate(config.smtp_rate_per_minute, limits),
         idle=IdleConnections(),
         host=socket.gethostname(),
         publish=publish,

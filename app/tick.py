@@ -15,10 +15,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app import digest, outbox, reminders, timekeeping
-from app.ai import early
+from app import clock_trust, digest, outbox, reminders
+from app.ai import prefetch
 from app.letters import read_again
-from app.maintenance import behind, purge
+from app.maintenance import purge, rollback
+from app.members import token_notices
 from app.models import TICK
 from app.monitoring import alert_mails, checks, heartbeat_url, status
 from app.outbox import Clock, Delivery, never
@@ -72,10 +73,16 @@ def run(
                 status.note_heartbeat(services, name, now, **data)
         checks.run(services, now)
         alert_mails.notify_admins(services, now)
+        token_notices.notify_owners(services, now)
         if ticked.planned is not None:
             purge.forget_bodies(services, now)
+            purge.forget_calls(services, now)
     if ticked.planned is not None and ask_for is not None:
-        _ask_for_recaps(services, now, ask_for)
+        # Last of all, when every mail of this minute is on its way; whatever breaks, only that does.
+        try:
+            ask_for(prefetch.ahead(services, now))
+        except Exception as error:  # noqa: BLE001 - a recap is never worth a tick
+            log.warning("no recap can be asked for: %s", type(error).__name__)
     return ticked
 
 
@@ -83,9 +90,9 @@ def may_work(services: Services, now: datetime) -> bool:
     """Asked before anything is planned: may the clock be believed? Marks a database that was put
     back.
     """
-    if not timekeeping.may_work(services, now):
+    if not clock_trust.may_work(services, now):
         return False
-    behind.mark_if_behind(services, now)
+    rollback.mark_if_behind(services, now)
     return True
 
 
@@ -130,16 +137,8 @@ def deliver(
     With a clock in doubt only alerts and sign-in links.
     """
     now = clock()
-    if timekeeping.doubted(services, now) is None:
-        behind.mark_if_behind(services, now)
+    if clock_trust.doubted(services, now) is None:
+        rollback.mark_if_behind(services, now)
         return outbox.send(services, read_again, clock, stopped, first=first)
     urgent = outbox.urgent(services, now)
     return Delivery(outbox.deliver(services, read_again, urgent, clock, stopped), more=False)
-
-
-def _ask_for_recaps(services: Services, now: datetime, ask_for: Callable[[Recaps], None]) -> None:
-    """Last of all, when every mail of this minute is on its way; whatever breaks, only that does."""
-    try:
-        ask_for(early.ahead(services, now))
-    except Exception as error:  # noqa: BLE001 - a recap is never worth a tick
-        log.warning("no recap can be asked for: %s", type(error).__name__)

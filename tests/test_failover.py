@@ -18,9 +18,10 @@ from app.services import Services, make
 from tests import sending
 from tests.browser import signed_in
 from tests.conftest import NOW, People, task
+from tests.postgres import NAME
 from tests.servers import wait_until
 from tests.smtp_server import SmtpServer
-from tests.standby import NAME, Server, primary_and_standby
+from tests.standby import Server, primary_and_standby
 from tests.test_behind import held, restores, tick
 
 pytestmark = pytest.mark.slow

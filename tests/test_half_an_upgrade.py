@@ -5,7 +5,6 @@ The units' own commands, in the specification's layout, on a copy of the code th
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGTERM
@@ -13,7 +12,8 @@ from signal import SIGTERM
 import pytest
 import redis
 
-from tests.conftest import sqlite_copy
+from tests.databases import sqlite_copy
+from tests.fork_server import Part
 from tests.machine import Machine, lay_out, write_units
 from tests.servers import wait_until
 from tests.specification import ENV as SPECIFICATION
@@ -38,6 +38,7 @@ def machine(tmp_path: Path, redis_url: str) -> Iterator[Machine]:
     shutil.copytree(PROJECT / "app", home / "app", ignore=shutil.ignore_patterns("__pycache__"))
     sqlite_copy(home / "data" / "task-progress.sqlite3")
     made = Machine(home, write_units(home, "taro", tmp_path / "units"), redis_url)
+    made.forked = False
     made.configure(SPECIFICATION)
     yield made
     made.end()
@@ -50,7 +51,7 @@ def cut(file: Path) -> None:
     file.write_text(whole[:half], encoding="utf-8")
 
 
-def ended(part: subprocess.Popen[bytes]) -> int:
+def ended(part: Part) -> int:
     """The exit code; a program that goes on instead is ended by the fixture."""
     return part.wait(60)
 

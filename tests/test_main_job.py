@@ -3,12 +3,10 @@
 import json
 import ssl
 import time
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes, policy
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGTERM
 
 import pytest
 import redis
@@ -20,13 +18,10 @@ from app.models import Member, OutboxMail, Service, State
 from app.monitoring.watchdog import EXIT_CODE
 from tests import specification
 from tests.conftest import People, task
+from tests.databases import on_postgresql, on_sqlite
 from tests.servers import wait_until
 from tests.smtp_server import Plan, SmtpServer
 from tests.stack import PROJECT, Stack, offset_to, running
-
-# What does not hang on the kind of database is tried on one: each process takes a second to start.
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 pytestmark = pytest.mark.usefixtures("no_digest")  # the reminders alone
 
@@ -63,7 +58,6 @@ def all_accepted(db: Database) -> bool:
     return states(db) == [State.ACCEPTED] * 3
 
 
-@on_sqlite
 def test_called_by_hand_it_sends_at_once_and_a_second_call_sends_nothing(
     stack: Stack, db: Database
 ) -> None:
@@ -72,7 +66,7 @@ def test_called_by_hand_it_sends_at_once_and_a_second_call_sends_nothing(
     wait_until(lambda: all_accepted(db), stack.logs(), 20)
     assert stack.recipients() == EVERYBODY
     jobs = stack.finished_jobs()
-    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+    stack.publish("notifications.daily_progress_reminder")
     wait_until(lambda: stack.finished_jobs() > jobs, stack.logs(), 20)
     assert stack.recipients() == EVERYBODY
 
@@ -82,8 +76,8 @@ def test_two_beats_ten_copies_and_ticks_by_hand_send_one_mail_each(
     stack: Stack, db: Database, redis_admin: redis.Redis
 ) -> None:
     """And after FLUSHALL the same again sends nothing."""
-    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
-    stack.run("call", "app.tasks.notifications.tick")
+    stack.publish("notifications.daily_progress_reminder")
+    stack.publish("notifications.tick")
     copied(redis_admin, "mail")
     assert redis_admin.llen("mail") == 22
     first, second = stack.beat(), stack.beat()
@@ -93,8 +87,8 @@ def test_two_beats_ten_copies_and_ticks_by_hand_send_one_mail_each(
     wait_until(lambda: redis_admin.llen("mail") == 0, stack.logs(), 20)
     redis_admin.flushall()
     jobs = stack.finished_jobs()
-    stack.run("call", "app.tasks.notifications.tick")
-    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+    stack.publish("notifications.tick")
+    stack.publish("notifications.daily_progress_reminder")
     stack.command("tick")
     wait_until(lambda: stack.finished_jobs() >= jobs + 2, stack.logs(), 20)
     assert stack.recipients() == EVERYBODY
@@ -134,47 +128,6 @@ def alive(db: Database) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_worker_killed_before_the_dot_costs_time_but_no_mail_and_makes_no_double(
-    stack: Stack, db: Database
-) -> None:
-    stack.environ["TEST_TIME_SCALE"] = "0.02"  # a lease of 2 s
-    doomed = stack.worker(CRASH_AT="body_sent")
-    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
-    wait_until(lambda: State.SENDING in states(db), stack.logs(), 20)
-    stack.end(doomed, SIGKILL)
-    assert stack.recipients() == []
-    stack.worker()
-    time.sleep(2)
-    stack.run("call", "app.tasks.notifications.tick")
-    stack.command("tick")
-    wait_until(lambda: all_accepted(db), stack.logs(), 20)
-    assert stack.recipients() == EVERYBODY
-
-
-@pytest.mark.slow
-def test_a_worker_killed_after_the_answer_makes_at_most_one_copy_with_the_same_id(
-    stack: Stack, db: Database
-) -> None:
-    stack.environ["TEST_TIME_SCALE"] = "0.01"  # in doubt for 6.6 s
-    doomed = stack.worker(CRASH_AT="reply")
-    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
-    wait_until(lambda: State.IN_DOUBT in states(db), stack.logs(), 20)
-    stack.end(doomed, SIGKILL)
-    wait_until(lambda: _tick_until_accepted(stack, db), stack.logs(), 30)
-    by_recipient: dict[str, set[str]] = {}
-    for mail in stack.smtp.mails:
-        message = message_from_bytes(mail.data, policy=policy.default)
-        by_recipient.setdefault(mail.recipient, set()).add(str(message["Message-ID"]))
-    assert sorted(by_recipient) == EVERYBODY
-    assert all(len(ids) == 1 for ids in by_recipient.values())
-    assert max(Counter(stack.recipients()).values()) <= 2
-
-
-def _tick_until_accepted(stack: Stack, db: Database) -> bool:
-    stack.command("tick")
-    return all_accepted(db)
-
-
 @on_sqlite
 def test_without_redis_the_timers_tick_decides_and_sends(stack: Stack, db: Database) -> None:
     stack.environ["CELERY_BROKER_URL"] = "redis://127.0.0.1:1/0"
@@ -199,7 +152,7 @@ def test_a_worker_that_is_told_to_stop_finishes_its_mail(stack: Stack, db: Datab
         slow = "suzuki+slow@example.jp"
         session.execute(update(Member).where(Member.name == "鈴木 一郎").values(email=slow))
     worker = stack.worker()
-    stack.run("call", "app.tasks.notifications.daily_progress_reminder")
+    stack.publish("notifications.daily_progress_reminder")
     wait_until(lambda: slow in stack.recipients(), stack.logs(), 20)
     assert State.IN_DOUBT in states(db)  # the server has the mail and has not answered yet
     stack.end(worker, SIGTERM)
@@ -226,7 +179,7 @@ def test_a_worker_that_no_longer_consumes_ends_itself(stack: Stack) -> None:
     stack.environ["TEST_TIME_SCALE"] = "0.02"
     worker = stack.worker()
     stack.run("control", "cancel_consumer", "mail")
-    stack.run("call", "app.tasks.notifications.tick")
+    stack.publish("notifications.tick")
     assert worker.wait(30) == EXIT_CODE
 
 
@@ -248,7 +201,7 @@ def test_a_worker_without_beat_asks_for_a_tick_itself_and_everybody_gets_their_m
 @on_postgresql
 def test_the_ai_worker_runs_its_small_job(stack: Stack, db: Database) -> None:
     stack.worker("ai")
-    stack.run("call", "app.tasks.ai.heartbeat")
+    stack.publish("ai.heartbeat")
 
     def noted() -> bool:
         with db.read() as session:
@@ -293,6 +246,7 @@ def _server_context(ca: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_the_specified_env_starts_beat_and_both_workers_by_their_own_commands(
     tmp_path: Path, redis_url: str, smtp: SmtpServer
 ) -> None:
@@ -302,6 +256,7 @@ def test_the_specified_env_starts_beat_and_both_workers_by_their_own_commands(
     (tmp_path / ".env").write_text(env.replace("redis://127.0.0.1:6379/1", backend))
     (tmp_path / "app").symlink_to(PROJECT / "app")
     with running(tmp_path, {}, smtp) as stack:
+        stack.forked = False
         del stack.environ["PYTHONPATH"]
         stack.command("db", "upgrade")
         stack.worker("mail")

@@ -17,7 +17,8 @@ from app.maintenance import backup
 from app.maintenance.errors import BackupFailed
 from app.services import Services, make
 from tests import sending
-from tests.conftest import NOW, People, postgresql_copy, task
+from tests.conftest import NOW, People, task
+from tests.databases import postgresql_copy
 from tests.pooler import MISSING, pgbouncer
 from tests.smtp_server import SmtpServer
 

@@ -2,26 +2,30 @@
 
 import http.client
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from celery import current_app
 
 from app import create_app
-from app.config import Config
+from app.config import Config, load
 from app.db import Database
 from app.queue.application import make_celery
 from app.queue.publishing import publisher
+from app.queue.timetable import TIMETABLE
 from app.tasks import ai
 from tests import servers
 from tests.browser import OURS
 from tests.conftest import suzuki
+from tests.databases import on_sqlite
 from tests.test_web_logs import gunicorn
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = on_sqlite
 
 MESSAGES = 20
 
@@ -45,6 +49,21 @@ def test_each_thread_of_the_pages_reaches_the_queue(
     assert redis_admin.llen("mail") == 1 + MESSAGES
 
 
+@pytest.mark.parametrize("entry", TIMETABLE.values(), ids=TIMETABLE)
+def test_a_result_backend_that_is_away_delays_nothing_that_beat_sends(
+    entry: dict[str, Any], environ: dict[str, str], redis_admin: redis.Redis, tmp_path: Path
+) -> None:
+    """Else no tick would be sent for as long as beat waits for it."""
+    with servers.hole() as port:
+        environ["CELERY_RESULT_BACKEND"] = f"redis://127.0.0.1:{port}/1"
+        with make_celery(load(environ, tmp_path)) as celery:
+            began = time.monotonic()
+            celery.send_task(entry["task"], kwargs=entry.get("kwargs"), **entry["options"])
+    assert time.monotonic() - began < 2
+    assert redis_admin.llen(entry["options"]["queue"]) == 1
+
+
+@pytest.mark.slow
 def test_sign_in_mails_asked_for_at_once_are_all_on_the_queue(
     environ: dict[str, str], db: Database, redis_admin: redis.Redis, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import redis
 from app.db import Database
 from app.models import Service
 from tests.conftest import People
+from tests.databases import on_sqlite
 from tests.smtp_server import SmtpServer
 from tests.stack import Stack, running
 
@@ -21,7 +22,7 @@ GOOD = [[], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": No
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+    on_sqlite,
 ]
 
 

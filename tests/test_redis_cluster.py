@@ -9,6 +9,7 @@ import pytest
 from app.config import load
 from app.queue import redis_cluster
 from tests.conftest import People
+from tests.databases import on_sqlite
 from tests.servers import RedisServer, free_port
 from tests.smtp_server import SmtpServer
 from tests.stack import running
@@ -17,8 +18,6 @@ pytestmark = pytest.mark.slow
 
 KEY = {"SECRET_KEY": "a made-up key for tests only: 0123456789 abcdef"}
 NOBODY = "redis://127.0.0.1:1/0"
-
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from app.doctor.finding import CheckContext, Level
 from app.models import OutboxMail, State
 from app.services import make
 from tests.conftest import NOW, People, task
+from tests.databases import on_sqlite
 from tests.safe_redis import ACL
 from tests.servers import RedisServer, wait_until
 from tests.smtp_server import SmtpServer
@@ -21,7 +22,7 @@ from tests.stack import Stack, offset_to, running
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.usefixtures("no_digest"),
-    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+    on_sqlite,
 ]
 WORD = "a-made-up-word"
 # What came with the later of two versions, and with the earlier one.

@@ -22,6 +22,7 @@ from app.services import Services, guard_url, make
 from app.util.rate import Limits, Rate
 from app.util.redis_guard import Guard, SendGuard
 from tests.conftest import NOW, TODAY, People, task
+from tests.databases import on_sqlite
 from tests.safe_redis import WORD, SafeRedis, can_be
 from tests.servers import wait_until
 from tests.smtp_server import SmtpServer
@@ -32,7 +33,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not can_be(), reason="no Redis with TLS here: apt install redis-server"),
     pytest.mark.usefixtures("no_digest"),
-    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+    on_sqlite,
 ]
 
 

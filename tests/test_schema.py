@@ -1,16 +1,19 @@
 """The migrations make what the models say, on both databases, and refuse what they do not know."""
 
+import sqlite3
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from app import schema
 from app.db import Database
 from app.models import Base, DecisionRow, OutboxMail
 from tests.conftest import NOW, TODAY, People
+from tests.databases import on_sqlite
 
 
 def test_there_is_one_head_and_the_code_names_it() -> None:
@@ -26,6 +29,19 @@ def test_the_migrations_make_what_the_models_say(db: Database) -> None:
         options = {"compare_type": True, "include_object": ours}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
+
+
+@on_sqlite
+def test_a_commit_on_sqlite_waits_for_the_disk(db: Database) -> None:
+    found: list[object] = []
+
+    @event.listens_for(db.engine, "connect")
+    def _look(connection: sqlite3.Connection, _record: object) -> None:
+        found.append(connection.execute("PRAGMA synchronous").fetchone())
+
+    with db.read() as session:
+        session.execute(text("SELECT 1"))
+    assert found == [(2,)]  # FULL
 
 
 def test_an_empty_database_is_made_ready(empty_database_url: str) -> None:

@@ -26,6 +26,7 @@ from app.util import shared_redis
 from app.util.redis_guard import KEEP_SECONDS, Guard, guard_key
 from tests import sending
 from tests.conftest import NOW, TODAY, suzuki, task
+from tests.databases import on_sqlite
 from tests.servers import wait_until
 from tests.smtp_server import SmtpServer
 from tests.stack import running
@@ -33,7 +34,7 @@ from tests.test_queue_messages import envelope
 
 DAY = timedelta(days=1)
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = on_sqlite
 
 
 def own_settings(folder: Path, environ: dict[str, str], pages: str) -> dict[str, str]:
@@ -157,6 +158,7 @@ def test_what_a_guard_holds_says_whether_the_mail_is_out(
     assert is_gone == (held in ("7", "{ours}:7"))
 
 
+@pytest.mark.slow
 def test_doctor_says_that_two_share_a_redis_and_what_to_set(
     two: tuple[Services, Services], tmp_path: Path, environ: dict[str, str], smtp: SmtpServer
 ) -> None:
@@ -183,6 +185,7 @@ def ticks(services: Services) -> datetime | None:
         return row.at if row else None
 
 
+@pytest.mark.slow
 def test_a_job_runs_at_the_installation_that_published_it(
     two: tuple[Services, Services],
     environ: dict[str, str],

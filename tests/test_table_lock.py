@@ -19,12 +19,11 @@ from app.locale import Both
 from app.services import Services, make
 from tests import sending
 from tests.browser import signed_in
-from tests.conftest import NOW, People, postgresql_cluster, task
+from tests.conftest import NOW, People, task
+from tests.databases import on_postgresql, postgresql_cluster
 from tests.smtp_server import SmtpServer
 
 SCALE = 0.1
-
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 def at(moment: datetime) -> Callable[[], datetime]:

@@ -13,6 +13,7 @@ from app.alerts import open_alerts
 from app.db import Database
 from app.models import DecisionRow, OutboxMail, State
 from tests.conftest import People, task
+from tests.databases import on_sqlite
 from tests.servers import wait_until
 from tests.smtp_server import SmtpServer
 from tests.stack import Stack, offset_to, running
@@ -21,7 +22,6 @@ from tests.wall_clock import WallClock, needs_faketime
 pytestmark = [pytest.mark.slow, needs_faketime, pytest.mark.usefixtures("no_digest")]
 NINE = datetime(2026, 11, 24, 0, 0, 5, tzinfo=UTC)
 MONTH = timedelta(days=30)
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture

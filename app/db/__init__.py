@@ -12,26 +12,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import (
-    DBAPIError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-)
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from app.db.columns import UTCDateTime, among, database_now, same_address, seconds_between
 from app.db.many import insert_new, update_each
-from app.db.server import (
-    PAGES,
-    PING_AFTER,
-    POOLED,
-    SENDERS,
-    Patience,
-    engine_for,
-    has_spoken,
-)
+from app.db.server import PAGES, PING_AFTER, POOLED, SENDERS, Patience, engine_for, has_spoken
 from app.locale import Both
 from app.refused import Code, Refused
 from app.util.private import keep_private
@@ -95,17 +82,13 @@ def _in_words() -> Iterator[None]:
         yield
     # InternalError: what PostgreSQL says when a file cannot grow.
     except (OperationalError, InterfaceError, InternalError) as error:
-        raise _down(error) from error
-
-
-def _down(error: DBAPIError) -> DatabaseDown:
-    reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
-    return DatabaseDown(
-        Both(
-            f"データベースを使えません({reason})。",
-            f"The database cannot be used ({reason}).",
-        )
-    )
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+        raise DatabaseDown(
+            Both(
+                f"データベースを使えません({reason})。",
+                f"The database cannot be used ({reason}).",
+            )
+        ) from error
 
 
 class Database:
@@ -237,7 +220,10 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
-        _keep_private(make_url(url).database)
+        # Whatever the umask: this account alone reads the file and what SQLite keeps beside it, to
+        # which it gives the mode of the file (sqlite.org, "WAL", 2.2).
+        for end in ("", "-wal", "-shm"):
+            keep_private(Path(f"{make_url(url).database}{end}"))
         connection.isolation_level = None  # we say BEGIN ourselves
         for pragma in (
             "journal_mode=WAL",
@@ -253,15 +239,6 @@ def _sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
-
-
-def _keep_private(database: str | None) -> None:
-    """Lets only this account read the file and what SQLite keeps beside it, whatever the umask.
-
-    SQLite gives -wal and -shm the mode of the file itself (sqlite.org, "WAL", 2.2).
-    """
-    for end in ("", "-wal", "-shm"):
-        keep_private(Path(f"{database}{end}"))
 
 
 def in_words(error: BaseException, place: str) -> Both | None:

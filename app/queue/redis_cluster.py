@@ -10,7 +10,7 @@ from app.config import Config
 from app.locale import Both
 from app.services import guard_url
 from app.util import shared_redis
-from app.util.parse import mask_url
+from app.util.urls import mask_url
 
 
 def refused(config: Config) -> Both | None:
@@ -48,7 +48,8 @@ def says_so(error: redis.RedisError) -> bool:
 
 def words(config: Config) -> tuple[Both, Both]:
     """That it is one, and what to set."""
-    name = setting_of_guard(config)
+    broker = config.model_copy(update={"celery_result_backend": ""})
+    name = "CELERY_BROKER_URL" if guard_url(broker) else "CELERY_RESULT_BACKEND"
     place = mask_url(guard_url(config) or "")
     return (
         Both(
@@ -62,9 +63,3 @@ def words(config: Config) -> tuple[Both, Both]:
             f"Name a Redis without cluster mode in {name}; a replica can stand in for it.",
         ),
     )
-
-
-def setting_of_guard(config: Config) -> str:
-    """The setting that `guard_url` is read from."""
-    broker = config.model_copy(update={"celery_result_backend": ""})
-    return "CELERY_BROKER_URL" if guard_url(broker) else "CELERY_RESULT_BACKEND"

@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from app import clock
-from app.ai import recap, rows
+from app.ai import recap, recap_store
 from app.monitoring.status import note_heartbeat
 from app.tasks.worker import services
 
@@ -22,7 +22,7 @@ MESSAGE_EXPIRES = 55  # seconds; the next tick asks again for what is still want
 def heartbeat() -> str:
     """Shows that the ai queue is worked on; what was kept long enough goes. Returns when, ISO 8601."""
     now = clock.now()
-    rows.purge(services(), now)
+    recap_store.purge(services(), now)
     note_heartbeat(services(), HEARTBEAT, now)
     return now.isoformat()
 

@@ -8,7 +8,7 @@ from celery import current_app, shared_task
 
 from app import clock, digest, outbox, reminders
 from app import tick as story
-from app.queue import publishing, turns
+from app.queue import db_lock, publishing
 from app.tasks.ai import ask_for
 from app.tasks.worker import services
 from app.util import log_stream
@@ -66,7 +66,7 @@ def tick() -> None:
     ticked = story.run(
         services(),
         now,
-        my_turn=turns.of(services(), PLANNING, now, PLANNING_LASTS * scale),
+        my_turn=db_lock.of(services(), PLANNING, now, PLANNING_LASTS * scale),
         within=PLAN_WITHIN * scale,
         fresh=ON_THE_QUEUE * scale,
         log_written=log_stream.written,

@@ -19,7 +19,7 @@ from app.monitoring.watchdog import Watchdog
 from app.queue import publishing, redis_cluster
 from app.queue.application import transport_options
 from app.services import Services, guard_url, make
-from app.util import shared_redis
+from app.util import forking, shared_redis
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,11 @@ def _database_is_ours(**_: object) -> None:
         sys.exit(os.EX_TEMPFAIL)
     except DatabaseDown as error:
         log.warning("the database does not answer yet, jobs fail until it does: %s", error)
+
+
+@signals.worker_before_create_process.connect(weak=False)
+def _share_memory(**_: object) -> None:
+    forking.share_memory()
 
 
 @signals.worker_ready.connect(weak=False)

@@ -29,7 +29,9 @@ def of(services: Services, name: str, now: datetime, lasts: timedelta) -> Iterat
         yield mine
     finally:
         if mine:
-            _end(services, name, now, until)
+            mine_still = (Service.name == name, Service.at == until)
+            with services.db.write() as session:
+                session.execute(update(Service).where(*mine_still).values(at=now))
 
 
 def take(session: Session, name: str, at: datetime, free: ColumnElement[bool]) -> bool:
@@ -39,10 +41,3 @@ def take(session: Session, name: str, at: datetime, free: ColumnElement[bool]) -
         return True
     theirs = update(Service).where(Service.name == name, free).values(at=at)
     return session.scalar(theirs.returning(Service.name)) is not None
-
-
-def _end(services: Services, name: str, now: datetime, until: datetime) -> None:
-    with services.db.write() as session:
-        session.execute(
-            update(Service).where(Service.name == name, Service.at == until).values(at=now)
-        )
