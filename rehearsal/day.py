@@ -5,7 +5,7 @@ units that `task-progress systemd` renders, each started with its own command, e
 limits, a real Redis, the sample team on its day, a mail server that wants TLS and a login. The
 clock is the application's (TEST_CLOCK_OFFSET), a whole number of minutes off, so that beat's
 minutes are its minutes. SCALE (TEST_TIME_SCALE) shortens what is waited for; with SCALE=1 the
-protocol is written down in docs/day.md and docs/day.ja.md.
+protocol is written down in docs/day.md.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import ssl
-import subprocess
 import sys
 import tempfile
 import threading
@@ -30,8 +29,10 @@ from zoneinfo import ZoneInfo
 
 import trustme
 
+from app.compose.marks import STUCK
 from app.locale import shell_locale
 from rehearsal.protocol import Protocol, record
+from tests.fork_server import Part
 from tests.machine import Machine, lay_out, write_units
 from tests.servers import RedisServer, free_port
 from tests.smtp_server import Ledger, Plan, SmtpServer
@@ -68,6 +69,7 @@ class Day:
         folder.mkdir()
         home = lay_out(folder, USER)
         self.machine = Machine(home, write_units(home, USER, folder / "units"), redis_url)
+        self.machine.forked = False
         self.smtp_port = free_port()
         self.ledger = folder / "ledger"
         self.authority = trustme.CA()
@@ -75,7 +77,7 @@ class Day:
         self.smtp: SmtpServer | None = None
         self.offset = 0.0
         self.due: dict[str, datetime] = {}  # member -> the hour of their reminder
-        self.units: dict[str, subprocess.Popen[bytes]] = {}
+        self.units: dict[str, Part] = {}
         self.ticks: list[int] = []  # how each run of the timer's unit ended
 
     # --- the clock and the mail server ------------------------------------------------------
@@ -219,7 +221,7 @@ class Day:
     def red_lines(self, language: str) -> str:
         """What `status` shows in red."""
         said = self.machine.run("task-progress", "status", LANG=language)
-        return " / ".join(line for line in said.splitlines() if line.startswith("■"))
+        return " / ".join(line for line in said.splitlines() if line.startswith(STUCK.sign))
 
     def show_status(self) -> None:
         """The red lines of `status`, as an operator reads them."""

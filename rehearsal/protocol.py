@@ -1,4 +1,4 @@
-"""What happened when, in both languages: printed as it happens, kept in docs/day*.md."""
+"""What happened when: printed as it happens in the shell's language, kept in docs/day.md in English."""
 
 import os
 import platform
@@ -11,10 +11,7 @@ from app.locale import Both
 from tests.stack import PROJECT
 
 _BEGIN, _END = "<!-- played: begin -->", "<!-- played: end -->"
-_HEADS = {
-    "ja": "| アプリケーションの時計 | 起きたこと |",
-    "en": "| the application's clock | what happened |",
-}
+_HEAD = "| the application's clock | what happened |"
 
 
 @dataclass
@@ -29,10 +26,10 @@ class Protocol:
         self.lines.append((at, Both(ja, en)))
         print(f"{at:%m-%d %H:%M:%S}  {Both(ja, en).to(self.locale)}", flush=True)
 
-    def table(self, locale: str) -> str:
-        """The lines as Markdown."""
-        rows = [f"| {at:%m-%d %H:%M:%S} | {_cell(one.to(locale))} |" for at, one in self.lines]
-        return "\n".join([_HEADS[locale], "|---|---|", *rows])
+    def table(self) -> str:
+        """The lines as Markdown, in English."""
+        rows = [f"| {at:%m-%d %H:%M:%S} | {_cell(one.en)} |" for at, one in self.lines]
+        return "\n".join([_HEAD, "|---|---|", *rows])
 
 
 def _cell(text: str) -> str:
@@ -51,18 +48,10 @@ def write(page: Path, played: str) -> None:
 
 
 def record(protocol: Protocol) -> None:
-    """Writes the protocol down in both pages."""
+    """Writes the protocol down in its page."""
     cores, system = os.cpu_count(), f"{platform.system()} {platform.machine()}"
-    python, day = f"Python {platform.python_version()}", f"{datetime.now(UTC):%Y-%m-%d}"
-    heads = {
-        "docs/day.md": (
-            "en",
-            f"Played on {day}: {cores} cores, {system}, {python}, SCALE=1 (real time).",
-        ),
-        "docs/day.ja.md": (
-            "ja",
-            f"実施日 {day}。{cores}コア、{system}、{python}、SCALE=1(実時間)。",
-        ),
-    }
-    for page, (locale, head) in heads.items():
-        write(PROJECT / page, f"{head}\n\n{protocol.table(locale)}")
+    head = (
+        f"Played on {datetime.now(UTC):%Y-%m-%d}: {cores} cores, {system}, "
+        f"Python {platform.python_version()}, SCALE=1 (real time)."
+    )
+    write(PROJECT / "docs/day.md", f"{head}\n\n{protocol.table()}")

@@ -11,7 +11,7 @@ from app.config import load
 from app.doctor import CheckContext, Level, Machine
 from app.doctor.mounts import Mount, mount_of, sqlite_disk
 from app.services import make
-from tests.conftest import sqlite_copy
+from tests.databases import sqlite_copy
 
 # A VM with an NFS home, a folder of another machine over SSH, one of Windows, and a disk in WSL.
 MOUNTINFO = r"""22 27 0:20 / /sys rw,nosuid,nodev,noexec,relatime shared:7 - sysfs sysfs rw

@@ -16,7 +16,7 @@ from sqlalchemy import event, text, update
 from app import schema
 from app.db import Database
 from app.models import Setting
-from tests.conftest import postgresql_copy
+from tests.databases import postgresql_copy
 
 pytestmark = pytest.mark.slow
 

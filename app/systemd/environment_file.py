@@ -28,18 +28,14 @@ def read(text: str) -> dict[str, str]:
         elif comment := _COMMENT.match(text, at):
             at = comment.end()
         else:
-            name, equals, at = _key(text, at)
-            if equals:
+            key = _KEY.match(text, at)
+            assert key is not None  # noqa: S101 - it matches nothing, too
+            at = key.end()
+            if key[2]:
                 value, at = _value(text, at)
-                if _NAME.fullmatch(name):
-                    found[name] = value
+                if _NAME.fullmatch(key[1].rstrip()):
+                    found[key[1].rstrip()] = value
     return found
-
-
-def _key(text: str, at: int) -> tuple[str, bool, int]:
-    key = _KEY.match(text, at)
-    assert key is not None  # noqa: S101 - it matches nothing, too
-    return key[1].rstrip(), bool(key[2]), key.end()
 
 
 def _value(text: str, at: int) -> tuple[str, int]:

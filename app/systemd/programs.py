@@ -33,6 +33,13 @@ def lives(arguments: Sequence[str]) -> bool:
     return not {"beat", "worker"}.isdisjoint(arguments)
 
 
+def knows_jobs(arguments: Sequence[str]) -> bool:
+    """Whether this command line of Celery loads the jobs: all but beat's, which queues them by their
+    names and so needs neither them nor the letters that they write.
+    """
+    return "worker" in arguments or "beat" not in arguments
+
+
 def wrong_node_name(arguments: Sequence[str]) -> Both | None:
     """What is wrong with a worker's name as a shell hands it over: %H means something to systemd
     alone, and Celery ends on it without a word that helps.
@@ -56,7 +63,7 @@ def web(bin_folder: Path, port: int = WEB_PORT) -> list[str]:
     start a worker that ends, and another, for ever.
     """
     return [
-        str(bin_folder / "gunicorn"), "--preload", "--worker-class", "gthread", "--threads", "8",
+        str(bin_folder / "gunicorn"), "--preload", "--threads", "8",
         "--graceful-timeout", str(WEB_GRACE_SECONDS), "--no-control-socket",
         "--bind", f"127.0.0.1:{port}", "app:create_app()",
     ]  # fmt: skip

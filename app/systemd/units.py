@@ -1,4 +1,4 @@
-"""The units of systemd: rendered here, shown in docs/systemd.md, tried by tests/test_units.py.
+"""The units of systemd: rendered here, shown in docs/units.md, tried by tests/test_units.py.
 
 celery-beat, celery-worker-mail and celery-worker-ai bear the specification's names, paths and
 commands. The texts stand in templates/: a comment `#ja` or `#en` is for units in that language,
@@ -7,6 +7,7 @@ and `$name` is filled in.
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -30,14 +31,7 @@ BEAT_STOP_SECONDS = 15
 WEB_STOP_SECONDS = programs.WEB_GRACE_SECONDS + 10
 
 TARGET = "task-progress.target"
-ENABLED = (
-    TARGET,
-    "celery-beat.service",
-    "celery-worker-mail.service",
-    "celery-worker-ai.service",
-    "task-progress-web.service",
-    "task-progress-tick.timer",
-)
+AI = "celery-worker-ai.service"  # only where there is an AI to ask
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,7 @@ class Place:
     user: str
     folder: Path
     writable: tuple[Path, ...]
+    ai: bool = True  # AI_BASE_URL is set
 
     @property
     def bin_folder(self) -> Path:
@@ -55,7 +50,8 @@ class Place:
 
 
 def place(user: str, folder: Path) -> Place:
-    """An installation of `user` in `folder`; what it writes to its own `.env` says.
+    """An installation of `user` in `folder`; its own `.env` says what it writes to, and whether it
+    asks an AI.
 
     Raises UnusableValue for a name or folder that a unit cannot hold.
     """
@@ -71,13 +67,15 @@ def place(user: str, folder: Path) -> Place:
             f'"{folder}" cannot be used. Write a path that begins with / and holds no blank, '
             "no %, $, quote or backslash.",
         )
-    return Place(user, folder, _writable(folder))
+    values = gather({}, folder, _NAMES, [], [])  # faulty ones are reported elsewhere
+    return Place(user, folder, _writable(folder, values), ai=bool(values.get("AI_BASE_URL")))
 
 
-def _writable(folder: Path) -> tuple[Path, ...]:
-    """DATA_DIR and the folder of an SQLite file elsewhere; faulty settings are reported elsewhere."""
-    names = frozenset({"DATA_DIR", "DATABASE_URL"})
-    values = gather({}, folder, names, [], [])
+_NAMES = frozenset({"DATA_DIR", "DATABASE_URL", "AI_BASE_URL"})
+
+
+def _writable(folder: Path, values: Mapping[str, str]) -> tuple[Path, ...]:
+    """DATA_DIR and the folder of an SQLite file elsewhere."""
     data_dir = folder / (values.get("DATA_DIR") or "data")
     found = re.fullmatch(r"sqlite(?:\+pysqlite)?:///(.+)", values.get("DATABASE_URL", ""))
     elsewhere = (folder / found[1]).parent if found else data_dir
@@ -104,22 +102,24 @@ def render(place: Place, locale: str, systemd: int = 0) -> dict[str, str]:
     ai = programs.worker(of, "ai", host="%H", processes=4)
     yielding = _filled("yielding.conf", locale)
     tick = "task-progress-tick.service"
-    return {
+    rendered = {
         "celery-beat.service": service(
             "Celery Beat Scheduler", programs.beat(of), BEAT_STOP_SECONDS
         ),
         "celery-worker-mail.service": service(
             "Celery Worker (mail queue)", mail, MAIL_STOP_SECONDS
         ),
-        "celery-worker-ai.service": service(
-            "Celery Worker (ai queue)", ai, AI_STOP_SECONDS, yielding=yielding
-        ),
+        AI: service("Celery Worker (ai queue)", ai, AI_STOP_SECONDS, yielding=yielding),
         "task-progress-web.service": service(
-            "Task Progress Web Pages", programs.web(of), WEB_STOP_SECONDS
+            "Task Progress Web Pages",
+            programs.web(of),
+            WEB_STOP_SECONDS,
+            yielding=_filled("mails_first.conf", locale),
         ),
         tick: service("", programs.tick(of), TICK_STOP_SECONDS, template=tick),
         **{name: _filled(name, locale) for name in ("task-progress-tick.timer", TARGET)},
     }
+    return {name: unit for name, unit in rendered.items() if place.ai or name != AI}
 
 
 def hardening(place: Place, locale: str) -> str:
@@ -130,6 +130,13 @@ def hardening(place: Place, locale: str) -> str:
 
 def prepare_commands(place: Place, out: Path | None = None) -> list[str]:
     """What to type, in order, to put the units to work; `out`: where they were written to."""
+    enabled = [
+        TARGET,
+        "celery-beat.service",
+        "celery-worker-mail.service",
+        *([AI] if place.ai else []),
+    ]
+    enabled += ["task-progress-web.service", "task-progress-tick.timer"]
     files = f"{shlex.quote(str(out))}/*" if out else "*.service *.timer *.target"
     return [
         *(f"sudo install -d -m 700 -o {place.user} {folder}" for folder in place.writable),
@@ -137,7 +144,7 @@ def prepare_commands(place: Place, out: Path | None = None) -> list[str]:
         f"cd {place.folder} && sudo -u {place.user} venv/bin/task-progress db upgrade",
         *([f"sudo cp {files} {SYSTEMD_FOLDER}/"] if out != SYSTEMD_FOLDER else []),
         "sudo systemctl daemon-reload",
-        f"sudo systemctl enable --now {' '.join(ENABLED)}",
+        f"sudo systemctl enable --now {' '.join(enabled)}",
         f"cd {place.folder} && sudo -u {place.user} venv/bin/task-progress doctor",
     ]
 
