@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app import digest, reminders
-from app.ai import early, recap, rows
+from app.ai import prefetch, recap, recap_store
 from app.config import Config, load
 from app.db import Database
 from app.maintenance.own_data import forget
@@ -22,6 +22,7 @@ from app.services import Services, make
 from tests import ai_server, sending
 from tests.ai_server import AiServer, says
 from tests.conftest import NOW, People, task
+from tests.databases import on_sqlite
 from tests.servers import wait_until
 from tests.smtp_server import SmtpServer
 from tests.stack import offset_to, running
@@ -49,8 +50,6 @@ def scale() -> float:
     return 0.1
 
 
-# What does not hang on the kind of database is tried on one.
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 impatient = pytest.mark.parametrize("scale", [0.01])  # 0.6 s
 
 
@@ -207,8 +206,8 @@ def test_a_server_in_trouble_is_asked_again_later(
     assert (row.state, row.why, row.lease_until) == (RecapState.WAITING, why, None)
     seconds = (row.not_before - EIGHT) / timedelta(seconds=services.config.test_time_scale)
     assert seconds == pytest.approx(200 if why == "http_429" else 30)
-    assert rows.open_now(services, EIGHT, 9) == []
-    assert rows.open_now(services, row.not_before, 9) == [(week.sato.id, WEEK)]
+    assert recap_store.open_now(services, EIGHT, 9) == []
+    assert recap_store.open_now(services, row.not_before, 9) == [(week.sato.id, WEEK)]
     assert summarize(services, week, row.not_before) == RecapState.GOOD
 
 
@@ -275,7 +274,7 @@ def test_no_more_are_asked_at_once_than_the_organisation_allows(
 ) -> None:
     set_settings(services, {"ai_at_once": "1"}, "test", EIGHT - timedelta(hours=1))
     with db.write() as session:
-        rows.want(session, week.tanaka.id, WEEK, now=EIGHT, needed_by=NOW)
+        recap_store.want(session, week.tanaka.id, WEEK, now=EIGHT, needed_by=NOW)
         until = {"state": RecapState.ASKING, "lease_until": NOW}
         session.execute(update(Recap).values(**until))
     assert summarize(services, week) == "others_are_asking"
@@ -321,7 +320,7 @@ def test_switched_off_nothing_is_asked_and_nothing_shown(
     summarize(services, week)
     set_settings(services, {"ai_recap": "no"}, "test", EIGHT)
     assert summarize(services, week) == "off"
-    assert early.ahead(services, EIGHT) == []
+    assert prefetch.ahead(services, EIGHT) == []
     assert COUNTED in letter(services, smtp)
 
 
@@ -350,9 +349,9 @@ def test_what_was_sent_is_kept_for_ninety_days(
     services: Services, db: Database, week: People
 ) -> None:
     summarize(services, week)
-    rows.purge(services, EIGHT + timedelta(days=89))
+    recap_store.purge(services, EIGHT + timedelta(days=89))
     assert stored(db).sent
-    rows.purge(services, EIGHT + timedelta(days=90))
+    recap_store.purge(services, EIGHT + timedelta(days=90))
     with db.read() as session:
         assert session.scalars(select(Recap)).all() == []
 
@@ -371,19 +370,19 @@ def test_a_digest_is_asked_about_an_hour_ahead_until_it_is_there(
     services: Services, db: Database, week: People
 ) -> None:
     tick(services, EIGHT - timedelta(minutes=5))
-    assert early.ahead(services, EIGHT - timedelta(minutes=2)) == []
+    assert prefetch.ahead(services, EIGHT - timedelta(minutes=2)) == []
     wanted = [(week.sato.id, WEEK)]
-    assert early.ahead(services, EIGHT + timedelta(minutes=1)) == wanted
-    assert early.ahead(services, EIGHT + timedelta(minutes=2)) == wanted  # the message was lost
+    assert prefetch.ahead(services, EIGHT + timedelta(minutes=1)) == wanted
+    assert prefetch.ahead(services, EIGHT + timedelta(minutes=2)) == wanted  # the message was lost
     assert stored(db).needed_by == NOW
     summarize(services, week, EIGHT + timedelta(minutes=3))
-    assert early.ahead(services, EIGHT + timedelta(minutes=4)) == []
+    assert prefetch.ahead(services, EIGHT + timedelta(minutes=4)) == []
 
 
 def test_at_the_hour_nobody_asks_any_more(services: Services, db: Database, week: People) -> None:
     tick(services, EIGHT - timedelta(minutes=5))
-    early.ahead(services, EIGHT)
-    assert early.ahead(services, NOW) == []
+    prefetch.ahead(services, EIGHT)
+    assert prefetch.ahead(services, NOW) == []
     assert (stored(db).state, stored(db).why) == (RecapState.FAILED, "late")
 
 
@@ -393,11 +392,12 @@ def test_a_day_without_a_digest_asks_nothing(
     letter(services, smtp)
     wednesday = EIGHT + timedelta(days=1)
     tick(services, wednesday - timedelta(minutes=5))
-    assert early.ahead(services, wednesday) == []
+    assert prefetch.ahead(services, wednesday) == []
     with db.read() as session:
         assert session.scalars(select(Recap)).all() == []
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_the_minutes_tick_asks_and_the_ai_queue_answers(
     environ: dict[str, str], tmp_path: Path, week: People, smtp: SmtpServer, ai: AiServer
@@ -409,7 +409,7 @@ def test_the_minutes_tick_asks_and_the_ai_queue_answers(
     tick(services, EIGHT - timedelta(minutes=5))
     with running(tmp_path, {**environ, **more, **offset}, smtp) as stack:
         stack.worker("mail,ai")
-        stack.run("call", "app.tasks.notifications.tick")
+        stack.publish("notifications.tick")
         wait_until(lambda: recaps(services.db) == [RecapState.GOOD], stack.logs(), 30)
         assert ai_server.KEY not in stack.logs()
     services.db.close()

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from app import outbox
 from app.alerts import Alarm, close_alert, open_alerts, raise_alert
 from app.alerts.catalogue import words_of
-from app.compose import AlertFacts, AlertLine, alert
+from app.compose.alert import AlertFacts, AlertLine, alert
 from app.compose.text import Locale
 from app.db import Database
 from app.locale import Both
@@ -92,7 +92,7 @@ def test_and_once_more_when_it_is_over(
     for minutes in range(30):
         notify_admins(services, LATER + minutes * MINUTE)
     sent(services, LATER + 30 * MINUTE)
-    assert subjects(smtp)[1:] == ["【解消】警告はすべて終わりました"]
+    assert subjects(smtp)[1:] == ["【解消】警告はすべて解消しました"]
 
 
 def test_what_mends_itself_within_the_grace_time_is_no_mail(
@@ -113,7 +113,7 @@ def test_a_mail_that_could_not_leave_says_how_things_stand_when_it_does(
     mended(db, LATER + 60 * MINUTE)
     notify_admins(services, LATER + 60 * MINUTE)
     sent(services, LATER + 60 * MINUTE)
-    assert set(subjects(smtp)) == {"【解消】警告はすべて終わりました"}
+    assert set(subjects(smtp)) == {"【解消】警告はすべて解消しました"}
 
 
 def test_a_thousand_failed_mails_are_one_mail_and_not_before_ten_minutes_another(
@@ -146,7 +146,7 @@ def test_what_becomes_of_an_alerts_mail_makes_no_further_mail(
     notify_admins(services, LATER)
     (mail,) = mails(db)
     with db.write() as session:
-        (claimed,) = claim(session, [mail.id], now=LATER, scale=1.0, at_most=1)
+        (claimed,) = claim(session, [mail.id], "mail", now=LATER, scale=1.0, at_most=1)
         end_with_alert(session, claimed, State.FAILED, now=LATER, reason="550")
         assert f"mail_failed:{mail.id}" in [one.name for one in open_alerts(session)]
     notify_admins(services, LATER + 60 * MINUTE)

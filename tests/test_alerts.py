@@ -266,8 +266,8 @@ def test_healthz_names_a_broken_mail_server_and_not_one_failed_mail(
 # --- the promise as it is written --------------------------------------------------------
 
 
-def test_the_readme_says_the_promise_that_is_tested_here() -> None:
-    said = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
+def test_the_page_of_rules_says_the_promise_that_is_tested_here() -> None:
+    said = " ".join((PROJECT / "docs/rules.md").read_text(encoding="utf-8").split())
     assert (
         "No mail is lost silently: every outbox mail ends as accepted, failed, dead, unknown, "
         "suppressed, cancelled or expired, with a reason a person can read; one that is due and "
@@ -276,7 +276,7 @@ def test_the_readme_says_the_promise_that_is_tested_here() -> None:
     assert set(ENDS) == {
         "accepted", "failed", "dead", "unknown", "suppressed", "cancelled", "expired"
     }  # fmt: skip
-    assert "時刻から10分たっても" in (PROJECT / "README.ja.md").read_text(encoding="utf-8")
+    assert "時刻から10分たっても" in (PROJECT / "docs/rules.ja.md").read_text(encoding="utf-8")
 
 
 # --- words, and a person's hand -----------------------------------------------------------

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from app.monitoring import heartbeat_url, status
 from app.services import Services, make
 from tests import servers
 from tests.conftest import NOW, People, task
+from tests.http_server import Handler, HttpServer, serving
 from tests.smtp_server import SmtpServer
 from tests.stack import offset_to, running
 
@@ -35,31 +35,25 @@ MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 
 
-class Listener(ThreadingHTTPServer):
+class Listener(HttpServer):
     """Somebody elsewhere: notes what it is asked for."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.asked: list[str] = []
         self.code = 200
         self.hangs = False
         self.drips = False
-        self.released = threading.Event()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/ping/himitsu"
 
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up is part of the test."""
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: Listener
 
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         self.server.asked.append(self.path)
         if self.server.hangs:
             self.server.released.wait(60)
@@ -68,24 +62,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(self.server.code)
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
-@contextlib.contextmanager
-def listening(context: ssl.SSLContext | None = None) -> Iterator[Listener]:
-    with Listener() as server:
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server
-        server.released.set()
-        server.shutdown()
-
 
 @pytest.fixture
 def listener_() -> Iterator[Listener]:
-    with listening() as server:
+    with serving(Listener()) as server:
         yield server
 
 
@@ -289,7 +269,7 @@ def test_only_a_server_with_a_good_certificate_is_told(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with listening(context) as server:
+    with serving(Listener(), context) as server:
         tick(installed(server.url.replace("http:", "https:")), NOW)
         assert len(server.asked) == known
 
@@ -320,7 +300,7 @@ def test_the_timers_tick_and_the_workers_tell_and_send_though_the_listener_hangs
             row = session.scalars(select(Service).where(Service.name == heartbeat_url.TOLD)).one()
             row.at -= MINUTE
         worker = stack.worker()
-        stack.run("call", "app.tasks.notifications.tick")
+        stack.publish("notifications.tick")
         servers.wait_until(lambda: len(listener_.asked) == 2, "the worker's word")
         stack.until_said(worker, "notifications.tick")
         assert "himitsu" not in stack.logs()

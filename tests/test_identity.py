@@ -19,6 +19,7 @@ from app.monitoring import checks, status
 from app.services import Services, make
 from tests import sending
 from tests.conftest import NOW, People, task
+from tests.databases import on_sqlite
 from tests.smtp_server import SmtpServer
 from tests.stack import PYTHON, running
 
@@ -226,7 +227,8 @@ def test_another_sender_or_address_is_told_once_and_stops_nothing(
 # --- the programs ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.slow
+@on_sqlite
 def test_each_program_ends_with_the_sentence(
     program: Made, due: Member, environ: dict[str, str], tmp_path: Path, smtp: SmtpServer
 ) -> None:
@@ -249,7 +251,8 @@ def test_each_program_ends_with_the_sentence(
         assert stray.command("status").returncode == 0
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.slow
+@on_sqlite
 def test_a_lost_key_keeps_nobody_from_an_upgrade(  # noqa: PLR0917 - all fixtures
     program: Made,
     due: Member,

@@ -14,9 +14,10 @@ from app.config import Config, load
 from app.db import Database
 from app.installation import Installation
 from app.models import Kind, OutboxMail, Setting
-from app.outbox.rows import NewMail, enqueue
+from app.outbox.enqueue import NewMail, enqueue
 from app.services import Services, make
-from tests.conftest import NOW, TODAY, People, sqlite_copy, suzuki
+from tests.conftest import NOW, TODAY, People, suzuki
+from tests.databases import sqlite_copy
 
 
 @contextlib.contextmanager

@@ -15,10 +15,11 @@ from app.alerts import open_alerts
 from app.config import Config
 from app.db import Database
 from app.models import DecisionRow, OutboxMail, State
-from app.queue import publishing, turns
+from app.queue import db_lock, publishing
 from app.queue.application import make_celery
 from app.services import Services
 from tests.conftest import NOW, People
+from tests.databases import on_sqlite
 from tests.test_outbox_lines import crowd, states
 
 MANY = 1_200  # three batches
@@ -89,19 +90,17 @@ def test_a_turn_is_had_by_one_at_a_time_and_ends_with_whoever_died_in_it(
     services: Services,
 ) -> None:
     minute = timedelta(minutes=1)
-    with turns.of(services, "planning", NOW, minute) as mine:
+    with db_lock.of(services, "planning", NOW, minute) as mine:
         assert mine
-        with turns.of(services, "planning", NOW, minute) as another:
+        with db_lock.of(services, "planning", NOW, minute) as another:
             assert not another
-        with turns.of(services, "planning", NOW + minute, minute) as later:
+        with db_lock.of(services, "planning", NOW + minute, minute) as later:
             assert later
-    with turns.of(services, "planning", NOW + minute, minute) as mine:
+    with db_lock.of(services, "planning", NOW + minute, minute) as mine:
         assert mine
 
 
 # --- the queue ----------------------------------------------------------------------------
-
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture

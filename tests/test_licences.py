@@ -11,6 +11,7 @@ from tools.house import PROJECT
 PAGE = licences.documented((PROJECT / "docs/dependencies.md").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_everything_installed_may_be_used_and_is_what_the_page_says() -> None:
     ran = subprocess.run(
         [sys.executable, "tools/licences.py"],

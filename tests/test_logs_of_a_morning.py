@@ -20,6 +20,7 @@ from app.links import ReportLink, StopLink
 from app.models import DecisionRow, Member, OutboxMail, SignInLink, State
 from app.services import make
 from tests.conftest import TODAY, People, task
+from tests.databases import empty, sqlite_copy
 from tests.servers import wait_until
 from tests.smtp_server import Plan, SmtpServer
 from tests.stack import Stack, offset_to, running
@@ -60,14 +61,13 @@ def database_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
 
 
 def _database(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    from tests import conftest  # noqa: PLC0415 - its own parts
 
     if kind == "sqlite":
-        yield conftest.sqlite_copy(tmp_path / "task-progress.sqlite3")
+        yield sqlite_copy(tmp_path / "task-progress.sqlite3")
         return
     url: str = request.getfixturevalue("_postgresql_of_worker")
     yield url
-    conftest._empty(url)
+    empty(url)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def _live(stack: Stack, db: Database, team: People) -> str:
     stack.worker()
 
     def all_ended() -> bool:
-        stack.run("call", "app.tasks.notifications.tick")
+        stack.publish("notifications.tick")
         time.sleep(0.5)
         with db.read() as session:
             states = set(session.scalars(select(OutboxMail.state)))

@@ -2,9 +2,7 @@
 
 import re
 import smtplib
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -15,8 +13,7 @@ from flask.testing import FlaskClient
 
 from app import config, create_app, schema, services
 from app.local import mailbox
-from app.local.plan import free_ports
-from app.local.stack import answers
+from tests.servers import accepts, free_port, spawn, wait_until
 
 pytestmark = pytest.mark.pages
 
@@ -50,18 +47,15 @@ def browser(tmp_path: Path) -> FlaskClient:
 @pytest.fixture
 def smtp_port(folder: Path) -> Iterator[int]:
     """The mailbox's SMTP server, a process of its own."""
-    (port,) = free_ports(1)
+    port = free_port()
     command = [sys.executable, "-m", "app.local.catcher", "--port", str(port)]
-    with subprocess.Popen([*command, "--folder", str(folder)]) as server:
-        try:
-            deadline = time.monotonic() + 30
-            while not answers(port):
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            yield port
-        finally:
-            server.terminate()
-    assert server.returncode == 0
+    server = spawn([*command, "--folder", folder], folder.with_name("catcher.log"))
+    try:
+        wait_until(lambda: accepts(port), "the mailbox")
+        yield port
+    finally:
+        server.terminate()
+        assert server.wait(30) == 0
 
 
 def letter(
@@ -85,6 +79,7 @@ def put(folder: Path, data: bytes, now: datetime = EVENING) -> str:
 # -- catching -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_mail_is_kept_byte_for_byte_behind_its_envelope(folder: Path, smtp_port: int) -> None:
     body = b"Subject: x\r\n\r\n.\r\n..two\r\nlast\r\n"
     with smtplib.SMTP("127.0.0.1", smtp_port) as smtp:
@@ -95,6 +90,7 @@ def test_a_mail_is_kept_byte_for_byte_behind_its_envelope(folder: Path, smtp_por
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_the_servers_answer_names_the_file_and_two_recipients_get_one_each(
     folder: Path, smtp_port: int
 ) -> None:
@@ -111,6 +107,7 @@ def test_the_servers_answer_names_the_file_and_two_recipients_get_one_each(
     assert len(list(folder.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_mailbox_that_cannot_store_says_so_and_the_mail_stays_with_the_sender(
     folder: Path, smtp_port: int
 ) -> None:
@@ -321,7 +318,7 @@ def test_every_text_colour_can_be_read_in_light_and_in_dark() -> None:
     for block in blocks:
         colour = dict(re.findall(r"--([\w-]+): (#\w{6});", block))
         for paper in (colour["paper"], colour["raised"]):
-            for name in ("ink", "muted", "accent", "reported", "unreported", "blocked", "away"):
+            for name in ("ink", "muted", "accent", "reported", "amber", "blocked", "away"):
                 assert contrast(colour[name], paper) >= 4.5, (name, paper)
             assert contrast(colour["edge"], paper) >= 3
         assert contrast(colour["on-accent"], colour["accent"]) >= 4.5

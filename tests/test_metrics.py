@@ -1,9 +1,7 @@
 """`/metrics`: each figure as it stands in the database, whoever is asked; nothing of a person."""
 
 import signal
-import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -19,17 +17,16 @@ from sqlalchemy import event, update
 
 from app import clock, create_app, reminders, schema
 from app.alerts import Alarm, raise_alert
+from app.channel import Answer
 from app.config import Config, load
 from app.db import Database, DatabaseDown
 from app.locale import Both
 from app.models import TICK, Kind, OutboxMail, State
 from app.monitoring import checks, metrics_page, status
-from app.monitoring.metrics import STANDS, MetricsReading
-from app.monitoring.metrics_read import facts
-from app.outbox import breaker
+from app.monitoring.metrics_queries import STANDS, MetricsReading, facts
+from app.outbox.breaker import Breaker
 from app.services import Services, make
 from app.smtp.errors import MailSendError, Phase
-from app.smtp.wire import Answer
 from tests import sending, servers
 from tests.conftest import NOW, People, task
 from tests.smtp_server import SmtpServer
@@ -97,6 +94,24 @@ def test_on_a_quiet_morning_the_page_says_that_nothing_is_the_matter(
     at_rest[f"build_info{{schema={schema.HEAD}}}{{version=0.1.0}}"] = 1
     assert found.pop("last_tick_age_seconds") < 10
     assert some(found, "") == at_rest
+
+
+def test_a_mail_that_ends_while_the_figures_are_read_is_counted_once(
+    services: Services, db: Database, due: int
+) -> None:
+    done: list[bool] = []
+
+    def accepted(_c: Any, _u: Any, statement: str, *_: Any) -> None:
+        if "outbox" in statement and not done and not statement.startswith(("UPDATE", "SET")):
+            done.append(True)
+            with db.write() as session:
+                ended = {"state": State.ACCEPTED, "accepted_at": NOW, "updated_at": NOW}
+                session.execute(update(OutboxMail).values(**ended))
+
+    event.listen(services.db.engine, "after_cursor_execute", accepted)
+    found = figures(services, NOW)
+    assert done
+    assert sum(some(found, "mails{").values()) == 1
 
 
 def test_every_kind_and_state_is_there_from_the_start(services: Services) -> None:
@@ -207,8 +222,8 @@ def test_the_breaker_and_a_refused_login_are_told(services: Services, db: Databa
     away = MailSendError(Phase.CONNECT, Both("不通", "refused"))
     for error, login in ((away, 0), (refused, 1)):
         with db.write() as session:
-            breaker.reset(session, NOW)
-            breaker.trip(session, error, NOW, 1.0)
+            Breaker().reset(session, NOW)
+            Breaker().trip(session, error, NOW)
         found = figures(services, NOW + 10 * SECOND)
         assert some(found, "breaker{") == {"breaker{state=open}": 1}
         assert found["breaker_open_seconds"] == 10
@@ -216,7 +231,7 @@ def test_the_breaker_and_a_refused_login_are_told(services: Services, db: Databa
     found = figures(services, NOW + MINUTE)
     assert some(found, "breaker{") == {"breaker{state=half_open}": 1}
     with db.write() as session:
-        breaker.reset(session, NOW)
+        Breaker().reset(session, NOW)
     found = figures(services, NOW + MINUTE)
     assert some(found, "breaker") == {"breaker{state=closed}": 1}
 
@@ -316,23 +331,17 @@ def test_without_its_tables_the_page_is_503_with_a_word(
     assert "The database cannot be read" in answer.text
 
 
-@pytest.fixture
-def hole() -> Iterator[int]:
-    """A port where connections are taken and nothing is ever answered."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
 def test_a_database_that_hangs_holds_the_page_for_seconds_and_its_thread_not_at_all(
-    environ: dict[str, str], tmp_path: Path, hole: int, caplog: pytest.LogCaptureFixture
+    environ: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hangs = {"DATABASE_URL": f"postgresql://x:himitsu@127.0.0.1:{hole}/x"}
-    config = load({**environ, **hangs, "TEST_TIME_SCALE": "0.1"}, tmp_path)
-    browser = create_app(config).test_client()
-    for _ in range(2):
-        started = time.monotonic()
-        assert browser.get("/metrics").status_code == 503
-        assert time.monotonic() - started < 4
+    with servers.hole() as port:
+        hangs = {"DATABASE_URL": f"postgresql://x:himitsu@127.0.0.1:{port}/x"}
+        config = load({**environ, **hangs, "TEST_TIME_SCALE": "0.1"}, tmp_path)
+        browser = create_app(config).test_client()
+        for _ in range(2):
+            started = time.monotonic()
+            assert browser.get("/metrics").status_code == 503
+            assert time.monotonic() - started < 4
     assert "himitsu" not in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""docs/monitoring*.md: what they list is what there is, in both languages."""
+"""docs/metrics.md and docs/monitoring*.md: what they list is what there is."""
 
 import re
 
@@ -6,17 +6,18 @@ import pytest
 import yaml
 
 from app.alerts import Alarm
-from app.db import Database
 from app.models import TICK, TIMER
 from app.monitoring import checks, metrics_page, status
-from app.monitoring.metrics_read import facts
+from app.monitoring.metrics_queries import facts
 from app.services import Services
 from tests.conftest import NOW
+from tests.databases import on_sqlite
 from tests.stack import PROJECT
 
 pytestmark = pytest.mark.pages
 
 BOTH = pytest.mark.parametrize("name", ["monitoring.md", "monitoring.ja.md"])
+LISTS = "metrics.md"
 
 
 def table(name: str, cell: str) -> dict[str, list[str]]:
@@ -27,37 +28,32 @@ def table(name: str, cell: str) -> dict[str, list[str]]:
     return {word: row for word, row in found.items() if re.fullmatch(cell, word)}
 
 
-@BOTH
-def test_every_figure_is_listed_with_its_labels_and_no_other(
-    name: str, services: Services, db: Database
-) -> None:
-    if not db.is_sqlite:
-        pytest.skip("the page names the same figures on both databases")
+@on_sqlite
+def test_every_figure_is_listed_with_its_labels_and_no_other(services: Services) -> None:
     for part in (TICK, TIMER):
         status.note_heartbeat(services, part, NOW)
-    collected = metrics_page.Collected(facts(services, NOW)).collect()
+    collected = facts(services, NOW)
     exposed = {
         family.name: sorted({label for one in family.samples for label in one.labels} - {"le"})
         for family in collected
     }
     listed = {
         word: sorted(re.findall(r"`(\w+)`", row[0]))
-        for word, row in table(name, f"{metrics_page.PREFIX}\\w+").items()
+        for word, row in table(LISTS, f"{metrics_page.PREFIX}\\w+").items()
     }
     assert listed == exposed
 
 
 def test_the_page_itself_says_of_each_figure_what_it_is(services: Services) -> None:
     said = metrics_page.text(facts(services, NOW)).decode()
-    for word in table("monitoring.md", f"{metrics_page.PREFIX}\\w+"):
+    for word in table(LISTS, f"{metrics_page.PREFIX}\\w+"):
         assert f"# HELP {word}" in said, word
 
 
-@BOTH
-def test_every_rule_is_listed_and_no_other(name: str) -> None:
+def test_every_rule_is_listed_and_no_other() -> None:
     rules = yaml.safe_load((PROJECT / "deploy/prometheus-rules.yml").read_text(encoding="utf-8"))
     alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
-    assert list(table(name, r"TaskProgress\w+")) == alerts
+    assert list(table(LISTS, r"TaskProgress\w+")) == alerts
 
 
 @BOTH

@@ -18,7 +18,7 @@ from app.db import AutocommitConnection, Database
 from app.mime.message import Envelope
 from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, State, Task
 from app.monitoring import status
-from app.outbox.packing import pack
+from app.outbox.compression import pack
 from app.services import Services, make
 from app.util.redis_guard import guard_key
 from tests import sending

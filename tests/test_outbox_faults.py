@@ -11,18 +11,21 @@ from sqlalchemy import select, update
 from app import reminders
 from app.alerts import Alarm
 from app.alerts.catalogue import words_of
+from app.channel import Fault
 from app.db import Database
 from app.locale import Both
 from app.models import Alert, Member, OutboxMail, Service, State
-from app.outbox import breaker
-from app.outbox.streak import NAME
+from app.outbox.breaker import Breaker
+from app.outbox.repeated_refusals import NAME
 from app.services import Services
 from app.smtp.errors import MailSendError
-from app.smtp.fault import Fault, Phase
+from app.smtp.fault import Phase
 from tests import sending
 from tests.conftest import NOW, People
 from tests.smtp_server import SmtpServer
 from tests.test_outbox_lines import at, changed, crowd, mails, open_alerts, planned, states
+
+pytestmark = pytest.mark.pages  # what the mail server says, not SQL
 
 SECOND = timedelta(seconds=1)
 SENDER = (
@@ -156,7 +159,7 @@ def test_a_mail_that_is_accepted_ends_the_row(
     says(smtp, "rcpt", [no, no, "ok"] * 3)
     assert sending.deliver(services, planned(services), at(NOW)) == 3
     assert states(db) == [State.FAILED, State.FAILED, State.ACCEPTED] * 3
-    assert service(db, breaker.NAME) is None
+    assert service(db, Breaker().name) is None
 
 
 def test_what_another_sender_had_accepted_meanwhile_ends_the_row(
@@ -173,7 +176,7 @@ def test_what_another_sender_had_accepted_meanwhile_ends_the_row(
         session.execute(update(OutboxMail).where(OutboxMail.id == ids[3]).values(accepted))
     sending.deliver(services, [ids[2]], at(NOW + 2 * SECOND))
     assert states(db) == [State.FAILED] * 3 + [State.ACCEPTED]
-    assert service(db, breaker.NAME) is None
+    assert service(db, Breaker().name) is None
 
 
 def test_one_mail_refused_again_and_again_is_no_row(
@@ -186,7 +189,7 @@ def test_one_mail_refused_again_and_again_is_no_row(
         sending.deliver(services, ids, at(NOW + timedelta(hours=hour)))
     assert states(db) == [State.READY]
     assert mails(db)[0].retries == 4
-    assert service(db, breaker.NAME) is None
+    assert service(db, Breaker().name) is None
 
 
 def test_a_wrong_address_fails_at_once_and_many_of_them_stop_nobody(
@@ -197,7 +200,7 @@ def test_a_wrong_address_fails_at_once_and_many_of_them_stop_nobody(
     says(smtp, "rcpt", ["550 5.1.1 no such user"] * 7)
     assert sending.deliver(services, planned(services), at(NOW)) == 3
     assert states(db) == [State.FAILED] * 7 + [State.ACCEPTED] * 3
-    assert service(db, breaker.NAME) is None
+    assert service(db, Breaker().name) is None
 
 
 def test_a_server_that_does_not_know_whom_it_knew_yesterday_is_not_believed(
@@ -229,7 +232,7 @@ def test_a_group_that_is_refused_in_unheard_of_words_does_not_keep_the_others_wa
         sending.deliver(services, ids, at(moment))
         moment += 31 * SECOND
     assert states(db) == [State.FAILED] * 7 + [State.ACCEPTED] * 3
-    assert service(db, breaker.NAME) is None
+    assert service(db, Breaker().name) is None
 
 
 # --- one recipient's ----------------------------------------------------------------------
@@ -248,7 +251,7 @@ def test_a_full_mailbox_waits_alone(
     first = mails(db)[0]
     assert full in (first.response or "")
     assert (first.retries, first.not_before > NOW) == (1, True)
-    assert service(db, breaker.NAME) is None
+    assert service(db, Breaker().name) is None
 
 
 def test_the_probe_is_another_mail_than_the_one_that_met_the_trouble(
@@ -268,7 +271,7 @@ def test_the_probe_is_another_mail_than_the_one_that_met_the_trouble(
         sending.deliver(services, ids, at(NOW + timedelta(minutes=minute)))
     first = mails(db)[0]
     assert (first.state, first.retries > 0) == (State.READY, True)
-    assert service(db, breaker.NAME) is None
+    assert service(db, Breaker().name) is None
 
 
 def test_a_mail_alone_probes_for_itself(
@@ -293,7 +296,7 @@ def test_a_recipient_to_whom_the_server_does_not_relay_stops_the_others_once(
     says(smtp, "rcpt", [denied])
     sending.deliver(services, ids, at(NOW + 40 * SECOND))
     assert states(db) == [State.FAILED] + [State.ACCEPTED] * 4
-    assert service(db, breaker.NAME) is None
+    assert service(db, Breaker().name) is None
     assert open_alerts(db) == [f"mail_failed:{ids[0]}"]
     words = words_of(f"mail_failed:{ids[0]}", alert(db, f"mail_failed:{ids[0]}").data)
     assert "m0@example.jp" in words.what.en
@@ -333,11 +336,11 @@ def test_a_machine_without_a_resolver_stops_only_itself(
     lost, well = two_machines(services)
     ids = planned(services)
     assert sending.deliver(lost, ids, at(NOW)) == 0
-    assert service(db, breaker.NAME) is None
+    assert service(db, Breaker().name) is None
     assert sending.deliver(well, ids[:4], at(NOW + SECOND)) == 4
     for seconds in (31, 92, 213):
         assert sending.deliver(lost, ids, at(NOW + seconds * SECOND)) == 0
-    assert service(db, breaker.NAME) is None
+    assert service(db, Breaker().name) is None
     assert open_alerts(db) == ["mail_server_unusable:lost"]
     words = words_of("mail_server_unusable:lost", alert(db, "mail_server_unusable:lost").data)
     assert "lost" in words.what.en
@@ -357,7 +360,7 @@ def test_when_nobody_has_a_way_all_stop_and_it_is_told(
     ids = planned(services)
     for seconds in (0, 31, 92, 213):
         assert sending.deliver(lost, ids, at(NOW + seconds * SECOND)) == 0
-    assert service(db, breaker.NAME) is not None
+    assert service(db, Breaker().name) is not None
     assert open_alerts(db) == [Alarm.MAIL_SERVER]
     # Another machine may try at once: the lost one keeps no probe for itself.
     assert sending.deliver(well, ids, at(NOW + 214 * SECOND)) == 3
@@ -379,7 +382,7 @@ def test_the_reason_of_an_alert_follows_the_facts(
 
     def trip(error: MailSendError, moment: datetime) -> None:
         with db.write() as session:
-            breaker.trip(session, error, moment, 1.0)
+            Breaker().trip(session, error, moment)
 
     trip(away, NOW)
     trip(away, NOW + 121 * SECOND)

@@ -14,15 +14,15 @@ from sqlalchemy import update
 
 from app import reminders
 from app.alerts import Alarm, raise_alert
+from app.channel import Answer
 from app.db import Database, put
 from app.locale import Both
 from app.models import TICK, OutboxMail, Service
 from app.monitoring import metrics_page, status
-from app.monitoring.metrics_read import facts
-from app.outbox import breaker
+from app.monitoring.metrics_queries import facts
+from app.outbox.breaker import Breaker
 from app.services import Services
 from app.smtp.errors import MailSendError, Phase
-from app.smtp.wire import Answer
 from tests.conftest import NOW, People, task
 from tests.stack import PROJECT
 
@@ -169,8 +169,8 @@ def test_the_mail_server_speaks_after_2_minutes_and_a_refused_login_at_once(
         (login, ["LoginRefused"]),
     ):
         with db.write() as session:
-            breaker.reset(session, NOW)
-            breaker.trip(session, error, NOW, 1.0)
+            Breaker().reset(session, NOW)
+            Breaker().trip(session, error, NOW)
         alive(services, NOW + 119 * SECOND)
         assert firing(services, NOW + 119 * SECOND) == at_once
         assert firing(services, NOW + 120 * SECOND) == ["MailServerUnusable", *at_once]

@@ -21,6 +21,10 @@ from tests import sending
 from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
 
+pytestmark = (
+    pytest.mark.pages
+)  # long stories: their statements are in other tests, on both databases
+
 FAILED = Which(TODAY, State.FAILED)
 SAID = "recipient: 553 5.7.1 Sender address rejected: not owned by user"
 
@@ -149,6 +153,28 @@ def test_copies_that_are_out_already_are_counted(
     # The one copy in the middle of the chain, from wherever it is asked for.
     for one in (morning[0], new[0], third):
         assert resending.copies_out(services, one) == [new[0]]
+
+
+def test_copies_that_still_wait_are_counted_too(
+    services: Services, db: Database, morning: list[int]
+) -> None:
+    """An earlier one that is still to come would be the second mail of the day."""
+    with db.write() as session:
+        mail = session.get_one(OutboxMail, morning[0])
+        asked = update(OutboxMail).where(OutboxMail.id == morning[1])
+        changed = asked.values(user_id=mail.user_id, n=-1, state=State.READY, reason=None)
+        session.execute(changed)
+    found = resending.extent(services, FAILED)
+    assert (found.ids, found.copies) == ([morning[0], morning[2]], 1)
+
+
+def test_whether_a_copy_may_go_is_asked_of_the_address_of_today(
+    services: Services, db: Database, team: People, morning: list[int]
+) -> None:
+    with db.write() as session:
+        session.get_one(Member, team.suzuki.id).email = "s@pilot.example.jp"
+    only = services.config.model_copy(update={"mail_only_to": ("s@pilot.example.jp",)})
+    assert resending.extent(replace(services, config=only), FAILED).ids == [morning[1]]
 
 
 def test_a_pause_holds_what_was_brought_back(

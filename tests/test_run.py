@@ -3,7 +3,7 @@
 import os
 import stat
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from signal import SIGINT
@@ -21,7 +21,7 @@ from app.services import Services
 from tests import sending
 from tests.conftest import NOW, People, task
 from tests.machine import lay_out
-from tests.servers import die_with_parent, free_port, wait_until
+from tests.servers import free_port, spawn, wait_until
 from tests.smtp_server import SmtpServer
 from tests.stack import CELERY, PYTHON
 
@@ -39,18 +39,8 @@ class Run:
         self.data = folder / "data"
         self.environ = {"PATH": os.environ["PATH"], "LANG": "en_US.UTF-8", **environ}
         self.said_to = folder / "said.txt"
-        with self.said_to.open("wb") as out:
-            self.process = subprocess.Popen(
-                [PYTHON, "-m", "app.cli", "run", "--port", str(free_port())],
-                cwd=folder,
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                umask=OPEN_TO_ALL,
-                start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
-            )
+        command = [PYTHON, "-m", "app.cli", "run", "--port", str(free_port())]
+        self.process = self._start(command, self.said_to)
 
     def said(self) -> str:
         return self.said_to.read_text()
@@ -68,10 +58,11 @@ class Run:
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """Another program, in a second shell."""
-        return subprocess.Popen(
-            command, cwd=self.folder, env=self.environ, umask=OPEN_TO_ALL,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls only the kernel
-        )  # fmt: skip
+        return self._start(command, self.folder.with_name("second-shell.txt"))
+
+    def _start(self, command: Sequence[str], said_to: Path) -> subprocess.Popen[bytes]:
+        options = {"cwd": self.folder, "env": self.environ, "umask": OPEN_TO_ALL}
+        return spawn(command, said_to, **options)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`task-progress ARGUMENTS` in a second shell."""

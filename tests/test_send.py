@@ -57,11 +57,11 @@ def test_all_that_is_ready_goes_without_anybody_naming_it(
     services: Services, db: Database, team: People, smtp: SmtpServer
 ) -> None:
     """More than one claim takes."""
-    crowd(db, team, 300)
+    crowd(db, team, 150)
     ready(services)
-    assert sending.send(services, at(NOW)) == (300, False)
-    assert states(db) == [State.ACCEPTED] * 300
-    assert len({mail.recipient for mail in smtp.mails}) == len(smtp.mails) == 300
+    assert sending.send(services, at(NOW)) == (150, False)
+    assert states(db) == [State.ACCEPTED] * 150
+    assert len({mail.recipient for mail in smtp.mails}) == len(smtp.mails) == 150
 
 
 def test_what_somebody_waits_for_goes_first_then_what_was_named_then_by_the_hour(
@@ -79,7 +79,7 @@ def test_an_urgent_mail_does_not_wait_for_the_bulk_that_is_being_sent(
     services: Services, db: Database, team: People, smtp: SmtpServer
 ) -> None:
     """It comes while the first mails are on their way: it is among the next."""
-    crowd(db, team, 400)
+    crowd(db, team, 300)
     ids = ready(services)
     urgent = ids[-1]
     changed_mails(db, [urgent], held="brake", kind=Kind.ASKED_REMINDER)
@@ -136,7 +136,7 @@ def test_mails_of_a_dead_sender_do_not_wait_for_the_end_of_a_large_morning(
 ) -> None:
     """They are looked for now and then."""
     monkeypatch.setattr(claims, "LOST_EVERY", 0.0)
-    crowd(db, team, 300)
+    crowd(db, team, 150)
     ids = ready(services)
     dead(db, ids[-1:], claimed=1)
     sending.send(services, at(NOW))
@@ -173,13 +173,13 @@ def test_four_senders_share_the_work_and_send_each_mail_once(
 def test_stopped_in_the_middle_it_says_that_there_is_more(
     services: Services, db: Database, team: People, smtp: SmtpServer
 ) -> None:
-    crowd(db, team, 300)
+    crowd(db, team, 150)
     ready(services)
     outcome = sending.send(services, at(NOW), lambda: len(smtp.mails) >= 20)
     assert outcome.more
-    assert 20 <= outcome.accepted < 300
+    assert 20 <= outcome.accepted < 150
     assert set(states(db)) == {State.ACCEPTED, State.READY}
-    assert sending.send(services, at(NOW)) == (300 - outcome.accepted, False)
+    assert sending.send(services, at(NOW)) == (150 - outcome.accepted, False)
 
 
 def test_however_short_its_time_a_delivery_sends_its_first_round(
@@ -269,7 +269,7 @@ def test_a_claim_reads_what_it_takes_and_not_all_that_is_ready(
                 plans.append(repr(cursor.fetchall()))
             return statement, values
 
-        queue = NextMails(1)
+        queue = NextMails("mail", 1)
         for _ in range(2):
             assert len(queue.claim(session, now=NOW, at_most=50)) == 50
         event.remove(connection, "before_cursor_execute", explained)

@@ -67,7 +67,10 @@ def ask(config: Config, messages: Sequence[Mapping[str, str]]) -> AiAnswer:
     except openai.APITimeoutError:
         raise NoAnswer("timeout", again=True) from None
     except openai.APIStatusError as error:
-        raise _refused(error.status_code, error.response.headers.get("retry-after")) from None
+        status, after = error.status_code, error.response.headers.get("retry-after") or ""
+        again = status in _ASK_AGAIN or status >= 500
+        seconds = float(after) if after.isdecimal() else None
+        raise NoAnswer(f"http_{status}", again=again, after=seconds) from None
     # The body is read past the client, so what breaks there is the HTTP library's own error.
     except Exception as error:  # noqa: BLE001 - whatever it is, the counted recap takes its place
         raise NoAnswer(type(error).__name__, again=True) from None
@@ -94,8 +97,3 @@ def _read(body: bytes) -> AiAnswer:
     if not isinstance(text, str):
         raise NoAnswer("no_json", again=False)
     return AiAnswer(text, tokens if type(tokens) is int and tokens >= 0 else None)
-
-
-def _refused(status: int, retry_after: str | None) -> NoAnswer:
-    after = float(retry_after) if retry_after and retry_after.isdecimal() else None
-    return NoAnswer(f"http_{status}", again=status in _ASK_AGAIN or status >= 500, after=after)

@@ -8,12 +8,12 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.ai import rows
+from app.ai import recap_store
 from app.ai.answer import Unusable, read
 from app.ai.call import NoAnswer, ask
 from app.ai.prompt import Prompt, prompt_of
-from app.ai.rows import Mine
-from app.ai.stored import is_on
+from app.ai.recap_lookup import is_on
+from app.ai.recap_store import Mine
 from app.compose.text import Locale
 from app.digest.team_week import week_of
 from app.models import Member, Recap, RecapState
@@ -80,7 +80,7 @@ def _row(services: Services, team_id: int, iso_week: str, now: datetime) -> Reca
     if found is not None:
         return found
     with services.db.write() as session:
-        rows.want(session, team_id, iso_week, now=now, needed_by=now + BY_HAND)
+        recap_store.want(session, team_id, iso_week, now=now, needed_by=now + BY_HAND)
         return session.scalars(which).one()
 
 
@@ -90,17 +90,17 @@ def _settled(
     """What came of it where the AI need not be asked: nothing reported, or asked the same before."""
     row, prompt = _row(services, team_id, iso_week, now), question.prompt
     if not prompt.messages:
-        rows.settle(services, row.id, now, state=RecapState.REFUSED, why="nothing_reported")
+        recap_store.settle(services, row.id, now, state=RecapState.REFUSED, why="nothing_reported")
         return "nothing_reported"
     key = prompt.key(services.config.ai_model or "")
     if row.input_key == key and row.ended_at is not None and row.came_back is not None:
         return row.state
-    text = rows.paid_for(services, key)
+    text = recap_store.paid_for(services, key)
     if text is None:
         return None
     verdict = _judged(text, question)
-    about = rows.about(prompt, services.config.ai_model or "")
-    rows.settle(services, row.id, now, came_back=text, **about, **verdict)
+    about = recap_store.about(prompt, services.config.ai_model or "")
+    recap_store.settle(services, row.id, now, came_back=text, **about, **verdict)
     return str(verdict["state"])
 
 
@@ -108,9 +108,11 @@ def _ask(
     services: Services, defaults: Organisation, row: Recap, question: Question, clock: Clock
 ) -> str:
     now = clock()
-    mine = rows.claim(services, defaults, row.id, question.prompt, now)
+    mine = recap_store.claim(services, defaults, row.id, question.prompt, now)
     if isinstance(mine, str):
-        rows.wait(services, row.id, mine, now + rows.LATER * services.config.test_time_scale, now)
+        recap_store.wait(
+            services, row.id, mine, now + recap_store.LATER * services.config.test_time_scale, now
+        )
         return mine
     try:
         answer = ask(services.config, question.prompt.messages)
@@ -119,7 +121,7 @@ def _ask(
     verdict = _judged(answer.text, question)
     known = answer.tokens
     tokens = question.prompt.size + len(answer.text) if known is None else known
-    rows.end(services, mine, clock(), tokens, came_back=answer.text, **verdict)
+    recap_store.end(services, mine, clock(), tokens, came_back=answer.text, **verdict)
     log.info("recap %s: %s %s", mine.id, verdict["state"], verdict["why"] or "")
     return str(verdict["state"])
 
@@ -136,11 +138,13 @@ def _judged(text: str, question: Question) -> dict[str, object]:
 def _not_answered(services: Services, mine: Mine, error: NoAnswer, now: datetime) -> str:
     log.warning("recap %s: no answer (%s)", mine.id, error)
     why = str(error)[:60]
-    if error.again and mine.attempts <= len(rows.BACK_OFF):
-        seconds = max(rows.BACK_OFF[mine.attempts - 1], error.after or 0)
+    if error.again and mine.attempts <= len(recap_store.BACK_OFF):
+        seconds = max(recap_store.BACK_OFF[mine.attempts - 1], error.after or 0)
         again = now + timedelta(seconds=seconds) * services.config.test_time_scale
         if again < mine.needed_by:
-            rows.end(services, mine, now, None, state=RecapState.WAITING, why=why, not_before=again)
+            recap_store.end(
+                services, mine, now, None, state=RecapState.WAITING, why=why, not_before=again
+            )
             return why
-    rows.end(services, mine, now, None, state=RecapState.FAILED, why=why)
+    recap_store.end(services, mine, now, None, state=RecapState.FAILED, why=why)
     return why

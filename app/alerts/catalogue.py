@@ -1,13 +1,15 @@
 """PURE. The catalogue of alerts: the name of each, what is wrong, and what to do."""
 
 from collections.abc import Callable
+from datetime import date
 from enum import StrEnum
 
-from app.alerts import about_clocks
-from app.alerts.sentence import PARTS, AlertWords, Facts, words
+from app.alerts.sentence import PARTS, AlertWords, Facts, span, words
+from app.channel import Fault
+from app.compose.text import date_words
 from app.identity.sentences import how_to_confirm, other_server, shared_redis
 from app.locale import Both
-from app.smtp.fault import REMEDIES, Fault, judge_again
+from app.smtp.fault import REMEDIES, judge_again
 
 
 class Alarm(StrEnum):
@@ -23,6 +25,7 @@ class Alarm(StrEnum):
     REDIS = "redis_away"
     REDIS_SHARED = "redis_shared"
     DISK = "disk_short"
+    LOGIN_ENDS = "mail_login_ends"
     UNUSUAL_NUMBER = "unusual_number"
     RESTORED = "restored"
     MAIL_FAILED = "mail_failed"
@@ -95,23 +98,33 @@ def _remedy(facts: Facts, calm: Both) -> Both:
     return Both(f"{calm.ja}{mend.ja}{after.ja}", f"{calm.en} {mend.en}{after.en}")
 
 
-def _not_attempted(_about: str, facts: Facts) -> AlertWords:
-    number = facts.get("number", 1)
-    return words(
-        f"時刻から10分たっても送信を試みていないメールが{number}通あります。{_why(facts).ja}",
-        f"Mails due for 10 minutes that nobody tried to send: {number}.{_why(facts).en}",
-        _doctor("", ""),
-    )
+# What a row of a former version may not say.
+_UNSAID = {"number": 1, "minutes": 10, "free_mb": 0, "day": None, "limit": None}
+_UNSAID |= {"members": 0, "mails": 0}
 
 
-def _not_ended(_about: str, facts: Facts) -> AlertWords:
-    number = facts.get("number", 1)
-    return words(
-        f"時刻から30分たっても送り終えていないメールが{number}通あります。{_why(facts).ja}",
-        f"Mails due 30 minutes ago that have not ended: {number}.{_why(facts).en}",
-        "`task-progress outbox list` でサーバーの応答を確かめてください。",
-        "Look at the server's answers with `task-progress outbox list`.",
-    )
+def _told(ja: str, en: str, *fix: str | Both) -> Callable[[str, Facts], AlertWords]:
+    """The sentences of an alert, filled from its facts and what follows from them."""
+
+    def filled(about: str, facts: Facts) -> AlertWords:
+        known = {
+            **_UNSAID,
+            **facts,
+            "about": about,
+            "part": PARTS.get(about, Both(about, about)),
+            "unit": f"celery-{about.partition('@')[0]}",
+            "where": _machines(facts),
+            "who": facts.get("to") or about,
+            "fault": Both.of(str(facts.get("fault", ""))),
+            "waits": _why(facts),
+            "ahead": span(facts.get("ahead", 0)),
+            "day": date_words(date.fromisoformat(facts.get("day", "2000-01-01"))),
+            "against": _BOOT if facts.get("witness") == "boot" else _DATABASE,
+        }
+        what, mend = Both(ja, en), Both.made(*fix)
+        return AlertWords(*(Both(*(text.format(**known) for text in one)) for one in (what, mend)))
+
+    return filled
 
 
 def _why(facts: Facts) -> Both:
@@ -128,74 +141,14 @@ def _why(facts: Facts) -> Both:
     return said
 
 
-def _no_tick(_about: str, _facts: Facts) -> AlertWords:
-    return words(
-        "5分以上、定期処理が動いていません。",
-        "No tick for more than 5 minutes.",
-        _status_of("celery-beat celery-worker-mail task-progress-tick.timer"),
-    )
-
-
-def _silent(about: str, _facts: Facts) -> AlertWords:
-    part = PARTS.get(about, Both(about, about))
-    return words(
-        f"{part.ja}から5分以上、応答がありません。",
-        f"{part.en} has been silent for 5 minutes.",
-        _status_of({"beat": "celery-beat"}.get(about, f"celery-{about}")),
-    )
-
-
-def _restarts(about: str, facts: Facts) -> AlertWords:
-    minutes = facts.get("minutes", 10)
-    unit = about.partition("@")[0]
-    unit = "celery-beat" if unit == "beat" else f"celery-{unit}"
-    return words(
-        f"{about} が{minutes}分のあいだに5回起動しました。起動のたびに終わっています。",
-        f"{about} started 5 times in {minutes} minutes: something ends it each time.",
-        f"`journalctl -u {unit} -n 100` で、終わる前の行を確かめてください。",
-        f"Look at what it says before it ends: `journalctl -u {unit} -n 100`.",
-    )
-
-
-def _redis(_about: str, facts: Facts) -> AlertWords:
-    where = _machines(facts)
-    return words(
-        f"Redis が5分以上応答していません{where.ja}。メールは安全タイマー(5分ごと)だけで"
-        "送られます。",
-        f"Redis has not answered for 5 minutes{where.en}. Mails only leave by the safety timer, "
-        "every 5 minutes.",
-        _doctor("", ""),
-    )
-
-
 def _redis_shared(_about: str, facts: Facts) -> AlertWords:
     what, fix = shared_redis(facts.get("others", ()), _machines(facts))
     return AlertWords(what, fix)
 
 
-def _disk(_about: str, facts: Facts) -> AlertWords:
-    where, free = _machines(facts), facts.get("free_mb", 0)
-    return words(
-        f"ディスクの空きが {free} MB しかありません{where.ja}。なくなるとメールを送れません。",
-        f"The disk has only {free} MB left{where.en}. Without room no mail is sent.",
-        "`df -h` で確かめ、空きを作ってください。",
-        "Look at `df -h` and make room.",
-    )
-
-
 def _machines(facts: Facts) -> Both:
     names = ", ".join(facts.get("machines", ()))
     return Both(f"({names})", f" ({names})") if names else Both("", "")
-
-
-def _unusual_number(_about: str, facts: Facts) -> AlertWords:
-    day, number, limit = facts.get("day"), facts.get("number"), facts.get("limit")
-    return words(
-        f"{day} のリマインダーが{number}通あり、いつもの上限{limit}通を超えています。",
-        f"{number} reminders for {day} exceed the usual limit of {limit}.",
-        "確認のうえ `task-progress resume` で送信できます。",
-        "Look at them, then send them with `task-progress resume`.",
-    )
 
 
 def _restored(_about: str, facts: Facts) -> AlertWords:
@@ -222,7 +175,7 @@ def _restored(_about: str, facts: Facts) -> AlertWords:
     )
 
 
-def _mail(ja: str, en: str) -> "Callable[[str, Facts], AlertWords]":
+def _mail(ja: str, en: str) -> Callable[[str, Facts], AlertWords]:
     def ended(about: str, facts: Facts) -> AlertWords:
         show = f"task-progress outbox show {about}"
         to, why = _to(facts), _why_it_ended(facts)
@@ -274,25 +227,6 @@ def _expired(about: str, facts: Facts) -> AlertWords:
     )
 
 
-def _member(about: str, facts: Facts) -> AlertWords:
-    fault, who = Both.of(str(facts.get("fault", ""))), facts.get("to") or about
-    return words(
-        f"メンバー {who} の設定が正しくないため、リマインダーを決められません({fault.ja})。",
-        f"Nothing can be decided for member {who}, whose settings make no sense ({fault.en}).",
-        "`task-progress member set` で設定を直してください。",
-        "Mend the settings with `task-progress member set`.",
-    )
-
-
-def _team(about: str, facts: Facts) -> AlertWords:
-    fault, who = Both.of(str(facts.get("fault", ""))), facts.get("to") or about
-    return words(
-        f"メンバー {who} へのチームのメールを決められません({fault.ja})。",
-        f"The mails about the team of member {who} cannot be planned ({fault.en}).",
-        _status_of("celery-worker-mail"),
-    )
-
-
 def _address(about: str, facts: Facts) -> AlertWords:
     to, why = facts.get("to", "EMAIL"), _why_it_ended(facts)
     return words(
@@ -319,20 +253,66 @@ def _status_of(units: str) -> Both:
     )
 
 
+_BOOT = Both("起動してからの経過時間", "the time since the machine started")
+_DATABASE = Both("データベースの時計", "the database's clock")
 _LOOK = Both("`task-progress status` で確かめてください。", "Look at `task-progress status`.")
 
 _WORDS: dict[Alarm, Callable[[str, Facts], AlertWords]] = {
     Alarm.MAIL_SERVER: _mail_server,
     Alarm.MAIL_SERVER_CHANGED: _mail_server_changed,
-    Alarm.NOT_ATTEMPTED: _not_attempted,
-    Alarm.NOT_ENDED: _not_ended,
-    Alarm.NO_TICK: _no_tick,
-    Alarm.SILENT: _silent,
-    Alarm.RESTARTS: _restarts,
-    Alarm.REDIS: _redis,
+    Alarm.NOT_ATTEMPTED: _told(
+        "時刻から10分たっても送信を試みていないメールが{number}通あります。{waits.ja}",
+        "Mails due for 10 minutes that nobody tried to send: {number}.{waits.en}",
+        _doctor("", ""),
+    ),
+    Alarm.NOT_ENDED: _told(
+        "時刻から30分たっても送り終えていないメールが{number}通あります。{waits.ja}",
+        "Mails due 30 minutes ago that have not ended: {number}.{waits.en}",
+        "`task-progress outbox list` でサーバーの応答を確かめてください。",
+        "Look at the server's answers with `task-progress outbox list`.",
+    ),
+    Alarm.NO_TICK: _told(
+        "5分以上、定期処理が動いていません。",
+        "No tick for more than 5 minutes.",
+        _status_of("celery-beat celery-worker-mail task-progress-tick.timer"),
+    ),
+    Alarm.SILENT: _told(
+        "{part.ja}から5分以上、応答がありません。",
+        "{part.en} has been silent for 5 minutes.",
+        _status_of("{unit}"),
+    ),
+    Alarm.RESTARTS: _told(
+        "{about} が{minutes}分のあいだに5回起動しました。起動のたびに終わっています。",
+        "{about} started 5 times in {minutes} minutes: something ends it each time.",
+        "`journalctl -u {unit} -n 100` で、終わる前の行を確かめてください。",
+        "Look at what it says before it ends: `journalctl -u {unit} -n 100`.",
+    ),
+    Alarm.REDIS: _told(
+        "Redis が5分以上応答していません{where.ja}。メールは安全タイマー(5分ごと)だけで送られます。",
+        "Redis has not answered for 5 minutes{where.en}. Mails only leave by the safety timer, "
+        "every 5 minutes.",
+        _doctor("", ""),
+    ),
     Alarm.REDIS_SHARED: _redis_shared,
-    Alarm.DISK: _disk,
-    Alarm.UNUSUAL_NUMBER: _unusual_number,
+    Alarm.DISK: _told(
+        "ディスクの空きが {free_mb} MB しかありません{where.ja}。なくなるとメールを送れません。",
+        "The disk has only {free_mb} MB left{where.en}. Without room no mail is sent.",
+        "`df -h` で確かめ、空きを作ってください。",
+        "Look at `df -h` and make room.",
+    ),
+    Alarm.LOGIN_ENDS: _told(
+        "メールアカウントの OAuth のシークレット(証明書)の期限は {day.ja} です{where.ja}。過ぎるとメールを送れません。",
+        "The OAuth secret (certificate) of the mail account ends on {day.en}{where.en}. After that no mail "
+        "is sent.",
+        "新しいものを作り、SMTP_OAUTH_CLIENT_SECRET と SMTP_OAUTH_SECRET_EXPIRES を替えて再起動してください。",
+        "Make a new one, change SMTP_OAUTH_CLIENT_SECRET and SMTP_OAUTH_SECRET_EXPIRES, and restart.",
+    ),
+    Alarm.UNUSUAL_NUMBER: _told(
+        "{day.ja}のリマインダーが{number}通あり、いつもの上限{limit}通を超えています。",
+        "{number} reminders for {day.en} exceed the usual limit of {limit}.",
+        "確認のうえ `task-progress resume` で送信できます。",
+        "Look at them, then send them with `task-progress resume`.",
+    ),
     Alarm.RESTORED: _restored,
     Alarm.MAIL_FAILED: _mail("は届けられませんでした", "was refused for good"),
     Alarm.MAIL_DEAD: _mail(
@@ -343,10 +323,42 @@ _WORDS: dict[Alarm, Callable[[str, Facts], AlertWords]] = {
         "may or may not have been accepted, as no answer was recorded",
     ),
     Alarm.MAILS_EXPIRED: _expired,
-    Alarm.MEMBER: _member,
-    Alarm.TEAM: _team,
+    Alarm.MEMBER: _told(
+        "メンバー {who} の設定が正しくないため、リマインダーを決められません({fault.ja})。",
+        "Nothing can be decided for member {who}, whose settings make no sense ({fault.en}).",
+        "`task-progress member set` で設定を直してください。",
+        "Mend the settings with `task-progress member set`.",
+    ),
+    Alarm.TEAM: _told(
+        "メンバー {who} へのチームのメールを決められません({fault.ja})。",
+        "The mails about the team of member {who} cannot be planned ({fault.en}).",
+        _status_of("celery-worker-mail"),
+    ),
     Alarm.ADDRESS: _address,
-    Alarm.CLOCK: about_clocks.in_doubt,
-    Alarm.CLOCK_BACK: about_clocks.was_ahead,
-    Alarm.SIGN_AHEAD: about_clocks.sign_ahead,
+    Alarm.CLOCK: _told(
+        "{about} の時計が、{against.ja}より約{ahead.ja}進んでいます。"
+        "確かめられるまで、このマシンではリマインダーを決めず、送りません。",
+        "The clock of {about} is {ahead.en} ahead of {against.en}. Until that is settled, this "
+        "machine decides and sends no reminders.",
+        "`timedatectl` で時計を確かめてください。直せば自動で再開します。時計が正しければ、"
+        "`task-progress clock --accept` かページ「送信の状態」のボタンで再開します。",
+        "Look at `timedatectl`; once the clock is right, it goes on by itself. If it is right as "
+        'it is, say `task-progress clock --accept`, or use the button on "Sending status".',
+    ),
+    Alarm.CLOCK_BACK: _told(
+        "このマシンの時計が進んでいたため、未来の日時が記録されていました。元に戻しました"
+        "(メンバー {members}人、メール {mails}通)。",
+        "The clock had been ahead, and instants from the future were stored. They were put back "
+        "(members: {members}, mails: {mails}).",
+        "進んでいた間に送られたメールは `task-progress outbox list` で、時計は `timedatectl` で"
+        "確かめてください。",
+        "Look at what went out meanwhile with `task-progress outbox list`, and at the clock "
+        "with `timedatectl`.",
+    ),
+    Alarm.SIGN_AHEAD: _told(
+        "{part.ja}の最後の記録が、約{ahead.ja}先の時刻になっています。時計がずれています。",
+        "{part.en} was last seen {ahead.en} in the future: a clock is wrong.",
+        "すべてのマシンで `timedatectl` を確かめ、時刻同期を有効にしてください。",
+        "Look at `timedatectl` on every machine, and let each keep its clock by NTP.",
+    ),
 }

@@ -29,3 +29,12 @@ PARTS = {
     "tick": Both("定期処理", "A tick"),
     "timer": Both("安全タイマー", "The safety timer"),
 }
+
+
+def span(seconds: float) -> Both:
+    """A length of time, roughly, as people say it."""
+    if seconds >= 2 * 86_400:
+        return Both(f"{round(seconds / 86_400)}日", f"{round(seconds / 86_400)} days")
+    if seconds >= 2 * 3_600:
+        return Both(f"{round(seconds / 3_600)}時間", f"{round(seconds / 3_600)} hours")
+    return Both(f"{round(seconds / 60)}分", f"{round(seconds / 60)} minutes")

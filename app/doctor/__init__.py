@@ -16,11 +16,11 @@ from app.config import ConfigError, load
 from app.doctor import (
     broker,
     database,
-    domain,
     heartbeat,
     letters,
     machine,
     mail,
+    mail_domain,
     mounts,
     pages,
     people,
@@ -74,8 +74,9 @@ def _whole(case: CheckContext, recipient: str | None) -> list[Finding]:
         "timer": lambda: programs.timer(case),
         "workers": lambda: programs.workers(case),
         "smtp": lambda: mail.mail_server(case),
-        "sender": lambda: domain.sender_domain(case),
+        "sender": lambda: mail_domain.sender_domain(case),
         "pages": lambda: pages.pages(case),
+        "agents": lambda: pages.agents(case),
         "people": lambda: people.sample_people(case),
         "heartbeat": lambda: heartbeat.listener(case),
         "holidays": lambda: letters.holidays(case),
@@ -91,6 +92,7 @@ def _whole(case: CheckContext, recipient: str | None) -> list[Finding]:
 def _of_the_machine(here: Machine) -> dict[str, Check]:
     """What needs no settings."""
     return {
+        "version": lambda: machine.program(here),
         "env-file": lambda: settings.read_alike(here),
         "letters": lambda: letters.letters(here),
         "time-zones": lambda: machine.time_zones(here),

@@ -10,15 +10,22 @@ import redis
 
 from app.config import readers
 from app.db import DatabaseDown
-from app.doctor.clocks import compare
-from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
+from app.doctor.finding import (
+    ANSWER_WITHIN,
+    CheckContext,
+    Finding,
+    compare_clocks,
+    green,
+    red,
+    yellow,
+)
 from app.identity.sentences import old_rights
 from app.identity.sentences import shared_redis as words_of_sharing
 from app.locale import Both
 from app.queue import redis_cluster
 from app.services import guard_url
 from app.util import shared_redis
-from app.util.parse import mask_url
+from app.util.urls import mask_url
 
 QUEUES = ("mail", "ai")
 QUEUE_YELLOW, QUEUE_RED = 100, 10_000  # messages; one of `mail` holds up to 50 mails
@@ -79,19 +86,18 @@ def _results(case: CheckContext, broker_url: str) -> list[Finding]:
     url = case.config.celery_result_backend
     if not url or url == broker_url or not url.startswith(("redis://", "rediss://", "unix://")):
         return []
+    here = mask_url(url)
     try:
         with shared_redis.connect(url, ANSWER_WITHIN) as server:
             server.get("celery-task-meta-doctor")
     except redis.RedisError as error:
         return yellow(
             "redis-results",
-            f"CELERY_RESULT_BACKEND: {mask_url(url)} を使えません({type(error).__name__})。"
-            "メールには影響しません。",
-            f"CELERY_RESULT_BACKEND: {mask_url(url)} cannot be used ({type(error).__name__}). "
+            f"CELERY_RESULT_BACKEND: {here} を使えません({type(error).__name__})。メールには影響しません。",
+            f"CELERY_RESULT_BACKEND: {here} cannot be used ({type(error).__name__}). "
             "No mail depends on it.",
             f"CELERY_RESULT_BACKEND={mask_url(broker_url)}",
         )
-    here = mask_url(url)
     return green(
         "redis-results", f"結果の置き場: {here} を使えます。", f"Results: {here} is usable."
     )
@@ -265,7 +271,7 @@ def _clock(case: CheckContext, server: "redis.Redis") -> list[Finding]:
         seconds, micro = server.time()
         return datetime.fromtimestamp(seconds + micro / 1e6, tz=UTC)
 
-    return compare("clock-redis", Both("Redis ", "Redis"), case.clock, ask)
+    return compare_clocks("clock-redis", Both("Redis ", "Redis"), case.clock, ask)
 
 
 def _queues(_case: CheckContext, server: "redis.Redis") -> list[Finding]:

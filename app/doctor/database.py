@@ -13,11 +13,10 @@ from app import schema
 from app.alerts.catalogue import Alarm, words_of
 from app.config.sources import relative
 from app.db import Database, DatabaseDown, database_now, in_words
-from app.doctor.clocks import compare
-from app.doctor.finding import CheckContext, Finding, Level, green, red, yellow
+from app.doctor.finding import CheckContext, Finding, Level, compare_clocks, green, red, yellow
 from app.locale import Both
 from app.outbox.restored import alert_facts, held_number, last_restore
-from app.util.parse import mask_url
+from app.util.urls import mask_url
 
 
 def database(case: CheckContext) -> list[Finding]:
@@ -128,8 +127,8 @@ def _journal(connection: Connection) -> list[Finding]:
         f"SQLite が WAL で動いていません(journal_mode={mode}、synchronous={synchronous})。",
         f"SQLite does not run in WAL mode (journal_mode={mode}, synchronous={synchronous}).",
         "データベースのファイルを、このマシンのディスクに置いてください(NFS などの共有"
-        "フォルダでは動きません): DATA_DIR=…",
-        "Keep the database file on a disk of this machine, not on a network folder: DATA_DIR=…",
+        "フォルダーでは動きません): DATA_DIR=…",
+        "Keep the database file on a disk of this machine, not on a network folder: DATA_DIR=...",
     )
 
 
@@ -196,7 +195,7 @@ def _clock(clock: Callable[[], datetime], connection: Connection) -> list[Findin
     def ask() -> datetime:
         return connection.scalars(select(database_now())).one()
 
-    return compare("clock-database", Both("データベース", "the database"), clock, ask)
+    return compare_clocks("clock-database", Both("データベース", "the database"), clock, ask)
 
 
 def _place(case: CheckContext) -> str:

@@ -14,6 +14,7 @@ from app.locale import Both
 from app.services import Services
 
 ANSWER_WITHIN = 3.0  # seconds that one question to a server may take
+CLOCK_YELLOW, CLOCK_RED = 2.0, 30.0  # seconds
 
 
 class Level(StrEnum):
@@ -47,6 +48,31 @@ def yellow(check: str, ja: str, en: str, *fix: Both | str) -> list[Finding]:
 def red(check: str, ja: str, en: str, *fix: Both | str) -> list[Finding]:
     """Does not work. `fix`: as of `yellow`."""
     return [Finding(check, Level.RED, Both(ja, en), Both.made(*fix))]
+
+
+def compare_clocks(
+    check: str, whose: Both, clock: Callable[[], datetime], ask: Callable[[], datetime]
+) -> list[Finding]:
+    """Compares the clock of `whose` (asked by `ask`) with `clock`; the way there is taken off."""
+    before = clock()
+    theirs = ask()
+    after = clock()
+    ahead = (theirs - (before + (after - before) / 2)).total_seconds()
+    apart = max(0.0, abs(ahead) - (after - before).total_seconds() / 2)
+    if apart <= CLOCK_YELLOW:
+        return green(
+            check,
+            f"時計: {whose.ja}との差は {apart:.1f} 秒です。",
+            f"Clock: {apart:.1f} s apart from that of {whose.en}.",
+        )
+    say = red if apart > CLOCK_RED else yellow
+    return say(
+        check,
+        f"時計が{whose.ja}と {apart:,.0f} 秒ずれています。",
+        f"The clock is {apart:,.0f} s apart from that of {whose.en}.",
+        "両方のマシンで: sudo timedatectl set-ntp true && timedatectl",
+        "On both machines: sudo timedatectl set-ntp true && timedatectl",
+    )
 
 
 @dataclass(frozen=True)

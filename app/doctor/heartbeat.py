@@ -1,9 +1,7 @@
 """Check of HEARTBEAT_URL: whether the service that should notice our silence can be reached."""
 
-import http.client
-
 from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, yellow
-from app.monitoring import heartbeat_url
+from app.util.http import HttpError
 
 
 def listener(case: CheckContext) -> list[Finding]:
@@ -11,13 +9,16 @@ def listener(case: CheckContext) -> list[Finding]:
     url = case.config.heartbeat_url
     if url is None:
         return _nobody(case)
-    server = heartbeat_url.connection(url, ANSWER_WITHIN)
     try:
-        server.connect()
-    except (OSError, http.client.HTTPException) as error:
-        return _unreachable(type(error).__name__)
-    finally:
-        server.close()
+        case.config.http.reach(url, ANSWER_WITHIN)
+    except HttpError as error:
+        return yellow(
+            "heartbeat",
+            f"HEARTBEAT_URL: サーバーに接続できません({error.why.ja})。見守りのサービスには異常に見えます。",
+            f"HEARTBEAT_URL: its server cannot be reached ({error.why.en}). To who listens all looks dead.",
+            "アドレス、DNS、ファイアウォール(外向きの HTTPS)、HTTPS_PROXY を確かめてください。",
+            "Check the address, the DNS, the firewall (HTTPS to the outside) and HTTPS_PROXY.",
+        )
     return green(
         "heartbeat",
         "HEARTBEAT_URL: サーバーに接続できます。",
@@ -38,14 +39,4 @@ def _nobody(case: CheckContext) -> list[Finding]:
         "HEARTBEAT_URL=https://...(docs/monitoring.ja.md)",
         "Write the address of a service that waits for a word each minute into .env: "
         "HEARTBEAT_URL=https://... (docs/monitoring.md)",
-    )
-
-
-def _unreachable(why: str) -> list[Finding]:
-    return yellow(
-        "heartbeat",
-        f"HEARTBEAT_URL: サーバーに接続できません({why})。見守りのサービスには異常に見えます。",
-        f"HEARTBEAT_URL: its server cannot be reached ({why}). To who listens all looks dead.",
-        "アドレス、DNS、ファイアウォール(外向きの HTTPS)を確かめてください。",
-        "Check the address, the DNS and the firewall (HTTPS to the outside).",
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from app.compose import ReminderFacts, TaskLine, reminder
+from app.compose.reminder import ReminderFacts, TaskLine, reminder
 from app.compose.text import Locale
 from app.doctor.finding import CheckContext, Finding, Machine, green, red, yellow
 from app.locale import Both

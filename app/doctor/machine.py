@@ -1,6 +1,7 @@
 """Checks of the machine itself: its language, temporary files, disk, and time zones."""
 
 import locale
+import platform
 import shutil
 import tempfile
 from datetime import datetime
@@ -13,6 +14,7 @@ from app.models import Setting
 from app.monitoring.machine import ROOM
 from app.reminders.plan import ZONES
 from app.util import zones
+from app.util.version import version
 
 MEGABYTE = 1024 * 1024
 DISK_YELLOW = 1024 * MEGABYTE
@@ -32,6 +34,16 @@ def language(_machine: Machine) -> list[Finding]:
     )
 
 
+def program(_machine: Machine) -> list[Finding]:
+    """Which version of the program this is, and of Python: the first question of who helps."""
+    python = platform.python_version()
+    return green(
+        "version",
+        f"プログラム: Task Progress {version()}(Python {python})",
+        f"Program: Task Progress {version()} (Python {python})",
+    )
+
+
 def temporary_files(_machine: Machine) -> list[Finding]:
     """A file of 64 KB can be written where temporary files go."""
     try:
@@ -44,14 +56,13 @@ def temporary_files(_machine: Machine) -> list[Finding]:
             "temporary-files",
             f"一時ファイルを書けません({why.ja})。",
             f"Temporary files cannot be written ({why.en}).",
-            "df -h /tmp で空きを確かめるか、TMPDIR=書き込めるフォルダ を設定してください。",
+            "df -h /tmp で空きを確かめるか、TMPDIR=書き込めるフォルダー を設定してください。",
             "See df -h /tmp, or set TMPDIR to a folder that can be written to.",
         )
-    where = tempfile.gettempdir()
     return green(
         "temporary-files",
-        f"一時ファイル: {where} に書けます。",
-        f"Temporary files: {where} can be written to.",
+        f"一時ファイル: {tempfile.gettempdir()} に書けます。",
+        f"Temporary files: {tempfile.gettempdir()} can be written to.",
     )
 
 

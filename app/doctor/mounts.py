@@ -78,7 +78,7 @@ def sqlite_disk(case: CheckContext) -> list[Finding]:
     where = _shown(mount.point)
     return red(
         "sqlite-disk",
-        f"SQLite: {place} はネットワーク上のフォルダ({kind}、{where})にあります。WAL が使う共有"
+        f"SQLite: {place} はネットワーク上のフォルダー({kind}、{where})にあります。WAL が使う共有"
         "メモリーはマシンをまたげず(sqlite.org/wal.html)、ロックも効かないことがあり"
         "(sqlite.org/faq.html#q5)、データベースが壊れることがあります。",
         f"SQLite: {place} is in a network folder ({kind}, {where}). WAL needs memory that "

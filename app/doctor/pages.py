@@ -1,15 +1,12 @@
-"""Checks of APP_BASE_URL, where links in mails lead: it answers, is encrypted, and is this program."""
+"""Checks of APP_BASE_URL, where links in mails lead: it answers, is encrypted, and is this program;
+and whether agents are let in.
+"""
 
-import http.client
 import json
-import socket
-import ssl
-from urllib.parse import urlsplit
 
 from app.config import readers
 from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
-from app.locale import Both
-from app.smtp.errors import explained
+from app.util.http import HttpClient, HttpError
 
 
 def pages(case: CheckContext) -> list[Finding]:
@@ -23,38 +20,30 @@ def pages(case: CheckContext) -> list[Finding]:
             "APP_BASE_URL=https://progress.example.jp",
         )
     try:
-        status, body = _get(base)
-    except (OSError, http.client.HTTPException) as error:
+        # As a browser: neither our proxy nor our authorities are the member's.
+        answer = HttpClient().request("GET", f"{base}/healthz", within=ANSWER_WITHIN)
+    except HttpError as error:
         return _unreachable(base, error)
-    return _answer(base, status, body) + _encryption(base)
+    return _answer(base, answer.status, answer.body) + _encryption(base)
 
 
-def _get(base: str) -> tuple[int, bytes]:
-    parts = urlsplit(base)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=ANSWER_WITHIN)
-    try:
-        connection.request("GET", f"{parts.path}/healthz", headers={"Connection": "close"})
-        answer = connection.getresponse()
-        return answer.status, answer.read(100_000)
-    finally:
-        connection.close()
+def agents(case: CheckContext) -> list[Finding]:
+    """Says where agents connect, while they may."""
+    url = case.config.mcp_url
+    if url is None:
+        return []
+    return green(
+        "agents",
+        f"AI エージェント: トークンがあれば {url} に接続できます(MCP_SERVER=on)。",
+        f"Agents: with a token they connect at {url} (MCP_SERVER=on).",
+    )
 
 
-def _unreachable(base: str, error: Exception) -> list[Finding]:
-    why = Both(type(error).__name__, type(error).__name__)
-    if isinstance(error, ssl.SSLError):
-        why = explained(error)
-    elif isinstance(error, socket.gaierror):
-        why = Both("名前が DNS にありません", "its name is not in the DNS")
-    elif isinstance(error, TimeoutError):
-        why = Both("時間内に応答がありません", "no answer in time")
-    elif isinstance(error, ConnectionRefusedError):
-        why = Both("接続を断られました", "connection refused")
+def _unreachable(base: str, error: HttpError) -> list[Finding]:
     return red(
         "pages",
-        f"ページ: {base} を開けません({why.ja})。メールの中のリンクも開けません。",
-        f"Pages: {base} cannot be opened ({why.en}), nor can the links in the mails.",
+        f"ページ: {base} を開けません({error.why.ja})。メールの中のリンクも開けません。",
+        f"Pages: {base} cannot be opened ({error.why.en}), nor can the links in the mails.",
         f"systemctl status task-progress-web nginx; curl -v {base}/healthz",
     )
 

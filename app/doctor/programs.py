@@ -5,7 +5,7 @@ from datetime import timedelta
 import redis
 from celery import Celery
 
-from app.alerts.about_clocks import span
+from app.alerts.sentence import span
 from app.doctor.broker import QUEUES
 from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
 from app.locale import Both
@@ -86,7 +86,7 @@ def timer(case: CheckContext) -> list[Finding]:
 
 
 def workers(case: CheckContext) -> list[Finding]:
-    """Whether each queue has a worker; asked over the broker, as `celery inspect` does."""
+    """Whether each queue in use has a worker; asked over the broker, as `celery inspect` does."""
     url = guard_url(case.config)
     if url is not None and url == case.config.celery_broker_url:
         try:
@@ -99,7 +99,12 @@ def workers(case: CheckContext) -> list[Finding]:
                 "Workers: not known, as Redis does not answer.",
             )
     worked_on = _queues_worked_on(make_celery(case.config))
-    return [one for queue in QUEUES for one in _worker(queue, worked_on.get(queue, 0))]
+    return [one for queue in _in_use(case) for one in _worker(queue, worked_on.get(queue, 0))]
+
+
+def _in_use(case: CheckContext) -> list[str]:
+    """Without an AI to ask, nothing comes to the queue `ai`."""
+    return [queue for queue in QUEUES if queue != "ai" or case.config.ai_base_url is not None]
 
 
 def _queues_worked_on(celery: Celery) -> dict[str, int]:

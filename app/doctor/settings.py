@@ -107,7 +107,7 @@ def identity_check(case: CheckContext) -> list[Finding]:
         return []  # that check says so
     except known_settings.UnknownKey as error:
         return red("identity", error.sentence.ja, error.sentence.en, f"{COMMAND} --new-key")
-    found = known_settings.differences(case.services, verdict)
+    found = [known_settings.sentence(one) for one in verdict.changes]
     if not found:
         ja = "設定: このデータベースが知っているものと同じです。"
         return green("identity", ja, "Settings: those that the database knows as its own.")

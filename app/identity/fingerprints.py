@@ -4,14 +4,15 @@ A program with the same database and other settings (a copy on another machine) 
 that no page can open, and record as accepted what went to a mail server of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Stored = Mapping[str, Any]
 
 KEYS_KEPT = 5  # one machine after the other is given the new key; none of the last ones is foreign
 MAILBOX, LOOPBACK = "local mailbox", "this machine"  # whatever their port
+SERVER = "SMTP_HOST"
 _TOLD = {"mail_from": "MAIL_FROM", "pages": "APP_BASE_URL"}
 
 
@@ -26,18 +27,36 @@ class Here:
     pages: str
 
 
+class SettingChange(NamedTuple):
+    """A setting that is another one here than the database knows, as the two are compared."""
+
+    setting: str
+    known: str | None
+    here: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What differs."""
 
     foreign_key: bool = False  # neither SECRET_KEY nor SECRET_KEY_PREVIOUS is known
-    known_server: str | None = None  # the one that is known, where ours is another
-    news: Mapping[str, tuple[str | None, str | None]] | None = None  # setting -> known, here
+    server: SettingChange | None = None  # where the one that is known is another
+    news: Sequence[SettingChange] = ()  # of the others
+
+    @property
+    def known_server(self) -> str | None:
+        """The mail server that is known, where ours is another."""
+        return self.server and self.server.known
+
+    @property
+    def changes(self) -> list[SettingChange]:
+        """What differs but for the key: the mail server first."""
+        return [*([self.server] if self.server else []), *self.news]
 
     @property
     def may_send(self) -> bool:
         """Whether the links are good and the mails go where they always went."""
-        return not self.foreign_key and self.known_server is None
+        return not self.foreign_key and self.server is None
 
 
 def compare(known: Stored, here: Here) -> Comparison:
@@ -46,12 +65,12 @@ def compare(known: Stored, here: Here) -> Comparison:
     open_still = before in (None, MAILBOX, here.mail_server) or here.mail_server is None
     return Comparison(
         foreign_key=not {here.key, here.previous_key} & set(known["keys"]),
-        known_server=None if open_still else str(before),
-        news={
-            setting: (known.get(name), getattr(here, name))
+        server=None if open_still else SettingChange(SERVER, str(before), here.mail_server),
+        news=[
+            SettingChange(setting, known.get(name), getattr(here, name))
             for name, setting in _TOLD.items()
             if known.get(name) != getattr(here, name)
-        },
+        ],
     )
 
 

@@ -10,10 +10,10 @@ import hmac
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -24,7 +24,14 @@ from app.config.readers import is_loopback, leads_home
 from app.config.sources import relative
 from app.db import DatabaseDown, insert_new, put
 from app.identity import fingerprints
-from app.identity.fingerprints import LOOPBACK, MAILBOX, Comparison, Here
+from app.identity.fingerprints import (
+    LOOPBACK,
+    MAILBOX,
+    SERVER,
+    Comparison,
+    Here,
+    SettingChange,
+)
 from app.identity.sentences import COMMAND, how_to_confirm, other_server, value_words
 from app.locale import Both
 from app.models import Audit, OutboxMail, Service, Setting, State
@@ -34,20 +41,11 @@ from app.services import Services, make
 log = logging.getLogger(__name__)
 
 KEY = "fingerprints"  # in `settings`
-_SERVER = "SMTP_HOST"
 NOTES = "mail_server_changed@"  # rows of `service`, by machine: who would send with another server
 
 
 class UnknownKey(Refused):
     """The links of this database are signed with another SECRET_KEY."""
-
-
-class SettingChange(NamedTuple):
-    """A setting that is another one here than the database knows, as the two are compared."""
-
-    setting: str
-    known: str | None
-    here: str | None
 
 
 def settings_of(config: Config, installation: str) -> Here:
@@ -78,7 +76,8 @@ def compare_with_database(services: Services) -> Comparison:
         row = session.get(Setting, KEY)
         if row is None:
             return Comparison()
-        verdict = _compared(session, row.value, _here(services))
+        here = settings_of(services.config, services.installation.id())
+        verdict = _compared(session, row.value, here)
     if verdict.foreign_key and (made := services.config.new_key_file) is not None:
         made.unlink(missing_ok=True)  # made by this process in the place of the one that was lost
     return verdict
@@ -126,7 +125,7 @@ def may_send(session: Session, services: Services, now: datetime) -> bool:
     learnt = fingerprints.learnt(known, here)
     if learnt != row.value:
         _store(session, learnt, who="installation", now=now)
-        data = _noted(_changed(verdict, here), key=learnt["keys"] != row.value["keys"])
+        data = _noted(verdict, key=learnt["keys"] != row.value["keys"])
         session.add(Audit(at=now, who="installation", what="identity.change", data=data))
     return True
 
@@ -147,7 +146,7 @@ def confirm(services: Services, *, who: str, now: datetime) -> None:
                 stored["keys"] = fingerprints.learnt(row.value, here)["keys"]
         _store(session, stored, who=who, now=now)
         session.execute(delete(Service).where(Service.name.startswith(NOTES)))
-        data = _noted(_changed(verdict, here), key=verdict.foreign_key)
+        data = _noted(verdict, key=verdict.foreign_key)
         session.add(Audit(at=now, who=who, what="identity.confirm", data=data))
 
 
@@ -160,18 +159,9 @@ def another_server(services: Services) -> Both | None:
     return Both(f"{said.ja}{todo.ja}", f"{said.en} {todo.en}")
 
 
-def changes(services: Services, verdict: Comparison) -> list[SettingChange]:
-    """What differs but for the key: the mail server first."""
-    return _changed(verdict, _here(services))
-
-
-def differences(services: Services, verdict: Comparison) -> list[Both]:
-    """The same as sentences."""
-    return [_sentence(one) for one in changes(services, verdict)]
-
-
-def _sentence(change: SettingChange) -> Both:
-    if change.setting == _SERVER:
+def sentence(change: SettingChange) -> Both:
+    """What is another one here than the database knows."""
+    if change.setting == SERVER:
         return other_server(str(change.known), change.here)
     known, here = value_words(change.known), value_words(change.here)
     return Both(
@@ -185,24 +175,19 @@ def _compared(session: Session, known: Mapping[str, Any], here: Here) -> Compari
     SMTP_HOST at first need confirm nothing.
     """
     verdict = fingerprints.compare(known, here)
-    if verdict.known_server is None or _has_sent(session):
-        return verdict
-    return replace(verdict, known_server=None)
-
-
-def _has_sent(session: Session) -> bool:
     sent = select(OutboxMail.id).where(OutboxMail.state == State.ACCEPTED).limit(1)
-    return session.scalar(sent) is not None
+    if verdict.server is None or session.scalar(sent) is not None:
+        return verdict
+    return replace(verdict, server=None)
 
 
 def _unknown_key(services: Services) -> Both:
-    lost = services.config.new_key_file
     file = relative(services.config.data_dir / SECRET_KEY_FILE)
     head = Both(
         "SECRET_KEY が、このデータベースのリンクに署名した鍵と違います。",
         "SECRET_KEY is not the key that signed the links of this database.",
     )
-    if lost is not None:
+    if services.config.new_key_file is not None:
         head = Both(
             f"{file} がありません。このデータベースのリンクに署名した鍵です。",
             f"{file} is missing: the key that signed the links of this database.",
@@ -218,20 +203,9 @@ def _unknown_key(services: Services) -> Both:
     )
 
 
-def _here(services: Services) -> Here:
-    return settings_of(services.config, services.installation.id())
-
-
-def _changed(verdict: Comparison, here: Here) -> list[SettingChange]:
-    found = [SettingChange(setting, *pair) for setting, pair in (verdict.news or {}).items()]
-    if verdict.known_server is None:
-        return found
-    return [SettingChange(_SERVER, verdict.known_server, here.mail_server), *found]
-
-
-def _noted(found: Sequence[SettingChange], *, key: bool) -> dict[str, Any]:
+def _noted(verdict: Comparison, *, key: bool) -> dict[str, Any]:
     """For the audit, as every change of settings stands there; `key`: SECRET_KEY is another one."""
-    rows = [{"key": one.setting, "before": one.known, "after": one.here} for one in found]
+    rows = [{"key": one.setting, "before": one.known, "after": one.here} for one in verdict.changes]
     return {"changes": rows} | ({"key": True} if key else {})
 
 

@@ -37,8 +37,8 @@ def old_rights() -> tuple[Both, Both]:
             "Progress uses it, or whether the database is older than what ran. Mails go out.",
         ),
         Both(
-            "この版の deploy/redis.acl を Redis に入れ直してください(docs/redis.ja.md)。",
-            "Install deploy/redis.acl of this version in Redis (docs/redis.md).",
+            "この版の deploy/redis.acl を Redis に入れ直してください(docs/scale.ja.md)。",
+            "Install deploy/redis.acl of this version in Redis (docs/scale.md).",
         ),
     )
 

@@ -16,6 +16,7 @@ from heapq import nlargest
 from pathlib import Path
 
 from app.mime.parts import or_else
+from app.util.private import write_whole
 
 _ID = re.compile(r"\d{8}T\d{12}-[0-9a-f]{8}")
 _STAMP = "%Y%m%dT%H%M%S%f"
@@ -41,27 +42,8 @@ def keep(folder: Path, data: bytes, *, sender: str, recipient: str, now: datetim
     """
     mail_id = f"{now.astimezone(UTC).strftime(_STAMP)}-{secrets.token_hex(4)}"
     envelope = f"Return-Path: <{sender}>\r\nDelivered-To: {recipient}\r\n"
-    unfinished = folder / f".{mail_id}.part"
-    try:
-        with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as f:
-            f.write(envelope.encode("utf-8", "replace") + data)
-            f.flush()
-            os.fsync(f.fileno())
-        unfinished.rename(folder / f"{mail_id}.eml")
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
-    _sync_folder(folder)
+    write_whole(folder / f"{mail_id}.eml", envelope.encode("utf-8", "replace") + data)
     return mail_id
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without this the rename itself may be forgotten by a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def newest(folder: Path, *, before: str | None = None, limit: int = 50) -> list[Caught]:

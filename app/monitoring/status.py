@@ -2,13 +2,13 @@
 
 from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.alerts import open_alerts
 from app.alerts.catalogue import words_of
+from app.clock_trust import ticks
 from app.db import put
 from app.identity import known_settings
 from app.models import (
@@ -24,10 +24,11 @@ from app.models import (
 )
 from app.monitoring import machine, status_lines
 from app.outbox import breaker, restored
+from app.outbox.allowlist import in_pilot
 from app.outbox.lease import PAUSE
 from app.reminders import brake, undecided
 from app.services import Services
-from app.timekeeping import ticks
+from app.util.version import version
 
 STALE = timedelta(minutes=5)  # without a tick something is wrong
 UNSENT = timedelta(minutes=10)  # a mail that waits longer is late
@@ -44,6 +45,15 @@ def paused(services: Services) -> bool:
     """Whether all sending is stopped. Raises what the database raises."""
     with services.db.read() as session:
         return session.get(Setting, PAUSE) is not None
+
+
+def held_mails(services: Services) -> tuple[int, int]:
+    """How many mails are held; and to how many of their addresses MAIL_ONLY_TO lets nothing go."""
+    query = select(OutboxMail.to_addr).where(OPEN, OutboxMail.held.is_not(None))
+    with services.db.read() as session:
+        held = session.scalars(query).all()
+    only_to = services.config.mail_only_to
+    return len(held), sum(not in_pilot(only_to, address) for address in held)
 
 
 def resume(services: Services, *, who: str, now: datetime) -> int:
@@ -80,9 +90,10 @@ def last_tick(services: Services) -> datetime | None:
 def status(services: Services, now: datetime) -> dict[str, Any]:
     """The facts: pause, held mails, members, mails by state, last tick, open alerts."""
     with services.db.read() as session:
-        today = now.astimezone(ZoneInfo(services.config.app_timezone)).date()
+        today = services.config.day_of(now)
         return {
             **_life(services, session, now),
+            "version": version(),
             "members": session.scalar(
                 select(func.count()).select_from(Member).where(Member.active.is_(True))
             ),
@@ -113,13 +124,14 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
     """The facts that say whether mails go out; no question that grows with the mails sent."""
     paused = session.get(Setting, PAUSE)
     tick, stuck = session.get(Service, TICK), session.get(Service, breaker.NAME)
-    oldest = _oldest_unsent(session, now)
+    oldest = session.scalar(select(func.min(FIRST_DUE)).where(OPEN, OutboxMail.not_before <= now))
+    held = select(func.count()).select_from(OutboxMail).where(OPEN, OutboxMail.held.is_not(None))
     free = machine.room(services.config.data_dir)
     return {
         "paused": paused is not None,
         "paused_by": paused.changed_by if paused else None,
         "paused_at": paused.changed_at.isoformat() if paused else None,
-        "held": _held(session),
+        "held": session.scalar(held) or 0,
         "held_since_restore": restored.held_number(session),
         "smtp_host": services.config.smtp_host,
         "another_mail_server": known_settings.another_server(services),
@@ -135,6 +147,7 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
         "disk_is_short": bool(machine.disk_here(services)),
         "dead_links": services.config.dead_links,
         "app_base_url": services.config.app_base_url,
+        "mcp_url": services.config.mcp_url,
         "timezone": services.config.app_timezone,
         "alerts": [
             {
@@ -146,9 +159,6 @@ def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]
             for one in open_alerts(session)
         ],
     }
-
-
-# How to start sending: typed, or pressed on a page.
 
 
 def _decisions(session: Session, today: date) -> dict[str, Any]:
@@ -167,11 +177,6 @@ def _decisions(session: Session, today: date) -> dict[str, Any]:
     }
 
 
-def _held(session: Session) -> int:
-    held = select(func.count()).select_from(OutboxMail).where(OPEN, OutboxMail.held.is_not(None))
-    return session.scalar(held) or 0
-
-
 def _states(session: Session, now: datetime) -> dict[str, int]:
     rows = session.execute(
         select(OutboxMail.state, func.count())
@@ -180,7 +185,3 @@ def _states(session: Session, now: datetime) -> dict[str, int]:
         .order_by(OutboxMail.state)
     )
     return {state: number for state, number in rows}
-
-
-def _oldest_unsent(session: Session, now: datetime) -> datetime | None:
-    return session.scalar(select(func.min(FIRST_DUE)).where(OPEN, OutboxMail.not_before <= now))

@@ -132,10 +132,15 @@ def _of_the_machine(facts: dict[str, Any]) -> list[StatusLine]:
             "Redis does not answer: mails wait for the safety timer, every 5 minutes.",
         )
     if facts["disk_is_short"] and Alarm.DISK not in [one["name"] for one in facts["alerts"]]:
-        free = facts["disk_free_mb"]
         found += _bad(
-            f"ディスクの空きが {free} MB しかありません。なくなるとメールを送れません。",
-            f"The disk has only {free} MB left. Without room no mail is sent.",
+            f"ディスクの空きが {facts['disk_free_mb']} MB しかありません。なくなるとメールを送れません。",
+            f"The disk has only {facts['disk_free_mb']} MB left. Without room no mail is sent.",
+        )
+    if facts["mcp_url"] is not None:
+        url = facts["mcp_url"]
+        found += _ok(
+            f"AI エージェントが接続できます(MCP_SERVER=on): {url}",
+            f"Agents may connect (MCP_SERVER=on): {url}",
         )
     return found
 
@@ -186,6 +191,7 @@ def _numbers(facts: dict[str, Any]) -> list[StatusLine]:
             f"Not decided yet, as the hour or the next tick is still to come: {left}",
         )
     return [
+        *_ok(f"Task Progress {facts['version']}", f"Task Progress {facts['version']}"),
         *_ok(f"有効なメンバー: {facts['members']}人", f"Active members: {facts['members']}"),
         *_ok(
             f"今日の決定: {today['decided']}件、うち送る {today['send']}件、"

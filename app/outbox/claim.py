@@ -40,15 +40,21 @@ def claimable(now: datetime) -> ColumnElement[bool]:
 
 
 def claim(
-    session: Session, ids: Sequence[int], *, now: datetime, scale: float, at_most: int
+    session: Session,
+    ids: Sequence[int],
+    channel: str,
+    *,
+    now: datetime,
+    scale: float,
+    at_most: int,
 ) -> list[Claimed]:
-    """Leases up to `at_most` of these mails; [] when none is due, free and not paused.
+    """Leases up to `at_most` of these mails of a channel; [] when none is due, free and not paused.
 
     Mails that lost their sender come after the others: a few at a time at first, alone from the
     second time on. So whatever kills its sender reaches CLAIMS_AT_MOST by itself, and the mails
     that were claimed with it lose two claims at most.
     """
-    due = and_(among(OutboxMail.id, ids), claimable(now))
+    due = and_(among(OutboxMail.id, ids), OutboxMail.channel == channel, claimable(now))
     claims = OutboxMail.claims
     for which, most in ((claims == 0, at_most), (claims == 1, A_FEW), (claims > 1, 1)):
         wanted = select(OutboxMail.id).where(due, which).order_by(OutboxMail.id)
@@ -67,26 +73,29 @@ class Source(Protocol):
 
 
 class NamedMails:
-    """These mails alone."""
+    """Those of these mails that leave by a channel."""
 
-    def __init__(self, scale: float, ids: Sequence[int]) -> None:
+    def __init__(self, channel: str, scale: float, ids: Sequence[int]) -> None:
         self.ids: Sequence[int] | None = ids
+        self._channel = channel
         self._scale = scale
 
     def claim(self, session: Session, *, now: datetime, at_most: int) -> list[Claimed]:
         """The next of these mails."""
-        return claim(session, self.ids or (), now=now, scale=self._scale, at_most=at_most)
+        mails = self.ids or ()
+        return claim(session, mails, self._channel, now=now, scale=self._scale, at_most=at_most)
 
 
 class NextMails:
-    """The mails of the whole outbox in the order in which one delivery takes them.
+    """The mails of a channel in the order in which one delivery takes them.
 
     First those that a person waits for (`URGENT`), then those whose ids it was given, then all by
     their hour; those of dead senders come in between every ten seconds, and last.
     """
 
-    def __init__(self, scale: float, first: Sequence[int] = ()) -> None:
+    def __init__(self, channel: str, scale: float, first: Sequence[int] = ()) -> None:
         self.ids: Sequence[int] | None = None
+        self._channel = channel
         self._scale = scale
         self._given = list(first)
         self._lost: list[int] = []
@@ -95,7 +104,7 @@ class NextMails:
 
     def claim(self, session: Session, *, now: datetime, at_most: int) -> list[Claimed]:
         """Leases up to `at_most` mails; [] when none at all is due, free and not paused."""
-        by_hour = _by_hour(now)
+        by_hour = _by_hour(self._channel, now)
         return (
             _lease(session, by_hour.where(URGENT), at_most, now=now, scale=self._scale)
             or self._of(self._given, session, now, at_most)
@@ -110,7 +119,8 @@ class NextMails:
 
     def _found(self, session: Session, now: datetime, at_most: int) -> list[Claimed]:
         """Mails of dead senders: looking for them reads every open mail."""
-        lost = select(OutboxMail.id).where(OPEN, OutboxMail.claims > 0, claimable(now))
+        again = and_(OutboxMail.claims > 0, OutboxMail.channel == self._channel, claimable(now))
+        lost = select(OutboxMail.id).where(OPEN, again)
         self._lost += session.scalars(lost.order_by(OutboxMail.id).limit(IDS_AT_ONCE))
         self._look_again = time.monotonic() + LOST_EVERY * self._scale
         return self._of(self._lost, session, now, at_most)
@@ -119,7 +129,8 @@ class NextMails:
         """The next of these ids; those of which none can be claimed any more are taken off."""
         while ids:
             some = ids[:IDS_AT_ONCE]
-            if mails := claim(session, some, now=now, scale=self._scale, at_most=at_most):
+            mails = claim(session, some, self._channel, now=now, scale=self._scale, at_most=at_most)
+            if mails:
                 return mails
             del ids[: len(some)]
         return []
@@ -145,7 +156,7 @@ class NextMails:
         return []
 
 
-def _by_hour(now: datetime) -> Select[int]:
+def _by_hour(channel: str, now: datetime) -> Select[int]:
     """New mails that may be sent, the earliest first."""
     return (
         select(OutboxMail.id)
@@ -155,6 +166,7 @@ def _by_hour(now: datetime) -> Select[int]:
             OutboxMail.expires_at > now,
             OutboxMail.held.is_(None),
             OutboxMail.claims == 0,
+            OutboxMail.channel == channel,
         )
         .order_by(OutboxMail.not_before, OutboxMail.id)
     )

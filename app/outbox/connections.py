@@ -1,4 +1,4 @@
-"""The connections to the mail server: one mail on each, marked in doubt together, answered together.
+"""The connections of a channel: one mail on each, marked in doubt together, answered together.
 
 A round writes and reads on all connections in turn, so that their waits overlap. The marks
 "in doubt" of a round and the answers of the round before share one commit: at any moment at most
@@ -11,22 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy.orm import Session
 
+from app.channel import Connection, Fault, SendError, printable
 from app.db import DatabaseDown
-from app.mime.message import Envelope
 from app.models import Setting, State
-from app.outbox import log_records, streak
+from app.outbox import log_records, repeated_refusals
+from app.outbox.channels import Channel
 from app.outbox.lease import PAUSE, Claimed, SentBytes, give_all_back
 from app.outbox.refusals import BreakerKnows, RefusedMail, Sender, record_refusals, state_after
 from app.outbox.settle import record_accepted, settle
 from app.services import Services
-from app.smtp.errors import printable
-from app.smtp.fault import Fault
-from app.util import crash
-from app.util.mailer import MailSendError, SmtpSession, SmtpSettings
+from app.util import crash_points
 
 SETTLE_FOR = 60.0  # seconds to try to record an answer while the database is away
 SLOWEST = 30.0  # seconds between rounds, at most, for a server that asks to slow down
@@ -34,30 +32,29 @@ SLOWEST = 30.0  # seconds between rounds, at most, for a server that asks to slo
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A mail ready for the wire."""
+    """A mail ready for the wire. `prepared`: what the channel made of it."""
 
     mail: Claimed
-    envelope: Envelope
+    prepared: Any
     subject: str
     task_refs: list[str]
     packed: bytes
 
 
-Pair = tuple[SmtpSession, Job]
+Pair = tuple[Connection, Job]
 
 
 class ConnectionPool:
-    """SMTP_CONNECTIONS connections, and the answers not yet recorded."""
+    """The connections of a channel, and the answers not yet recorded."""
 
-    def __init__(self, services: Services, clock: Callable[[], datetime]) -> None:
-        config = services.config
-        settings = SmtpSettings.from_config(config)
+    def __init__(self, services: Services, channel: Channel, clock: Callable[[], datetime]) -> None:
         self.services = services
+        self.channel = channel
         self.clock = clock
-        self.scale = config.test_time_scale
+        self.scale = services.config.test_time_scale
         self._each_round = services.db.each_by_itself()
-        self.sessions = services.idle.take(settings, config.smtp_connections)
-        self.fault: MailSendError | None = None  # the server's: no further mail need be tried
+        self.connections = channel.connections()
+        self.fault: SendError | None = None  # the server's: no further mail need be tried
         self.paused = False  # an admin paused since the mails were claimed
         self.accepted = 0
         self._answers: list[tuple[Claimed, str]] = []
@@ -81,30 +78,34 @@ class ConnectionPool:
         try:
             self._each_round.close()
         finally:
-            self.services.idle.keep(self.sessions)
+            self.channel.keep(self.connections)
 
     def round(self, jobs: Sequence[Job], following: Sequence[Job] = ()) -> None:
-        """One mail on each line, to its answer. The answers are recorded with the next round.
+        """One mail on each connection, to its answer. The answers are recorded with the next round.
 
         Those of the next round, if there will be one, are offered to the server with the dots.
         """
         if self._pause:
             time.sleep(self._pause * self.scale)
         self._began = time.monotonic()
-        pairs = list(zip(self.sessions, jobs, strict=False))
+        pairs = list(zip(self.connections, jobs, strict=False))
         pairs = self._connected(pairs)
         pairs = self._each(pairs, self._offer)
         pairs = self._each(pairs, self._agree)
-        pairs = self._each(pairs, lambda line, _: line.write_body())
-        crash.point("body_sent")
+        pairs = self._each(pairs, lambda connection, _: connection.write_body())
+        crash_points.point("body_sent")
         pairs = self._marked(pairs)
-        ahead = {} if self._pause else dict(zip(self.sessions, following, strict=False))
-        pairs = self._each(pairs, lambda line, _: line.write_dot(_envelope(ahead.get(line))))
-        crash.point("dot")
+        ahead = {} if self._pause else dict(zip(self.connections, following, strict=False))
+        pairs = self._each(
+            pairs, lambda connection, _: connection.write_dot(_prepared(ahead.get(connection)))
+        )
+        crash_points.point("dot")
         self._each(pairs, self._hear)
         self._heard = self.clock()
-        crash.point("reply")
-        if self._in_a_row >= streak.IN_A_ROW:  # perhaps not the recipients' fault: to be judged now
+        crash_points.point("reply")
+        if (
+            self._in_a_row >= repeated_refusals.IN_A_ROW
+        ):  # perhaps not the recipients' fault: to be judged now
             self.record()
 
     def record(self) -> None:
@@ -125,7 +126,7 @@ class ConnectionPool:
         """Records all answers in the caller's transaction; once it is committed, say `recorded`."""
         now = self.clock()
         record_accepted(session, self._answers, now=self._heard or now)
-        sender = Sender(self.services.host, now, self.scale)
+        sender = Sender(self.channel, self.services.host, now, self.scale)
         self._judged = record_refusals(
             session, self._refusals, self.accepted, self._standing, sender
         )
@@ -142,47 +143,47 @@ class ConnectionPool:
 
     # --- steps of a round -----------------------------------------------------------------
 
-    def _each(
-        self, pairs: Sequence[Pair], step: Callable[[SmtpSession, Job], object]
-    ) -> list[Pair]:
+    def _each(self, pairs: Sequence[Pair], step: Callable[[Connection, Job], object]) -> list[Pair]:
         """The pairs for which the step went well."""
         well: list[Pair] = []
-        for line, job in pairs:
+        for connection, job in pairs:
             try:
-                step(line, job)
-            except MailSendError as error:
+                step(connection, job)
+            except SendError as error:
                 self._refused(job.mail, error)
             else:
-                well.append((line, job))
+                well.append((connection, job))
         return well
 
     def _connected(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """All lines connect at once: one after the other, a far server would take seconds."""
-        closed = [line for line, job in pairs if not line.is_ready_for(job.envelope)]
+        """All connect at once: one after the other, a far server would take seconds."""
+        closed = [one for one, job in pairs if not one.is_ready_for(job.prepared)]
         if len(closed) < 2:  # it connects by itself
             return list(pairs)
         with ThreadPoolExecutor(len(closed)) as pool:
             opened = dict(zip(closed, pool.map(_open, closed), strict=True))
 
-        def check(line: SmtpSession, _: Job) -> None:
-            if (error := opened.get(line)) is not None:
+        def check(connection: Connection, _: Job) -> None:
+            if (error := opened.get(connection)) is not None:
                 raise error
 
         return self._each(pairs, check)
 
-    def _offer(self, line: SmtpSession, job: Job) -> None:
-        if self.fault is not None:  # one line found the server away: the others need not wait too
+    def _offer(self, connection: Connection, job: Job) -> None:
+        if (
+            self.fault is not None
+        ):  # one connection found the server away: the others need not wait too
             raise self.fault
-        line.offer(job.envelope)
+        connection.offer(job.prepared)
 
-    def _agree(self, line: SmtpSession, _: Job) -> None:
+    def _agree(self, connection: Connection, _: Job) -> None:
         if self.fault is not None:  # a mail offered ahead hears of it only here
-            line.abandon()
+            connection.abandon()
             raise self.fault
-        line.agree()
+        connection.agree()
 
-    def _hear(self, line: SmtpSession, job: Job) -> None:
-        answer = line.read_answer()
+    def _hear(self, connection: Connection, job: Job) -> None:
+        answer = connection.read_answer()
         # Printable: PostgreSQL takes no zero byte, and this answer must be recorded.
         self._answers.append((job.mail, f"{answer.code} {printable(answer.text)}".rstrip()))
         self.accepted += 1
@@ -205,19 +206,19 @@ class ConnectionPool:
                 self.services.db, self._each_round, sent, self._answers, now=now, scale=self.scale
             )
         except DatabaseDown:
-            for line, job in pairs:
-                line.abandon()
+            for connection, job in pairs:
+                connection.abandon()
                 log_records.attempt(job.mail, State.SENDING, reason="database", began=self._began)
             self._release([job.mail for _, job in pairs])
             self.record()
             raise
         self.recorded()
-        left = [(line, job) for line, job in pairs if job.mail.id not in marked]
-        for line, _ in left:
-            line.abandon()
+        left = [(connection, job) for connection, job in pairs if job.mail.id not in marked]
+        for connection, _ in left:
+            connection.abandon()
         if left:
             self._leave([job.mail for _, job in left])
-        return [(line, job) for line, job in pairs if job.mail.id in marked]
+        return [(connection, job) for connection, job in pairs if job.mail.id in marked]
 
     def _rare(self) -> bool:
         """Whether there is more to record than plain acceptance."""
@@ -239,7 +240,7 @@ class ConnectionPool:
         guards = [mail.guard for mail in mails if not mail.doubts]
         self.services.guard.release([guard for guard in guards if guard is not None])
 
-    def _refused(self, mail: Claimed, error: MailSendError) -> None:
+    def _refused(self, mail: Claimed, error: SendError) -> None:
         # Not the server's words: they mostly quote the address.
         reason = f"{error.phase} {error.status}" if error.status else error.phase
         state = state_after(mail, error)
@@ -258,13 +259,13 @@ class ConnectionPool:
             self._in_a_row += 1
 
 
-def _envelope(job: Job | None) -> Envelope | None:
-    return None if job is None else job.envelope
+def _prepared(job: Job | None) -> Any:
+    return None if job is None else job.prepared
 
 
-def _open(line: SmtpSession) -> MailSendError | None:
+def _open(connection: Connection) -> SendError | None:
     try:
-        line.open()
-    except MailSendError as error:
+        connection.open()
+    except SendError as error:
         return error
     return None

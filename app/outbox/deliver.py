@@ -14,9 +14,12 @@ from sqlalchemy.orm import Session
 
 from app.db import DatabaseDown
 from app.identity import known_settings
-from app.mime.message import UnusableMessage, build
+from app.mime.message import UnusableMessage
 from app.models import State
-from app.outbox import breaker, log_records
+from app.outbox import log_records
+from app.outbox.breaker import Breaker, Gate
+from app.outbox.channels import Channels
+from app.outbox.channels import channels as all_channels
 from app.outbox.claim import IDS_AT_ONCE, NamedMails, NextMails, Source
 from app.outbox.connections import ConnectionPool, Job
 from app.outbox.lease import (
@@ -29,19 +32,18 @@ from app.outbox.lease import (
     give_back,
     take_back_decision,
 )
-from app.outbox.packing import pack, unpack
 from app.outbox.precheck import Defer, ReadAgain, Send, Skip
 from app.outbox.probe import claim_probe
-from app.rules.due import Reason
+from app.rules.decision import Reason
 from app.services import Services
-from app.util import crash
+from app.util import crash_points
 
 log = logging.getLogger(__name__)
 
 # Mails claimed at once. Claiming and reading for all of them together is a quarter of a mail's
 # time with 16 over one connection, a twelfth with 128; all of them wait behind a mail that hangs.
 AT_MOST = 128
-ROUNDS = 8  # at least as many as lines send in so many rounds
+ROUNDS = 8  # at least as many as the connections send in so many rounds
 FRESH_SECONDS = 5.0  # a claim older than this is given back: its lease must outlast the dot
 SHARE_WAIT = 0.25  # seconds between two looks whether the rate allows the next mail
 
@@ -67,14 +69,20 @@ def send(
     stopped: Callable[[], bool] = never,
     *,
     first: Sequence[int] = (),
+    channels: Channels = all_channels,
 ) -> Delivery:
     """Sends all that is ready, the urgent mails first, until nothing is or until `stopped()`.
 
     Any number of senders may do so at once: each mail is claimed before anything happens. With a
-    rate each waits for its share. Ends early when the server is at fault or sending is paused.
+    rate each waits for its share. A channel ends early when its server is at fault or sending is
+    paused.
     """
-    queue = NextMails(services.config.test_time_scale, first)
-    return _with_lines(services, read_again, clock, stopped, lambda sender: sender.send_all(queue))
+
+    def everything(pool: ConnectionPool) -> bool:
+        queue = NextMails(pool.channel.name, pool.scale, first)
+        return _Sender(services, read_again, pool, clock, stopped).send_all(queue)
+
+    return _by_each(services, clock, channels, everything)
 
 
 def deliver(
@@ -83,6 +91,8 @@ def deliver(
     ids: Sequence[int],
     clock: Clock,
     stopped: Callable[[], bool] = never,
+    *,
+    channels: Channels = all_channels,
 ) -> int:
     """Sends these mails alone; returns how many were accepted.
 
@@ -90,45 +100,47 @@ def deliver(
     fault, or when the rate is used up: what is left stays ready.
     """
 
-    def these(sender: "_Sender") -> bool:
+    def these(pool: ConnectionPool) -> bool:
+        sender = _Sender(services, read_again, pool, clock, stopped)
         parts = range(0, len(ids), IDS_AT_ONCE)
         return all(sender.work_through(ids[start : start + IDS_AT_ONCE]) for start in parts)
 
-    return _with_lines(services, read_again, clock, stopped, these).accepted
+    return _by_each(services, clock, channels, these).accepted
 
 
-def _with_lines(
-    services: Services,
-    read_again: ReadAgain,
-    clock: Clock,
-    stopped: Callable[[], bool],
-    work: "Callable[[_Sender], bool]",
+def _by_each(
+    services: Services, clock: Clock, channels: Channels, work: Callable[[ConnectionPool], bool]
 ) -> Delivery:
-    if services.config.smtp_host is None:
-        log.error("SMTP_HOST is not set: mails stay ready")
-        return Delivery(0, more=False)
-    with ConnectionPool(services, clock) as lines:
-        try:
-            more = work(_Sender(services, read_again, lines, clock, stopped))
-        finally:
-            lines.record()
-    return Delivery(lines.accepted, more)
+    """The work by one channel after the other."""
+    accepted, more = 0, False
+    for channel in channels(services):
+        if channel.missing is not None:
+            log.error("%s is not set: mails stay ready", channel.missing)
+            continue
+        with ConnectionPool(services, channel, clock) as pool:
+            try:
+                more |= work(pool)
+            finally:
+                pool.record()
+        accepted += pool.accepted
+    return Delivery(accepted, more)
 
 
 class _Sender:
-    """One delivery."""
+    """One delivery by one channel."""
 
     def __init__(
         self,
         services: Services,
         read_again: ReadAgain,
-        lines: ConnectionPool,
+        pool: ConnectionPool,
         clock: Clock,
         stopped: Callable[[], bool],
     ) -> None:
         self.services = services
         self.read_again = read_again
-        self.lines = lines
+        self.pool = pool
+        self.channel = pool.channel
         self.clock = clock
         self.stopped = stopped
         self.scale = services.config.test_time_scale
@@ -152,14 +164,14 @@ class _Sender:
         """
         if not self.limited:
             return False
-        while not self.services.rate.room(1) and not self.stopped():
+        while not self.channel.rate.room(1) and not self.stopped():
             time.sleep(SHARE_WAIT)
         self.limited = False
         return True
 
     def work_through(self, ids: Sequence[int]) -> bool:
         """Sends these mails; False when no further mail need be tried now."""
-        named = NamedMails(self.scale, ids)
+        named = NamedMails(self.channel.name, self.scale, ids)
         while not self.stopped():
             mails = self.claim(named)
             if not mails:
@@ -174,28 +186,29 @@ class _Sender:
         A database that is away here ends the delivery, which then records for a minute (`record`).
         """
         with self.services.db.write() as session:
-            self.lines.record_in(session)  # first: the breaker must hear of an accepted probe
+            self.pool.record_in(session)  # first: the breaker must hear of an accepted probe
             mails = self._claimed(session, source, self.clock())
-        self.lines.recorded()
-        crash.point("claimed")
+        self.pool.recorded()
+        crash_points.point("claimed")
         return mails
 
     def _claimed(self, session: Session, source: Source, now: datetime) -> list[Claimed]:
         if not known_settings.may_send(session, self.services, now):
             return []
-        host = self.services.host
-        gate = breaker.gate(session, now, host)
-        if gate is breaker.Gate.OPEN:
+        breaker = Breaker(self.channel.name, self.services.host, self.scale)
+        gate = breaker.gate(session, now)
+        if gate is Gate.OPEN:
             return []
-        if gate is breaker.Gate.HALF_OPEN:
-            met = breaker.mails(session, host)
-            mails = claim_probe(session, source.ids, met, now=now, scale=self.scale)
-            if mails and not breaker.take_probe(session, now, self.scale, host):
+        if gate is Gate.HALF_OPEN:
+            met = breaker.mails(session)
+            name, ids = self.channel.name, source.ids
+            mails = claim_probe(session, name, ids, met, now=now, scale=self.scale)
+            if mails and not breaker.take_probe(session, now):
                 give_all_back(session, mails, now=now)
                 return []
         else:
-            wanted = max(AT_MOST, ROUNDS * len(self.lines.sessions))
-            at_most = self.services.rate.most_in(round(FRESH_SECONDS), wanted)
+            wanted = max(AT_MOST, ROUNDS * len(self.pool.connections))
+            at_most = self.channel.rate.most_in(round(FRESH_SECONDS), wanted)
             mails = source.claim(session, now=now, at_most=at_most)
         for mail in mails:
             if mail.claims > CLAIMS_AT_MOST:
@@ -204,16 +217,16 @@ class _Sender:
         return mails
 
     def work(self, mails: Sequence[Claimed]) -> bool:
-        """Sends the mails in rounds of one per line; False when sending must stop for now."""
+        """Sends the mails in rounds of one per connection; False when sending must stop for now."""
         jobs = self._guarded(self._composed([m for m in mails if m.claims <= CLAIMS_AT_MOST]))
-        width = self.services.rate.most_in(1, len(self.lines.sessions))
+        width = self.channel.rate.most_in(1, len(self.pool.connections))
         stop_at = time.monotonic() + FRESH_SECONDS * self.scale
         took = 0.0  # seconds, of the last round
         while jobs:
             # The first round goes out however long its letters took: a slow machine would else
             # make them again and again.
             goes_on = self._is_well() and not (self.began and self.stopped())
-            number = self.services.rate.take(min(width, len(jobs))) if goes_on else 0
+            number = self.channel.rate.take(min(width, len(jobs))) if goes_on else 0
             self.limited = goes_on and not number
             if not number:
                 self._give_back(jobs)
@@ -223,8 +236,8 @@ class _Sender:
             began = time.monotonic()
             # What will be given back, or wait, after this round must not be offered with it.
             last = began + took > stop_at
-            ahead = 0 if last else self.services.rate.room(width)
-            self.lines.round(group, jobs[:ahead])
+            ahead = 0 if last else self.channel.rate.room(width)
+            self.pool.round(group, jobs[:ahead])
             took = time.monotonic() - began
             if jobs and (last or time.monotonic() > stop_at):
                 self._give_back(jobs)  # to be claimed anew
@@ -235,7 +248,7 @@ class _Sender:
         return self._is_well() and not self.stopped()
 
     def _is_well(self) -> bool:
-        return self.lines.fault is None and not self.lines.paused
+        return self.pool.fault is None and not self.pool.paused
 
     # --- what to send ---------------------------------------------------------------------
 
@@ -272,13 +285,11 @@ class _Sender:
     def _built(self, mail: Claimed, letter: Send) -> Job:
         if mail.sent_bytes is not None:  # in doubt before: the same bytes again
             subject, refs = mail.subject or "", list(mail.task_refs or [])
-            return Job(mail, unpack(mail.sent_bytes), subject, refs, mail.sent_bytes)
-        envelope = build(
-            letter.message,
-            date=mail.date_header,
-            allow_localhost=self.services.config.rehearsal_allowed,
-        )
-        return Job(mail, envelope, letter.message.subject, letter.task_refs, pack(envelope))
+            known = self.channel.unpack(mail.sent_bytes)
+            return Job(mail, known, subject, refs, mail.sent_bytes)
+        prepared, message = self.channel.prepare(mail, letter.message), letter.message
+        packed = self.channel.pack(prepared)
+        return Job(mail, prepared, message.subject, letter.task_refs, packed)
 
     def _not_sent(
         self, others: Sequence[tuple[Claimed, Skip | Defer | Exception]], now: datetime

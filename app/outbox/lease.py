@@ -9,28 +9,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import (
-    CursorResult,
-    exists,
-    select,
-    update,
-)
+from sqlalchemy import CursorResult, exists, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
 from app.alerts.catalogue import OF_MAILS
 from app.db import among
-from app.models import (
-    Base,
-    DecisionRow,
-    Kind,
-    MailEvent,
-    Member,
-    OutboxMail,
-    Setting,
-    State,
-)
-from app.rules.due import Verdict
+from app.models import Base, DecisionRow, Kind, MailEvent, Member, OutboxMail, Setting, State
+from app.rules.decision import Verdict
 from app.util.redis_guard import Guard
 
 CLAIMS_AT_MOST = 5
@@ -59,6 +45,7 @@ class Claimed(NamedTuple):
     lease_token: str
     decision_id: int | None
     user_id: int | None
+    channel: str
     kind: str
     local_date: date
     n: int
@@ -80,7 +67,7 @@ class Claimed(NamedTuple):
         """The Redis guard of an automatic reminder; a resend and other kinds have none."""
         if self.kind != Kind.REMINDER or self.n != 0 or self.user_id is None:
             return None
-        return Guard(self.user_id, self.local_date, self.id)
+        return Guard(self.user_id, self.local_date, self.id, self.channel)
 
 
 class SentBytes(NamedTuple):
@@ -112,10 +99,12 @@ def give_back(
     _change(session, mail, values)
 
 
-def accepted_since(session: Session, moment: datetime) -> bool:
-    """Whether any sender had a mail accepted after `moment`; of mails made lately."""
+def accepted_since(session: Session, moment: datetime, channel: str) -> bool:
+    """Whether any sender had a mail accepted by this channel after `moment`; of mails made lately."""
     accepted = select(OutboxMail.id).where(
-        OutboxMail.created_at > moment - MADE_LATELY, OutboxMail.accepted_at > moment
+        OutboxMail.created_at > moment - MADE_LATELY,
+        OutboxMail.accepted_at > moment,
+        OutboxMail.channel == channel,
     )
     return session.scalar(accepted.limit(1)) is not None
 

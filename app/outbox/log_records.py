@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
+from app.channel import SendError
 from app.db import after_commit
 from app.models import State
-from app.smtp.errors import MailSendError
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def attempt(
         log.log(level, "mail", extra={"facts": facts}, exc_info=error)
 
 
-def cannot_send(error: MailSendError) -> None:
+def cannot_send(error: SendError) -> None:
     """A try ended the sending for all mails, as the mail server cannot be used: once a try.
 
     A server's words may quote an address, so of an answer only the codes are said.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session, aliased
 
 from app.db import among
@@ -15,23 +15,31 @@ PROBES = 200  # mails of which the best probe is chosen
 
 
 def claim_probe(
-    session: Session, ids: Sequence[int] | None, met: Sequence[int], *, now: datetime, scale: float
+    session: Session,
+    channel: str,
+    ids: Sequence[int] | None,
+    met: Sequence[int],
+    *,
+    now: datetime,
+    scale: float,
 ) -> list[Claimed]:
     """Leases one of these mails (of all, where none are named): none that met the trouble (`met`) while others are ready.
 
     Where these have all met it, others that are ready are looked for; after them, these themselves.
     """
     theirs = [one for one in met if ids is None or one in set(ids)]
-    others: ColumnElement[bool] = OutboxMail.id.not_in(met)
+    not_met = and_(OutboxMail.channel == channel, OutboxMail.id.not_in(met))
+    others: ColumnElement[bool] = not_met
     if ids is not None:
-        others = among(OutboxMail.id, [one for one in ids if one not in set(met)])
+        others = OutboxMail.channel == channel
+        others &= among(OutboxMail.id, [one for one in ids if one not in set(met)])
     if not (chosen := _best_probe(session, others, met, now)) and theirs:
         due = select(OutboxMail.id).where(among(OutboxMail.id, theirs), claimable(now))
         if session.scalar(due.limit(1)) is None:
             return []
-        chosen = _best_probe(session, OutboxMail.id.not_in(met), met, now) or theirs
+        chosen = _best_probe(session, not_met, met, now) or theirs
     for one in chosen:
-        if mails := claim(session, [one], now=now, scale=scale, at_most=1):
+        if mails := claim(session, [one], channel, now=now, scale=scale, at_most=1):
             return mails
     return []
 

@@ -3,7 +3,9 @@
 from app.locale import Both
 from app.models import State
 from app.outbox.restored import RESTORED
-from app.rules.due import Reason
+from app.rules.decision import Reason
+
+TRIAL = "test_token"
 
 REASONS: dict[str, Both] = {
     Reason.ADDRESS_SUPPRESSED: Both(
@@ -50,6 +52,10 @@ REASONS: dict[str, Both] = {
     RESTORED: Both(
         "バックアップからの復元より前に届いている可能性があるため、送っていません",
         "it may have gone out before the restore from a backup, so it was not sent",
+    ),
+    TRIAL: Both(
+        "試験用の API トークンで送ったため、届けていません",
+        "it was sent with an API token for trying out, so it went nowhere",
     ),
     "quiet_hours": Both("通知を控える時間帯です", "these are quiet hours"),
 }

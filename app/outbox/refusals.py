@@ -1,6 +1,6 @@
 """What a refusal means for the mail that met it, and for all others.
 
-Judged first by what the server says (`app.smtp.fault`), then by what became of others meanwhile:
+Judged first by what the server says (`Fault`), then by what became of others meanwhile:
 the same refusal for three recipients in a row is no matter of theirs, and a mail that is refused
 as before although others were accepted in between is itself the reason. See docs/decisions/0016.
 """
@@ -15,10 +15,12 @@ from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, raise_alert
+from app.channel import Fault, SendError
 from app.db import same_address
 from app.models import MailEvent, Member, OutboxMail, State
-from app.outbox import breaker, streak
-from app.outbox.breaker import ServerTrouble
+from app.outbox import repeated_refusals
+from app.outbox.breaker import Breaker, ServerTrouble
+from app.outbox.channels import Channel
 from app.outbox.lease import (
     Claimed,
     LeaseLost,
@@ -28,8 +30,6 @@ from app.outbox.lease import (
     give_back,
     record,
 )
-from app.smtp.fault import FROM_RCPT, Fault, judge_again, refusal_words, same_refusal
-from app.util.mailer import MailSendError
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ RETRY_MINUTES = (1, 5, 10, 30)  # after a temporary refusal; the last one again 
 SUPPRESS_AFTER = 3  # days on which the address was refused for good
 
 # The account's own: never one mail's fault, however often it meets them.
-_NEVER_ITS_OWN = frozenset({Fault.LOGIN, Fault.QUOTA})
+_NEVER_ITS_OWN = frozenset({Fault.LOGIN, Fault.OAUTH, Fault.QUOTA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class RefusedMail:
     """
 
     mail: Claimed
-    error: MailSendError
+    error: SendError
     at: datetime
     after: int
     tried: bool = True
@@ -56,11 +56,17 @@ class RefusedMail:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who records, and when."""
+    """Who records, of which channel, and when."""
 
+    channel: Channel
     host: str
     now: datetime
     scale: float
+
+    @property
+    def breaker(self) -> Breaker:
+        """The channel's, as this sender sees it."""
+        return Breaker(self.channel.name, self.host, self.scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +84,7 @@ class BreakerKnows:
     tripped: bool = False
 
 
-def said(error: MailSendError) -> str:
-    """The server's answer, or our own words, after the step."""
-    return refusal_words(error.phase, error.code, error.text)
-
-
-def state_after(mail: Claimed, error: MailSendError) -> State:
+def state_after(mail: Claimed, error: SendError) -> State:
     """The state in which a refusal leaves the mail, as far as the answer alone tells."""
     if error.in_doubt:
         return State.IN_DOUBT
@@ -119,7 +120,7 @@ def record_refusals(
         return standing
     worst = max(troubles, key=lambda one: (one.at_once, one.fault is not Fault.LOCAL))
     met = tuple(mail for one in troubles for mail in one.mails)
-    breaker.trip(session, replace(worst, mails=met), by.now, by.scale, by.host)
+    by.breaker.trip(session, replace(worst, mails=met), by.now)
     return replace(standing, tripped=True)
 
 
@@ -128,8 +129,8 @@ def _proven(session: Session, accepted: int, standing: BreakerKnows, by: Sender)
     if standing.proved or accepted <= standing.counted:
         return standing
     if not standing.told:
-        breaker.reset(session, by.now, by.host)
-    streak.forget(session)
+        by.breaker.reset(session, by.now)
+    repeated_refusals.forget(session, by.channel.name)
     return replace(standing, told=True, proved=True)
 
 
@@ -140,33 +141,33 @@ def _recorded(session: Session, one: RefusedMail, by: Sender) -> ServerTrouble |
     if not one.tried:
         give_back(session, mail, now=now)
         return None
-    words = said(error)
-    trouble = _trouble(session, one, words, now)
+    words = error.said
+    trouble = _trouble(session, one, words, by)
     if trouble is not None:
         give_back(session, mail, now=now, response=words)
-        if error.phase in FROM_RCPT:
-            record(session, mail.id, streak.RETURNED, words, now=one.at)
+        if error.of_one:
+            record(session, mail.id, repeated_refusals.RETURNED, words, now=one.at)
     elif error.permanent:
-        _end(session, mail, error, words, now)
+        _end(session, mail, error, words, by)
     else:
         _defer(session, mail, words, now, by.scale)
     return trouble
 
 
-def _trouble(session: Session, one: RefusedMail, words: str, now: datetime) -> ServerTrouble | None:
+def _trouble(session: Session, one: RefusedMail, words: str, by: Sender) -> ServerTrouble | None:
     """What the refusal means for all mails; None when it is about this one."""
-    error, mail = one.error, one.mail
-    about_one = error.phase in FROM_RCPT
+    error, mail, same = one.error, one.mail, by.channel.same_refusal(words)
     if error.fault.stops_all:
-        if about_one and error.fault not in _NEVER_ITS_OWN and _is_the_reason(session, one, words):
+        its_own = error.of_one and error.fault not in _NEVER_ITS_OWN
+        if its_own and _is_the_reason(session, one, same, by):
             return None
         return ServerTrouble(error, error.fault, (mail.id,))
-    if not about_one or not _counts(session, one) or _is_the_reason(session, one, words):
+    if not error.of_one or not _counts(session, one) or _is_the_reason(session, one, same, by):
         return None
-    met = streak.add(session, mail, words, one.at)
+    met = repeated_refusals.add(session, mail, same, one.at)
     if not met:
         return None
-    streak.bring_back(session, met, same_refusal(words), now)
+    repeated_refusals.bring_back(session, by.channel, met, same, by.now)
     return ServerTrouble(error, Fault.EVERYONE, (*met, mail.id))
 
 
@@ -180,30 +181,31 @@ def _counts(session: Session, one: RefusedMail) -> bool:
         return one.error.fault is not Fault.THROTTLE
     took_mail = (
         OutboxMail.user_id == one.mail.user_id,
+        OutboxMail.channel == one.mail.channel,
         same_address(OutboxMail.to_addr, one.mail.to_addr),
         OutboxMail.state == State.ACCEPTED,
     )
     return session.scalar(select(OutboxMail.id).where(*took_mail).limit(1)) is not None
 
 
-def _is_the_reason(session: Session, one: RefusedMail, words: str) -> bool:
+def _is_the_reason(session: Session, one: RefusedMail, same: str, by: Sender) -> bool:
     """Whether this mail met the same before, and others were accepted in between."""
     before = session.execute(
         select(MailEvent.at, MailEvent.detail)
-        .where(MailEvent.outbox_id == one.mail.id, MailEvent.event == streak.RETURNED)
+        .where(MailEvent.outbox_id == one.mail.id, MailEvent.event == repeated_refusals.RETURNED)
         .order_by(MailEvent.id.desc())
         .limit(1)
     ).one_or_none()
-    if before is None or same_refusal(before.detail or "") != same_refusal(words):
+    if before is None or by.channel.same_refusal(before.detail or "") != same:
         return False
-    return accepted_since(session, before.at)
+    return accepted_since(session, before.at, by.channel.name)
 
 
-def _end(session: Session, mail: Claimed, error: MailSendError, words: str, now: datetime) -> None:
+def _end(session: Session, mail: Claimed, error: SendError, words: str, by: Sender) -> None:
     state = State.UNKNOWN if mail.doubts else State.FAILED
-    end_with_alert(session, mail, state, now=now, reason=words, response=words)
+    end_with_alert(session, mail, state, now=by.now, reason=words, response=words)
     if state is State.FAILED and error.fault is Fault.ADDRESS:
-        _suppress_address(session, mail, words, now)
+        _suppress_address(session, mail, words, by)
 
 
 def _defer(session: Session, mail: Claimed, words: str, now: datetime, scale: float) -> None:
@@ -213,14 +215,16 @@ def _defer(session: Session, mail: Claimed, words: str, now: datetime, scale: fl
     defer(session, mail, now=now, not_before=now + wait * scale, response=words)
 
 
-def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime) -> None:
+def _suppress_address(session: Session, mail: Claimed, words: str, by: Sender) -> None:
     """Stops mail to an address that was said on three different days not to exist.
 
     A mail that was accepted, or a suppression lifted by hand, lets the count begin anew.
     """
     session.flush()
     of_address = and_(
-        OutboxMail.user_id == mail.user_id, same_address(OutboxMail.to_addr, mail.to_addr)
+        OutboxMail.user_id == mail.user_id,
+        OutboxMail.channel == mail.channel,
+        same_address(OutboxMail.to_addr, mail.to_addr),
     )
     accepted = select(func.max(OutboxMail.id)).where(of_address, OutboxMail.state == State.ACCEPTED)
     lifted = select(Member.refusals_after).where(Member.id == mail.user_id)
@@ -232,7 +236,8 @@ def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime
             OutboxMail.state == State.FAILED,
         )
     )
-    days = {day for day, reason in failed if judge_again(reason or "") is Fault.ADDRESS}
+    judge = by.channel.fault_of
+    days = {day for day, reason in failed if judge(reason or "") is Fault.ADDRESS}
     if len(days) < SUPPRESS_AFTER:
         return
     session.execute(
@@ -240,4 +245,4 @@ def _suppress_address(session: Session, mail: Claimed, words: str, now: datetime
         .where(Member.id == mail.user_id, same_address(Member.email, mail.to_addr))
         .values(suppressed_reason=words)
     )
-    raise_alert(session, Alarm.ADDRESS, mail.user_id, now=now, to=mail.to_addr, why=words)
+    raise_alert(session, Alarm.ADDRESS, mail.user_id, now=by.now, to=mail.to_addr, why=words)

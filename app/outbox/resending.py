@@ -10,8 +10,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, exists, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
+from sqlalchemy.orm import Session, aliased, contains_eager, defer
 
 from app.access import sent_forms
 from app.alerts import close_alerts
@@ -19,10 +19,11 @@ from app.alerts.catalogue import OF_MAILS, Alarm
 from app.db import among, insert_new
 from app.models import ENDS, Audit, Kind, MailEvent, Member, OutboxMail, State
 from app.outbox import restored
+from app.outbox.allowlist import in_pilot
 from app.outbox.browse import NotPossible, find, says, wanted, whose
+from app.outbox.enqueue import NewMail, enqueue
 from app.outbox.lease import record
-from app.outbox.pilot import in_pilot
-from app.outbox.rows import NewMail, enqueue
+from app.outbox.reasons import TRIAL
 from app.services import Services
 
 AT_ONCE = 500  # mails of one transaction
@@ -47,6 +48,7 @@ def copies_out(services: Services, mail_id: int) -> list[int]:
             select(OutboxMail.id, OutboxMail.resend_of, OutboxMail.state)
             .where(
                 OutboxMail.user_id == mail.user_id,
+                OutboxMail.channel == mail.channel,
                 OutboxMail.kind == mail.kind,
                 OutboxMail.local_date == mail.local_date,
             )
@@ -60,9 +62,18 @@ def copies_out(services: Services, mail_id: int) -> list[int]:
 
 
 def resend(
-    services: Services, mail_id: int, *, who: str, now: datetime, form_key: str | None = None
+    services: Services,
+    mail_id: int,
+    *,
+    who: str,
+    now: datetime,
+    form_key: str | None = None,
+    trial: bool = False,
 ) -> int:
-    """A new mail in place of one that has ended; returns its id. Raises NoSuchMail, NotPossible."""
+    """A new mail in place of one that has ended; returns its id. Raises NoSuchMail, NotPossible.
+
+    `trial`: the copy is not sent, so the alert of the first one stays.
+    """
     with services.db.write() as session:
         if (known := sent_forms.made_before(session, form_key, now)) is not None:
             return known
@@ -72,6 +83,7 @@ def resend(
         last = session.scalar(
             select(func.max(OutboxMail.n)).where(
                 OutboxMail.user_id == mail.user_id,
+                OutboxMail.channel == mail.channel,
                 OutboxMail.kind == mail.kind,
                 OutboxMail.local_date == mail.local_date,
             )
@@ -83,7 +95,8 @@ def resend(
             ids = enqueue(session, services, [again], now=now)
         record(session, mail_id, "resent", f"{who}: {ids[0]}", now=now)
         record(session, ids[0], f"resend of {mail_id}", who, now=now)
-        _close_alerts_of(session, [mail], now)
+        if not trial:
+            _close_alerts_of(session, [mail], now)
         session.add(Audit(at=now, who=who, what="outbox.resend", data={"mail": mail_id}))
         sent_forms.made(session, form_key, ids[0])
     services.publish(ids)
@@ -113,7 +126,9 @@ class Extent:
     """What `resend_all` would do."""
 
     ids: Sequence[int]  # of the mails that would be sent again
-    copies: int  # mails to the same members, of the same kind and date, that are out or may be
+    copies: (
+        int  # to the same members, of the same kind and date: out, perhaps out, or still to come
+    )
     left_out: int  # in that state too, but sent again already, or their member may not get them
 
     @property
@@ -130,10 +145,10 @@ def extent(services: Services, which: Which) -> Extent:
         found = _matching(session, which)
         all_of_them = session.scalar(select(func.count()).select_from(found.subquery())) or 0
         mine = found.join(OutboxMail.member).where(_IS_LAST, _GETS_MAIL)
-        rows = session.execute(mine.with_only_columns(OutboxMail.id, OutboxMail.to_addr))
+        rows = session.execute(mine.with_only_columns(OutboxMail.id, _TO))
         only_to = services.config.mail_only_to
         ids = sorted(one for one, address in rows if in_pilot(only_to, address))
-        out = copy.state.in_([State.ACCEPTED, State.UNKNOWN])
+        out = copy.state.in_(COPIES)
         copies = session.scalar(
             select(func.count(copy.id.distinct()))
             .select_from(OutboxMail)
@@ -155,8 +170,11 @@ def resend_all(services: Services, which: Which, *, who: str, now: datetime) -> 
     for start in range(0, len(ids), AT_ONCE):
         with services.db.write() as session:
             mails = session.scalars(
-                wanted(which.state, which.on)
+                select(OutboxMail)
+                .options(defer(OutboxMail.sent_bytes))
+                .where(*wanted(which.state, which.on))
                 .join(OutboxMail.member)
+                .options(contains_eager(OutboxMail.member))
                 .where(among(OutboxMail.id, ids[start : start + AT_ONCE]), _IS_LAST, _GETS_MAIL)
                 .order_by(OutboxMail.id)
             ).all()
@@ -186,16 +204,24 @@ def _same_mail(other: Any) -> ColumnElement[bool]:
     """The other row is a mail to the same member, of the same kind and date."""
     return and_(
         other.user_id == OutboxMail.user_id,
+        other.channel == OutboxMail.channel,
         other.kind == OutboxMail.kind,
         other.local_date == OutboxMail.local_date,
     )
 
 
+# Where a copy would go: to the member's address of today (see `_address`).
+_TO = case((OutboxMail.kind == Kind.ADDRESS_CHANGED, OutboxMail.to_addr), else_=Member.email)
 _later = aliased(OutboxMail)
 # Sent again already, it is the copy that counts.
 _IS_LAST = ~exists(
     select(_later.id)
-    .where(_same_mail(_later), _later.n > 0, _later.id > OutboxMail.id)
+    .where(
+        _same_mail(_later),
+        _later.n > 0,
+        _later.id > OutboxMail.id,
+        _later.reason.is_distinct_from(TRIAL),
+    )
     .correlate(OutboxMail)
 )
 _GETS_MAIL = and_(
@@ -204,7 +230,7 @@ _GETS_MAIL = and_(
 
 
 def _matching(session: Session, which: Which) -> Any:
-    query = wanted(which.state, which.on)
+    query: Select[Any] = select(OutboxMail).where(*wanted(which.state, which.on))
     if which.up_to is not None:
         query = query.where(OutboxMail.id <= which.up_to)
     if which.email is not None:
@@ -251,6 +277,13 @@ def _resend(
     return ids, held
 
 
+def _address(mail: OutboxMail) -> str:
+    """Where the member is today; what was said to an address that was theirs stays with that."""
+    if mail.member is None or mail.kind == Kind.ADDRESS_CHANGED:
+        return mail.to_addr
+    return mail.member.email
+
+
 def _copy_of(session: Session, mail: OutboxMail, last_n: int, now: datetime) -> NewMail:
     """What is sent in place of this mail. Raises NotPossible where its member was deleted."""
     if mail.user_id is None:
@@ -258,7 +291,8 @@ def _copy_of(session: Session, mail: OutboxMail, last_n: int, now: datetime) -> 
     return NewMail(
         kind=mail.kind,
         user_id=mail.user_id,
-        to_addr=mail.to_addr,
+        channel=mail.channel,
+        to_addr=_address(mail),
         local_date=mail.local_date,
         date_header=now + timedelta(seconds=mail.clock_shift),
         not_before=now,

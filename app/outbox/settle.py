@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.db import AutocommitConnection, Database, among, database_now
 from app.models import DecisionRow, OutboxMail, State
 from app.outbox.lease import NOT_PAUSED, OUTBOX, PAUSE, Claimed, SentBytes
-from app.rules.due import Verdict
+from app.rules.decision import Verdict
 
 IN_DOUBT_SECONDS = 660.0  # the answer to the dot is awaited for at most 600 s
 

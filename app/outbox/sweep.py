@@ -13,7 +13,7 @@ from app.models import OPEN, UNSENT, Kind, OutboxMail, State
 from app.outbox import breaker, log_records, restored
 from app.outbox.claim import claimable
 from app.outbox.lease import DOUBTS_AT_MOST, alert_of, record, take_back, take_back_decision
-from app.rules.due import Reason
+from app.rules.decision import Reason
 from app.services import Services
 
 log = logging.getLogger(__name__)

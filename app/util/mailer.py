@@ -9,14 +9,14 @@ from email.utils import make_msgid
 from functools import lru_cache
 
 from app import clock
+from app.channel import Answer
 from app.config import Config, load
 from app.mime.address import read_mailbox
 from app.mime.message import Attachment, MailMessage, UnusableMessage, build
-from app.smtp.dialect import Dialect
+from app.smtp.capabilities import Dialect
 from app.smtp.errors import MailSendError, Phase
 from app.smtp.session import SmtpSession
 from app.smtp.settings import SmtpSettings
-from app.smtp.wire import Answer
 
 __all__ = [
     "Answer",

@@ -32,3 +32,30 @@ def keep_private(path: Path) -> None:
     open_to_others = found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     if open_to_others and found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX:
         path.chmod(stat.S_IMODE(found.st_mode) & stat.S_IRWXU)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Whole or not at all, and for this account alone; when it returns, it survives a power cut.
+
+    Raises OSError when it could not be stored; then nothing is left of it.
+    """
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as f:
+            f.write(data)
+        sync(unfinished)
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync(path.parent)  # without this the name itself may be forgotten
+
+
+def sync(path: Path) -> None:
+    """What was written to the file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

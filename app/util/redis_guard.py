@@ -12,13 +12,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import redis
 
+from app.channel import MAIL, key_of
 from app.util import shared_redis
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 KEEP_SECONDS = 86_400
 ANSWER_WITHIN = 0.5  # seconds; a mail must not wait for Redis
@@ -47,11 +51,12 @@ class Guard(NamedTuple):
     user_id: int
     local_date: date
     mail_id: int
+    channel: str = MAIL
 
     @property
     def key(self) -> str:
         """The key that others may set as well: `remind:<user_id>:YYYY-MM-DD`."""
-        return guard_key(self.user_id, self.local_date)
+        return key_of(guard_key(self.user_id, self.local_date), self.channel)
 
     def value(self, installation: str) -> str:
         """What a guard of this installation holds."""
@@ -75,112 +80,92 @@ class SendGuard:
         """The guards under which another mail of this installation, or of a program that names
         none, has gone out; the others are ours now, or another installation's, or Redis is away.
         """
-        client = self._ready()
-        if client is None or not wanted:
-            return set()
-        ours = self.whose()
-        try:
+
+        def take(client: "redis.Redis") -> set[Guard]:
+            ours = self.whose()
             keys, values = [one.key for one in wanted], [one.value(ours) for one in wanted]
             held = client.eval(_TAKE, len(keys), *keys, KEEP_SECONDS, *values)
-            others = {
-                other for value in held if (other := _installation_in(value)) not in ("", ours)
-            }
-            for other in others:
+            for other in {_installation_in(value) for value in held} - {"", ours}:
                 log.error("guard: the installation %s uses this Redis, too", other)
                 shared_redis.note(client, other)
-        except redis.RedisError as error:
-            self._failed(error)
-            return set()
-        pairs = zip(wanted, held, strict=True)
-        return {guard for guard, value in pairs if _another_mails(value, guard, ours)}
+            pairs = zip(wanted, held, strict=True)
+            return {guard for guard, value in pairs if _another_mails(value, guard, ours)}
+
+        return (self._ask(take) if wanted else None) or set()
 
     def standing(self, guards: Sequence[Guard]) -> list[Guard]:
         """Those of these guards that are held, in any name but another installation's. Takes none."""
         ours = self.whose()
-        found: list[Guard] = []
+        held: list[Any] = []
         for start in range(0, len(guards), KEYS_AT_ONCE):
-            some = guards[start : start + KEYS_AT_ONCE]
-            client = self._ready()
-            if client is None:
+            keys = [one.key for one in guards[start : start + KEYS_AT_ONCE]]
+            values = self._ask(partial(_values, keys=keys))
+            if values is None:
                 break
-            try:
-                values = client.mget([one.key for one in some])
-            except redis.RedisError as error:
-                self._failed(error)
-                break
-            found += [
-                one
-                for one, value in zip(some, values, strict=True)
-                if value is not None and _installation_in(value) in ("", ours)
-            ]
-        return found
+            held += values
+        return [
+            one
+            for one, value in zip(guards, held, strict=False)
+            if value is not None and _installation_in(value) in ("", ours)
+        ]
 
     def answers(self) -> bool | None:
         """Whether Redis answers; None where there is none. After a failure it is left in peace."""
-        if self.url is None:
-            return None
-        client = self._ready()
-        if client is None:
-            return False
-        try:
-            return bool(client.ping())
-        except redis.RedisError as error:
-            self._failed(error)
-            return False
+        return None if self.url is None else bool(self._ask(lambda client: client.ping()))
 
     def ticks_of(self, timeline: str) -> int | None:
         """How many ticks of this timeline Redis knows; None where it knows none, or is away."""
-        client = self._ready()
-        if client is None:
-            return None
-        try:
-            value = client.get(shared_redis.TICKS + timeline)
-        except redis.ResponseError as error:  # an ACL of a former version: the guard goes on
-            log.warning("guard: Redis does not tell the ticks (%s)", type(error).__name__)
-            return None
-        except redis.RedisError as error:
-            self._failed(error)
-            return None
+
+        def ticks(client: "redis.Redis") -> Any:
+            try:
+                return client.get(shared_redis.TICKS + timeline)
+            except redis.ResponseError as error:  # an ACL of a former version: the guard goes on
+                log.warning("guard: Redis does not tell the ticks (%s)", type(error).__name__)
+                return None
+
+        value = self._ask(ticks)
         return int(value) if value and value.isdigit() else None
 
     def lengths(self, queues: Sequence[str]) -> dict[str, int] | None:
         """How much waits on each of these queues; None while Redis does not answer."""
-        client = self._ready()
-        if client is None:
-            return None
-        try:
+
+        def lengths(client: "redis.Redis") -> dict[str, int]:
             with client.pipeline(transaction=False) as batch:
                 for queue in queues:
                     batch.llen(queue)
                 return dict(zip(queues, batch.execute(), strict=True))
-        except redis.RedisError as error:
-            self._failed(error)
-            return None
+
+        return self._ask(lengths)
 
     def release(self, guards: Sequence[Guard]) -> None:
         """Lets go of those guards that are held with their own value."""
-        client = self._ready()
-        if client is None or not guards:
-            return
-        ours = self.whose()
-        try:
+
+        def release(client: "redis.Redis") -> None:
+            ours = self.whose()
             with client.pipeline(transaction=False) as batch:
                 for guard in guards:
                     batch.eval(_RELEASE, 1, guard.key, guard.value(ours), str(guard.mail_id))
                 batch.execute()
-        except redis.RedisError as error:
-            self._failed(error)
 
-    def _ready(self) -> "redis.Redis | None":
+        if guards:
+            self._ask(release)
+
+    def _ask(self, question: "Callable[[redis.Redis], T]") -> T | None:
+        """Redis's answer; None where there is none, and for a while after it failed."""
         if self.url is None or time.monotonic() < self._skip_until:
             return None
         if self._client is None:
             self._client = shared_redis.connect(self.url, ANSWER_WITHIN)
-        return self._client
+        try:
+            return question(self._client)
+        except redis.RedisError as error:
+            log.warning("guard: Redis does not answer, going on without (%s)", type(error).__name__)
+            self._skip_until = time.monotonic() + SKIP_AFTER_FAILURE * self.time_scale
+            return None
 
-    def _failed(self, error: Exception) -> None:
-        log.warning("guard: Redis does not answer, going on without (%s)", type(error).__name__)
-        self._skip_until = time.monotonic() + SKIP_AFTER_FAILURE * self.time_scale
+
+def _values(client: "redis.Redis", keys: list[str]) -> list[Any]:
+    return list(client.mget(keys))
 
 
 def guard_key(user_id: int, day: date) -> str:

@@ -1,7 +1,7 @@
 """Installations that share one Redis: which they are, and jobs that one of them found for another.
 
 Each writes every half minute that it is there, and how many ticks its database has counted
-(app/maintenance/behind.py); a program that meets a trace of another (a guard, a job) notes it as
+(app/maintenance/rollback.py); a program that meets a trace of another (a guard, a job) notes it as
 well. The queues `mail` and `ai` are the same list for all on one Redis, so a worker may receive a job
 of another installation: it lays it aside under that one's id, whose own worker puts it back on the
 queue. What is not fetched is forgotten.

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, String, and_, cast, func, or_, sel
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, raise_alert
+from app.clock_trust.judge import HOUR
 from app.db import among, database_now, update_each
 from app.models import OPEN, Alert, DecisionRow, Kind, Member, OutboxMail, Service, State
 from app.outbox import log_records
@@ -22,10 +23,10 @@ from app.outbox.early_decisions import SET_ASIDE
 from app.outbox.lease import record, take_back
 from app.outbox.settle import IN_DOUBT_SECONDS
 from app.people.settings import Person, organisation, people
-from app.rules.due import LOOK_BACK, Reason, first_date
+from app.rules.decision import Reason
+from app.rules.hours import LOOK_BACK, first_date
 from app.rules.workdays import DAY
 from app.services import Services
-from app.timekeeping.judge import HOUR
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ def _members(
     early = set(session.scalars(_decided_early(now).where(among(DecisionRow.user_id, ids))))
     by_today: dict[date, list[Person]] = {}
     for one in good:
-        today = now.astimezone(one.rhythm.zone).date()
+        today = one.today(now)
         far = one.member.next_due_at
         late = far is not None and far > now + LONGEST_WAIT
         if one.member.decided_through > today or late or one.member.id in early:

@@ -1,4 +1,6 @@
-"""Named places at which the fault tests let a sender die (CRASH_AT): claimed, body_sent, reply."""
+"""Named places at which the fault tests let a process die (CRASH_AT): a sender at claimed, body_sent,
+dot and reply, one that answers a program at acted and committed.
+"""
 
 import os
 import signal

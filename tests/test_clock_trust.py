@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, update
 
-from app import clock, outbox, reminders, timekeeping
+from app import clock, clock_trust, outbox, reminders
 from app.alerts import open_alerts
+from app.clock_trust.judge import ClockReading, Doubt, Witness, judge
+from app.clock_trust.trust import PREFIX
 from app.db import Database
 from app.locale import Both
 from app.models import (
@@ -28,15 +30,18 @@ from app.models import (
 )
 from app.monitoring import alert_mails, checks, status, status_lines
 from app.monitoring.watchdog import Watchdog
-from app.outbox import breaker
-from app.queue import turns
+from app.outbox.breaker import Breaker, Gate
+from app.queue import db_lock
 from app.services import Services
 from app.smtp.errors import MailSendError, Phase
-from app.timekeeping.judge import ClockReading, Doubt, Witness, judge
-from app.timekeeping.trust import PREFIX
 from tests import sending
 from tests.conftest import NOW, TODAY, People, task
+from tests.databases import on_sqlite
 from tests.smtp_server import SmtpServer
+
+pytestmark = (
+    pytest.mark.pages
+)  # long stories: their statements are in other tests, on both databases
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -127,7 +132,7 @@ def names(db: Database) -> list[str]:
 
 def minute(services: Services, now: datetime) -> list[int]:
     """What the job `tick` does with the mails of a minute, and its delivery."""
-    if not timekeeping.may_work(services, now):
+    if not clock_trust.may_work(services, now):
         return []
     reminders.plan(services, now)
     ids = outbox.sweep(services, now)
@@ -191,22 +196,22 @@ def test_the_doubt_ends_with_an_admins_word_about_this_clock_and_no_other(
     services: Services, db: Database, tasks: None
 ) -> None:
     minute(services, NOW - DAY)
-    assert timekeeping.accept(services, who="cli:taro", now=NOW) == []
+    assert clock_trust.accept(services, who="cli:taro", now=NOW) == []
     jump(db, 9 * HOUR)
-    assert not timekeeping.may_work(services, NOW)
-    assert [ahead for _, ahead in timekeeping.waiting(services)] == [
+    assert not clock_trust.may_work(services, NOW)
+    assert [ahead for _, ahead in clock_trust.waiting(services)] == [
         pytest.approx(9 * HOUR, abs=MINUTE)
     ]
-    assert len(timekeeping.accept(services, who="cli:taro", now=NOW)) == 1
+    assert len(clock_trust.accept(services, who="cli:taro", now=NOW)) == 1
     jump(db, MONTH)  # set once more, after the word
-    assert not timekeeping.may_work(services, NOW)
+    assert not clock_trust.may_work(services, NOW)
     jump(db, -MONTH)
-    assert not timekeeping.may_work(services, NOW)
-    timekeeping.accept(services, who="cli:taro", now=NOW)
-    assert timekeeping.may_work(services, NOW)
-    assert timekeeping.waiting(services) == []
+    assert not clock_trust.may_work(services, NOW)
+    clock_trust.accept(services, who="cli:taro", now=NOW)
+    assert clock_trust.may_work(services, NOW)
+    assert clock_trust.waiting(services) == []
     assert names(db) == []
-    assert timekeeping.may_work(services, NOW)
+    assert clock_trust.may_work(services, NOW)
 
 
 def test_with_a_clock_in_doubt_alerts_are_mailed_and_nothing_else(
@@ -214,12 +219,12 @@ def test_with_a_clock_in_doubt_alerts_are_mailed_and_nothing_else(
 ) -> None:
     with db.write() as session:
         session.execute(update(Member).where(Member.id == team.sato.id).values(role=Role.ADMIN))
-    timekeeping.may_work(services, NOW)
+    clock_trust.may_work(services, NOW)
     reminders.plan(services, NOW)  # today's mails lie ready when the clock jumps
     jump(db, MONTH)
     for later in range(4):
         now = NOW + MONTH + later * MINUTE
-        assert not timekeeping.may_work(services, now)
+        assert not clock_trust.may_work(services, now)
         checks.run(services, now)
         alert_mails.notify_admins(services, now)
         sending.deliver(services, outbox.urgent(services, now), at(now))
@@ -233,16 +238,16 @@ def test_with_a_clock_in_doubt_alerts_are_mailed_and_nothing_else(
 
 
 def test_a_clock_set_back_for_a_day_is_the_one_to_go_by(services: Services, db: Database) -> None:
-    timekeeping.may_work(services, NOW)
+    clock_trust.may_work(services, NOW)
     jump(db, -9 * HOUR)
-    timekeeping.may_work(services, NOW)
+    clock_trust.may_work(services, NOW)
     with db.write() as session:
         row = session.get_one(Service, PREFIX + clock.boot_id())
         assert row.data["back_since"] is not None
         row.data = row.data | {"back_since": row.data["back_since"] - 25 * 3600}
-    timekeeping.may_work(services, NOW)
+    clock_trust.may_work(services, NOW)
     jump(db, 9 * HOUR)
-    assert not timekeeping.may_work(services, NOW)
+    assert not clock_trust.may_work(services, NOW)
 
 
 # --- putting back ------------------------------------------------------------------------------
@@ -253,6 +258,7 @@ def started_ahead(services: Services, ahead: timedelta) -> None:
     minute(services, NOW + ahead)
 
 
+@pytest.mark.pages  # weeks of it; each step has its tests on both databases
 @pytest.mark.parametrize("ahead", [9 * HOUR, 3 * DAY, MONTH])
 def test_once_the_clock_is_right_each_day_has_its_decision_and_its_mail(
     services: Services, db: Database, smtp: SmtpServer, tasks: None, ahead: timedelta
@@ -263,11 +269,10 @@ def test_once_the_clock_is_right_each_day_has_its_decision_and_its_mail(
     started_ahead(services, ahead)
     early = mailed(db)
     jump(db, -ahead)
-    now = NOW
-    while now < NOW + 35 * DAY:
-        minute(services, now)
-        now += 12 * HOUR
-    days = {TODAY + n * DAY for n in range(35)}
+    # Until some workdays after the last one that was decided too early.
+    for half_day in range(2 * (ahead.days + 5)):
+        minute(services, NOW + half_day * 12 * HOUR)
+    days = {TODAY + n * DAY for n in range(ahead.days + 5)}
     assert days <= dates(db)
     assert len(mailed(db)) == len(set(mailed(db)))
     assert set(early) <= set(mailed(db))
@@ -284,13 +289,13 @@ def test_what_was_put_back_is_told_and_signs_of_life_are_of_now(
     with db.write() as session:
         session.add(Alert(name="x", detail="", data={}, opened_at=NOW, mailed_at=NOW + MONTH))
     jump(db, -MONTH)
-    assert timekeeping.may_work(services, NOW)
+    assert clock_trust.may_work(services, NOW)
     assert names(db) == ["clock_was_ahead", "x"] or names(db) == ["x", "clock_was_ahead"]
     with db.read() as session:
         assert session.get_one(Service, "beat").at == NOW
         assert session.scalars(select(Alert.mailed_at).where(Alert.name == "x")).one() == NOW
         assert max(session.scalars(select(Member.decided_through))) < TODAY
-    timekeeping.may_work(services, NOW)
+    clock_trust.may_work(services, NOW)
     with db.read() as session:
         told = session.scalars(select(Alert).where(Alert.name == "clock_was_ahead")).all()
     assert len(told) == 1
@@ -304,7 +309,7 @@ def test_a_mail_that_a_clock_ahead_put_off_is_due_again(
     with db.write() as session:
         session.execute(update(OutboxMail).values(not_before=NOW + MONTH, updated_at=NOW + MONTH))
     status.note_heartbeat(services, TICK, NOW + MONTH)
-    timekeeping.may_work(services, NOW)
+    clock_trust.may_work(services, NOW)
     with db.read() as session:
         assert set(session.scalars(select(OutboxMail.not_before))) == {NOW}
 
@@ -321,7 +326,7 @@ def test_a_lease_that_the_databases_clock_made_endless_gets_its_usual_length(
                 state=State.SENDING, lease_token="t", lease_until=clock.of_the_machine() + MONTH
             )
         )
-    timekeeping.may_work(services, NOW)
+    clock_trust.may_work(services, NOW)
     with db.read() as session:
         until = session.get_one(OutboxMail, mail_id).lease_until
     assert until is not None
@@ -333,10 +338,10 @@ def test_a_breaker_that_a_clock_ahead_opened_is_probed_at_once(
 ) -> None:
     error = MailSendError(Phase.CONNECT, Both("応答なし", "no answer"))
     with db.write() as session:
-        breaker.trip(session, error, NOW + 9 * HOUR, 1)
-        assert breaker.gate(session, NOW) is breaker.Gate.HALF_OPEN
-        assert breaker.take_probe(session, NOW, 1, "h")
-        assert breaker.gate(session, NOW) is breaker.Gate.OPEN
+        Breaker().trip(session, error, NOW + 9 * HOUR)
+        assert Breaker().gate(session, NOW) is Gate.HALF_OPEN
+        assert Breaker(host="h").take_probe(session, NOW)
+        assert Breaker().gate(session, NOW) is Gate.OPEN
 
 
 def test_a_sign_of_life_from_the_future_is_told_until_a_right_one_comes(
@@ -431,7 +436,7 @@ STEPS = st.lists(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=STEPS)
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 def test_no_path_of_the_clock_doubles_a_mail_or_leaves_a_member_without_a_decision(
     services: Services,
     db: Database,
@@ -453,7 +458,7 @@ def test_no_path_of_the_clock_doubles_a_mail_or_leaves_a_member_without_a_decisi
         off = new
         minute(services, right + off)
         if what == "right":
-            timekeeping.accept(services, who="cli:taro", now=right)
+            clock_trust.accept(services, who="cli:taro", now=right)
         minute(services, right + off)
         right += timedelta(hours=later)
     minute(services, right)
@@ -510,9 +515,9 @@ def test_a_watchdog_that_sees_no_tick_asks_for_one_whatever_the_clock_says() -> 
 
 def test_a_turn_that_a_clock_ahead_took_is_nobodys(services: Services, db: Database) -> None:
     lasts = timedelta(seconds=30)
-    with turns.of(services, "planning", NOW + MONTH, lasts) as ahead:
+    with db_lock.of(services, "planning", NOW + MONTH, lasts) as ahead:
         assert ahead
-        with turns.of(services, "planning", NOW, lasts) as mine:
+        with db_lock.of(services, "planning", NOW, lasts) as mine:
             assert mine
-            with turns.of(services, "planning", NOW + timedelta(seconds=5), lasts) as second:
+            with db_lock.of(services, "planning", NOW + timedelta(seconds=5), lasts) as second:
                 assert not second

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.ai.call import ANSWER_WITHIN, MOST_TOKENS
@@ -59,13 +59,13 @@ def open_now(services: Services, now: datetime, at_most: int) -> list[tuple[int,
         late = session.scalar(
             select(Recap.id).where(Recap.state.in_(_OPEN), Recap.needed_by <= now).limit(1)
         )
-        rows = session.execute(
+        open_ones = (
             select(Recap.team_id, Recap.iso_week)
             .where(_free(now), Recap.state.in_(_OPEN), Recap.needed_by > now)
             .order_by(Recap.needed_by, Recap.id)
             .limit(at_most)
         )
-        found = [(team_id, week) for team_id, week in rows]
+        found = [(team_id, week) for team_id, week in session.execute(open_ones)]
     if late is not None:
         with services.db.write() as session:
             session.execute(
@@ -124,8 +124,11 @@ def claim(
             return "calls_used_up"
         if used.tokens + estimate > defaults.ai_tokens_per_day:
             return "tokens_used_up"
-        full = _asking(session, now) >= defaults.ai_at_once
-        if full or _same_is_asked(session, prompt.key(model), now):
+        asked = select(Recap.input_key).where(
+            Recap.state == RecapState.ASKING, Recap.lease_until > now
+        )
+        keys = session.scalars(asked).all()
+        if len(keys) >= defaults.ai_at_once or prompt.key(model) in keys:
             return "others_are_asking"
         taken = session.execute(
             update(Recap)
@@ -146,18 +149,6 @@ def claim(
         used.calls += 1
         used.tokens += estimate
     return Mine(row_id, until, taken.attempts, taken.needed_by, estimate, day)
-
-
-def _asking(session: Session, now: datetime) -> int:
-    asking = select(func.count()).where(Recap.state == RecapState.ASKING, Recap.lease_until > now)
-    return session.scalar(asking) or 0
-
-
-def _same_is_asked(session: Session, key: str, now: datetime) -> bool:
-    same = select(Recap.id).where(
-        Recap.input_key == key, Recap.state == RecapState.ASKING, Recap.lease_until > now
-    )
-    return session.scalar(same.limit(1)) is not None
 
 
 def wait(services: Services, row_id: int, why: str, until: datetime, now: datetime) -> None:

@@ -6,9 +6,9 @@ sign-in links, until the clocks agree again or an admin accepts it (`accept`). W
 ahead has stored is repaired once it was set back (`put_back`).
 """
 
+from app.clock_trust.repair import put_back
+from app.clock_trust.trust import accept, doubted, may_work, waiting
 from app.locale import Both
-from app.timekeeping.put_back import put_back
-from app.timekeeping.trust import accept, doubted, may_work, waiting
 
 IN_DOUBT = Both(
     "このマシンの時計を確かめられないため、リマインダーを決めず、送りませんでした。"

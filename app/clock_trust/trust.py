@@ -5,6 +5,7 @@ changes. All programs of the machine share it.
 """
 
 import logging
+import math
 import platform
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from app import clock
 from app.alerts import Alarm, close_alert, raise_alert
+from app.clock_trust.judge import HOUR, ClockReading, Doubt, judge, moved
+from app.clock_trust.repair import may_be_ahead, put_back
 from app.db import database_now, put
 from app.models import TICK, Audit, Service
 from app.services import Services
-from app.timekeeping.judge import HOUR, ClockReading, Doubt, judge, moved
-from app.timekeeping.put_back import may_be_ahead, put_back
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,10 @@ def may_work(services: Services, now: datetime) -> bool:
     """
     if doubted(services, now) is not None:
         return False
-    if _was_ahead(services, now):
+    with services.db.read() as session:
+        tick = session.get(Service, TICK)
+        was_ahead = (tick is not None and tick.at > now + HOUR) or may_be_ahead(session, now)
+    if was_ahead:
         put_back(services, now)
     return True
 
@@ -64,7 +68,9 @@ def doubted(services: Services, now: datetime) -> Doubt | None:
         row = session.get(Service, name)
     kept = _KNOWN.validate_python(row.data) if row else KnownClock()
     doubt = judge(reading, kept.believed)
-    if doubt is not None and _is_accepted(kept, doubt):
+    accepted = None if kept.accepted is None else timedelta(seconds=kept.accepted)
+    # An acceptance is about the clock as it was then, not about another jump since.
+    if doubt is not None and accepted is not None and abs(doubt.ahead - accepted) <= HOUR:
         doubt, new = None, KnownClock(reading)
     else:
         new = _after(kept, reading, doubt)
@@ -83,13 +89,6 @@ def _read(session: Session) -> ClockReading:
     return ClockReading(clock.of_the_machine(), clock.since_boot(), database)
 
 
-def _is_accepted(kept: KnownClock, doubt: Doubt) -> bool:
-    """An acceptance is about the clock as it was then, not about another jump since."""
-    if kept.accepted is None:
-        return False
-    return abs(doubt.ahead - timedelta(seconds=kept.accepted)) <= HOUR
-
-
 def _after(kept: KnownClock, reading: ClockReading, doubt: Doubt | None) -> KnownClock:
     """What is known after this reading; equal to `kept` when nothing changed."""
     if doubt is not None:
@@ -99,23 +98,18 @@ def _after(kept: KnownClock, reading: ClockReading, doubt: Doubt | None) -> Know
     if kept.believed is None:
         return KnownClock(reading)
     new = replace(kept, doubt=None, accepted=None)
+    since = math.inf if kept.back_since is None else kept.back_since
     back = -moved(reading.wall, kept.believed.wall, reading, kept.believed)
     if abs(back) <= HOUR:
         new = replace(new, back_since=None)
-    elif back < timedelta() or _settled(kept, reading):
-        return KnownClock(
-            reading
-        )  # it was wrong before: an independent clock says so, or a whole day
+    elif back < timedelta() or since < reading.since_boot - SETTLED.total_seconds():
+        # It was wrong before: an independent clock says so, or a whole day.
+        return KnownClock(reading)
     elif kept.back_since is None:
         new = replace(new, back_since=reading.since_boot)
     if abs(moved(reading.database, kept.believed.database, reading, kept.believed)) > HOUR:
         new = replace(new, believed=replace(kept.believed, database=_line(kept.believed, reading)))
     return new
-
-
-def _settled(kept: KnownClock, reading: ClockReading) -> bool:
-    since = kept.back_since
-    return since is not None and reading.since_boot - since > SETTLED.total_seconds()
 
 
 def _line(believed: ClockReading, reading: ClockReading) -> datetime:
@@ -137,13 +131,6 @@ def _alert(session: Session, doubt: Doubt | None, now: datetime) -> None:
         ahead=round(doubt.ahead.total_seconds()),
         witness=doubt.witness,
     )
-
-
-def _was_ahead(services: Services, now: datetime) -> bool:
-    """Whether the last tick, or anything else, lies where no right clock can have put it."""
-    with services.db.read() as session:
-        tick = session.get(Service, TICK)
-        return (tick is not None and tick.at > now + HOUR) or may_be_ahead(session, now)
 
 
 def waiting(services: Services) -> list[tuple[str, timedelta]]:

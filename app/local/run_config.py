@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.config.sources import RUN_FILE, gather, home
-from app.local import terminal
+from app.config.sources import RUN_FILE, gather, home, relative
 from app.locale import Both
+from app.util.private import write_whole
 
 BAD_CONFIGURATION = 2  # the exit code of every program here that refuses its configuration
 _SENDER = "Task Progress <task-progress@example.jp>"
 _MAIL_SERVER = frozenset({"SMTP_HOST", "SMTP_PORT", "SMTP_USERNAME", "SMTP_SECURITY"})
-_SERVERS = _MAIL_SERVER | {"CELERY_BROKER_URL", "DATABASE_URL"}
+_SERVERS = _MAIL_SERVER | {"SMTP_PRESET", "CELERY_BROKER_URL", "DATABASE_URL"}
 
 
 class CannotRunError(Exception):
@@ -72,7 +72,13 @@ def make_plan(port: int, data_dir: Path, environ: Mapping[str, str]) -> Plan:
     given = {name for name in found if name in _SERVERS}
     if "SMTP_HOST" not in given and given & _MAIL_SERVER:
         stray = ", ".join(sorted(given & _MAIL_SERVER))
-        raise CannotRunError(terminal.half_a_mail_server(stray), BAD_CONFIGURATION)
+        reason = Both(
+            f"{stray} は設定されていますが、SMTP_HOST がありません。"
+            "SMTP_HOST も設定するか、ローカルのメールボックスを使う場合は外してください。",
+            f"{stray}: set, but SMTP_HOST is not. "
+            "Set SMTP_HOST too, or remove the others to use the local mailbox.",
+        )
+        raise CannotRunError(reason, BAD_CONFIGURATION)
     redis_port, smtp_port = free_ports(2)
     return Plan(
         port=port,
@@ -97,20 +103,11 @@ def run_env(plan: Plan) -> Iterator[None]:
         values |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(plan.smtp_port)}
         values |= {"SMTP_SECURITY": "none", "MAIL_FROM": _SENDER, "TASK_PROGRESS_MAILBOX": "1"}
     path = plan.data_dir / RUN_FILE
-    write_private(path, "".join(f"{name}={value}\n" for name, value in values.items()))
+    write_whole(path, "".join(f"{name}={value}\n" for name, value in values.items()).encode())
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Whole or not at all, and readable by this account only: it may hold a password."""
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
-    unfinished.replace(path)
 
 
 @contextlib.contextmanager
@@ -125,7 +122,13 @@ def only_run(data_dir: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            reason = terminal.already_running(data_dir, lock.read().strip())
+            where, pid = relative(data_dir), lock.read().strip()
+            reason = Both(
+                f"{where} ではすでに動いています(プロセス {pid})。"
+                "そちらを Ctrl-C で止めるか、DATA_DIR= で別のフォルダーを指定してください。",
+                f"Already running on {where} (process {pid}). "
+                "Stop it with Ctrl-C, or choose another folder with DATA_DIR=.",
+            )
             raise CannotRunError(reason) from None
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")

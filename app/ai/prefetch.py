@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.ai import rows
-from app.ai.stored import is_on, iso_week
+from app.ai import recap_store
+from app.ai.recap_lookup import is_on, iso_week
 from app.db import put
 from app.digest.plan import past_digests
-from app.digest.rule import decide
+from app.digest.schedule import decide
 from app.models import Member, Service
 from app.people.settings import Organisation, Person, organisation, people
-from app.rules.due import Verdict
+from app.rules.decision import Verdict
 from app.rules.week import week_before
 from app.services import Services
 
@@ -34,8 +34,15 @@ def ahead(services: Services, now: datetime) -> list[tuple[int, str]]:
         if not is_on(services.config, defaults):
             return []
         seen = session.get(Service, LOOKED)
-        leads = _due_soon(session, max(now, seen.at) if seen is not None else now, until)
-        good, _broken = people(session, defaults, leads)
+        # Leads whose hour comes into sight: each is looked at once a day.
+        leads = select(Member).where(
+            Member.active.is_(True),
+            Member.led_through.is_not(None),
+            Member.next_due_at > (max(now, seen.at) if seen is not None else now),
+            Member.next_due_at <= until,
+        )
+        found = session.scalars(leads.order_by(Member.id)).all()
+        good, _broken = people(session, defaults, found)
         wanted = [one for one in good if _comes(session, defaults, one, now)]
     with services.db.write() as session:
         for one in wanted:
@@ -43,20 +50,9 @@ def ahead(services: Services, now: datetime) -> list[tuple[int, str]]:
             day = hour.astimezone(one.rhythm.zone).date()
             needed_by = decide(one, defaults, day, now=now).at
             week = iso_week(week_before(day)[0])
-            rows.want(session, one.member.id, week, now=now, needed_by=needed_by)
+            recap_store.want(session, one.member.id, week, now=now, needed_by=needed_by)
         put(session, Service, {"name": LOOKED}, {"at": until, "data": {}})
-    return rows.open_now(services, now, MOST)
-
-
-def _due_soon(session: Session, after: datetime, until: datetime) -> list[Member]:
-    """Leads whose hour comes into sight: each is looked at once a day."""
-    found = select(Member).where(
-        Member.active.is_(True),
-        Member.led_through.is_not(None),
-        Member.next_due_at > after,
-        Member.next_due_at <= until,
-    )
-    return list(session.scalars(found.order_by(Member.id)))
+    return recap_store.open_now(services, now, MOST)
 
 
 def _comes(session: Session, defaults: Organisation, one: Person, now: datetime) -> bool:
