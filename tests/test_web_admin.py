@@ -3,7 +3,6 @@
 import html
 import io
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, time, timedelta
 
@@ -14,17 +13,19 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
-from app import clock, create_app
+from app import clock
 from app.audit import WHAT
 from app.config import Config
 from app.db import Database
 from app.imports import uploads
-from app.imports.csv_table import ImportRefused
+from app.imports.file_rows import ImportRefused
 from app.imports.files import import_file
 from app.imports.uploads import MOST_LINES
-from app.members import changes, defaults, extra_workdays, leave, teams
+from app.locale import Both
+from app.members import changes, defaults, teams
 from app.members.admins import an_admin_stays
-from app.models import Audit, Member, Role, Task, Team, Upload
+from app.members.days import LEAVE, WORKDAYS
+from app.models import Audit, Kind, Member, OutboxMail, Role, Task, Team, Upload
 from app.people import setting_names, values
 from app.people.lookup import find
 from app.people.settings import organisation
@@ -48,27 +49,11 @@ HEADER = (
 
 
 @pytest.fixture
-def travel() -> Iterator[time_machine.Traveller]:
-    """Nine o'clock on Tuesday; `shift` moves it."""
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
-
-
-@pytest.fixture
-def app(config: Config, services: Services, travel: time_machine.Traveller) -> Iterator[Flask]:
-    """The application on `services`."""
-    made = create_app(config, services)
-    yield made
-    made.extensions["beside"].shutdown()
-
-
-@pytest.fixture
-def admin(app: Flask, services: Services, db: Database, team: People) -> FlaskClient:
-    """佐藤さん, who is the admin here; 鈴木さん has T-1."""
+def admin(admin: FlaskClient, db: Database, team: People) -> FlaskClient:
+    """佐藤さん; 鈴木さん has T-1."""
     with db.write() as session:
-        session.execute(update(Member).where(Member.id == team.sato.id).values(role=Role.ADMIN))
         session.add(task("T-1", team.suzuki))
-    return signed_in(app, services, SATO)
+    return admin
 
 
 def post(browser: FlaskClient, path: str, **fields: str) -> TestResponse:
@@ -90,7 +75,8 @@ def noted(db: Database) -> list[str]:
 
 
 def test_each_setting_has_a_name() -> None:
-    assert values.NEW_MEMBER.keys() | values.ORGANISATION.keys() <= setting_names.NAMES.keys()
+    for key in values.NEW_MEMBER.keys() | values.ORGANISATION.keys():
+        assert setting_names.name_of(key) != Both(key, key)
 
 
 # --- members ----------------------------------------------------------------------------------
@@ -325,6 +311,40 @@ def test_a_suppression_is_shown_and_lifted(admin: FlaskClient, db: Database, tea
     assert member(db, SUZUKI).suppressed_reason is None
 
 
+def test_an_address_is_changed_and_the_old_one_is_told(
+    admin: FlaskClient, db: Database, team: People
+) -> None:
+    path = f"/admin/members/{team.suzuki.id}"
+    fields = {"was": SUZUKI, "to": "suzuki.i@example.jp"}
+    answer = post(admin, f"{path}/address", **fields)
+    assert answer.location == f"{path}?done=renamed"
+    assert post(admin, f"{path}/address", **fields).location == answer.location, "a second click"
+    assert member(db, "suzuki.i@example.jp").id == team.suzuki.id
+    with db.read() as session:
+        told = session.scalars(
+            select(OutboxMail.to_addr).where(OutboxMail.kind == Kind.ADDRESS_CHANGED)
+        )
+        assert told.all() == [SUZUKI]
+    assert noted(db) == ["member.rename_address"]
+    assert "アドレスを変えました" in admin.get(answer.location).text
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [(TANAKA, "このアドレスのメンバーがほかにいます"), (SUZUKI, "いまと同じアドレスです"),
+     ("a@@b", "アドレス"), ("", "")],
+)  # fmt: skip
+def test_an_address_that_cannot_be_taken_is_refused_and_stays_on_the_form(
+    admin: FlaskClient, db: Database, team: People, to: str, said: str
+) -> None:
+    answer = post(admin, f"/admin/members/{team.suzuki.id}/address", was=SUZUKI, to=to)
+    assert answer.status_code == 422
+    assert 'id="f-to-error"' in answer.text
+    assert said in answer.text
+    assert f'value="{to}"' in answer.text
+    assert member(db, SUZUKI).id == team.suzuki.id
+
+
 def test_a_task_is_added_and_passed_on(admin: FlaskClient, db: Database, team: People) -> None:
     path = f"/admin/members/{team.suzuki.id}"
     bad = post(admin, f"{path}/tasks", ref="T-1", title="", start_on="x", report_every="daily")
@@ -403,6 +423,42 @@ def test_every_default_is_on_the_page_and_is_changed_at_once(
     assert noted(db) == ["settings.set", "settings.set"]
 
 
+def test_who_keeps_a_value_of_their_own_is_named_and_all_may_have_the_organisations(
+    admin: FlaskClient, db: Database
+) -> None:
+    with db.write() as session:
+        session.execute(update(Member).values(dict.fromkeys(values.MEMBER_SETTINGS)))
+    assert "自分の値を使っているメンバー" not in admin.get("/admin/settings").text
+    with db.write() as session:
+        session.execute(update(Member).values(notify_at=time(8, 15)))
+        find(session, TANAKA).active = False
+    page = html.unescape(admin.get("/admin/settings").text)
+    own = page[page.index("自分の値を使っているメンバー") :]
+    assert "2人" in own
+    assert SUZUKI in own
+    assert "08:15" in own
+    assert TANAKA not in own
+    answer = post(admin, "/admin/settings/for-everybody", key="notify_at")
+    assert "全員に組織の値が使われます" in admin.get(answer.location).text
+    assert member(db, SUZUKI).notify_at is None
+    assert member(db, TANAKA).notify_at == time(8, 15), "who is not active is left alone"
+    assert post(admin, "/admin/settings/for-everybody", key="name").status_code == 303
+    assert member(db, SUZUKI).name == "鈴木 一郎"
+
+
+def test_of_many_with_a_value_of_their_own_five_are_named(
+    admin: FlaskClient, services: Services
+) -> None:
+    for n in range(7):
+        typed = {"email": f"m{n}@example.jp", "name": "M"}
+        changes.add_member(services, typed, "test", clock.now())
+        changes.set_member(services, typed["email"], {"locale": "en"}, "test", clock.now())
+    page = html.unescape(admin.get("/admin/settings").text)
+    counted = re.search(r"言語: (\d+)人", page)
+    assert counted is not None
+    assert f"ほか{int(counted[1]) - 5}人" in page
+
+
 def test_a_default_that_makes_no_sense_is_refused_and_kept_on_the_form(admin: FlaskClient) -> None:
     page = post(admin, "/admin/settings", notify_at="9:5", timezone="JST")
     assert page.status_code == 422
@@ -410,7 +466,21 @@ def test_a_default_that_makes_no_sense_is_refused_and_kept_on_the_form(admin: Fl
     assert "Asia/Tokyo ではありませんか" in page.text
 
 
+def test_a_name_typed_of_parts_is_kept_and_found_as_one(admin: FlaskClient, db: Database) -> None:
+    whole, parts = "永山 がく", "永山 か\u3099く"
+    post(admin, "/admin/members/new", email="gaku@example.jp", name=parts, role="member")
+    assert member(db, "gaku@example.jp").name == whole
+    assert whole in admin.get("/admin/members", query_string={"search": parts}).text
+
+
 # --- days off -----------------------------------------------------------------------------------
+
+
+def test_the_name_of_a_day_off_typed_of_parts_is_kept_as_one(
+    services: Services, team: People
+) -> None:
+    days = Span(date(2026, 12, 25), date(2026, 12, 25), "か\u3099っきゅうひ")
+    assert [one.name for one in LEAVE.add(services, SUZUKI, days, "x", NOW)] == ["がっきゅうひ"]
 
 
 def test_closures_and_leave_are_added_shown_and_removed(
@@ -422,9 +492,9 @@ def test_closures_and_leave_are_added_shown_and_removed(
     page = admin.get("/admin/days-off").text
     assert "2026年12月29日(火)〜2027年1月4日(月)" in page
     assert "2026年11月30日(月)" in page
-    assert leave.list_leave(services, SUZUKI) == [Span(date(2026, 11, 30), date(2026, 11, 30))]
+    assert LEAVE.owned(services, SUZUKI) == [Span(date(2026, 11, 30), date(2026, 11, 30))]
     post(admin, "/admin/days-off", action="remove", first="2026-12-29", last="2027-01-04")
-    assert leave.closures(services, TODAY) == []
+    assert LEAVE.owned(services, None, TODAY) == []
     again = post(admin, "/admin/days-off", action="remove", first="2026-12-29")
     assert again.status_code == 303  # it is as it should be
     assert noted(db) == ["closure.add", "leave.add", "closure.remove"]
@@ -443,11 +513,11 @@ def test_extra_workdays_are_added_shown_and_removed(
     assert "2026年12月12日(土)〜12月13日(日)" in page
     seen = admin.get(f"/admin/members/{member(db, SUZUKI).id}").text
     assert "12月12日(土)" in seen
-    assert leave.closures(services, TODAY) == []
+    assert LEAVE.owned(services, None, TODAY) == []
     post(admin, "/admin/days-off", action="remove", **saturday)
     again = post(admin, "/admin/days-off", action="remove", **saturday)
     assert again.status_code == 303  # it is as it should be
-    assert extra_workdays.list_workdays(services, None) == []
+    assert WORKDAYS.owned(services, None) == []
     assert noted(db) == ["workday.add", "workday.add", "workday.remove"]
 
 
@@ -476,6 +546,13 @@ def test_days_off_that_make_no_sense_are_refused(
     assert page.status_code == 422
     assert said in page.text
     assert noted(db) == []
+
+
+def test_what_cannot_be_removed_is_said_in_the_form_that_removes(admin: FlaskClient) -> None:
+    page = post(admin, "/admin/days-off", action="remove", first="明日", email=SUZUKI).text
+    assert re.search(r'id="remove-first"[^>]* aria-invalid="true"', page)
+    assert f'id="remove-email" name="email" type="email" value="{SUZUKI}"' in page
+    assert not re.search(r'id="add-first"[^>]* aria-invalid', page)
 
 
 # --- import -------------------------------------------------------------------------------------
@@ -543,7 +620,7 @@ def test_one_bad_line_is_shown_beside_what_the_good_ones_would_do(
     assert "1行に直すところがある" in page
     assert "<ins>鈴木 次郎</ins>" in page
     faulty = admin.get(f"{path}?show=faulty").text
-    assert faulty.count("<code>") == 3  # every fault of the line
+    assert faulty.count("<strong>") == 3  # every fault of the line
     assert 'value="write"' not in page
     answer = post(admin, path, action="write")  # whoever sends the form nevertheless
     assert "moved" in answer.location
@@ -566,8 +643,8 @@ def test_a_preview_that_is_no_longer_true_is_shown_anew_and_nothing_is_written(
 
 
 def test_a_file_that_cannot_be_read_is_refused_with_advice(admin: FlaskClient) -> None:
-    for data, said in ((LINES.encode("utf-16"), "UTF-16"), (b"", "空です"),
-                       (b"email;name\n", "コンマではありません")):  # fmt: skip
+    for data, said in ((LINES.encode("utf-16-le"), "UTF-16"), (b"", "空です"),
+                       (b"email;nam\n", "足りない列: name")):  # fmt: skip
         page = upload(admin, data)
         assert page.status_code == 422
         assert said in page.text

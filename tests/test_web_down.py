@@ -7,21 +7,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
-from app.config import Config
 from app.db import Database
 from app.services import Services
 from tests.browser import signed_in
 from tests.conftest import People
+from tests.databases import on_sqlite
 
-pytestmark = [pytest.mark.pages, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
-
-
-@pytest.fixture
-def app(config: Config, services: Services) -> Iterator[Flask]:
-    made = create_app(config, services)
-    yield made
-    made.extensions["beside"].shutdown()
+pytestmark = [pytest.mark.pages, on_sqlite]
 
 
 @pytest.fixture

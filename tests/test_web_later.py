@@ -1,17 +1,16 @@
 """Later, off today, a fresh mail: what a mail offers when now is not the time. On both databases."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from html import unescape
 
 import pytest
 import time_machine
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from app import create_app
-from app.config import Config
+from app.compose import show_date
 from app.db import Database
 from app.links import ReportLink
 from app.models import DaysOff, Member, OutboxMail, State
@@ -24,16 +23,16 @@ TOMORROW = TODAY + timedelta(days=1)
 
 
 @pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
+def travel(travel: time_machine.Traveller) -> time_machine.Traveller:
     """Nine o'clock and two minutes on Tuesday."""
-    with time_machine.travel(NOW + timedelta(minutes=2), tick=False) as traveller:
-        yield traveller
+    travel.shift(timedelta(minutes=2))
+    return travel
 
 
 @pytest.fixture
-def browser(config: Config, services: Services, clock: time_machine.Traveller) -> FlaskClient:
+def browser(app: Flask) -> FlaskClient:
     """A browser without cookies."""
-    return create_app(config, services).test_client(use_cookies=False)
+    return app.test_client(use_cookies=False)
 
 
 @pytest.fixture
@@ -125,7 +124,7 @@ def test_until_another_day_is_a_pause(
     wish, day = wish_and_day
     done = browser.post(link(services, work.suzuki, "/later"), data=wish)
     assert done.status_code == 200
-    assert "までお休みします" in done.text
+    assert f"リマインダーは{show_date(day, 'ja')}に再開します" in done.text
     assert paused_until(db, work.suzuki) == day
 
 
@@ -161,17 +160,31 @@ def test_what_cannot_be_is_said_and_what_was_typed_stays(
     assert paused_until(db, work.tanaka) is None
 
 
+def test_on_a_day_off_nobody_is_asked_to_take_it_off(
+    browser: FlaskClient,
+    services: Services,
+    work: People,
+    travel: time_machine.Traveller,
+) -> None:
+    address = link(services, work.tanaka, "/off")
+    assert "今日は休みにする" in browser.get(address).text
+    travel.move_to(tokyo(9) + timedelta(days=5), tick=False)  # a Sunday
+    page = browser.get(address).text
+    assert "もうお休みになっています" in page
+    assert "<button" not in page
+
+
 def test_late_in_the_evening_only_another_day_is_offered(
     browser: FlaskClient,
     services: Services,
     work: People,
-    clock: time_machine.Traveller,
+    travel: time_machine.Traveller,
 ) -> None:
-    clock.move_to(tokyo(21, 30), tick=False)
+    travel.move_to(tokyo(21, 30), tick=False)
     page = browser.get(link(services, work.tanaka, "/later")).text
     assert 'value="hour"' not in page
     assert 'value="workday" checked' in page
-    clock.move_to(tokyo(23, 30), tick=False)
+    travel.move_to(tokyo(23, 30), tick=False)
     assert 'value="hour"' not in browser.get(link(services, work.suzuki, "/later")).text
 
 
@@ -272,7 +285,7 @@ def test_asking_again_and_again_brings_one_mail_and_three_a_day_at_most(
     services: Services,
     db: Database,
     work: People,
-    clock: time_machine.Traveller,
+    travel: time_machine.Traveller,
 ) -> None:
     address = link(services, work.suzuki, "/again", LONG_AGO)
     for _ in range(20):
@@ -283,7 +296,7 @@ def test_asking_again_and_again_brings_one_mail_and_three_a_day_at_most(
             session.execute(
                 update(OutboxMail).values(state=State.ACCEPTED, accepted_at=tokyo(9, 3))
             )
-        clock.shift(timedelta(minutes=11))
+        travel.shift(timedelta(minutes=11))
         browser.post(address)
     assert len(mails(db)) == 3
 
@@ -293,7 +306,7 @@ def test_the_answer_is_the_same_whatever_happens(
     services: Services,
     db: Database,
     work: People,
-    clock: time_machine.Traveller,
+    travel: time_machine.Traveller,
 ) -> None:
     """One with a task, one with nothing to report, one who left, one who was deleted, quiet hours."""
     with db.write() as session:
@@ -302,7 +315,7 @@ def test_the_answer_is_the_same_whatever_happens(
     addresses = [link(services, who, "/again", LONG_AGO) for who in (work.suzuki, work.sato)]
     never = services.links.report_token(ReportLink(999_999, LONG_AGO))
     answers = {browser.post(address).text for address in (*addresses, f"/r/{never}/again")}
-    clock.move_to(tokyo(22, 30), tick=False)
+    travel.move_to(tokyo(22, 30), tick=False)
     answers.add(browser.post(link(services, work.tanaka, "/again", LONG_AGO)).text)
     texts = {re.sub(r"/r/[\w-]+", "", answer) for answer in answers}
     assert len(texts) == 1

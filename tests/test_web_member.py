@@ -4,17 +4,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 import pytest
-import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from app import create_app
-from app.config import Config
 from app.db import Database
 from app.members import sign_in
 from app.models import (
@@ -24,32 +20,15 @@ from app.models import (
     Member,
     OutboxMail,
     Report,
-    SignInLink,
     Task,
     WebSession,
 )
 from app.reminders import simulate
 from app.services import Services
+from tests.browser import OURS, signed_in
 from tests.conftest import NOW, TODAY, People, task
 
 pytestmark = pytest.mark.pages
-
-OURS = {"Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-def travel() -> Iterator[time_machine.Traveller]:
-    """Nine o'clock on Tuesday; `shift` moves it."""
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
-
-
-@pytest.fixture
-def app(config: Config, services: Services, travel: time_machine.Traveller) -> Iterator[Flask]:
-    """The application on `services`."""
-    made = create_app(config, services)
-    yield made
-    made.extensions["beside"].shutdown()
 
 
 @pytest.fixture
@@ -71,19 +50,6 @@ def work(db: Database, team: People) -> People:
             )
         )
     return team
-
-
-def signed_in(app: Flask, services: Services, email: str) -> FlaskClient:
-    """A browser of this member."""
-    sign_in.ask(services, email, "/", NOW)
-    with services.db.read() as session:
-        newest = session.scalars(select(SignInLink.id).order_by(SignInLink.id.desc())).first()
-    assert newest is not None
-    browser = app.test_client()
-    url = services.links.sign_in_url(newest)
-    answer = browser.post(url.removeprefix(services.config.app_base_url), headers=OURS)
-    assert answer.status_code == 302
-    return browser
 
 
 @pytest.fixture
@@ -339,13 +305,15 @@ def test_my_own_workdays_are_added_seen_and_removed(suzuki: FlaskClient, db: Dat
 
 def test_my_holidays_are_those_of_where_i_am(suzuki: FlaskClient, db: Database) -> None:
     page = suzuki.get("/settings").text
-    assert "空欄なら組織の既定(JP)です" in page
+    assert "組織の既定(日本)" in page
+    assert '<option value="DE-BY">ドイツ(バイエルン)</option>' in page
     there = suzuki.post("/settings", data={"holidays": "us-ca", "action": "save"}, headers=OURS)
     assert there.status_code == 303
     assert "11月26日(木): 休みの日" in suzuki.get("/settings").text  # Thanksgiving
     with db.read() as session:
         known = select(Member.holidays).where(Member.email == "suzuki.ichiro@example.jp")
         assert session.scalar(known) == "US-CA"
+    assert '<option value="US-CA" selected>' in suzuki.get("/settings").text
     wrong = suzuki.post("/settings", data={"holidays": "UK-ENG", "action": "save"}, headers=OURS)
     assert wrong.status_code == 422
     assert "GB-ENG のような" in wrong.text
@@ -358,15 +326,18 @@ def test_my_data_are_a_file(app: Flask, services: Services, suzuki: FlaskClient)
     found = json.loads(suzuki.get("/settings/data.json").text)
     assert [one["ref"] for one in found["tasks"]] == ["T-1"]
     assert found["settings"]["email"] == "suzuki.ichiro@example.jp"
-    assert {"settings", "tasks", "reports", "decisions", "mails", "audit"} == set(found)
+    assert {"settings", "tasks", "reports", "decisions", "mails", "audit", "api_tokens"} == set(
+        found
+    )
     sato = signed_in(app, services, "sato.hanako@example.jp")
     sheet = list(csv.reader(io.StringIO(sato.get("/settings/reports.csv").text)))
     assert sheet[1][5] == "'=HYPERLINK(1)<b>想定より遅れています。"  # no formula
 
 
 def test_deleting_takes_the_person_out_and_leaves_the_work(
-    suzuki: FlaskClient, db: Database, work: People
+    suzuki: FlaskClient, services: Services, db: Database, work: People
 ) -> None:
+    sign_in.ask(services, work.suzuki.email, "/", NOW)
     wrong = suzuki.post("/settings/data", data={"email": "sato@example.jp"}, headers=OURS)
     assert wrong.status_code == 422
     answer = suzuki.post("/settings/data", data={"email": work.suzuki.email}, headers=OURS)

@@ -12,18 +12,7 @@ from werkzeug.routing import IntegerConverter, Map
 from app.models import LARGEST_ID
 from app.services import Services
 from app.util.logs import mask_tokens
-from app.web import (
-    access,
-    banner,
-    csrf,
-    form_key,
-    limits,
-    locale,
-    mail_link,
-    nav,
-    origin,
-    refusals,
-)
+from app.web import access, banner, csrf, form_key, limits, locale, mail_link, nav, origin, refusals
 
 # Pages load nothing but our own style sheet and pictures, and no site may frame them.
 _POLICY = (

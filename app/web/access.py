@@ -128,7 +128,7 @@ def signed_in(view: View[P]) -> View[P]:
         if me() is not None:
             return view(*args, **kwargs)
         if request.method in ("GET", "HEAD"):
-            return redirect(url_for("login.ask", next=_here()))
+            return redirect(url_for("login.ask", next=own_path(request.full_path.rstrip("?"))))
         return csrf.page()
 
     return guarded
@@ -199,7 +199,3 @@ def _by_cookie() -> Me | None:
         log.warning("session: ended elsewhere, expired, or its member is no longer active")
         session.clear()
     return found
-
-
-def _here() -> str:
-    return own_path(request.full_path.rstrip("?"))

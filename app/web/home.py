@@ -13,7 +13,7 @@ from app.compose.text import inert
 from app.links import ReportLink
 from app.locale import Both
 from app.members import own_tasks
-from app.members.own_tasks import FIELDS, MyTasks
+from app.members.own_tasks import FIELDS
 from app.people.values import ValuesRefused
 from app.services import Services
 from app.web import form_key
@@ -40,11 +40,13 @@ def pages(services: Services) -> Blueprint:
         now = clock.now()
         found = own_tasks.my_tasks(services, asking.id, now)
         at = next_reminder(services, asking.id, now)
+        # Reporting has one page, that of the mail's links; its token says whose tasks they are.
+        token = services.links.report_token(ReportLink(asking.id, found.today))
         return render_template(
             "my_tasks.html",
             found=found,
             next_mail=show_when(at, found.person.rhythm.zone.key) if at else None,
-            report_url=_report_urls(services, asking.id, found),
+            report_url=partial(url_for, "report.report", token=token),
             **_words(found.today),
         )
 
@@ -53,7 +55,7 @@ def pages(services: Services) -> Blueprint:
     def new() -> ResponseReturnValue:
         if request.method == "GET":
             return _form(_NEW)
-        typed = _typed()
+        typed = {name: request.form.get(name, "") for name in FIELDS}
         try:
             own_tasks.add_task(services, myself().id, typed, clock.now(), form_key.sent())
         except ValuesRefused as error:
@@ -95,18 +97,8 @@ def _one(
     return shown, form.status
 
 
-def _typed() -> dict[str, str]:
-    return {name: request.form.get(name, "") for name in FIELDS}
-
-
 def _form(typed: Mapping[str, str], faults: Mapping[str, Both] | None = None) -> str:
     return render_template("task_new.html", typed=typed, faults=faults or {})
-
-
-def _report_urls(services: Services, member_id: int, found: MyTasks) -> object:
-    """Reporting has one page, that of the mail's links; its token says whose tasks they are."""
-    token = services.links.report_token(ReportLink(member_id, found.today))
-    return lambda **asked: url_for("report.report", token=token, **asked)
 
 
 def _words(today: date) -> dict[str, object]:

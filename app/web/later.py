@@ -14,10 +14,9 @@ from app.members import self_service
 from app.members.self_service import Later
 from app.members.snooze import NotNow, Snoozed, snooze_today, snooze_until
 from app.models import Kind
-from app.people.csv_records import read_date
 from app.refused import UnusableValue
 from app.services import Services
-from app.util.parse import narrow, parse_time
+from app.util.dates_and_numbers import read_date, read_time
 from app.web import form_key
 from app.web.locale import current
 from app.web.mail_link import guarded
@@ -63,7 +62,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         # Not guarded: this is what an expired link is still good for.
         link = services.links.read_report(token)
         self_service.send_again(services, link.member_id, clock.now())
-        return render_template("again_sent.html")
+        return render_template("fresh_link_sent.html")
 
 
 def _first_choice(wish: Later) -> str:
@@ -81,7 +80,7 @@ def _snooze(services: Services, wish: Later, now: datetime) -> Snoozed:
     if until == "date":
         return snooze_until(services, email, read_date(_typed("date")), email, now)
     if until == "at":
-        at = parse_time(_typed("at"))
+        at = read_time(_typed("at"))
         return snooze_today(services, email, at, email, now, form_key.sent())
     if until == "hour" and wish.in_an_hour:
         return snooze_today(services, email, wish.in_an_hour, email, now, form_key.sent())
@@ -89,7 +88,7 @@ def _snooze(services: Services, wish: Later, now: datetime) -> Snoozed:
 
 
 def _typed(name: str) -> str:
-    return narrow(request.form.get(name, "")[:_MAX_FIELD])
+    return request.form.get(name, "")[:_MAX_FIELD]
 
 
 _CHOOSE = Both("いつお知らせするかを一つ選んでください。", "Choose when.")

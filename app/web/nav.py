@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 
 from flask import Flask, request, url_for
 
-from app.access.sessions import Me
 from app.locale import Both
 from app.web.access import me
 
@@ -41,9 +40,5 @@ def _links(entries: Sequence[tuple[str, NavEntry]]) -> list[Link]:
     return [
         Link(url_for(f"{name}.index"), one.words, request.blueprint == name)
         for name, one in entries
-        if _may(asking, one.whom)
+        if one.whom == "all" or asking.is_admin or (one.whom == "lead" and asking.leads)
     ]
-
-
-def _may(asking: Me, whom: str) -> bool:
-    return whom == "all" or asking.is_admin or (whom == "lead" and asking.leads)

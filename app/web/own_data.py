@@ -8,7 +8,7 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.imports.csv_table import export_cell
+from app.imports.file_table import export_cell
 from app.locale import Both
 from app.maintenance import own_data
 from app.members.admins import LastAdmin

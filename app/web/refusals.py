@@ -5,29 +5,10 @@ Only for what a page does not show by itself, beside the form that it was about.
 
 from flask import Flask, current_app, render_template, request
 
-from app.refused import Code, Refused
+from app.refused import HTTP_STATUS, Code, Refused
 from app.web import access
 
-_TO_MEND = 422  # all others
-STATUS = {
-    Code.CHANGED_MEANWHILE: 409,
-    Code.NOT_POSSIBLE: 409,
-    Code.LAST_ADMIN: 409,
-    Code.NO_SUCH_MEMBER: 404,
-    Code.NO_SUCH_TEAM: 404,
-    Code.NO_SUCH_TASK: 404,
-    Code.NO_SUCH_MAIL: 404,
-    Code.NO_SUCH_FILE: 404,
-    Code.NO_SUCH_DAYS: 404,
-    Code.BAD_LINK: 404,
-    Code.LINK_USED: 410,
-    Code.LINK_EXPIRED: 410,
-    Code.TOO_MANY_SIGN_INS: 429,
-    Code.DATABASE_DOWN: 503,
-    Code.WRONG_SCHEMA: 503,
-    Code.UNKNOWN_KEY: 503,
-    Code.BACKUP_FAILED: 500,
-}
+_TO_MEND = 422  # where the code alone does not say
 _PAGES = {Code.BAD_LINK: "link_broken.html", Code.TOO_MANY_SIGN_INS: "login_slow.html"}
 
 
@@ -38,7 +19,7 @@ def register(app: Flask) -> None:
 
 def status_of(refused: Refused) -> int:
     """The HTTP status."""
-    return STATUS.get(refused.code, _TO_MEND)
+    return HTTP_STATUS.get(refused.code, _TO_MEND)
 
 
 def _page(refused: Refused) -> tuple[str, int, dict[str, str]]:

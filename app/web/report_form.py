@@ -12,9 +12,11 @@ from app.compose.text import inert
 from app.links import ReportLink
 from app.locale import Both
 from app.models import STATUSES, StatusWord
+from app.refused import UnusableValue
 from app.reports.from_mail import SHOWN, FilledReport, Form, PageTask
 from app.reports.progress import ShownReport
-from app.util.parse import narrow, shown
+from app.util.dates_and_numbers import read_percent
+from app.util.parse import shown
 from app.web import form_key
 
 MAX_TEXT = 2_000  # characters of one report
@@ -115,17 +117,19 @@ def _chosen(choice: str, last: ShownReport | None) -> Typed:
 def read(task: PageTask) -> Typed:
     """One task's fields; with an entry when they can be recorded, empty when all are."""
     ref = task.detail.task.ref
-    form = request.form
-    typed = Typed(
-        form.get(f"percent:{ref}", ""), form.get(f"status:{ref}", ""), form.get(f"text:{ref}", "")
-    )
+    names = ("percent", "status", "text")
+    percent_typed, status, words = (request.form.get(f"{name}:{ref}", "") for name in names)
+    typed = Typed(percent_typed, status, words)
     text = _text(typed)
     if task.state == "cancelled" or not (typed.status or typed.percent.strip() or text):
         return typed
     if typed.status not in STATUSES:
         typed.errors["status"] = _CHOOSE
     if len(text) > MAX_TEXT:
-        typed.errors["text"] = _too_long(len(text))
+        typed.errors["text"] = Both(
+            f"{MAX_TEXT:,}文字までにしてください。いまは{len(text):,}文字です。",
+            f"Make it at most {MAX_TEXT:,} characters; it has {len(text):,}.",
+        )
     percent = _percent(typed, task.detail.report)
     if percent is not None and not typed.errors:
         typed.entry = FilledReport(ref, percent, cast("StatusWord", typed.status), text)
@@ -144,25 +148,19 @@ def _percent(typed: Typed, last: ShownReport | None) -> int | None:
 
     Left empty it is 100 for `done`, else as last reported.
     """
-    text = narrow(typed.percent).removesuffix("%").rstrip()
+    text = typed.percent.strip()
     if not text and typed.status == "done":
         return 100
     if not text and last is not None:
         return last.percent
-    if re.fullmatch("[0-9]{1,3}", text) and int(text) <= 100:
-        return int(text)
-    typed.errors["percent"] = _bad_percent(typed.percent)
-    return None
+    try:
+        return read_percent(text)
+    except UnusableValue:
+        typed.errors["percent"] = _bad_percent(typed.percent)
+        return None
 
 
 _CHOOSE = Both("状況を一つ選んでください。", "Choose one of these.")
-
-
-def _too_long(length: int) -> Both:
-    return Both(
-        f"{MAX_TEXT:,}文字までにしてください。いまは{length:,}文字です。",
-        f"Make it at most {MAX_TEXT:,} characters; it has {length:,}.",
-    )
 
 
 def _bad_percent(text: str) -> Both:

@@ -4,17 +4,18 @@ from datetime import date
 
 from flask import request
 
+from app.compose.text import composed
 from app.locale import Both
 from app.models import LARGEST_ID
-from app.people.csv_records import read_date
 from app.refused import UnusableValue
+from app.util.dates_and_numbers import read_date
 
 _LONGEST = 320  # characters of a filter; an address has no more
 
 
 def text(name: str) -> str:
     """A filter's text, "" where there is none."""
-    return request.args.get(name, "").replace("\0", "").strip()[:_LONGEST]
+    return composed(request.args.get(name, "").replace("\0", "").strip()[:_LONGEST])
 
 
 def number(name: str) -> int | None:

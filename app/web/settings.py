@@ -11,23 +11,24 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.access import sessions
 from app.compose import show_date
+from app.compose.marks import AWAY, NOT_YET, STUCK
 from app.locale import Both
-from app.members import changes, defaults, extra_workdays, leave
-from app.members.extra_workdays import NoExtraWorkday
-from app.members.leave import NoLeave
+from app.members import changes, defaults
+from app.members.days import LEAVE, WORKDAYS, NoSuchDays
 from app.people import values
-from app.people.csv_records import read_date
 from app.people.values import ValuesRefused
 from app.refused import UnusableValue
-from app.reminders.simulate import Forecast
-from app.rules.due import DAY_OFF, Reason
+from app.reminders.forecast import Forecast
+from app.rules.decision import DAY_OFF, Reason
 from app.rules.workdays import Span
 from app.services import Services
+from app.util.dates_and_numbers import read_date
 from app.util.parse import narrow
 from app.web.access import myself, signed_in
 from app.web.edited import Again, Edited, fresh
 from app.web.locale import current, forget_choice, show_when, t
 from app.web.nav import NavEntry
+from app.web.template_helpers import options
 from app.why.preview import SettingsPreview, preview
 
 # This page alone runs a script of ours, which asks for the preview while the member types.
@@ -37,6 +38,11 @@ _POLICY = (
 )
 _STOPPED = {Reason.ADDRESS_SUPPRESSED, Reason.FREQUENCY_NONE, Reason.PAUSED}
 _SQUARE = 52
+_LEGEND = {
+    "off": (AWAY, Both("休みの日", "a day off")),
+    "none": (NOT_YET, Both("送るものがない", "nothing to send")),
+    "stopped": (STUCK, Both("止めている", "stopped")),
+}
 
 NAV = NavEntry(6, Both("設定", "Settings"), "all")
 
@@ -72,8 +78,12 @@ def pages(services: Services) -> Blueprint:
     def days_off() -> ResponseReturnValue:
         if request.method == "GET":
             return _leave_page(services)
+        email = myself().email
+        kind = WORKDAYS if request.form.get("kind") == "workday" else LEAVE
+        change = kind.remove if request.form.get("action") == "remove" else kind.add
         try:
-            _change_days(services, _span())
+            with suppress(NoSuchDays):  # another tab was quicker: it is as it should be
+                change(services, email, _span(), email, clock.now())
         except ValuesRefused as error:
             return _leave_page(services, dict(error.faults)), 422
         return redirect(url_for("settings.days_off"), 303)
@@ -106,6 +116,7 @@ def _page(services: Services, form: Again | None = None) -> Response:
         fields=[*values.MEMBER_SETTINGS],
         faults=faults,
         everybody={one["key"]: one["value"] for one in defaults.show_settings(services)},
+        options=options,
         saved="saved" in request.args,
         browsers=sessions.number(services, myself(), clock.now()),
         **seen,
@@ -125,6 +136,7 @@ def _preview(services: Services, typed: Mapping[str, str]) -> dict[str, Any]:
         "faults": {},
         "next_mail": show_when(found.next_at, found.timezone) if found.next_at else None,
         "squares": _squares(found),
+        "legend": [(one.sign, t(*words)) for one, words in _LEGEND.values()],
         "mails": sum(day.verdict == "send" for day in found.days),
     }
 
@@ -152,38 +164,21 @@ def _squares(found: SettingsPreview) -> list[dict[str, object]]:
 def _look(day: Forecast) -> tuple[str, str, str]:
     if day.at is not None:
         return "send", f"{day.at:%H:%M}", t("{at} にメール", "a mail at {at}", at=f"{day.at:%H:%M}")
-    if day.reason in DAY_OFF:
-        return "off", "–", t("休みの日", "a day off")
-    if day.reason in _STOPPED:
-        return "stopped", "×", t("止めている", "stopped")
-    return "none", "·", t("送るものがない", "nothing to send")
+    stopped = "stopped" if day.reason in _STOPPED else "none"
+    kind = "off" if day.reason in DAY_OFF else stopped
+    sign, words = _LEGEND[kind]
+    return kind, sign.sign, t(*words)
 
 
 # --- leave ----------------------------------------------------------------------------------------
 
 
-def _change_days(services: Services, span: Span) -> None:
-    """Adds or removes leave or extra workdays. Raises ValuesRefused."""
-    email, now = myself().email, clock.now()
-    add, remove = (
-        (extra_workdays.add_workdays, extra_workdays.remove_workdays)
-        if request.form.get("kind") == "workday"
-        else (leave.add_leave, leave.remove_leave)
-    )
-    if request.form.get("action") == "remove":
-        with suppress(NoLeave, NoExtraWorkday):  # another tab was quicker: it is as it should be
-            remove(services, email, span, email, now)
-    else:
-        add(services, email, span, email, now)
-
-
 def _leave_page(services: Services, faults: Mapping[str, Both] | None = None) -> str:
     today = clock.now().astimezone(myself().zone).date()
-    spans = leave.list_leave(services, myself().email)
     return render_template(
         "leave.html",
-        spans=[one for one in spans if one.last is None or one.last >= today],
-        workdays=extra_workdays.list_workdays(services, myself().email, today),
+        spans=LEAVE.owned(services, myself().email, today),
+        workdays=WORKDAYS.owned(services, myself().email, today),
         faults=faults or {},
         typed=request.form,
         show_date=lambda day: show_date(day, current(), with_year=day.year != today.year),
@@ -208,7 +203,7 @@ def _span() -> Span:
 
 
 def _date(name: str, faults: list[tuple[str, Both]], *, needed: bool = False) -> date | None:
-    text = narrow(request.form.get(name, "")).replace("/", "-")
+    text = request.form.get(name, "").strip()
     if not text and not needed:
         return None
     try:

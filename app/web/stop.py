@@ -10,13 +10,14 @@ from app import clock
 from app.compose import show_date
 from app.compose.text import inert
 from app.links import BadToken, StopLink
-from app.members import choices
+from app.members import mail_preferences
 from app.members.changes import Change
-from app.members.choices import KEYS, Reminders
+from app.members.mail_preferences import KEYS, Reminders
 from app.models import Kind
+from app.people.choices import FREQUENCY, WEEKDAY
 from app.people.lookup import NoSuchMember
 from app.people.values import ValuesRefused
-from app.rules.due import Frequency
+from app.rules.hours import Frequency
 from app.services import Services
 from app.util.parse import narrow
 from app.web.edited import Again, Edited, fresh
@@ -24,6 +25,7 @@ from app.web.locale import current, show_when
 from app.web.mail_link import gone
 from app.why.reminder import next_reminder
 
+_WANTED = {"stop": False, "restore": True}
 _MAX_FIELD = 40  # characters; what browsers send for an hour or a date is shorter
 
 
@@ -39,19 +41,21 @@ def pages(services: Services) -> Blueprint:
     @blueprint.route("/u/<token>", methods=["GET", "POST"])
     def stop(token: str) -> ResponseReturnValue:
         link = services.links.read_stop(token)
-        if link.kind in choices.TEAM_MAILS:
+        if link.kind in mail_preferences.TEAM_MAILS:
             return _team_mails(services, link)
         if link.kind != Kind.REMINDER:
             raise BadToken
         member_id = link.member_id
         wish = _wish() if request.method == "POST" else ""
-        reminders = _act(services, member_id, wish)
+        reminders = mail_preferences.reminders(
+            services, member_id, _WANTED.get(wish), now=clock.now()
+        )
         g.locale = "en" if reminders.locale.startswith("en") else "ja"
         if wish == "change":
             return _change(services, member_id, reminders)
         if wish == "undo":
             try:
-                choices.change_back(services, member_id, _typed(), now=clock.now())
+                mail_preferences.change_back(services, member_id, _typed(), now=clock.now())
             except ValuesRefused:  # only a hand-made one
                 abort(400)
         if reminders.frequency is Frequency.NONE:
@@ -68,8 +72,10 @@ def pages(services: Services) -> Blueprint:
 def _team_mails(services: Services, link: StopLink) -> ResponseReturnValue:
     """The same for a mail about a team: this kind stops, or comes again."""
     wish = _wish() if request.method == "POST" else ""
-    wanted = {"stop": False, "restore": True}.get(wish)
-    found = choices.team_mails(services, link.member_id, link.kind, wanted, now=clock.now())
+    wanted = _WANTED.get(wish)
+    found = mail_preferences.team_mails(
+        services, link.member_id, link.kind, wanted, now=clock.now()
+    )
     g.locale = "en" if found.locale.startswith("en") else "ja"
     return render_template(
         "stop_team.html", name=inert(found.name), kind=link.kind, wanted=found.wanted
@@ -93,14 +99,6 @@ def _wish() -> str:
     return "stop"
 
 
-def _act(services: Services, member_id: int, wish: str) -> Reminders:
-    if wish == "stop":
-        return choices.stop_reminders(services, member_id, now=clock.now())
-    if wish == "restore":
-        return choices.restore_reminders(services, member_id, now=clock.now())
-    return choices.reminders_of(services, member_id)
-
-
 def _typed() -> dict[str, str]:
     return {key: _narrow(request.form[key]) for key in KEYS if key in request.form}
 
@@ -112,11 +110,11 @@ def _narrow(text: str) -> str:
 def _change(services: Services, member_id: int, reminders: Reminders) -> ResponseReturnValue:
     edited = Edited.of(KEYS, lambda name: _narrow(request.form[name]))
     try:
-        done = choices.change_rhythm(
+        done = mail_preferences.change_rhythm(
             services, member_id, edited.typed, now=clock.now(), was=edited.was
         )
     except ValuesRefused as error:
-        again = edited.again(choices.rhythm_of(services, member_id, clock.now()), error)
+        again = edited.again(mail_preferences.rhythm_of(services, member_id, clock.now()), error)
         return _form(services, member_id, reminders, form=again, wish="change"), again.status
     return _form(services, member_id, reminders, done=done, wish="change")
 
@@ -131,7 +129,7 @@ def _form(
     done: list[Change] | None = None,
 ) -> str:
     now = clock.now()
-    holds = choices.rhythm_of(services, member_id, now)
+    holds = mail_preferences.rhythm_of(services, member_id, now)
     form = form or fresh(holds)
 
     def coming(**changes: str) -> str:
@@ -149,6 +147,8 @@ def _form(
         faults=form.faults,
         done=done,
         coming=coming,
+        frequencies=FREQUENCY,
+        weekdays=WEEKDAY,
     )
 
 

@@ -34,12 +34,14 @@ def pages(services: Services) -> Blueprint:
     @lead
     def index() -> str:
         found = board.board(services, myself(), _wanted(services), clock.now())
+        filters = (("q", found.wanted.words), ("team", found.wanted.team))
         return render_template(
             "team.html",
             board=found,
             words=BoardWords(current(), found.taken_at.astimezone(myself().zone).date()),
             when=show_when(found.taken_at, myself().zone.key),
-            query=_query(found.wanted),
+            # The filters again, for a link; the page is for the link to say.
+            query={key: one for key, one in filters if one},
             nudged=_nudged(services),
         )
 
@@ -69,7 +71,10 @@ def pages(services: Services) -> Blueprint:
             return _member_page(services, member_id, refused=error.sentence), 422
         if request.form.get("back") != "board":
             return redirect(url_for(".member", member_id=member_id, nudged=member_id), 303)
-        return redirect(f"{url_for('.index')}?{urlencode(_back(member_id))}", 303)
+        # The board as it was, and whom it is to name.
+        kept = {key: request.form[key] for key in ("team", "q", "page") if request.form.get(key)}
+        query = urlencode(kept | {"nudged": member_id})
+        return redirect(f"{url_for('.index')}?{query}", 303)
 
     return blueprint
 
@@ -98,18 +103,6 @@ def _wanted(services: Services) -> Wanted:
 def _page() -> int:
     page = request.args.get("page", "")
     return max(1, int(page)) if is_id(page) and len(page) < 7 else 1
-
-
-def _query(wanted: Wanted) -> dict[str, object]:
-    """The filters again, for a link; the page is for the link to say."""
-    query: dict[str, object] = {"q": wanted.words} if wanted.words else {}
-    return query | ({"team": wanted.team} if wanted.team is not None else {})
-
-
-def _back(member_id: int) -> dict[str, object]:
-    """The board as it was, and whom it is to name."""
-    kept = {key: request.form[key] for key in ("team", "q", "page") if request.form.get(key)}
-    return kept | {"nudged": member_id}
 
 
 def _nudged(services: Services) -> str | None:

@@ -6,10 +6,23 @@ from datetime import date
 from typing import Literal, NamedTuple
 
 from app.compose import show_date
+from app.compose.marks import (
+    AWAY,
+    DAYS,
+    DUE_TODAY,
+    GOOD,
+    LATE,
+    NOT_YET,
+    NOTHING,
+    OVERDUE,
+    STATUSES,
+    STUCK,
+    UNREPORTED,
+)
 from app.compose.text import inert, shorten
 from app.locale import Both
 from app.rules.standing import BoardRow, DaySquare, Standing, Stopped
-from app.rules.week import Mark
+from app.rules.week import Status
 from app.rules.workdays import DayOff
 
 CELL = 24  # px, a square of the picture with its space
@@ -17,27 +30,13 @@ CELL = 24  # px, a square of the picture with its space
 _TITLE, _TEXT = 60, 120  # columns shown
 
 STANDINGS: dict[Standing, tuple[str, Both]] = {
-    Standing.BLOCKED: ("blocked", Both("止まっている", "Blocked")),
-    Standing.SILENT: ("unreported", Both("未報告", "No report")),
-    Standing.AT_RISK: ("at-risk", Both("遅れ気味", "At risk")),
-    Standing.REPORTED: ("reported", Both("報告済", "Reported")),
-    Standing.NOT_YET: ("", Both("これから", "Nothing due yet")),
-    Standing.AWAY: ("away", Both("休み", "Away")),
-    Standing.NO_TASK: ("", Both("担当タスクなし", "No open task")),
-}
-STATUSES: dict[str, tuple[str, Both]] = {
-    "on_track": ("reported", Both("順調", "On track")),
-    "at_risk": ("at-risk", Both("遅れ気味", "At risk")),
-    "blocked": ("blocked", Both("止まっている", "Blocked")),
-    "done": ("reported", Both("完了", "Done")),
-}
-MARKS: dict[Mark, Both] = {
-    Mark.REPORTED: Both("報告済", "reported"),
-    Mark.AT_RISK: Both("報告済・遅れ気味", "reported, at risk"),
-    Mark.BLOCKED: Both("報告済・止まっている", "reported, blocked"),
-    Mark.SILENT: Both("報告なし", "no report"),
-    Mark.OFF: Both("休み", "day off"),
-    Mark.NO_TASK: Both("担当タスクなし", "no task"),
+    Standing.BLOCKED: (STUCK.style, Both("止まっている", "Blocked")),
+    Standing.SILENT: (UNREPORTED.style, Both("未報告", "No report")),
+    Standing.AT_RISK: (LATE.style, Both("遅れ気味", "At risk")),
+    Standing.REPORTED: (GOOD.style, Both("報告済", "Reported")),
+    Standing.NOT_YET: (NOT_YET.style, Both("これから", "Nothing due yet")),
+    Standing.AWAY: (AWAY.style, Both("休み", "Away")),
+    Standing.NO_TASK: (NOTHING.style, Both("担当タスクなし", "No open task")),
 }
 _OPEN = Both("まだ報告なし(今日)", "not yet (today)")
 DAYS_OFF: dict[DayOff, Both] = {
@@ -75,9 +74,11 @@ class BoardWords:
         shown = self.date(day)
         if self._today is not None and day < self._today:
             overdue = Both(f"期限切れ {shown}", f"Overdue, was due {shown}")
-            return "overdue", overdue.to(self.locale)
+            return OVERDUE.style, overdue.to(self.locale)
         if day == self._today:
-            return "due-today", Both(f"今日が期限 {shown}", f"Due today, {shown}").to(self.locale)
+            return DUE_TODAY.style, Both(f"今日が期限 {shown}", f"Due today, {shown}").to(
+                self.locale
+            )
         return "", Both(f"期限 {shown}", f"Due {shown}").to(self.locale)
 
     def date(self, day: date) -> str:
@@ -92,19 +93,19 @@ class BoardWords:
         mark, words = STANDINGS[which]
         return mark, words.to(self.locale)
 
-    def status(self, which: str) -> tuple[str, str]:
+    def status(self, which: Status) -> tuple[str, str]:
         """The class and the words of what a report says."""
         mark, words = STATUSES[which]
-        return mark, words.to(self.locale)
+        return mark.style, words.to(self.locale)
 
     def states(self, row: BoardRow) -> list[tuple[str, str]]:
         """All that holds of a member today, what matters most first."""
         found = [] if row.standing is Standing.AWAY else [self.standing(row.standing)]
         if row.silent:
-            silent = ("unreported", self.silent(row.silent))
+            silent = (UNREPORTED.style, self.silent(row.silent))
             found = [silent] if row.standing is Standing.SILENT else [*found, silent]
         if row.away is not None:
-            found.append(("away", DAYS_OFF[row.away].to(self.locale)))
+            found.append((AWAY.style, DAYS_OFF[row.away].to(self.locale)))
         return found
 
     def silent(self, workdays: int) -> str:
@@ -118,9 +119,9 @@ class BoardWords:
         """Why no mails come."""
         if why.until is not None:
             until = self.date(why.until)
-            return Both(f"メール停止中({until} から再開)", f"Mails stopped, again from {until}").to(
-                self.locale
-            )
+            return Both(
+                f"メール停止中({until}に再開)", f"Mails stopped, they resume on {until}"
+            ).to(self.locale)
         return _STOPPED[why.why].to(self.locale)
 
     def picture(self, days: Sequence[DaySquare]) -> list[Square]:
@@ -133,13 +134,13 @@ class BoardWords:
     def _said(self, one: DaySquare) -> str:
         if one.off is not None:
             return DAYS_OFF[one.off].to(self.locale)
-        return (_OPEN if one.mark is None else MARKS[one.mark]).to(self.locale)
+        return (_OPEN if one.mark is None else DAYS[one.mark][1]).to(self.locale)
 
     def summary(self, days: Sequence[DaySquare]) -> str:
         """The picture for those who do not see it."""
         marks = [one.mark for one in days if one.mark is not None]
         counted = ", ".join(
-            f"{MARKS[mark].to(self.locale)} {number}" for mark, number in Counter(marks).items()
+            f"{DAYS[mark][1].to(self.locale)} {number}" for mark, number in Counter(marks).items()
         )
         return f"{Both('直近の日ごとの報告', 'Recent days').to(self.locale)}: {counted}"
 

@@ -1,11 +1,8 @@
 """Helpers for the operator's templates: dates, names of settings, options to choose from."""
 
-from collections.abc import Iterable, Mapping
 from datetime import date
 
 from app.compose import show_date
-from app.locale import Both
-from app.members.teams import TeamRow
 from app.people import setting_names
 from app.web.locale import current, t
 from app.web.outbox_labels import MARKS
@@ -18,11 +15,11 @@ def for_templates() -> dict[str, object]:
     return {
         "day": _day,
         "pick": lambda pair: t(pair["ja"], pair["en"]),
-        "options": _options,
+        "options": options,
         "states": lambda: [(str(state), word.to(current())) for state, (_, word) in MARKS.items()],
         "team_options": lambda teams: [(str(one.id), one.name) for one in teams],
-        "team_names": _team_names,
-        "kind_options": _kinds,
+        "team_names": lambda teams: [(one.name, one.name) for one in teams],
+        "kind_options": lambda kinds: [(kind, name.to(current())) for kind, name in kinds.items()],
         "column_name": lambda column: setting_names.name_of(column).to(current()),
     }
 
@@ -31,14 +28,6 @@ def _day(iso: str) -> str:
     return show_date(date.fromisoformat(iso), current())
 
 
-def _options(key: str) -> Options:
+def options(key: str) -> Options:
     """The values of a setting; none where it is typed."""
     return [(value, both.to(current())) for value, both in setting_names.CHOICES.get(key, ())]
-
-
-def _team_names(teams: Iterable[TeamRow]) -> Options:
-    return [(one.name, one.name) for one in teams]
-
-
-def _kinds(kinds: Mapping[str, Both]) -> Options:
-    return [(value, both.to(current())) for value, both in kinds.items()]

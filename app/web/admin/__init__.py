@@ -4,7 +4,7 @@ from flask import Blueprint
 
 from app.locale import Both
 from app.services import Services
-from app.web.admin import audit, days_off, imports, members, overview, settings, tasks, teams
+from app.web.admin import audit, days_off, imports, members, overview, settings, teams
 from app.web.nav import NavEntry
 from app.web.template_helpers import for_templates
 
@@ -15,6 +15,6 @@ def pages(services: Services) -> Blueprint:
     """The pages of admins."""
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
     blueprint.context_processor(for_templates)
-    for part in (overview, members, tasks, teams, settings, days_off, imports, audit):
+    for part in (overview, members, teams, settings, days_off, imports, audit):
         part.add(blueprint, services)
     return blueprint

@@ -10,20 +10,19 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.compose import show_date
 from app.locale import Both
-from app.members import extra_workdays, leave
-from app.members.extra_workdays import NoExtraWorkday
-from app.members.leave import NoLeave
+from app.members.days import LEAVE, WORKDAYS, NoSuchDays
 from app.people import values
-from app.people.csv_records import read_date
 from app.people.lookup import NoSuchMember
 from app.people.values import ValuesRefused
 from app.refused import UnusableValue
 from app.rules.workdays import Span
 from app.services import Services
+from app.util.dates_and_numbers import read_date
 from app.web import request_args
 from app.web.access import admin, myself
 
 _SHOWN = 200  # spans of members
+_TYPED = ("action", "kind", "email", "first", "last", "name")
 _BACK = timedelta(days=31)  # what the company has that has passed
 
 
@@ -35,30 +34,17 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def days_off() -> ResponseReturnValue:
         if request.method == "GET":
             return _page(services)
+        kind = WORKDAYS if request_args.form("kind") == "workday" else LEAVE
+        change = kind.remove if request.form.get("action") == "remove" else kind.add
+        email, who, now = request_args.form("email") or None, myself().email, clock.now()
         try:
-            _write(services, request_args.form("email"), _span())
+            with suppress(NoSuchDays):  # another tab was quicker: it is as it should be
+                change(services, email, _span(), who, now)
         except ValuesRefused as error:
             return _page(services, dict(error.faults)), 422
         except NoSuchMember as error:
             return _page(services, {"email": error.sentence}), 422
         return redirect(url_for(".days_off", done="saved"), 303)
-
-
-def _write(services: Services, email: str, days: Span) -> None:
-    who, now = myself().email, clock.now()
-    remove = request.form.get("action") == "remove"
-    with suppress(NoLeave, NoExtraWorkday):  # another tab was quicker: it is as it should be
-        if request_args.form("kind") == "workday":
-            change = extra_workdays.remove_workdays if remove else extra_workdays.add_workdays
-            change(services, email or None, days, who, now)
-        elif email and remove:
-            leave.remove_leave(services, email, days, who, now)
-        elif email:
-            leave.add_leave(services, email, days, who, now)
-        elif remove:
-            leave.remove_closure(services, days, who, now)
-        else:
-            leave.add_closure(services, days, who, now)
 
 
 def _span() -> Span:
@@ -83,13 +69,12 @@ def _span() -> Span:
 def _page(services: Services, faults: Mapping[str, Both] | None = None) -> str:
     now = clock.now()
     today = now.astimezone(myself().zone).date()
-    away = leave.leave_from(services, today, _SHOWN + 1)
-    working = extra_workdays.workdays_from(services, today, _SHOWN + 1)
-    typed = {key: request_args.form(key) for key in ("kind", "email", "first", "last", "name")}
+    away, working = (one.of_members(services, today, _SHOWN + 1) for one in (LEAVE, WORKDAYS))
+    typed = {key: request_args.form(key) for key in _TYPED}
     return render_template(
         "admin/days_off.html",
-        closures=leave.closures(services, today - _BACK),
-        workdays=extra_workdays.list_workdays(services, None, today - _BACK),
+        closures=LEAVE.owned(services, None, today - _BACK),
+        workdays=WORKDAYS.owned(services, None, today - _BACK),
         of_members=((away[:_SHOWN], len(away) > _SHOWN), (working[:_SHOWN], len(working) > _SHOWN)),
         typed=typed if faults else dict.fromkeys(typed, ""),
         faults=faults or {},

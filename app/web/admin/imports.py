@@ -1,31 +1,38 @@
-"""`/admin/import`: a file, what each of its lines would do, and the confirmation that imports it."""
+"""`/admin/import`: a file, what each of its lines would do, and the confirmation that imports it.
+
+Files to fill in are here too.
+"""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.imports import uploads
-from app.imports.csv_table import ImportRefused
+from app.imports.file_rows import ImportRefused
 from app.imports.files import ImportMoved
+from app.imports.templates import FORMS, template
 from app.imports.uploads import NoSuchUpload, UploadPreview
 from app.locale import Both
+from app.models import Role
 from app.people import setting_names
-from app.people.csv_records import HEADERS, OPTIONAL, SCOPES
+from app.people.columns import FILES
 from app.people.table import LineFault
 from app.services import Services
+from app.util.grouped import grouped
 from app.web import form_key, request_args
 from app.web.access import admin, myself
+from app.web.locale import current
 
 _PER_PAGE = 100
 _UPLOAD = "<int:upload_id>"
-WHAT = {
-    "members": Both("メンバー", "Members"),
-    "tasks": Both("タスク", "Tasks"),
-    "reports": Both("報告", "Reports"),
-    "days-off": Both("休みと出勤日", "Days off"),
+WHAT = {what: kind.name for what, kind in FILES.items()}
+_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _VERDICTS = ("faulty", "new", "changed", "unchanged")
 
@@ -49,12 +56,25 @@ def add(blueprint: Blueprint, services: Services) -> None:
                 file.filename,
                 file.read(),
                 overwrite_settings="overwrite_settings" in request.form,
+                skip_unknown="skip_unknown" in request.form,
                 now=clock.now(),
                 form_key=form_key.sent(),
             )
         except ImportRefused as error:
             return _form(error.faults), 422
         return redirect(url_for(".preview", upload_id=upload_id), 303)
+
+    @blueprint.get("/import/template/<what>.<form>")
+    @admin
+    def import_template(what: str, form: str) -> ResponseReturnValue:
+        if what not in FILES or form not in FORMS:
+            abort(404)
+        name = f'attachment; filename="{what}.{form}"'
+        return Response(
+            template(what, form, current()),
+            content_type=_TYPES[form],
+            headers={"Content-Disposition": name},
+        )
 
     @blueprint.route(f"/import/{_UPLOAD}", methods=["GET", "POST"])
     @admin
@@ -85,12 +105,9 @@ def _form(faults: Sequence[LineFault] = (), *, missing: bool = False) -> str:
         "admin/import.html",
         what=request.form.get("what", "members"),
         overwrite="overwrite_settings" in request.form,
+        skip="skip_unknown" in request.form,
         kinds=WHAT,
-        headers={
-            what: (*columns, *(f"[{one}]" for one in OPTIONAL.get(what, ())))
-            for what, columns in HEADERS.items()
-        },
-        scopes=SCOPES,
+        files=FILES.values(),
         faults=faults,
         missing=missing,
         done=request_args.choice("done", ("imported", "gone")),
@@ -117,24 +134,47 @@ def _preview(found: UploadPreview) -> str:
         first=url_for(".preview", **here) if start else None,
         next=url_for(".preview", **here, start=start + _PER_PAGE) if more else None,
         moved="moved" in request.args,
-        words=setting_names,
+        names=_names(found.what),
+        word=partial(_word, found.what),
+        admins=[row["key"] for row in rows if row["admin"]],
     )
 
 
+def _names(what: str) -> dict[str, Both]:
+    """What the columns are called; a member's manager is one of a file as of a form."""
+    own = {one.key: one.name for one in FILES[what].columns}
+    return {"days": setting_names.name_of("days"), **own}
+
+
+def _word(what: str, column: str, value: str) -> Both:
+    """A cell's value as people call it."""
+    words = {one.key: one.words for one in FILES[what].columns}.get(column)
+    return words.name(value) if words else Both(value, value)
+
+
 def _rows(found: UploadPreview) -> list[dict[str, Any]]:
-    """Every line of the file: what it does, or all that is wrong with it."""
+    """Every line of the file: what it does, or all that is wrong with it.
+
+    `admin`: it makes somebody an admin. `typed`: by column, what the file has where a person
+    does not see in it what is written.
+    """
     result = found.found
-    faulty: dict[int, list[dict[str, Any]]] = {}
-    for fault in result["faults"]:
-        faulty.setdefault(fault["line"], []).append(fault)
-    warned: dict[int, list[dict[str, Any]]] = {}
-    for warning in result["warnings"]:
-        warned.setdefault(warning["line"], []).append(warning)
+    faulty = grouped((fault["line"], fault) for fault in result["faults"])
+    warned = grouped((warning["line"], warning) for warning in result["warnings"])
     rows: list[dict[str, Any]] = [
         {"line": line, "verdict": "faulty", "key": "", "changes": [], "faults": all_of}
         for line, all_of in faulty.items()
     ]
     rows += [one | {"faults": []} for one in result["lines"] if one["line"] not in faulty]
+    typed: dict[int, dict[str, str]] = {}
+    for line, column, cell, _ in result.get("hidden", ()):
+        typed.setdefault(line, {})[column] = cell
+    order = {one.key: n for n, one in enumerate(FILES[found.what].columns)}
     for row in rows:
         row["warnings"] = warned.get(row["line"], [])
+        row["changes"] = sorted(row["changes"], key=lambda one: order.get(one[0], 0))
+        row["typed"] = typed.get(row["line"], {})
+        row["admin"] = any(
+            column == "role" and after == Role.ADMIN for column, _, after in row["changes"]
+        )
     return sorted(rows, key=lambda row: int(row["line"]))

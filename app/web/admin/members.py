@@ -1,4 +1,4 @@
-"""`/admin/members`: all members, one member's page, and a new member."""
+"""`/admin/members`: all members, one member's page with their tasks, and a new member."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +9,8 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.locale import Both
 from app.members import assign, changes, roster, teams
+from app.members.handover import hand_over
+from app.members.rename_address import rename_address
 from app.people import setting_names, values
 from app.people.values import ValuesRefused
 from app.services import Services
@@ -17,7 +19,8 @@ from app.web.access import admin, myself
 from app.web.edited import Again, Edited, fresh
 
 _PER_PAGE = 50
-MEMBER = "<int:member_id>"
+_MEMBER = "<int:member_id>"
+_TASK = assign.FIELDS
 _PERSON = ("name", "role", "team", "manager")
 _FIELDS = (*_PERSON, *values.MEMBER_SETTINGS)
 
@@ -60,28 +63,62 @@ def add(blueprint: Blueprint, services: Services) -> None:
             return _new(services, typed, dict(error.faults)), 422
         return redirect(url_for(".member", member_id=member_id, done="added"), 303)
 
-    @blueprint.route(f"/members/{MEMBER}", methods=["GET", "POST"])
+    @blueprint.route(f"/members/{_MEMBER}", methods=["GET", "POST"])
     @admin
     def member(member_id: int) -> ResponseReturnValue:
         if request.method == "GET":
-            return member_page(services, member_id)
+            return _page(services, member_id)
         edited = Edited.of((*_FIELDS, "active", "suppressed"), request_args.form)
+        email = roster.address_of(services, member_id)
         try:
-            email = roster.address_of(services, member_id)
             changes.set_member(
                 services, email, edited.typed, myself().email, clock.now(), edited.was
             )
         except ValuesRefused as error:
-            return _refused(services, member_id, edited, error)
+            again = edited.again(_stored(changes.show_member(services, email)), error)
+            return _page(services, member_id, again, again.faults), again.status
         return redirect(url_for(".member", member_id=member_id, done="saved"), 303)
 
+    @blueprint.post(f"/members/{_MEMBER}/tasks")
+    @admin
+    def new_task(member_id: int) -> ResponseReturnValue:
+        typed = {key: request_args.form(key) for key in _TASK}
+        roster.address_of(services, member_id)
+        try:
+            who, now = myself().email, clock.now()
+            assign.add_task(services, member_id, typed, who, now, form_key.sent())
+        except ValuesRefused as error:
+            faults = {f"task.{key}": sentence for key, sentence in error.faults}
+            return _page(services, member_id, faults=faults, task=typed), 422
+        return redirect(url_for(".member", member_id=member_id, done="task") + "#tasks", 303)
 
-def _refused(
-    services: Services, member_id: int, edited: Edited, error: ValuesRefused
-) -> ResponseReturnValue:
-    stored = _stored(changes.show_member(services, roster.address_of(services, member_id)))
-    again = edited.again(stored, error)
-    return member_page(services, member_id, again, again.faults), again.status
+    @blueprint.post(f"/members/{_MEMBER}/address")
+    @admin
+    def rename(member_id: int) -> ResponseReturnValue:
+        before = roster.address_of(services, member_id)
+        to, was = request_args.form("to"), request_args.form("was")
+        done = redirect(url_for(".member", member_id=member_id, done="renamed"), 303)
+        if to == before != was:
+            return done  # a second click
+        try:
+            rename_address(services, before, to, myself().email, clock.now())
+        except ValuesRefused as error:
+            faults = {"address": error.faults[0][1]}
+            return _page(services, member_id, faults=faults, to=to), 422
+        return done
+
+    @blueprint.post(f"/members/{_MEMBER}/pass-on")
+    @admin
+    def pass_on(member_id: int) -> ResponseReturnValue:
+        ref, email = request.form.get("ref", ""), request_args.form("email")
+        who, now = myself().email, clock.now()
+        try:
+            before = roster.address_of(services, member_id)
+            hand_over(services, before, email, who, now, [ref], form_key.sent())
+        except ValuesRefused as error:
+            faults = {f"pass.{ref}": sentence for _, sentence in error.faults}
+            return _page(services, member_id, faults=faults), 422
+        return redirect(url_for(".member", member_id=member_id, done="passed") + "#tasks", 303)
 
 
 def _stored(found: Mapping[str, Any]) -> dict[str, str]:
@@ -89,12 +126,14 @@ def _stored(found: Mapping[str, Any]) -> dict[str, str]:
     return {key: found[key] or "" for key in _PERSON} | own
 
 
-def member_page(
+def _page(
     services: Services,
     member_id: int,
     form: Again | None = None,
     faults: Mapping[str, Both] | None = None,
+    *,
     task: Mapping[str, str] | None = None,
+    to: str = "",
 ) -> str:
     """The page of one member, with what was typed and what is wrong with it."""
     found = changes.show_member(services, roster.address_of(services, member_id))
@@ -108,10 +147,10 @@ def member_page(
         fields=_FIELDS,
         settings=[key for key in values.MEMBER_SETTINGS],
         faults=faults or {},
-        tasks=assign.tasks_of(services, member_id),
-        task=dict.fromkeys(("ref", "title", "start_on", "due_on", "report_every"), "")
-        | dict(task or {}),
-        done=request_args.choice("done", ("added", "saved", "task", "passed")),
+        tasks=assign.list_tasks(services, member_id),
+        task=dict.fromkeys(_TASK, "") | dict(task or {}),
+        to=to,
+        done=request_args.choice("done", ("added", "saved", "task", "passed", "renamed")),
         teams=teams.teams(services),
         words=setting_names,
     )

@@ -1,11 +1,13 @@
 """`/admin`: the facts of `status`, and an admin's confirmations: sending, a clock, settings."""
 
+from typing import Any
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app import clock, timekeeping
+from app import clock, clock_trust
 from app.identity import known_settings
-from app.identity.known_settings import SettingChange
+from app.identity.fingerprints import SettingChange
 from app.identity.sentences import value_words
 from app.monitoring import status, status_lines
 from app.services import Services
@@ -22,6 +24,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def index() -> ResponseReturnValue:
         now = clock.now()
         facts, changes = status.status(services, now), _changes(services)
+        held, outside = status.held_mails(services)
         return render_template(
             "admin/overview.html",
             facts=facts,
@@ -29,11 +32,13 @@ def add(blueprint: Blueprint, services: Services) -> None:
             done=request_args.choice(
                 "done", ("paused", "resumed", "accepted", "confirmed", "another")
             ),
-            doubted=[host for host, _ in timekeeping.waiting(services)],
+            doubted=[host for host, _ in clock_trust.waiting(services)],
             changes=changes,
             shown=_as_form(changes),
             value_words=value_words,
-            released=request_args.number("released"),
+            held=held,
+            outside=outside,
+            **{name: request_args.number(name) for name in ("released", "ended", "kept")},
             taken_at=show_when(now, services.config.app_timezone),
         )
 
@@ -46,7 +51,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/clock")
     @admin
     def accept_clock() -> ResponseReturnValue:
-        timekeeping.accept(services, who=myself().email, now=clock.now())
+        clock_trust.accept(services, who=myself().email, now=clock.now())
         return redirect(url_for(".index", done="accepted"), 303)
 
     @blueprint.post("/confirm")
@@ -61,14 +66,18 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/resume")
     @admin
     def resume() -> ResponseReturnValue:
+        held, outside = status.held_mails(services)
         released = status.resume(services, who=myself().email, now=clock.now())
-        return redirect(url_for(".index", done="resumed", released=released or None), 303)
+        ended = max(0, held - released)
+        said = {"released": released or None, "ended": ended or None, "kept": outside or None}
+        values: dict[str, Any] = {"done": "resumed", **said}
+        return redirect(url_for(".index", **values), 303)
 
 
 def _changes(services: Services) -> list[SettingChange]:
     """What an admin may confirm here; with another SECRET_KEY nothing, as that ends all links."""
     verdict = known_settings.compare_with_database(services)
-    return [] if verdict.foreign_key else known_settings.changes(services, verdict)
+    return [] if verdict.foreign_key else verdict.changes
 
 
 def _as_form(changes: list[SettingChange]) -> dict[str, str]:

@@ -35,9 +35,29 @@ def add(blueprint: Blueprint, services: Services) -> None:
             return _page(services, again), again.status
         return redirect(url_for(".settings", changed=len(done) or None, done="saved"), 303)
 
+    @blueprint.post("/settings/for-everybody")
+    @admin
+    def for_everybody() -> ResponseReturnValue:
+        keys = [key for key in values.ORGANISATION if key == request_args.form("key")]
+        defaults.forget_own_values(services, keys, myself().email, clock.now())
+        return redirect(url_for(".settings", done="everybody"), 303)
+
 
 def _stored(services: Services) -> dict[str, str]:
     return {one["key"]: one["value"] or "" for one in defaults.show_settings(services)}
+
+
+_NAMED = 5  # members that are named for one setting
+
+
+def _own(services: Services) -> list[tuple[str, int, list[defaults.OwnValue]]]:
+    """Each default that members have a value of their own of: how many, and some of them."""
+    counts = defaults.count_own_values(services)
+    return [
+        (key, counts[key], defaults.own_values(services, [key], _NAMED))
+        for key in values.ORGANISATION
+        if key in counts
+    ]
 
 
 def _page(services: Services, form: Again | None = None) -> str:
@@ -50,7 +70,8 @@ def _page(services: Services, form: Again | None = None) -> str:
         was=form.was,
         faults=form.faults,
         words=setting_names,
-        saved=request_args.choice("done", ("saved",)),
+        done=request_args.choice("done", ("saved", "everybody")),
+        own=_own(services),
         changed=request_args.number("changed"),
         by=who_words,
         when=lambda instant: show_when(datetime.fromisoformat(instant), zone),
