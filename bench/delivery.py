@@ -26,8 +26,8 @@ from app import schema
 from app.config import load
 from app.db import Database
 from app.letters import read_again
-from app.mime.message import build
 from app.outbox.claim import claim
+from app.outbox.mail_channel import MailChannel
 from app.outbox.precheck import Send
 from app.reminders import plan
 from app.services import make
@@ -126,10 +126,10 @@ class Bench:
         services = make(load(self._environ(url, 1, self.smtp_port), self.folder))
         planned = plan(services, members.NOW)
         with services.db.read() as session:
-            (mail,) = claim(session, planned.ids, now=members.NOW, scale=1, at_most=1)
+            (mail,) = claim(session, planned.ids, "mail", now=members.NOW, scale=1, at_most=1)
             (letter,) = read_again(services, session, [mail], members.NOW)
         if isinstance(letter, Send):
-            self.message_bytes = len(build(letter.message, date=members.NOW).data)
+            self.message_bytes = len(MailChannel(services).prepare(mail, letter.message).data)
         if planned.held:
             raise RuntimeError("the brake holds the mails that were to be measured")
         services.db.close()

@@ -31,7 +31,7 @@ from app.queue.publishing import QUEUE, TICK, publisher
 from app.services import Services, make
 from bench import members, morning, report
 from bench.delivery import PEER_MAILS, Bench, Case, _flush, _servers, machine
-from bench.rig import Missing
+from bench.rig import Missing, beside
 
 RESULTS = Path(__file__).parent / "results" / "large_morning.json"
 DUE = (20_000, 200_000)
@@ -94,20 +94,14 @@ def measure(bench: Bench, due: int, senders: int) -> Morning:
 @contextlib.contextmanager
 def _ticking(celery: Celery) -> Iterator[None]:
     """As beat: now, and each minute."""
-    over = threading.Event()
 
-    def ticks() -> None:
+    def ticks(over: threading.Event) -> None:
         celery.send_task(TICK, queue=QUEUE, expires=50)
         while not over.wait(EVERY):
             celery.send_task(TICK, queue=QUEUE, expires=50)
 
-    thread = threading.Thread(target=ticks)
-    thread.start()
-    try:
+    with beside(ticks):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _until_accepted(services: Services, began: float, number: int) -> None:

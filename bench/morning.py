@@ -61,16 +61,8 @@ def worker(
     yields = ["chrt", "--idle", "0", "nice", "-n", "19"] if queue == "ai" else []
     command = [*yields, CELERY[0], "-A", app, "worker", "-Q", queue, "-n", f"{queue}@localhost"]
     command += ["-c", str(processes)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*command, "-l", "INFO"],
-            cwd=folder,
-            env={"PATH": os.environ["PATH"], **settings},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            preexec_fn=servers.die_with_parent,  # noqa: PLW1509  # it calls only the kernel
-        )
+    environment = {"PATH": os.environ["PATH"], **settings}
+    process = servers.spawn([*command, "-l", "INFO"], log, cwd=folder, env=environment)
     try:
         servers.wait_until(lambda: b" ready." in log.read_bytes(), f"the worker, see {log}", 60)
         yield process

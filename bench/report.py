@@ -49,6 +49,36 @@ def write_morning(date: str, about: dict[str, Any], found: str) -> None:
     PAGE.write_text(_put(page, "large morning", said + found), encoding="utf-8")
 
 
+def write_api(found: dict[str, Any]) -> None:
+    """Puts the table of the API's operations (bench/web.py's results) into docs/."""
+    said = (
+        f"Measured on {found['date']}: {found['cpus']} cores, {found['members']:,} members, "
+        f"{found['days']} days. Load average: {found['load']}.\n\n"
+        "| call | median ms | 95th percentile | wanted below |\n|---|--:|--:|--:|\n"
+    )
+    rows = (
+        f"| {name} | {row['median_ms']:.1f} | {row['p95_ms']:.1f} | {row['wanted_ms']:.0f} |\n"
+        for name, row in found["rows"].items()
+    )
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(_put(page, "api", said + "".join(rows)), encoding="utf-8")
+
+
+def write_beside(found: dict[str, Any]) -> None:
+    """Puts how late mails were beside reads (bench/mails_beside_api.py's results) into docs/."""
+    about = found["machine"]
+    said = (
+        f"Measured on {found['date']}: {about['cores']} cores ({about['cpu']}), "
+        f"{found['due']:,} of {found['members']:,} members due, the middle of "
+        f"{len(found['pairs'])} pairs. Load average at the end: {about['load']}.\n\n"
+        "| median mail | last mail | allowed | reads | a read's median |\n|--:|--:|--:|--:|--:|\n"
+        f"| {found['median_ratio']:.2f} times | {found['last_ratio']:.2f} times | 1.05 times "
+        f"| {found['reads']:,} | {found['read_median_ms']:.0f} ms |\n"
+    )
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(_put(page, "api mails", said), encoding="utf-8")
+
+
 def _put(page: str, name: str, text: str) -> str:
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
     before, _, rest = page.partition(begin)

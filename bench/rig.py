@@ -8,17 +8,17 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from tests import servers
+from tests.postgres import Cluster
 
-USER = "bench"
 HELLO_BYTES = 3
 
 
@@ -37,14 +37,7 @@ def tool(name: str) -> str:
 @contextlib.contextmanager
 def program(*command: str | Path, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A server that runs while the block does and dies with this process."""
-    with log.open("ab") as file:
-        process = subprocess.Popen(
-            [*map(str, command)],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            preexec_fn=servers.die_with_parent,  # noqa: PLW1509  # it calls only the kernel
-        )
+    process = servers.spawn(command, log)
     try:
         yield process
     finally:
@@ -77,58 +70,53 @@ def slow(folder: Path, port: int, milliseconds: int) -> Iterator[int]:
 
 
 def _listens(port: int) -> bool:
-    import socket  # noqa: PLC0415  # only here
-
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as line:
         return len(line.recv(HELLO_BYTES)) == HELLO_BYTES
     return False
 
 
-class PostgreSQL:
+@contextlib.contextmanager
+def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Does this work in a thread while the block runs; the event tells it that the block is over."""
+    over = threading.Event()
+    thread = threading.Thread(target=work, args=(over,))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class PostgreSQL(Cluster):
     """One durable cluster; databases are made as copies of each other, file by file."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = servers.free_port()
+        super().__init__(folder, "shared_buffers=256MB", "max_wal_size=4GB", "logging_collector=on")
         self.version = ""
 
     @contextlib.contextmanager
     def running(self) -> Iterator["PostgreSQL"]:
         """The server, while the block runs."""
-        account, binaries = servers.Account(), servers.binaries()
-        account.own(self.folder)
-        data = self.folder / "data"
-        made = account.start(
-            binaries / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8",
-            "--locale=C", "--no-instructions",
-        ).wait()  # fmt: skip
-        if made != 0:
-            raise RuntimeError("initdb failed")
-        server = account.start(
-            binaries / "postgres", "-D", data, "-k", self.folder, "-p", str(self.port),
-            "-h", "127.0.0.1", "-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB",
-            "-c", "logging_collector=on",
-        )  # fmt: skip
+        self.init().start()
         try:
-            servers.wait_until(self._answers, "PostgreSQL")
             self.version = str(self._one("SHOW server_version"))
             yield self
         finally:
-            server.send_signal(2)
-            server.wait(20)
+            self.stop()
 
     def copy(self, source: str, name: str) -> str:
         """Makes the database `name` as a copy of `source`; returns its URL."""
-        with self._admin() as admin:
+        with self.connect("postgres") as admin:
             admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
             copied = f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy"
             admin.execute(copied.encode())
             admin.execute("CHECKPOINT")
-        return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{name}"
+        return self.url(name)
 
     def tidy(self, name: str) -> None:
         """What autovacuum would have done by the time the mails are due."""
-        with self._admin(name) as admin:
+        with self.connect(name) as admin:
             admin.execute("VACUUM ANALYZE")
 
     def commits(self, name: str) -> int:
@@ -136,20 +124,10 @@ class PostgreSQL:
         query = f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{name}'"  # noqa: S608
         return int(self._one(query))
 
-    def _answers(self) -> bool:
-        with contextlib.suppress(psycopg.OperationalError), self._admin():
-            return True
-        return False
-
     def _one(self, query: str) -> Any:
-        with self._admin() as admin:
+        with self.connect("postgres") as admin:
             row = admin.execute(query.encode()).fetchone()
         return row[0] if row else None
-
-    def _admin(self, name: str = "postgres") -> "psycopg.Connection[Any]":
-        return psycopg.connect(
-            host="127.0.0.1", port=self.port, user=USER, dbname=name, autocommit=True
-        )
 
 
 class Child:

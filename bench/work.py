@@ -31,6 +31,7 @@ from app.letters import read_again
 from app.mime.message import MailMessage
 from app.models import OutboxMail
 from app.outbox.claim import claim
+from app.outbox.mail_channel import MailChannel
 from app.outbox.precheck import Send
 from app.queue.publishing import IDS_PER_MESSAGE
 from app.services import Services, make
@@ -173,9 +174,14 @@ def _smtplib(services: Services, task: dict[str, Any]) -> Run:
     """EmailMessage and smtplib over one connection; the same words, already in memory."""
     with services.db.read() as session:
         ids = _outbox_ids(services)[:PREPARED]
-        mails = claim(session, ids, now=NOW, scale=1, at_most=PREPARED)  # undone at the end
+        mails = claim(session, ids, "mail", now=NOW, scale=1, at_most=PREPARED)  # undone at the end
         letters = read_again(services, session, mails, NOW)
-    messages = [letter.message for letter in letters if isinstance(letter, Send)]
+    channel = MailChannel(services)
+    messages = [
+        channel.complete(mail, letter.message)
+        for mail, letter in zip(mails, letters, strict=True)
+        if isinstance(letter, Send)
+    ]
     smtp = smtplib.SMTP("127.0.0.1", services.config.smtp_port)
     _send(smtp, messages[0])
 
