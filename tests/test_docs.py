@@ -28,7 +28,7 @@ from app.cli import cli, main
 from app.config import Config
 from app.config.sources import HOME
 from app.systemd import programs, units
-from tests import doc_pages
+from tests import doc_pages, fork_server
 from tests.doc_pages import PAGES, Command
 from tests.servers import RedisServer, free_port, wait_until
 from tests.smtp_server import Plan, SmtpServer
@@ -43,13 +43,23 @@ EVENING_BEFORE = datetime(2026, 11, 23, 18, tzinfo=ZoneInfo("Asia/Tokyo"))
 # What no test runs, and why. By the program, or by the program and its first argument.
 NOT_RUN = {
     "apt": "changes the machine",
-    "git pull": "needs the project's remote",
+    "git clone": "needs the project's remote",
+    "make upgrade": "changes the machine; tests/test_make_upgrade.py plays one",
     "timedatectl": "asks and changes the machine's clock",
     "tee": "writes Redis's own configuration",
     "sed": "the same",
     "jq": "chooses among lines of the journal, which a test has none of; not installed everywhere",
     "grep": "the same",
-    "install -d -m 700 -o taro /var/backups/task-progress": "makes a folder of the machine's",
+    "install -d -m 700 -o progress /var/backups/task-progress": "makes a folder of the machine's",
+    "useradd": "makes a user of the machine's",
+    "chmod 755 /home/progress": "that user's home",
+    "su": "becomes that user",
+    "exit": "is oneself again",
+    "nano": "an editor",
+    "createuser": "needs a PostgreSQL of the machine's",
+    "createdb": "the same",
+    "ln": "puts the site into nginx",
+    "certbot": "needs a name on the internet",
 }
 # What must have been typed before, with the same FILE behind it.
 BEFORE = {"restore": "backup"}
@@ -57,7 +67,8 @@ BACKUPS = "/var/backups/task-progress"  # in the tests a folder beside the insta
 # Commands of the system that change nothing but the folder they are typed in.
 HERE = {"cd", "cp", "chmod", "df", "du", "echo", "python3"}
 
-ALL = {str(one): one for page in PAGES for one in doc_pages.commands(page)}
+API = PROJECT / "docs/api.md"  # its blocks are scripts, each run as a whole
+ALL = {str(one): one for page in PAGES if page != API for one in doc_pages.commands(page)}
 OURS = [one for one in ALL.values() if one.program == "task-progress"]
 
 
@@ -142,7 +153,7 @@ def type_in(folder: Path, *arguments: str, **environ: str) -> str:
         contextlib.redirect_stdout(io.StringIO()) as said,
     ):
         patch.chdir(folder)
-        patch.delenv(HOME)
+        patch.delenv(HOME, raising=False)
         for name, value in environ.items():
             patch.setenv(name, value)
         assert main(arguments) == 0
@@ -213,22 +224,16 @@ def test_a_command_of_ours_works(
     assert said.out.strip() or one.arguments[:1] == ("systemd",)
 
 
-@pytest.mark.parametrize(("page", "language"), [("README.md", "en"), ("README.ja.md", "ja")])
-def test_what_a_page_shows_is_what_the_command_says(
-    here: Installation, page: str, language: str
-) -> None:
-    """Behind `$ task-progress …` stands its output, to the letter."""
-    shown = doc_pages.shown(PROJECT / page)
-    assert shown
-    for line, wanted in shown:
+def test_what_a_page_shows_is_what_the_command_says(here: Installation) -> None:
+    """Behind `$ task-progress …` stands its output, to the letter; first the Japanese one."""
+    shown = doc_pages.shown(PROJECT / "docs/tour.md")
+    for (line, wanted), language in zip(shown, ("ja", "en"), strict=True):
         (one,) = doc_pages.split(line)
-        said = subprocess.run(
-            [PYTHON, "-m", "app.cli", *one.arguments],
-            capture_output=True, text=True, check=True,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT),
-                 "LANG": f"{language}.UTF-8", "COLUMNS": "100"},
-        ).stdout  # fmt: skip
-        assert said.splitlines() == wanted
+        env = {"PATH": os.environ["PATH"], "LANG": f"{language}.UTF-8", "COLUMNS": "100"}
+        command = [PYTHON, "-m", "app.cli", *one.arguments]
+        done = fork_server.run(command, cwd=here.folder, env=env)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines() == wanted
 
 
 def moved(word: str, here: Installation) -> str:
@@ -318,6 +323,35 @@ def test_curl_gets_an_answer(here: Installation) -> None:
         processes.end_all()
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_the_recipes_of_the_api_work_with_the_token_of_its_first_command(
+    here: Installation,
+) -> None:
+    """In one shell, in the page's order; only the key and the port are this run's."""
+    shown, *scripts = doc_pages.scripts(API)
+    (made,) = doc_pages.split(shown)
+    token = re.search(r"tpk_\S+", type_in(here.folder, *made.arguments))
+    assert token is not None
+    task = "ref,title,assignee_email,due_on\nCI-18,Release 18,suzuki.ichiro@example.jp,2027-03-31\n"
+    (here.folder / "tasks.csv").write_text(task)
+    processes, port = Processes(here.folder, {}), free_port()
+    script = "\n".join(scripts).replace("tpk_…", token[0]).replace(":8000", f":{port}")
+    try:
+        web = processes.start("web", *programs.web(Path(sys.prefix) / "bin", port))
+        processes.until_said(web, "Booting")
+        wait_until(lambda: _answered(["-s", f"http://127.0.0.1:{port}/login"]), "the pages", 20)
+        done = subprocess.run(
+            ["sh", "-euc", script.replace("curl -sS", "curl -sS --fail-with-body")],
+            capture_output=True, text=True, check=False, cwd=here.folder,
+            env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+    finally:
+        processes.end_all()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"verdict"' in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("CI-18 201")
+
+
 def _answered(words: list[str]) -> bool:
     done = subprocess.run(["curl", *words], capture_output=True, text=True, check=False)
     return done.returncode == 0 and "404" not in done.stdout
@@ -357,7 +391,7 @@ def test_a_wrong_unit_or_flag_would_be_seen(line: str) -> None:
     assert CHECKS[program](tuple(words)) != []
 
 
-TARO = units.place("taro", Path("/home/taro/task-progress-api"))
+PROGRESS = units.place("progress", Path("/home/progress/task-progress-api"))
 
 
 @pytest.mark.parametrize("one", [one for one in ALL.values() if by_root(one)], ids=str)
@@ -365,7 +399,7 @@ def test_what_root_types_is_what_the_command_for_the_units_says(one: Command) ->
     """Or it is left out with its reason; files of ours that it names exist."""
     said = [
         str(c)
-        for line in units.prepare_commands(TARO, Path("units"))
+        for line in units.prepare_commands(PROGRESS, Path("units"))
         for c in doc_pages.split(line)
     ]
     ours = [word for word in one.arguments if word.startswith("deploy/")]
@@ -376,8 +410,8 @@ def test_what_root_types_is_what_the_command_for_the_units_says(one: Command) ->
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_settings_in_the_blocks_are_settings(page: Path) -> None:
     known = {str(field.alias) for field in Config.model_fields.values()}
-    names = [name.removesuffix("_FILE") for name in doc_pages.settings(page)]
-    assert [name for name in names if name not in known] == []
+    names = doc_pages.settings(page)
+    assert [one for one in names if not {one, one.removesuffix("_FILE")} & known] == []
 
 
 # --- mentioned in the text ----------------------------------------------------------------------
@@ -387,6 +421,8 @@ def faults_of_ours(words: list[str]) -> list[str]:
     """Commands and options that `task-progress` does not have; what stands for a value is none."""
     command: click.Command = cli
     while isinstance(command, click.Group) and words:
+        if words[0].startswith("--"):  # an option of the group itself
+            break
         name, *words = words
         if name not in command.commands:
             return [] if name in {"…", "COMMAND"} or "|" in name else [name]
