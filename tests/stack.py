@@ -13,6 +13,7 @@ from pathlib import Path
 from signal import SIGKILL, Signals
 from typing import Any
 
+import redis
 from celery import Celery
 
 from app.config import load
@@ -148,6 +149,16 @@ class Stack(Processes):
     def finished_jobs(self) -> int:
         """How many jobs the workers have finished so far."""
         return len(re.findall(r"Task app\.\S+ succeeded", self.logs()))
+
+    def until_acknowledged(self, queue: str = "mail") -> None:
+        """Returns when no message waits and none is unacknowledged.
+
+        A worker acknowledges a message after it said that the job succeeded.
+        """
+        with redis.Redis.from_url(self.environ["CELERY_BROKER_URL"]) as broker:
+            wait_until(
+                lambda: not broker.llen(queue) and not broker.hlen(f"unacked-{queue}"), self.logs()
+            )
 
     def recipients(self) -> list[str]:
         """Who got a mail, sorted; twice is twice."""

@@ -228,8 +228,7 @@ def test_a_job_runs_at_the_installation_that_published_it(
         # What names nobody runs where it is taken.
         redis_admin.lpush("mail", envelope(id="5"))
         wait_until(lambda: ours.finished_jobs() + theirs.finished_jobs() == 6, ours.logs(), 60)
-        # A job is acknowledged after it said that it succeeded.
-        wait_until(lambda: redis_admin.hlen("unacked-mail") == 0, ours.logs(), 60)
+        ours.until_acknowledged()
 
 
 def test_whoever_queues_says_who_it_is(
