@@ -29,17 +29,17 @@ run: setup ## すべてを起動する(http://127.0.0.1:8000) / start everything
 upgrade: ## 新しい版にする(systemd で動かしているマシンで) / bring another version, on a machine with systemd (TO=v0.2.0)
 	@.venv/bin/python -B -m tools.upgrade $(if $(TO),--to $(TO)) $(ARGS)
 
-# Some tests wait: one more at once than there are processors.
-PYTEST = .venv/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal
+# Tests wait, those that start programs for longer: more at once than there are processors.
+PYTEST = .venv/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + $(1))) --dist worksteal
 
 test: setup-dev ## テスト / the tests (ARGS="-k holiday")
-	@$(PYTEST) --core $(ARGS)
+	@$(call PYTEST,1) --core $(ARGS)
 
 test-all: setup-dev ## プログラムを起動するテストと、両方のデータベースも / also what starts programs, on both databases
-	@$(PYTEST) $(ARGS)
+	@$(call PYTEST,2) $(ARGS)
 
 test-tls: setup-dev ## Redis に関するテストを TLS と ACL の Redis で(redis-server が必要) / tests about Redis, over TLS with few rights
-	@TEST_REDIS=tls $(PYTEST) tests/test_redis_tls.py tests/test_main_job.py \
+	@TEST_REDIS=tls $(call PYTEST,1) tests/test_redis_tls.py tests/test_main_job.py \
 	  tests/test_outbox.py tests/test_outbox_lines.py tests/test_sign_in.py tests/test_doctor.py $(ARGS)
 
 e2e: setup-dev ## 本物のブラウザーで試す(chromium が必要) / the pages in a real browser (needs chromium)
