@@ -51,7 +51,18 @@ CORE = "TASK_PROGRESS_TESTS_CORE"  # set while `make test` runs: fewer examples 
 _DATABASES = ("sqlite", "postgresql")
 
 
-_LONGEST = ("test_wall_clock.py", "test_runbook.py", "test_units.py", "test_moment_rules.py")
+# What waits for real minutes, or takes longest: the longest first.
+_LONGEST = (
+    "test_wall_clock.py",
+    "test_machine_alarms.py",
+    "test_main_job.py",
+    "test_make_upgrade.py",
+    "test_runbook.py",
+    "test_presets.py",
+    "test_units.py",
+    "test_shared_redis.py",
+    "test_moment_rules.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,16 +83,31 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With `--core`, leaves out what starts programs, and runs pages on one database each.
 
-    Which of the two is by the test's name, so that each runs on the same one every day. The longest
-    files begin: at the end of a run one process would wait for them alone.
+    Which of the two is by the test's name, so that each runs on the same one every day.
     """
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
-    if not config.getoption(_CORE):
-        return
-    every = {item.nodeid for item in items}
-    chosen = {item: _is_core(item, every) for item in items}
-    config.hook.pytest_deselected(items=[item for item in items if not chosen[item]])
-    items[:] = [item for item in items if chosen[item]]
+    if config.getoption(_CORE):
+        every = {item.nodeid for item in items}
+        chosen = {item: _is_core(item, every) for item in items}
+        config.hook.pytest_deselected(items=[item for item in items if not chosen[item]])
+        items[:] = [item for item in items if chosen[item]]
+    items[:] = _longest_first(items, getattr(config, "workerinput", {}).get("workercount", 1))
+
+
+def _longest_first(items: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Each process begins with some of the longest files: at the end nobody waits for them alone.
+
+    A process begins with its equal share of the list, in order.
+    """
+    rest = [item for item in items if item.path.name not in _LONGEST]
+    ordered: list[pytest.Item] = []
+    for number in range(processes):
+        files = _LONGEST[number::processes]
+        mine = [item for item in items if item.path.name in files]
+        mine.sort(key=lambda item: files.index(item.path.name))
+        share = max(0, len(items) // processes - len(mine))
+        ordered += mine + rest[:share]
+        del rest[:share]
+    return ordered + rest
 
 
 def pytest_collection_finish() -> None:

@@ -298,22 +298,21 @@ def test_a_version_that_others_may_not_run_beside_waits_for_a_word(machine: Play
     assert not any(one.startswith("stopped") for one in machine.journal)
 
 
-def test_a_unit_that_was_edited_here_stays_and_is_named(machine: Played) -> None:
+def test_a_unit_that_was_edited_here_stays_and_an_older_version_comes_back_by_its_name(
+    machine: Played,
+) -> None:
     machine.start()
     mine = (machine.units / MAIL).read_text().replace("-c 2", "-c 4")
     (machine.units / MAIL).write_text(mine)
     unit = "app/systemd/templates/program.service"
     machine.publish("version 2", unit=(unit, machine.text(unit).replace("5s", "7s")))
     _, said = machine.upgrade()
+    assert machine.version == "version 2", said
     assert f"{machine.units / MAIL} was edited here and stays" in said
     assert (machine.units / MAIL).read_text() == mine
     assert "RestartSec=7s" in (machine.units / BEAT).read_text()
 
-
-def test_an_older_version_is_come_back_to_by_its_name(machine: Played) -> None:
-    machine.start()
-    machine.publish("version 2", readme=("README.md", "2"))
-    _, said = machine.upgrade()
-    assert machine.version == "version 2", said
     machine.upgrade("--to", "v1")
     assert (machine.version, machine.all_run) == ("version 1", True)
+    assert "RestartSec=5s" in (machine.units / BEAT).read_text()
+    assert (machine.units / MAIL).read_text() == mine
