@@ -423,8 +423,12 @@ def test_no_quoted_line_is_longer_than_76_with_its_soft_break(piece: str) -> Non
     assert max(map(len, quote(piece).split(b"\r\n"))) <= 76
 
 
-def test_a_text_known_as_quoted_is_sent_so_only_where_that_is_shorter() -> None:
-    for line, encoding in (("<b>plain</b> " * 9, "quoted-printable"), ("進捗" * 50, "base64")):
+def test_a_text_known_as_quoted_is_sent_so_where_that_is_hardly_longer() -> None:
+    for line, encoding in (
+        ("<b>plain</b> " * 9, "quoted-printable"),
+        ("<b>plain</b> " * 9 + "進捗" * 50, "quoted-printable"),
+        ("進捗" * 500, "base64"),
+    ):
         html = Quoted(f"{line}\n", quote(f"{line}\n"))
         (found,) = [p for p in parsed(html=html).walk() if p.get_content_subtype() == "html"]
         assert found["Content-Transfer-Encoding"] == encoding

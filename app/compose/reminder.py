@@ -124,25 +124,13 @@ def _words(facts: ReminderFacts) -> dict[str, Any]:
         "more": len(facts.tasks) - len(cards),
         "cards": cards,
         "offer_help": max(task.silent for task in facts.tasks) >= HELP_AFTER,
-        "first": _first(facts),
+        "first": facts.first,
         "told": _told(facts),
         "asked": facts.kind == "asked_reminder",
         "reply_to": shorten(facts.reply_to_shown or "", NAME),
         "report_url": facts.report_url,
         "stop_url": facts.stop_url,
     }
-
-
-def _first(facts: ReminderFacts) -> str:
-    """What this mail is, for who has never had one."""
-    if not facts.first:
-        return ""
-    return Both(
-        "このメールは、まだ報告していないタスクがある営業日に届きます。下から選んで確かめるだけの2回の操作で"
-        "報告でき、届く時刻や頻度は末尾のリンクで変えられます。",
-        "This mail comes on workdays on which a task of yours has no report yet. Two taps below are "
-        "enough to report; the link at the end changes when and how often it comes.",
-    ).to(facts.locale)
 
 
 def _told(facts: ReminderFacts) -> str:
