@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, expect, sync_playwright
 
 from app.config import Config
 from e2e.server import Site, running
@@ -19,6 +19,7 @@ Theme = Literal["light", "dark"]
 Visit = Callable[..., Page]
 
 PHONE, DESK = 375, 1280
+HANG = 60_000  # milliseconds that only bound a hang
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 _MISSING = (
     "Chromium がありません。sudo apt install chromium fonts-noto-cjk / "
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     del config
     for field in Config.model_fields.values():
         os.environ.pop(str(field.alias), None)
+    expect.set_options(timeout=HANG)
     if _chromium() is None:
         pytest.exit(_MISSING, returncode=2)
 
@@ -97,6 +99,7 @@ def visit(browser: Browser, _states: dict[tuple[str, str], StorageState]) -> Ite
             if reader != "anybody":
                 options["storage_state"] = _signed_in(browser, site, EMAILS[reader], _states)
             context = stack.enter_context(browser.new_context(**options))
+            context.set_default_timeout(HANG)
             context.add_cookies([{"name": "lang", "value": language, "url": site.url}])
             page = context.new_page()
             page.on("pageerror", lambda error: pytest.fail(f"{path}: {error}"))

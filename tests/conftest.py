@@ -136,7 +136,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[CORE] = "1"
     # A merge tries the same examples each time; at a desk each run looks for new ones.
     examples = 25 if core else 100
-    settings.register_profile("ours", max_examples=examples, derandomize="CI" in os.environ)
+    settings.register_profile(
+        "ours", max_examples=examples, derandomize="CI" in os.environ, deadline=None
+    )
     settings.load_profile("ours")
     if not hasattr(config, "workerinput"):
         os.environ[databases.SHARED] = tempfile.mkdtemp(prefix="tp-tests-")

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -114,7 +115,10 @@ class Processes:
         """Ends a process; killed, its pool goes too."""
         with contextlib.suppress(ProcessLookupError):
             if how is SIGKILL:
-                os.killpg(part.pid, how)
+                # One that ended and was waited for has left its number to others, unless its own
+                # children still have it as their group.
+                if part.poll() is None or not Path(f"/proc/{part.pid}").exists():
+                    os.killpg(part.pid, how)
             elif part.poll() is None:
                 part.send_signal(how)
         part.wait(120)
@@ -149,6 +153,15 @@ class Stack(Processes):
     def finished_jobs(self) -> int:
         """How many jobs the workers have finished so far."""
         return len(re.findall(r"Task app\.\S+ succeeded", self.logs()))
+
+    def until_inspected(self, what: str, workers: int) -> None:
+        """Returns when `celery inspect WHAT` shows so many: one waits a second for their answers."""
+
+        def all_answer() -> bool:
+            done = self.run("inspect", what, "--json", check=False)
+            return done.returncode == 0 and len(json.loads(done.stdout)) == workers
+
+        wait_until(all_answer, what)
 
     def until_acknowledged(self, queue: str = "mail") -> None:
         """Returns when no message waits and none is unacknowledged.

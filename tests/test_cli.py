@@ -431,7 +431,7 @@ def test_ctrl_c_finishes_the_mail_on_its_way_and_says_what_is_left(
     tp: Terminal, db: Database, inbox: SmtpServer
 ) -> None:
     many_members(db, 5, "+slow")
-    inbox.plan.slow = 1.0
+    inbox.plan.slow = 4.0
     process = tp.start("tick", "--rehearsal", "--now", NOON)
     servers.wait_until(lambda: inbox.mails, "the first mail")
     process.send_signal(signal.SIGINT)

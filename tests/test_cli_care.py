@@ -4,7 +4,7 @@ import os
 import stat
 from datetime import timedelta
 from pathlib import Path
-from threading import Timer
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select, text
@@ -138,7 +138,7 @@ def test_restore_waits_until_the_programs_are_silent(
     tp: Terminal, saved: Path, services: Services
 ) -> None:
     """Stopped a moment ago: nobody has to try again a minute later."""
-    status.note_heartbeat(services, "worker-mail@host", clock.now() - timedelta(seconds=72))
+    status.note_heartbeat(services, "worker-mail@host", clock.now() - timedelta(seconds=68))
     waited = tp.run("restore", "save", "--replace", "--yes")
     assert (waited.code, "あと" in waited.err) == (0, True)
     status.note_heartbeat(services, "worker-mail@host", clock.now())
@@ -146,14 +146,15 @@ def test_restore_waits_until_the_programs_are_silent(
 
 
 def test_restore_refuses_while_a_program_still_runs(
-    tp: Terminal, saved: Path, services: Services
+    tp: Terminal, saved: Path, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status.note_heartbeat(services, "worker-mail@host", clock.now() - timedelta(seconds=20))
-    beat = (services, "worker-mail@host", clock.now())
-    alive = Timer(1.5, status.note_heartbeat, beat)
-    alive.start()
+
+    def goes_on(_seconds: float) -> None:
+        status.note_heartbeat(services, "worker-mail@host", clock.now())
+
+    monkeypatch.setattr("app.cli.maintenance.time", SimpleNamespace(sleep=goes_on))
     refused = tp.run("restore", "save", "--replace", "--yes")
-    alive.join()
     assert refused.code == 1
     assert "systemctl stop task-progress.target" in refused.err
     assert "いまも動いています" in refused.err

@@ -238,7 +238,7 @@ def test_a_version_that_does_not_start_is_taken_back(machine: Played) -> None:
         unit=(unit, machine.text(unit).replace("5s", "7s")),
     )
     (machine.home / ".venv" / "ours").touch()
-    code, said = machine.upgrade("--watch", "20")
+    code, said = machine.upgrade("--watch", "120")
     assert code == 1
     assert "does not start" in said
     assert "is back and runs. No mail was lost." in said

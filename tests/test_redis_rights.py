@@ -73,13 +73,13 @@ def test_with_the_rights_of_before_mails_go_and_log_and_doctor_name_the_file(
         with db.read() as session:
             return list(session.scalars(select(OutboxMail.state))) == [State.ACCEPTED] * 3
 
-    wait_until(accepted, stack.logs(), 30)
+    wait_until(accepted, stack.logs())
     stack.run("call", "app.tasks.notifications.tick")
     stack.until_said(worker, "deploy/redis.acl")
     assert WORD not in stack.logs()
     for _ in range(3):
         stack.run("call", "app.tasks.notifications.tick")
-    wait_until(lambda: stack.finished_jobs() >= 5, stack.logs(), 30)
+    wait_until(lambda: stack.finished_jobs() >= 5, stack.logs())
     # Once for each process: the worker's own and its two children.
     assert stack.said(worker).count("deploy/redis.acl") <= 3
 

@@ -72,14 +72,14 @@ def test_beat_workers_runbook_guard_rate_and_status_work_over_tls_with_few_right
     stack.worker()
     stack.worker("ai")
     stack.run("call", "app.tasks.notifications.daily_progress_reminder")
-    wait_until(lambda: all_accepted(db), stack.logs(), 30)
+    wait_until(lambda: all_accepted(db), stack.logs())
     assert stack.recipients() == EVERYBODY
     assert list(redis_admin.keys("task-progress:LIMITER/*"))  # for a minute
     for what in ("active", "registered", "scheduled"):
-        assert len(json.loads(stack.run("inspect", what, "--json").stdout)) == 2
+        stack.until_inspected(what, 2)
     stack.run("call", "app.tasks.ai.heartbeat")
-    wait_until(lambda: "ai.heartbeat" in stack.logs("worker"), stack.logs(), 30)
-    stack.until_said(beat, "Sending due task tick", 75)
+    wait_until(lambda: "ai.heartbeat" in stack.logs("worker"), stack.logs())
+    stack.until_said(beat, "Sending due task tick", 150)
     status = json.loads(stack.command("status", "--json", check=False).stdout)
     assert status["redis_answers"] is True
     assert len(list(redis_admin.keys("remind:*"))) == 3

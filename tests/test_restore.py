@@ -225,7 +225,7 @@ def test_a_backup_is_of_one_moment_while_others_write(
     services: Services, db: Database, file: Path
 ) -> None:
     """Each commit below writes a member with a task: a copy holds both, or none."""
-    over = threading.Event()
+    began, over = threading.Event(), threading.Event()
 
     def write() -> None:
         for number in range(10_000):
@@ -237,9 +237,11 @@ def test_a_backup_is_of_one_moment_while_others_write(
                 session.add(member)
                 session.flush()
                 session.add(task(f"T-{number}", member))
+            began.set()
 
     writer = threading.Thread(target=write)
     writer.start()
+    assert began.wait(60)
     try:
         for _ in range(3):
             backup(services, file)

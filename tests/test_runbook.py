@@ -28,9 +28,10 @@ def test_beat_and_worker_that_started_before_redis_work_when_it_comes(tmp_path: 
         processes.until_said(worker, "Cannot connect to redis")
         redis.start()
         processes.until_said(worker, " ready.")
-        assert "OK" in processes.once(*CELERY, "inspect", "ping").stdout
-        wait_until(lambda: "Sending due task tick" in processes.said(beat), "the next minute", 90)
-        wait_until(lambda: "Task app.tasks.notifications.tick" in processes.said(worker), "it", 30)
+        ping = (*CELERY, "inspect", "ping")
+        wait_until(lambda: "OK" in processes.once(*ping, check=False).stdout, "an answer")
+        wait_until(lambda: "Sending due task tick" in processes.said(beat), "the next minute", 150)
+        wait_until(lambda: "Task app.tasks.notifications.tick" in processes.said(worker), "it")
         assert (beat.poll(), worker.poll()) == (None, None)
     finally:
         processes.end_all()

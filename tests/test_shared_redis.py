@@ -212,7 +212,8 @@ def test_a_job_runs_at_the_installation_that_published_it(
         for n in range(5):
             raw = envelope(id=str(n), installation=large.installation.id())
             redis_admin.lpush("mail", raw.replace("made-up", f"tag-{n}"))
-        theirs.until_said(other_worker, "was laid aside for it")
+        laid = "was laid aside for it"
+        wait_until(lambda: theirs.said(other_worker).count(laid) == 5, "five laid aside")
         time.sleep(3)
         assert theirs.said(other_worker).count("was laid aside for it") == 5  # no hot loop
         assert (ticks(large), ticks(small)) == (None, None)

@@ -64,13 +64,13 @@ def test_beat_follows_its_clock_both_ways_within_a_minute(
     """Ahead at the start and then corrected, or the other way round."""
     wall = WallClock(tmp_path, ahead)
     stack.beat(**wall.environ)
-    wait_until(lambda: ticks(stack) >= 1, "the first tick", 75)
+    wait_until(lambda: ticks(stack) >= 1, "the first tick", 150)
     for new in (timedelta(), ahead):
         wanted = ticks(stack) + 1
         wall.set(new)
         began = time.monotonic()
-        wait_until(lambda: ticks(stack) >= wanted, "a tick after the clock was set", 75)  # noqa: B023 - waited for at once
-        assert time.monotonic() - began < 70
+        wait_until(lambda: ticks(stack) >= wanted, "a tick after the clock was set", 150)  # noqa: B023 - waited for at once
+        assert time.monotonic() - began < 90
 
 
 def ticks(stack: Stack) -> int:
