@@ -59,7 +59,7 @@ def config(
 ) -> Config:
     more = {
         "SMTP_PORT": str(smtp.port),
-        "SMTP_TIMEOUT": "2",
+        "SMTP_TIMEOUT": str(2 / scale),
         "AI_BASE_URL": ai.url,
         "AI_MODEL": "m-1",
         "AI_API_KEY": ai_server.KEY,
@@ -410,7 +410,7 @@ def test_the_minutes_tick_asks_and_the_ai_queue_answers(
     with running(tmp_path, {**environ, **more, **offset}, smtp) as stack:
         stack.worker("mail,ai")
         stack.publish("notifications.tick")
-        wait_until(lambda: recaps(services.db) == [RecapState.GOOD], stack.logs(), 30)
+        wait_until(lambda: recaps(services.db) == [RecapState.GOOD], stack.logs())
         assert ai_server.KEY not in stack.logs()
     services.db.close()
     assert ai.keys == [f"Bearer {ai_server.KEY}"]

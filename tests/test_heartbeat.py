@@ -233,14 +233,14 @@ def test_a_listener_that_hangs_or_drips_delays_no_tick(
     installed: Installed, listener_: Listener, how: str
 ) -> None:
     setattr(listener_, how, True)
-    services = installed(listener_.url, TEST_TIME_SCALE="0.1")
+    services = installed(listener_.url, TEST_TIME_SCALE="0.4")
     started = time.monotonic()
     with heartbeat_url.ping(services, NOW):
         pass
-    assert time.monotonic() - started < 0.2
+    assert time.monotonic() - started < 1.5  # the call may take 2 s
     told()  # and the end of a command waits for a bounded time only
-    assert time.monotonic() - started < heartbeat_url.OVER_WITHIN * 0.1 + 0.5
-    servers.wait_until(lambda: not still_telling(), "the end of the thread", 2)
+    assert time.monotonic() - started < heartbeat_url.OVER_WITHIN * 0.4 + 5
+    servers.wait_until(lambda: not still_telling(), "the end of the thread", 20)
 
 
 def test_a_listener_that_refuses_or_is_away_is_logged_without_its_address(

@@ -142,7 +142,7 @@ def test_no_tick_and_no_single_mail_waits_behind_the_bulk(
 def test_the_alarm_pokes_when_the_hour_comes(celery: Celery, redis_admin: redis.Redis) -> None:
     alarm = publishing.NextMailTimer()
     alarm.set(celery, timedelta(minutes=1))
-    alarm.set(celery, timedelta(seconds=0.2))
+    alarm.set(celery, timedelta(seconds=2))
     assert waiting(redis_admin) == []
     for _ in range(500):
         if waiting(redis_admin):

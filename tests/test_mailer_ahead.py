@@ -227,8 +227,8 @@ def test_a_server_that_wants_the_dot_last_puts_one_mail_in_doubt_and_no_more(
         return bytes(found)
 
     monkeypatch.setattr(talk, "read_until", read_until)
+    monkeypatch.setattr("app.smtp.settings.DOT_ANSWER", 0.6)
     with SmtpServer(Plan()) as server:
-        settings = SmtpSettings("127.0.0.1", server.port, security="none", time_scale=0.001)
-        with SmtpSession(settings) as session:
+        with session_at(server) as session:
             assert send_all(session, *map(to, "abc")) == ["dot None", "ok", "ok"]
         assert taken(server) == ["b", "c"]

@@ -299,8 +299,7 @@ def test_a_login_that_cannot_be_tried_is_the_servers_fault(
     with SmtpServer(
         plan(shown_by(authority), "starttls", login=(USER, PASSWORD), **more)
     ) as server:
-        given = settings(server, trusting, username=USER, password=PASSWORD, timeout=0.5)
-        error = error_of(server, given)
+        error = error_of(server, settings(server, trusting, username=USER, password=PASSWORD))
     assert (error.phase, error.code, error.permanent) == (Phase.AUTH, code, permanent)
     assert error.login_refused
     assert error.blame == "server"

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -22,7 +23,7 @@ from app.config import Config, load
 from app.db import Database, DatabaseDown
 from app.locale import Both
 from app.models import TICK, Kind, OutboxMail, State
-from app.monitoring import checks, metrics_page, status
+from app.monitoring import checks, metrics_page, metrics_queries, status
 from app.monitoring.metrics_queries import STANDS, MetricsReading, facts
 from app.outbox.breaker import Breaker
 from app.services import Services, make
@@ -294,8 +295,9 @@ def test_a_redis_that_is_away_or_frozen_costs_a_moment_and_the_queues_alone(
     services = make(config)
     process = server.process
     process.send_signal(how)
+    client = create_app(config, services).test_client()
     started = time.monotonic()
-    answer = create_app(config, services).test_client().get("/metrics")
+    answer = client.get("/metrics")
     took = time.monotonic() - started
     process.kill()
     process.wait(10)
@@ -305,7 +307,7 @@ def test_a_redis_that_is_away_or_frozen_costs_a_moment_and_the_queues_alone(
     assert found["redis_up"] == 0
     assert some(found, "queue_length") == {}
     assert "queue_length{queue=mail}" not in found
-    assert took < 2
+    assert took < 5
 
 
 def test_where_the_broker_is_no_redis_nothing_is_said_of_one(
@@ -349,22 +351,22 @@ class Slow(Database):
     """Gives up each question after a time that is a little less than the page may take."""
 
     def read(self) -> NoReturn:
-        time.sleep(0.7)
+        time.sleep(2.1)
         raise ConnectionError
 
 
 def test_who_waits_for_another_does_not_wait_for_the_whole_time_again(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """The page may take 0.8 s, and the first who asks takes 0.7 s of it."""
-    config = load({**environ, "TEST_TIME_SCALE": "0.1"}, tmp_path)
+    """The page may take 2.4 s, and the first who asks takes 2.1 s of it."""
+    config = load({**environ, "TEST_TIME_SCALE": "0.3"}, tmp_path)
     services = replace(make(config), db=Slow(config.database_url))
     reading = MetricsReading(services)
     started = time.monotonic()
     with closing(services.db), ThreadPoolExecutor(2) as askers:
         assert [*askers.map(reading.facts, [NOW, NOW])] == [None, None]
         took = time.monotonic() - started
-    assert took < 1.2
+    assert took < 3.9
 
 
 def test_a_question_that_waits_for_a_lock_is_given_up(
@@ -380,18 +382,24 @@ def test_a_question_that_waits_for_a_lock_is_given_up(
 
 
 def test_who_asks_again_and_again_reads_what_was_read_a_moment_ago(
-    browser: FlaskClient, services: Services
+    browser: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By a clock on which each question takes a millisecond, and nothing else any time."""
     asked: list[str] = []
-    event.listen(services.db.engine, "before_cursor_execute", lambda *on: asked.append(on[2]))
-    started = time.monotonic()
+    hour = [0.0]
+
+    def note(*on: Any) -> None:
+        asked.append(on[2])
+        hour[0] += 0.001
+
+    monkeypatch.setattr(metrics_queries, "time", SimpleNamespace(monotonic=lambda: hour[0]))
+    event.listen(services.db.engine, "before_cursor_execute", note)
     browser.get("/metrics")
-    took = time.monotonic() - started
-    first = len(asked)
+    took, first = hour[0], len(asked)
     assert first > 5
     browser.get("/metrics")
     assert len(asked) == first
-    time.sleep(STANDS * took)
+    hour[0] += STANDS * took
     browser.get("/metrics")
     assert len(asked) == 2 * first
 

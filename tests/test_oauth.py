@@ -8,7 +8,7 @@ import multiprocessing
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,22 +64,28 @@ def no_token(source: TokenSource, within: float = 5.0) -> TokenError:
     return caught.value
 
 
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The hour by which tokens live: it stands until a test sets it."""
+    hour = [time.monotonic()]
+    monkeypatch.setattr("app.oauth.tokens.monotonic", lambda: hour[0])
+    return hour
+
+
 # --- how often the endpoint is asked --------------------------------------------------------------
 
 
 def test_a_token_is_asked_for_once_and_used_until_four_fifths_of_its_life(
-    endpoint: TokenEndpoint,
+    endpoint: TokenEndpoint, now: list[float]
 ) -> None:
-    endpoint.life = 2
+    endpoint.life = 100
     source = TokenSource(account(endpoint))
-    began = time.monotonic()
-    first = source.token(soon())
-    while time.monotonic() - began < 1.5:
-        assert source.token(soon()) == first
-        time.sleep(0.1)
+    first = source.token(soon(1000))
+    now[0] += 79
+    assert source.token(soon(1000)) == first
     assert endpoint.asked == 1
-    time.sleep(max(0.0, began + 1.8 - time.monotonic()))
-    assert source.token(soon()) != first
+    now[0] += 2
+    assert source.token(soon(1000)) != first
     assert endpoint.asked == 2
 
 
@@ -118,42 +124,52 @@ def all_at_once(number: int, work: Callable[[], Any]) -> list[Any]:
 
 
 def test_threads_that_wait_for_the_same_failure_do_not_ask_again(endpoint: TokenEndpoint) -> None:
-    endpoint.does, endpoint.takes = "500", 0.3
+    endpoint.does, endpoint.takes = "500", 2.0
     source = TokenSource(account(endpoint))
-    found = all_at_once(8, lambda: source.token(soon()))
+    found = all_at_once(8, lambda: source.token(soon(30)))
     assert all(isinstance(one, TokenError) for one in found)
     assert endpoint.asked == 1
-    endpoint.does = "answers"
+    endpoint.does, endpoint.takes = "answers", 0.0
     assert source.token(soon())
 
 
-def test_while_one_renews_early_the_others_go_on_with_the_old_one(endpoint: TokenEndpoint) -> None:
-    endpoint.life = 3
+def test_while_one_renews_early_the_others_go_on_with_the_old_one(
+    endpoint: TokenEndpoint, now: list[float]
+) -> None:
+    """The endpoint answers only when the three others have gone on."""
+    endpoint.life = 100
     source = TokenSource(account(endpoint))
-    first = source.token(soon())
-    time.sleep(2.5)
-    endpoint.takes = 0.3
-    began = time.monotonic()
-    found = all_at_once(4, lambda: (source.token(soon()), time.monotonic() - began))
-    old = [took for token, took in found if token == first]
-    assert len(old) == 3
-    assert max(old) < 0.25
+    first = source.token(soon(1000))
+    now[0] += 85
+    went_on = threading.Semaphore(0)
+
+    def check(form: Mapping[str, str]) -> Mapping[str, str] | None:
+        assert all(went_on.acquire(timeout=30) for _ in range(3))
+        return by_secret(form)
+
+    def work() -> str:
+        token = source.token(soon(1000))
+        went_on.release()
+        return token
+
+    endpoint.check = check
+    assert all_at_once(4, work).count(first) == 3
     assert endpoint.asked == 2
 
 
 def test_an_endpoint_that_is_away_at_the_early_renewal_stops_nothing(
-    endpoint: TokenEndpoint, caplog: pytest.LogCaptureFixture
+    endpoint: TokenEndpoint, caplog: pytest.LogCaptureFixture, now: list[float]
 ) -> None:
-    endpoint.life = 2
+    endpoint.life = 100
     source = TokenSource(account(endpoint))
-    first = source.token(soon())
-    time.sleep(1.7)
+    first = source.token(soon(1000))
+    now[0] += 85
     endpoint.does = "500"
-    assert source.token(soon()) == source.token(soon()) == first
+    assert source.token(soon(1000)) == source.token(soon(1000)) == first
     assert endpoint.asked == 2  # it is not asked at every mail
     assert "not renewed" in caplog.text
-    time.sleep(0.4)
-    assert no_token(source).fault is Fault.SERVER
+    now[0] += 16
+    assert no_token(source, within=1000).fault is Fault.SERVER
 
 
 def test_what_the_mail_server_refused_is_renewed_once_for_all_who_were_refused(
@@ -203,9 +219,10 @@ def test_an_endpoint_that_fails_is_the_servers_fault_and_bounded(
     endpoint: TokenEndpoint, does: str, words: str
 ) -> None:
     endpoint.does = does
+    scale = 0.05 if does == "hangs" else 1.0
     began = time.monotonic()
-    error = no_token(TokenSource(account(endpoint, time_scale=0.05)))
-    assert time.monotonic() - began < 2
+    error = no_token(TokenSource(account(endpoint, time_scale=scale)), within=30)
+    assert time.monotonic() - began < 8
     assert error.fault is Fault.SERVER
     assert words in error.why.en
 

@@ -310,7 +310,7 @@ def test_throttling_without_an_enhanced_code_slows_down_and_all_go_in_the_end(
     services: Services, db: Database, team: People, smtp: SmtpServer
 ) -> None:
     crowd(db, team, 12)
-    slow = changed(services, test_time_scale=0.01, smtp_connections=4)
+    slow = changed(services, test_time_scale=0.01, smtp_timeout=200.0, smtp_connections=4)
     ids = planned(slow)
     fast = "454 Throttling failure: Maximum sending rate exceeded."
     smtp._script = {"dot": cycle([*["ok"] * 3, fast])}

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from app.monitoring.watchdog import EXIT_CODE, Watchdog
+from tests.servers import wait_until
 
 SCALE = 0.001  # deaf after 60 ms
 
@@ -34,7 +35,7 @@ def test_a_worker_whose_queue_fills_while_it_hears_nothing_is_ended(
 ) -> None:
     queue.append("message")
     watchdog(queue, ended).start()
-    time.sleep(1.2)
+    wait_until(lambda: len(ended) == 2, "the end")
     assert ended == [f"asked {EXIT_CODE}", f"ended {EXIT_CODE}"]
 
 
