@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,11 +10,14 @@ import pytest
 from sqlalchemy import select, update
 
 from app import outbox, reminders
+from app.access import tokens
 from app.alerts import Alarm, open_alerts, raise_alert
 from app.db import Database
+from app.members import token_notices
 from app.models import Audit, Member, OutboxMail, State
 from app.monitoring import status
 from app.outbox import resending
+from app.outbox.browse import NotPossible
 from app.outbox.resending import Which
 from app.outbox.restored import Restored, note
 from app.services import Services
@@ -26,6 +30,7 @@ pytestmark = (
 )  # long stories: their statements are in other tests, on both databases
 
 FAILED = Which(TODAY, State.FAILED)
+SUZUKI, TANAKA = "suzuki.ichiro@example.jp", "tanaka.misaki@example.jp"
 SAID = "recipient: 553 5.7.1 Sender address rejected: not owned by user"
 
 
@@ -101,6 +106,18 @@ def test_two_who_order_it_at_once_make_one_copy_of_each(
     for one in both:
         one.join()
     assert len(all_mails(db)) == 6
+
+
+def test_one_mail_that_is_sent_again_by_several_at_once_gets_a_copy_from_each(
+    services: Services, db: Database, morning: list[int]
+) -> None:
+    def again(_number: int) -> int:
+        return resending.resend(services, morning[0], who="x", now=NOW)
+
+    with ThreadPoolExecutor(6) as pool:
+        made = set(pool.map(again, range(6)))
+    assert len(made) == 6
+    assert len(all_mails(db)) == 3 + 6
 
 
 def test_only_those_with_the_reason_of_the_day_and_in_the_state_come_back(
@@ -202,3 +219,20 @@ def test_they_expire_after_a_day(services: Services, db: Database, morning: list
     resend_all(services)
     outbox.sweep(services, NOW + timedelta(days=1))
     assert {mail.state for mail in all_mails(db)[3:]} == {State.EXPIRED}
+
+
+def test_a_notice_about_a_token_is_not_sent_again(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """Its number is the token's: the number of a copy would be that of somebody else's token."""
+    made = NOW - timedelta(days=2)
+    for email, ends in ((SUZUKI, 13), (TANAKA, 100)):
+        last = TODAY + timedelta(days=ends)
+        tokens.create(services, email, "CI", ["read"], who=email, now=made, expires_on=last)
+    token_notices.notify_owners(services, NOW)
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(state=State.FAILED, reason=SAID))
+    (notice,) = all_mails(db)
+    with pytest.raises(NotPossible):
+        resending.resend(services, notice.id, who="x", now=NOW)
+    assert resend_all(services) == []

@@ -22,7 +22,7 @@ from sqlalchemy import Table, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app import digest, doctor, installation, outbox, reminders, schema
-from app.access import sessions
+from app.access import sessions, tokens
 from app.alerts import open_alerts
 from app.alerts.catalogue import words_of
 from app.db import Database
@@ -33,13 +33,14 @@ from app.maintenance.backup import backup
 from app.maintenance.errors import BackupFailed
 from app.maintenance.restore import check, restore, what_is_replaced
 from app.maintenance.restore_mark import mark
-from app.members import sign_in
+from app.members import sign_in, token_notices
 from app.members.nudge import nudge
 from app.models import (
     Alert,
     Audit,
     Base,
     DecisionRow,
+    Kind,
     Member,
     OutboxMail,
     Role,
@@ -50,6 +51,7 @@ from app.models import (
     WebSession,
 )
 from app.monitoring import alert_mails, status
+from app.refused import Refused
 from app.rules.workdays import DAY
 from app.services import Services
 from app.why.reminder import explain
@@ -821,6 +823,35 @@ def test_everybody_is_signed_out(services: Services, tasks: People) -> None:
     saved.back(TEN)
     with services.db.read() as session:
         assert session.scalars(select(WebSession)).all() == []
+
+
+def test_what_was_ended_or_used_since_the_backup_does_not_work_again(
+    services: Services, tasks: People
+) -> None:
+    key = tokens.create(services, SUZUKI, "CI", ["read"], who=SUZUKI, now=EARLY)
+    link = sign_in.make_admin(services, SUZUKI, "x", EARLY).rpartition("/")[2]
+    saved = Saved(services)
+    tokens.revoke(services, tokens.listing(services, EARLY)[0].id, who=SUZUKI, now=EARLY)
+    sign_in.use(services, link, EARLY)
+    saved.back(TEN)
+    with pytest.raises(Refused):
+        tokens.caller(services, key, EARLY)
+    with pytest.raises(Refused):
+        sign_in.use(services, link, EARLY)
+
+
+def test_a_token_made_after_a_restore_is_announced_before_it_ends(
+    services: Services, tasks: People
+) -> None:
+    """Its id, which goes on far above those of before, becomes the number of a mail."""
+    Saved(services).back(EARLY)
+    last = (NOW + timedelta(days=10)).date()
+    made = NOW - timedelta(days=3)
+    tokens.create(services, SUZUKI, "CI", ["read"], who=SUZUKI, now=made, expires_on=last)
+    token_notices.notify_owners(services, NOW)
+    with services.db.read() as session:
+        found = session.scalars(select(OutboxMail.n).where(OutboxMail.kind == Kind.TOKEN_NOTICE))
+        assert found.all() == [tokens.listing(services, NOW)[0].id]
 
 
 def test_programs_of_another_database_are_no_sign_of_life(services: Services) -> None:

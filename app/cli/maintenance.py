@@ -164,9 +164,11 @@ def _say_what_waits(held: int) -> None:
     )
     say(
         "届いていないと分かったら `task-progress resume` で送ります。届いたと分かっているなら、"
-        "何もしなければ期限が来たときに送らずに終わります。全員がサインアウトされました。",
+        "何もしなければ期限が来たときに送らずに終わります。全員がサインアウトされ、"
+        "API トークンは無効になりました。",
         "If you know that they did not go out, `task-progress resume` sends them. If you know that "
-        "they did, do nothing: they end at their time without being sent. Everybody is signed out.",
+        "they did, do nothing: they end at their time without being sent. Everybody is signed out, "
+        "and no API token works any more.",
     )
 
 

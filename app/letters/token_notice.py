@@ -10,9 +10,10 @@ from app.rules.decision import Reason
 
 
 def letter(case: LetterContext) -> Send | Skip | Defer:
-    """The number of such a mail is the id of its token; of one that was revoked nothing is said."""
+    """The number of such a mail is the id of its token; of one that was revoked, or is another
+    member's, nothing is said."""
     token = case.session.get(ApiToken, case.mail.n)
-    if token is None or token.revoked_at is not None:
+    if token is None or token.revoked_at is not None or token.user_id != case.mail.user_id:
         return Skip(State.CANCELLED, Reason.CANCELLED)
     quiet = case.quiet()
     if quiet is not None:

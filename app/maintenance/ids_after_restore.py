@@ -17,7 +17,7 @@ from app.models import Alert, Base, Member, OutboxMail
 _COUNTED_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 IDS_A_SECOND = 100
 # These ids become the number of a mail (outbox.n), which holds 31 bits: they last until 2037.
-FEWER_IDS_A_SECOND = {"sign_in_links": 4}
+FEWER_IDS_A_SECOND = {"sign_in_links": 4, "api_tokens": 4}
 # What people read and type goes on as near as it safely can: a mail a minute for each member, and 20
 # of what is no member's, since the last one that the backup holds, and for half a day more.
 READ_BY_PEOPLE = {"outbox": OutboxMail.created_at, "alerts": Alert.opened_at}

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert, raise_alert
 from app.maintenance import ids_after_restore
-from app.models import TICK, TIMER, Audit, Service, WebSession
+from app.models import TICK, TIMER, ApiToken, Audit, Service, SignInLink, WebSession
 from app.monitoring.checks import LOOKED, PARTS
 from app.outbox import restored
 from app.outbox.restored import Restored
@@ -40,7 +40,8 @@ def mark_in(
 
     - Open mails wait, and so does what is decided for dates that had begun (app/outbox/restored.py).
     - No id is given away twice (app/maintenance/ids_after_restore.py).
-    - All sessions end: a member who signed out since the backup would be signed in again.
+    - All sessions, open sign-in links and API tokens end: what a member ended or used up since the
+      backup would work again.
     - Heartbeats are forgotten: they are those of programs on another database.
     """
     as_of = ends or session.scalar(select(func.max(Service.at)))
@@ -49,6 +50,8 @@ def mark_in(
     restored.note(session, found, who=who)
     ids_after_restore.jump(session, now, given or {})
     session.execute(delete(WebSession))
+    session.execute(update(SignInLink).where(SignInLink.used_at.is_(None)).values(used_at=now))
+    session.execute(update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(revoked_at=now))
     parts = or_(*(Service.name.startswith(part, autoescape=True) for part in PARTS))
     session.execute(delete(Service).where(or_(parts, Service.name.in_([TICK, TIMER, LOOKED]))))
     data = {"held": held, "as_of": as_of.isoformat() if as_of else None}

@@ -29,12 +29,14 @@ from app.services import Services
 AT_ONCE = 500  # mails of one transaction
 EXPIRES = timedelta(days=1)
 # Ends after which a copy is out or may be; and mails from which one may still come.
+# A link that works once, which the member asks for anew; and what names its token by its own number.
+NEVER_AGAIN = (Kind.SIGN_IN, Kind.TOKEN_NOTICE)
 COPIES = (State.ACCEPTED, State.UNKNOWN, State.READY, State.SENDING, State.IN_DOUBT)
 
 
 def may_resend(state: str, user_id: int | None, kind: str) -> bool:
-    """Only a mail that has ended, to a member still known; no sign-in mail, the member asks for a new link."""
-    return state in ENDS and user_id is not None and kind != Kind.SIGN_IN
+    """Only a mail that has ended, to a member still known, of a kind that can be said again."""
+    return state in ENDS and user_id is not None and kind not in NEVER_AGAIN
 
 
 def copies_out(services: Services, mail_id: int) -> list[int]:
@@ -80,6 +82,8 @@ def resend(
         mail = find(session, mail_id)
         if not may_resend(mail.state, mail.user_id, mail.kind):
             raise NotPossible(mail)
+        # Of several at once, each sees the number that the one before took.
+        session.execute(select(Member.id).where(Member.id == mail.user_id).with_for_update())
         last = session.scalar(
             select(func.max(OutboxMail.n)).where(
                 OutboxMail.user_id == mail.user_id,
@@ -90,7 +94,7 @@ def resend(
         )
         again = _copy_of(session, mail, last or 0, now)
         ids = enqueue(session, services, [again], now=now)
-        if not ids:  # another resend took the same number just now
+        if not ids:  # `resend_all` took the same number just now
             again = replace(again, n=again.n + 1)
             ids = enqueue(session, services, [again], now=now)
         record(session, mail_id, "resent", f"{who}: {ids[0]}", now=now)
@@ -225,7 +229,9 @@ _IS_LAST = ~exists(
     .correlate(OutboxMail)
 )
 _GETS_MAIL = and_(
-    Member.active.is_(True), Member.suppressed_reason.is_(None), OutboxMail.kind != Kind.SIGN_IN
+    Member.active.is_(True),
+    Member.suppressed_reason.is_(None),
+    OutboxMail.kind.not_in(NEVER_AGAIN),
 )
 
 
