@@ -1,18 +1,22 @@
 """The audit: who changed what, and when; its words, and reading it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select, true
+from sqlalchemy.orm import Session
 
 from app.locale import Both
-from app.models import Audit
+from app.models import Audit, Member
 from app.services import Services
+
+RENAMED = "member.rename_address"
 
 # What is noted, in words. A new entry without words is shown by its name.
 WHAT: dict[str, Both] = {
     "member.add": Both("メンバーの追加", "member added"),
     "member.set": Both("メンバーの変更", "member changed"),
-    "member.rename_address": Both("メールアドレスの変更", "address changed"),
+    RENAMED: Both("メールアドレスの変更", "address changed"),
     "member.admin": Both("管理者にする", "made an admin"),
     "member.deleted": Both("本人による削除", "deleted by the member"),
     "member.team_mails": Both(
@@ -82,3 +86,23 @@ def entries(
         query = query.where(Audit.what == what)
     with services.db.read() as session:
         return session.scalars(query).all()
+
+
+def by_member(session: Session, member: Member) -> ColumnElement[bool]:
+    """Which entries say what this member did: by each of their addresses, while it was theirs.
+
+    An address may have been another member's before, and may be after it was changed.
+    """
+    mine: list[ColumnElement[bool]] = []
+    address, until = member.email, None
+    renamed = select(Audit).where(Audit.what == RENAMED, Audit.at >= member.created_at)
+    for entry in session.scalars(renamed.order_by(Audit.id.desc())):
+        if entry.data["email"] == address:
+            mine.append(_by(address, entry.at, until))
+            address, until = entry.data["before"], entry.at
+    return or_(*mine, _by(address, member.created_at, until))
+
+
+def _by(address: str, since: datetime, until: datetime | None) -> ColumnElement[bool]:
+    ends = Audit.at < until if until else true()
+    return and_(Audit.who == address, Audit.at >= since, ends)

@@ -541,6 +541,18 @@ def test_a_team_today_names_what_is_blocked(sato: Program, suzuki: Program, peop
     assert told[people.tanaka.id][1:] == (1, [])
 
 
+def test_what_leave_is_for_is_said_to_its_member_and_to_admins_alone(
+    db: Database, sato: Program, suzuki: Program, people: People
+) -> None:
+    mine = {"member": people.suzuki.id, "first": "2026-12-28", "name": "通院"}
+    assert suzuki.post("/days-off", mine).json["items"][0]["name"] == "通院"
+    asked = f"/days-off?member={people.suzuki.id}"
+    assert [one.get(asked)["items"][0]["name"] for one in (suzuki, sato)] == ["通院", "通院"]
+    with db.write() as session:
+        session.get_one(Member, people.sato.id).role = Role.LEAD
+    assert sato.get(asked)["items"] == [{"first": "2026-12-28", "last": "2026-12-28", "name": ""}]
+
+
 def test_days_off_are_added_and_taken_out(sato: Program, suzuki: Program, people: People) -> None:
     mine = {"member": people.suzuki.id}
     added = suzuki.post("/days-off", mine | {"first": "2026-12-28", "last": "2026-12-30"})

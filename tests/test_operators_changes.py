@@ -1,19 +1,27 @@
 """What the operator's commands do, on both databases: addresses, whole teams, tasks that move."""
 
+from datetime import date, timedelta
+
+import pytest
 from sqlalchemy import select
 
+from app.audit import by_member
 from app.members import assign, defaults, handover
-from app.members.changes import set_member, set_team
+from app.members.changes import add_member, set_member, set_team
+from app.members.own_tasks import edit_task
 from app.members.rename_address import rename_address
 from app.members.sign_in import make_admin
-from app.models import Kind, Member, OutboxMail, SignInLink, State, Task
+from app.models import Audit, Kind, Member, OutboxMail, SignInLink, State, Task
 from app.monitoring import status
+from app.people.lookup import find
+from app.people.values import ValuesRefused
 from app.reminders import brake, plan
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, task
 
 NEW = "suzuki.i@example.jp"
 WHO = "test"
+HOUR = timedelta(hours=1)
 
 
 def to(services: Services) -> dict[str, str]:
@@ -92,3 +100,43 @@ def test_held_mails_and_the_limit_of_a_day_are_counted(
     assert status.held_mails(services) == (1, 0)
     assert brake.above_limit(services, {TODAY: 51}) == {TODAY: 50}
     assert brake.above_limit(services, {TODAY: 50}) == {}
+
+
+def test_a_task_whose_title_is_longer_than_pages_take_can_still_be_changed(
+    services: Services, team: People
+) -> None:
+    with services.db.write() as session:
+        session.add(task("T-1", team.suzuki, title="長" * 300))
+    with services.db.read() as session:
+        number = session.scalars(select(Task.id)).one()
+    page = {"title": "長" * 300, "due_on": "2026-12-25"}
+    edit_task(services, team.suzuki.id, number, page, NOW)
+    with services.db.read() as session:
+        assert session.get_one(Task, number).due_on == date(2026, 12, 25)
+    with pytest.raises(ValuesRefused):
+        edit_task(services, team.suzuki.id, number, {"title": "長" * 299}, NOW)
+
+
+def test_what_was_done_by_an_address_is_said_of_whose_it_was_at_that_time(
+    services: Services, team: People
+) -> None:
+    old, now = team.suzuki.email, NOW
+
+    def does(address: str, what: str) -> None:
+        with services.db.write() as session:
+            session.add(Audit(at=now, who=address, what=what, data={}))
+
+    def of(address: str) -> list[str]:
+        with services.db.read() as session:
+            mine = by_member(session, find(session, address))
+            return list(session.scalars(select(Audit.what).where(mine).order_by(Audit.id)))
+
+    does(old, "suzuki before")
+    now += HOUR
+    rename_address(services, old, NEW, WHO, now)
+    does(NEW, "suzuki after")
+    now += HOUR
+    add_member(services, {"email": old, "name": "鈴木 二郎"}, WHO, now)
+    does(old, "the other one")
+    assert of(NEW) == ["suzuki before", "suzuki after"]
+    assert of(old) == ["the other one"]

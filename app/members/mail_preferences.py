@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.audit import by_member
 from app.locale import Both
 from app.members.changes import Change, set_member, show_member
 from app.models import Audit, Kind, Member
@@ -178,7 +179,7 @@ def _before(session: Session, member: Member) -> str | None:
     """The member's own frequency before the last stop; None: the organisation's default."""
     stop = session.scalars(
         select(Audit)
-        .where(Audit.what == _STOPPED, Audit.who == member.email)
+        .where(Audit.what == _STOPPED, by_member(session, member))
         .order_by(Audit.id.desc())
         .limit(1)
     ).one_or_none()

@@ -134,7 +134,7 @@ def edit_task(  # noqa: PLR0917 - whose, which, what, when
         task = _mine(session, member_id, task_id, lock=True)
         stored = typed_of(task)
         refuse_changed(typed, stored, was or {})
-        values = _read({**stored, **typed}, task.start_on)
+        values = _read({**stored, **typed}, task.start_on, stored["title"])
         before = {name: str(getattr(task, name)) for name in values}
         for name, value in values.items():
             setattr(task, name, value)
@@ -178,12 +178,13 @@ def _urgency(one: PageTask) -> tuple[bool, date, str]:
     return one.state != "unreported", task.due_on or date.max, task.ref
 
 
-def _read(typed: Mapping[str, str], default_start: date) -> dict[str, object]:
+def _read(typed: Mapping[str, str], default_start: date, known: str = "") -> dict[str, object]:
+    """The fields of a task. `known`: its title so far, which may be an imported one of any length."""
     faults: list[tuple[str, Both]] = []
     title = inert(typed.get("title", "")).strip()
     if not title:
         faults.append(("title", Both("タスクの名前を入力してください。", "Give the task a name.")))
-    if len(title) > MAX_TITLE:
+    if len(title) > MAX_TITLE and title != known:
         long = Both(
             f"{MAX_TITLE}文字までにしてください。いまは{len(title):,}文字です。",
             f"Make it at most {MAX_TITLE} characters; it has {len(title):,}.",

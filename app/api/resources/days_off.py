@@ -60,9 +60,12 @@ class DaysOffTaken(DaysOffAsked):
     example={"query": {"member": 2}},
 )  # fmt: skip
 def list_days_off(call: Call, asked: DaysOffAsked) -> DaysOffList:
-    """Of the company, or of a member whom the caller may see."""
-    email = _email(call, asked.member)
-    return _listed(asked.member, LEAVE.owned(call.services, email))
+    """Of the company, or of a member whom the caller may see; what leave is for, only one's own."""
+    email, me = _email(call, asked.member), call.caller.me
+    found = _listed(asked.member, LEAVE.owned(call.services, email))
+    if asked.member not in {None, me.id} and not me.is_admin:
+        found.items = [one.model_copy(update={"name": ""}) for one in found.items]
+    return found
 
 
 @operation(
