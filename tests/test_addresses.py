@@ -1,7 +1,9 @@
 """One person, however their address is written: in files, commands, pages, at sign-in, in a pilot."""
 
 import hashlib
+import itertools
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from app import outbox
+from app.alerts import Alarm, raise_alert
 from app.config import load
 from app.db import Database
 from app.imports.file_rows import ImportRefused
@@ -17,15 +21,18 @@ from app.maintenance import own_data
 from app.members import roster, sign_in
 from app.members.changes import add_member, set_member, show_member
 from app.mime.address import address_key, bare, spellings
-from app.models import Kind, Member, OutboxMail, Report, State, Task
+from app.models import Alert, Base, Kind, Member, OutboxMail, Report, State, Task
 from app.outbox import browse
 from app.outbox.allowlist import in_pilot
 from app.outbox.enqueue import NewMail, enqueue
 from app.people.columns import HEADERS
 from app.people.lookup import check_known, find, nearest
 from app.people.values import ValuesRefused
+from app.reminders import plan
 from app.services import Services
-from tests.conftest import NOW, TODAY, suzuki
+from tests.conftest import NOW, TODAY, People, add_tasks, suzuki
+from tests.sending import send
+from tests.smtp_server import Plan, SmtpServer
 
 pytestmark = pytest.mark.pages
 
@@ -253,3 +260,48 @@ def test_two_rows_of_one_person_stay_within_reach(services: Services, db: Databa
     assert roster.id_of(services, '"a..b"@docomo.ne.jp') == older
     assert roster.id_of(services, PHONE) == newer
     assert bring(services, "members", {"email": PHONE, "name": "別名"}) == (0, 1, 0)
+
+
+# --- gone ---------------------------------------------------------------------------------------
+
+SUZUKI = "suzuki.ichiro@example.jp"
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpServer]:
+    """It refuses the first recipient, with words that name them."""
+    words = f"550 5.1.1 <{SUZUKI}>: Recipient address rejected: User unknown"
+    answers = itertools.chain([words], itertools.repeat("ok"))
+    with SmtpServer(Plan(script={"rcpt": answers})) as server:
+        yield server
+
+
+def test_who_had_their_data_deleted_is_named_by_the_audit_alone(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    add_tasks(db, team)
+    plan(services, NOW, only=team.suzuki.id)
+    send(services, lambda: NOW)
+    plan(services, NOW + timedelta(days=1))
+    outbox.sweep(services, NOW + timedelta(days=3))  # those of that day end late
+    with db.write() as session:
+        raise_alert(session, Alarm.ADDRESS, team.suzuki.id, now=NOW, to=SUZUKI, why="5.1.1")
+    assert naming(db, SUZUKI) >= {"users", "outbox", "mail_events", "alerts"}
+    own_data.forget(services, team.suzuki.id, NOW + timedelta(days=3))
+    assert naming(db, SUZUKI) | naming(db, "鈴木 一郎") == {"audit"}
+    with db.read() as session:
+        alerts = {one.name.partition(":")[0]: one for one in session.scalars(select(Alert))}
+    assert alerts[Alarm.ADDRESS].closed_at is not None
+    assert alerts[Alarm.MAIL_FAILED].closed_at is None
+    assert team.tanaka.email in (alerts[Alarm.MAILS_EXPIRED].data or {})["members"]
+
+
+def naming(db: Database, words: str) -> set[str]:
+    """The tables where these words stand in some column."""
+    with db.read() as session:
+        return {
+            table.name
+            for table in Base.metadata.sorted_tables
+            for row in session.execute(select(table))
+            if any(words in str(value) for value in row)
+        }

@@ -21,6 +21,7 @@ from tests import sending
 from tests.api import Program, program
 from tests.conftest import NOW, TODAY, People, add_tasks, task
 from tests.smtp_server import SmtpServer
+from tests.test_web_later import link
 
 LATER = NOW + timedelta(hours=2)
 
@@ -115,6 +116,18 @@ def test_what_a_program_asked_for_goes_out_where_nothing_stops_it(
     services: Services, team: People, sato: Program, smtp: SmtpServer
 ) -> None:
     assert sato.post("/reminders", {"member": team.suzuki.id}).status_code == 202
+    sending.send(services, clock.now)
+    assert [mail.recipient for mail in smtp.mails] == [team.suzuki.email]
+
+
+def test_what_a_program_tries_out_takes_nothing_from_what_the_member_may_ask_for(
+    app: Flask, services: Services, team: People, sato: Program, smtp: SmtpServer
+) -> None:
+    trial = program(app, services, team.sato.email, test=True)
+    for _ in range(3):
+        assert trial.post("/reminders", {"member": team.suzuki.id}).status_code == 202
+    expired = link(services, team.suzuki, "/again", TODAY - timedelta(days=30))
+    assert app.test_client().post(expired).status_code == 200
     sending.send(services, clock.now)
     assert [mail.recipient for mail in smtp.mails] == [team.suzuki.email]
 

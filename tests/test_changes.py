@@ -1,6 +1,8 @@
 """Settings, leave and snoozing: effective at once, each with its audit, on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, time, timedelta
+from threading import Barrier
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -133,6 +135,26 @@ def test_quiet_hours_need_both_ends(services: Services, team: People) -> None:
 def test_a_member_nobody_has_is_no_such_member(services: Services, team: People) -> None:
     with pytest.raises(NoSuchMember):
         changes.set_member(services, "nobody@example.jp", {}, "admin", NOW)
+
+
+def test_of_those_who_add_one_address_at_once_all_but_one_are_told_that_it_is_there(
+    services: Services, team: People
+) -> None:
+    together = Barrier(8)
+
+    def add(number: int) -> str:
+        together.wait(30)
+        typed = {"email": "new@example.jp", "name": f"{number}"}
+        try:
+            changes.add_member(services, typed, "admin", NOW)
+        except ValuesRefused as refused:
+            return refused.faults[0][1].en
+        return "added"
+
+    with ThreadPoolExecutor(8) as pool:
+        first, *others = sorted(pool.map(add, range(8)), reverse=True)
+    assert first == "added"
+    assert all("with this address already" in said for said in others)
 
 
 def test_settings_changed_after_the_decision_act_from_the_next_date(

@@ -339,7 +339,7 @@ def test_the_fields_found_are_all_that_the_templates_have(
     }
     of_addresses = {"member", "date", "who", "what", "state", "search", "q", "after", "viewport"}
     # Asked for by what comes before every page, and only where something else went well.
-    kept = {"csrf_token", "next", "file", "overwrite_settings", "back", "mine"}
+    kept = {"csrf_token", "next", "file", "overwrite_settings", "back"}
     assert named_in_templates() - asked - of_addresses - kept == set()
 
 

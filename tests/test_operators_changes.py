@@ -1,5 +1,6 @@
 """What the operator's commands do, on both databases: addresses, whole teams, tasks that move."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from app.members.rename_address import rename_address
 from app.members.sign_in import make_admin
 from app.models import Audit, Kind, Member, OutboxMail, SignInLink, State, Task
 from app.monitoring import status
-from app.people.lookup import find
+from app.people.lookup import NoSuchMember, find
 from app.people.values import ValuesRefused
 from app.reminders import brake, plan
 from app.services import Services
@@ -100,6 +101,20 @@ def test_held_mails_and_the_limit_of_a_day_are_counted(
     assert status.held_mails(services) == (1, 0)
     assert brake.above_limit(services, {TODAY: 51}) == {TODAY: 50}
     assert brake.above_limit(services, {TODAY: 50}) == {}
+
+
+def test_of_several_renamings_at_once_one_is_done_and_the_others_find_nobody(
+    services: Services, team: People
+) -> None:
+    def renamed(number: int) -> bool:
+        try:
+            rename_address(services, team.suzuki.email, f"{number}@example.jp", WHO, NOW)
+        except NoSuchMember:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(renamed, range(4))) == [False, False, False, True]
 
 
 def test_a_task_whose_title_is_longer_than_pages_take_can_still_be_changed(

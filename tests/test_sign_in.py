@@ -173,6 +173,22 @@ def test_eight_who_ask_at_once_are_one_mail(services: Services, db: Database, te
     assert len(asked_mails(db)) == 1
 
 
+def test_a_mail_made_while_the_clock_was_ahead_keeps_nobody_from_a_link(
+    services: Services, db: Database, team: People
+) -> None:
+    for ahead in (timedelta(days=90), timedelta()):
+        sign_in.ask(services, SUZUKI, "/", NOW + ahead)
+    assert len(asked_mails(db)) == 2
+
+
+def test_a_machine_whose_clock_is_a_little_behind_counts_the_mails_of_the_others(
+    services: Services, db: Database, team: People
+) -> None:
+    for ahead in (timedelta(seconds=30), timedelta()):
+        sign_in.ask(services, SUZUKI, "/", NOW + ahead)
+    assert len(asked_mails(db)) == 1
+
+
 def may_ask(services: Services, address: str) -> bool:
     """Whether this many from there are not too many."""
     try:
@@ -279,6 +295,16 @@ def test_a_link_ends_after_15_minutes(
     page = browser.get(path)
     assert page.status_code == 410
     assert "期限" in page.text
+
+
+def test_a_link_made_while_the_clock_was_ahead_signs_nobody_in(
+    browser: FlaskClient, services: Services, travel: time_machine.Traveller
+) -> None:
+    travel.shift(timedelta(days=90))
+    path = link_for(services)
+    for back, status in ((timedelta(seconds=30), 200), (timedelta(days=30), 410)):
+        travel.shift(-back)
+        assert browser.get(path).status_code == status
 
 
 def test_a_link_that_was_changed_signs_nobody_in(browser: FlaskClient, services: Services) -> None:

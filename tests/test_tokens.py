@@ -101,6 +101,18 @@ def test_when_it_was_last_used_is_written_once_an_hour(
     assert [at and at - NOW for at in seen] == [timedelta()] * 3 + [timedelta(minutes=61)]
 
 
+def test_a_use_while_the_clock_was_ahead_is_put_right_by_the_next_one(
+    services: Services, db: Database, team: People
+) -> None:
+    key = made(services)
+    seen = []
+    for ahead in (timedelta(days=90), timedelta(), timedelta(seconds=5)):
+        tokens.caller(services, key, NOW + ahead)
+        with db.read() as session:
+            seen.append(session.scalars(select(ApiToken.last_used_at)).one())
+    assert seen == [NOW + timedelta(days=90), NOW, NOW]
+
+
 def test_every_fault_of_a_new_token_is_named(services: Services, team: People) -> None:
     made(services)
     with pytest.raises(ValuesRefused) as caught:

@@ -13,7 +13,9 @@ from sqlalchemy import select, update
 from app.compose import show_date
 from app.db import Database
 from app.links import ReportLink
+from app.members.days import LEAVE
 from app.models import DaysOff, Member, OutboxMail, State
+from app.rules.workdays import Span
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, task
 
@@ -208,19 +210,63 @@ def test_off_today_is_asked_first_done_with_one_button_and_can_be_taken_back(
     assert "今日、11月24日(火)をお休みにしますか" in page
     assert "鈴木 一郎さんのお休みとして記録します" in page
     assert leave(db) == []
-    done = browser.post(address, data={"action": "off", "mine": "yes"})
+    done = browser.post(address, data={"action": "off"})
     assert "次の営業日は11月25日(水)です" in done.text
     assert leave(db) == [(TODAY, TODAY)]
     for _ in range(2):
-        assert browser.post(address, data={"action": "undo"}).status_code == 200
+        undone = browser.post(address, data=undo_of(done.text))
+        assert "11月24日(火)のお休みを取り消しました" in undone.text
+        assert "今日は営業日に戻りました" in undone.text
     assert leave(db) == []
+
+
+def undo_of(page: str) -> dict[str, str]:
+    """What the page's button to take it back sends."""
+    form = page.partition("<form")[2]
+    assert 'name="action" value="undo"' in form
+    return {
+        "action": "undo",
+        **dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)),
+    }
+
+
+def test_past_midnight_the_day_that_was_taken_is_taken_back_and_booked_leave_stays(
+    browser: FlaskClient,
+    services: Services,
+    db: Database,
+    work: People,
+    travel: time_machine.Traveller,
+) -> None:
+    LEAVE.add(services, work.suzuki.email, Span(TOMORROW, TOMORROW), work.suzuki.email, NOW)
+    address = link(services, work.suzuki, "/off")
+    travel.move_to(tokyo(23, 58), tick=False)
+    taken = browser.post(address, data={"action": "off"}).text
+    assert len(leave(db)) == 2
+    travel.move_to(tokyo(23, 58) + timedelta(minutes=5), tick=False)
+    undone = browser.post(address, data=undo_of(taken)).text
+    assert leave(db) == [(TOMORROW, TOMORROW)]
+    assert "11月24日(火)のお休みを取り消しました" in undone
+    assert "今日は営業日に戻りました" not in undone
+
+
+@pytest.mark.parametrize("day", [TODAY, TOMORROW])
+def test_a_hand_made_undo_takes_no_booked_leave_back(
+    browser: FlaskClient, services: Services, db: Database, work: People, day: date
+) -> None:
+    yesterday = NOW - timedelta(days=1)
+    LEAVE.add(services, work.suzuki.email, Span(day, day), work.suzuki.email, yesterday)
+    undo = {"action": "undo", "day": day.isoformat()}
+    answer = browser.post(link(services, work.suzuki, "/off"), data=undo)
+    assert answer.status_code == 200
+    assert "取り消しました" not in answer.text
+    assert leave(db) == [(day, day)]
 
 
 def test_off_twice_is_one_day_off_and_still_can_be_taken_back(
     browser: FlaskClient, services: Services, db: Database, work: People
 ) -> None:
     address = link(services, work.suzuki, "/off")
-    pages = [browser.post(address, data={"action": "off", "mine": "yes"}) for _ in range(2)]
+    pages = [browser.post(address, data={"action": "off"}) for _ in range(2)]
     assert leave(db) == [(TODAY, TODAY)]
     assert all('value="undo"' in page.text for page in pages)
 
@@ -249,7 +295,10 @@ def test_a_mail_of_last_week_means_today_and_says_so(
     assert leave(db) == [(TODAY, TODAY)]
 
 
-@pytest.mark.parametrize("body", [{}, {"action": ""}, {"action": "delete"}])
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"action": ""}, {"action": "delete"}, {"action": "undo"}, {"action": "undo", "day": "x"}],
+)
 def test_another_body_changes_nothing(
     browser: FlaskClient, services: Services, db: Database, work: People, body: dict[str, str]
 ) -> None:

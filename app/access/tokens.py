@@ -202,9 +202,13 @@ def caller(services: Services, key: str, now: datetime) -> Caller:
 
 def _note_use(services: Services, token_id: int, now: datetime) -> None:
     """By whichever of several calls comes first."""
-    before = or_(ApiToken.last_used_at.is_(None), ApiToken.last_used_at <= now - USE_NOTED)
+    not_lately = or_(
+        ApiToken.last_used_at.is_(None),
+        ApiToken.last_used_at <= now - USE_NOTED,
+        ApiToken.last_used_at >= now + USE_NOTED,  # a clock ran ahead
+    )
     with services.db.write() as session:
-        used = update(ApiToken).where(ApiToken.id == token_id, before)
+        used = update(ApiToken).where(ApiToken.id == token_id, not_lately)
         session.execute(used.values(last_used_at=now))
 
 

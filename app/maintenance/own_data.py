@@ -4,20 +4,26 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.access.sessions import end_all
 from app.access.tokens import revoke_all
 from app.ai.recap_store import forget_member
+from app.alerts import Alarm, close_alert, name_of
+from app.alerts.catalogue import OF_MAILS
+from app.audit import by_member
+from app.db import among
 from app.members.admins import an_admin_stays
 from app.members.changes import locked, show_member
 from app.models import (
+    Alert,
     ApiToken,
     Audit,
     DaysOff,
     DecisionRow,
     ExtraWorkday,
+    MailEvent,
     Member,
     OutboxMail,
     Report,
@@ -38,11 +44,12 @@ def export(services: Services, email: str) -> dict[str, Any]:
     """Everything stored about the member, for a JSON file. Raises NoSuchMember."""
     settings = show_member(services, email)
     with services.db.read() as session:
-        member_id = find(session, email).id
+        member = find(session, email)
+        member_id = member.id
         tasks = session.scalars(select(Task).where(Task.assignee_id == member_id))
         days = select(DecisionRow).where(DecisionRow.user_id == member_id)
         mails = select(OutboxMail).where(OutboxMail.user_id == member_id).order_by(OutboxMail.id)
-        doings = select(Audit).where(Audit.who == settings["email"]).order_by(Audit.id)
+        doings = select(Audit).where(by_member(session, member)).order_by(Audit.id)
         return {
             "settings": settings,
             "tasks": [_columns(one, "ref title status start_on due_on") for one in tasks],
@@ -73,8 +80,8 @@ def forget(services: Services, member_id: int, now: datetime) -> None:
     """Takes the member's name, address, settings, leave and extra workdays out, for good.
 
     What belongs to the team stays without a name: tasks (assigned to nobody), reports, the counts of
-    mails. What an AI was told of them goes; the audit stays, and says this too. Mails not sent yet
-    end as inactive. Raises LastAdmin.
+    mails. What an AI was told of them goes, and what a server or an alert said of mails to them; the
+    audit stays, and says this too. Mails not sent yet end as inactive. Raises LastAdmin.
     """
     with services.db.write() as session, an_admin_stays(session):
         member = locked(session, session.get_one(Member, member_id).email)
@@ -87,6 +94,7 @@ def forget(services: Services, member_id: int, now: datetime) -> None:
         led = update(Member).where(Member.manager_id == member_id)
         session.execute(led.values(manager_id=None))
         _clear(member)
+        _clear_alerts(session, member.id, now)
         _clear_mails(session, member, now)
         forget_member(session, member_id, now)
         session.add(Audit(at=now, who=was, what="member.deleted", data={"member": member_id}))
@@ -113,7 +121,37 @@ def _clear_mails(session: Session, member: Member, now: datetime) -> None:
         log_records.ended(session, one, State.SUPPRESSED, Reason.INACTIVE)
     # One that is on its way keeps its bytes: a second copy has to be the same as the first.
     over = theirs.where(OutboxMail.lease_token.is_(None), OutboxMail.state != State.READY)
-    session.execute(over.values(to_addr=member.email, subject=None, sent_bytes=None, response=None))
+    # A server's words name the address, and often the person; a code of ours says neither.
+    why = case((OutboxMail.reason.contains(" "), None), else_=OutboxMail.reason)
+    gone = {"subject": None, "sent_bytes": None, "response": None, "reason": why}
+    session.execute(over.values(to_addr=member.email, **gone))
+    ids = select(OutboxMail.id).where(OutboxMail.user_id == member.id)
+    words = or_(MailEvent.detail.contains(" "), MailEvent.detail.contains("@"))
+    told = update(MailEvent).where(MailEvent.outbox_id.in_(ids), words)
+    session.execute(told.values(detail=None).execution_options(synchronize_session=False))
+
+
+def _clear_alerts(session: Session, member_id: int, now: datetime) -> None:
+    """Takes them out of the alerts about them and their mails; what is about them alone is over.
+
+    Call it while the mails still name their addresses: an alert about a day names those.
+    """
+    theirs = (OutboxMail.id, OutboxMail.local_date, OutboxMail.to_addr)
+    mails = session.execute(select(*theirs).where(OutboxMail.user_id == member_id)).all()
+    names = [name_of(alarm, one.id) for alarm in OF_MAILS.values() for one in mails]
+    for alarm in (Alarm.MEMBER, Alarm.TEAM, Alarm.ADDRESS):
+        close_alert(session, alarm, member_id, now=now)
+        names.append(name_of(alarm, member_id))
+    about = update(Alert).where(among(Alert.name, names))
+    session.execute(about.values(data={}, detail=""))
+    days = {name_of(Alarm.MAILS_EXPIRED, one.local_date) for one in mails}
+    addresses = {one.to_addr for one in mails}
+    for alert in session.scalars(select(Alert).where(among(Alert.name, list(days)))):
+        named = (alert.data or {}).get("members", ())
+        if addresses.intersection(named):  # whose words `why` tells is not noted
+            others = [one for one in named if one not in addresses]
+            alert.data = {**(alert.data or {}), "members": others, "why": None}
+        alert.detail = ""
 
 
 def _reports(session: Session, member_id: int | None) -> Iterator[dict[str, Any]]:

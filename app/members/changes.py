@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
@@ -165,11 +166,21 @@ def add_member(
         defaults = organisation(session, services.config)
         _check(member, defaults)
         begin(member, defaults, now)
-        session.add(member)
-        session.flush()
+        _insert(session, member)
         audit(session, member, "member.add", who, now, name=member.name)
         sent_forms.made(session, form_key, member.id)
         return member.id
+
+
+def _insert(session: Session, member: Member) -> None:
+    """Stores the new member. Raises ValuesRefused where another one was quicker with the address."""
+    session.add(member)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if "uq_users_email" not in str(error.orig):
+            raise
+        raise ValuesRefused([("email", _KNOWN)]) from None
 
 
 def decide_before(services: Services, email: str, now: datetime) -> None:
@@ -221,7 +232,7 @@ def locked(session: Session, email: str) -> Member:
     """The member, whom no planner decides meanwhile. Raises NoSuchMember."""
     member = find(session, email)
     session.refresh(member, with_for_update=True)
-    return member
+    return member if find(session, email) is member else locked(session, email)
 
 
 def audit(

@@ -9,17 +9,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.locale import Both
+from app.members import spans
 from app.members.changes import audit
 from app.members.days import LEAVE, NoSuchDays
-from app.members.snooze import asked_mail
-from app.models import ENDS, Kind, Member, OutboxMail, State
+from app.members.snooze import NotNow, asked_mail
+from app.models import ENDS, Audit, Kind, Member, OutboxMail, State
 from app.outbox.enqueue import enqueue
-from app.outbox.reasons import REASONS
+from app.outbox.reasons import REASONS, TRIAL
 from app.people.lookup import active_member
 from app.people.settings import Person, organisation, person
 from app.reports.progress import open_tasks
 from app.rules import decision, hours, unreported
-from app.rules.decision import ASKED_AT_MOST, DAY_OFF, Reason
+from app.rules.decision import DAY_OFF, Reason
 from app.rules.workdays import Span
 from app.services import Services
 
@@ -64,21 +65,42 @@ def later(services: Services, member_id: int, now: datetime) -> Later:
     )
 
 
-def off_today(services: Services, member_id: int, now: datetime) -> date:
-    """Today is a day of leave; twice is as good as once. Raises NoSuchMember."""
+def off_today(services: Services, member_id: int, now: datetime) -> bool:
+    """Today is a day of leave; twice is as good as once. Raises NoSuchMember.
+
+    Returns whether `not_off` takes it back: leave that was there before it does not.
+    """
     wish = later(services, member_id, now)
     if not wish.on_leave:
         email = wish.person.member.email
         LEAVE.add(services, email, Span(wish.today, wish.today), email, now)
-    return wish.today
-
-
-def not_off(services: Services, member_id: int, day: date, now: datetime) -> None:
-    """`day` is no day of leave after all; twice is as good as once. Raises NoSuchMember."""
     with services.db.read() as session:
-        email = _active(session, services, member_id).member.email
+        return _taken_on_the_day(session, wish.person, wish.today)
+
+
+def not_off(services: Services, member_id: int, day: date, now: datetime) -> bool:
+    """`day` is no day of leave after all; twice is as good as once. Raises NoSuchMember.
+
+    Returns False, and changes nothing, for a day that `off_today` did not take.
+    """
+    with services.db.read() as session:
+        one = _active(session, services, member_id)
+        if not _taken_on_the_day(session, one, day):
+            return False
+    email = one.member.email
     with suppress(NoSuchDays):
         LEAVE.remove(services, email, Span(day, day), email, now)
+    return True
+
+
+def _taken_on_the_day(session: Session, one: Person, day: date) -> bool:
+    """Whether the member took this day alone, on the day itself: leave that is booked is older."""
+    email = one.member.email
+    added = select(Audit).where(Audit.who == email, Audit.what == f"{LEAVE.of_member}.add")
+    taken = {"email": email} | spans.noted(Span(day, day))
+    return any(
+        entry.data == taken and one.today(entry.at) == day for entry in session.scalars(added)
+    )
 
 
 def send_again(services: Services, member_id: int, now: datetime) -> None:
@@ -95,9 +117,9 @@ def send_again(services: Services, member_id: int, now: datetime) -> None:
         one = person(session, organisation(session, services.config), member)
         day = one.today(now)
         if _may_ask(session, one, day, now):
-            mail = asked_mail(session, one, day, now)
-            ids = enqueue(session, services, [mail], now=now)
-            audit(session, member, "mail.asked_again", member.email, now)
+            with suppress(NotNow):  # the fourth one of a day
+                ids = enqueue(session, services, [asked_mail(session, one, day, now)], now=now)
+                audit(session, member, "mail.asked_again", member.email, now)
     services.publish(ids)
 
 
@@ -114,11 +136,12 @@ def _may_ask(session: Session, one: Person, day: date, now: datetime) -> bool:
             OutboxMail.local_date == day,
             OutboxMail.kind == Kind.ASKED_REMINDER,
             OutboxMail.state != State.CANCELLED,
+            OutboxMail.reason.is_distinct_from(TRIAL),  # a program's rehearsal: nobody got it
         )
     ).all()
     waiting = any(mail.state not in ENDS for mail in asked)
     lately = any(mail.created_at > now - AGAIN_AFTER for mail in asked)
-    return not waiting and not lately and len(asked) < ASKED_AT_MOST
+    return not waiting and not lately
 
 
 def _active(session: Session, services: Services, member_id: int) -> Person:

@@ -24,6 +24,9 @@ from app.services import Services
 # How many sign-in mails a member gets within these times, from whatever origin. They are counted
 # in the outbox: Redis may be emptied, and one person has several spellings of an address.
 MAILS = ((timedelta(minutes=1), 1), (timedelta(hours=1), 5), (timedelta(days=1), 10))
+# How far the clocks of two machines may differ. What is dated later was made while a clock ran ahead:
+# such a mail does not count, and such a link signs nobody in.
+AHEAD = timedelta(minutes=5)
 ASKS = RateLimitItemPerMinute(60)  # by network: an office asks from one
 _HOME_BITS = 64  # of IPv6: what one customer is given (RFC 6177)
 
@@ -153,6 +156,7 @@ def _may_have_one(session: Session, member: Member, now: datetime) -> bool:
         OutboxMail.local_date >= (now - longest - timedelta(days=1)).date(),  # for the index
         OutboxMail.kind == Kind.SIGN_IN,
         OutboxMail.created_at > now - longest,
+        OutboxMail.created_at <= now + AHEAD,
     )
     made = session.scalars(mails).all()
     return all(sum(at > now - time for at in made) < most for time, most in MAILS)
@@ -208,6 +212,6 @@ def _good(
         raise LinkGone(Code.BAD_LINK)
     if link.used_at is not None:
         raise LinkGone(Code.LINK_USED)
-    if link.expires_at <= now:
+    if link.expires_at <= now or link.created_at > now + AHEAD:
         raise LinkGone(Code.LINK_EXPIRED)
     return link, member

@@ -1,6 +1,6 @@
 """`/r/<token>/later`, `/off`, `/again`: what a mail offers when now is not the time to report."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from flask import Blueprint, abort, g, render_template, request
 from flask.typing import ResponseReturnValue
@@ -45,16 +45,13 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @guarded(services)
     def off(link: ReportLink) -> ResponseReturnValue:
         now = clock.now()
-        wish = self_service.later(services, link.member_id, now)
         act = request.form.get("action", "") if request.method == "POST" else "ask"
-        if act == "off":
-            self_service.off_today(services, link.member_id, now)
-        elif act == "undo":
-            self_service.not_off(services, link.member_id, wish.today, now)
-        elif act != "ask":
+        if act not in {"ask", "off", "undo"}:
             abort(400)
-        # Taken back is only what this page did: leave that was there before stays.
-        can_undo = act == "off" and (not wish.on_leave or request.form.get("mine") == "yes")
+        if act == "undo":
+            return _not_off(services, link, now)
+        wish = self_service.later(services, link.member_id, now)
+        can_undo = act == "off" and self_service.off_today(services, link.member_id, now)
         return _page(services, "off.html", wish, act=act, can_undo=can_undo)
 
     @blueprint.post("/r/<token>/again")
@@ -63,6 +60,24 @@ def add(blueprint: Blueprint, services: Services) -> None:
         link = services.links.read_report(token)
         self_service.send_again(services, link.member_id, clock.now())
         return render_template("fresh_link_sent.html")
+
+
+def _not_off(services: Services, link: ReportLink, now: datetime) -> str:
+    """Takes back the day that the page took: midnight may have passed since.
+
+    Leave that was there before stays, and the answer says how things stand.
+    """
+    day = _day()
+    done = self_service.not_off(services, link.member_id, day, now)
+    wish = self_service.later(services, link.member_id, now)
+    return _page(services, "off.html", wish, act="undo" if done else "ask", day=day)
+
+
+def _day() -> date:
+    try:
+        return read_date(_typed("day"))
+    except UnusableValue:
+        abort(400)
 
 
 def _first_choice(wish: Later) -> str:
