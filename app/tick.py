@@ -77,6 +77,7 @@ def run(
         if ticked.planned is not None:
             purge.forget_bodies(services, now)
             purge.forget_calls(services, now)
+            purge.forget_uploads(services, now)
     if ticked.planned is not None and ask_for is not None:
         # Last of all, when every mail of this minute is on its way; whatever breaks, only that does.
         try:

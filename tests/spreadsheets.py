@@ -75,8 +75,12 @@ def xlsx(
     epoch_1904: bool = False,
     more: Mapping[str, bytes] | None = None,
     sheet_xml: bytes | None = None,
+    part: str = "worksheets/sheet1.xml",
 ) -> bytes:
-    """A workbook with its strings shared, as Excel does it, or `inline`, as other programs do."""
+    """A workbook with its strings shared, as Excel does it, or `inline`, as other programs do.
+
+    `part`: where the sheet is; each program says that itself.
+    """
     strings: dict[str, int] = {}
     styles: list[str | int] = [0]
     rows = "".join(
@@ -85,7 +89,7 @@ def xlsx(
         if any(cell is not None for cell in line)
     )
     parts = {
-        "[Content_Types].xml": _content_types(shared=not inline),
+        "[Content_Types].xml": _content_types(part, shared=not inline),
         "_rels/.rels": _relations(("officeDocument", "xl/workbook.xml")),
         "xl/workbook.xml": (
             f'<workbook xmlns="{MAIN}" xmlns:r="{_OFFICE}">'
@@ -93,12 +97,12 @@ def xlsx(
             f'<sheets><sheet name="{escape(sheet)}" sheetId="1" r:id="rId1"/></sheets></workbook>'
         ),
         "xl/_rels/workbook.xml.rels": _relations(
-            ("worksheet", "worksheets/sheet1.xml"),
+            ("worksheet", part),
             ("styles", "styles.xml"),
             *([] if inline else [("sharedStrings", "sharedStrings.xml")]),
         ),
         "xl/styles.xml": _styles(styles),
-        "xl/worksheets/sheet1.xml": (
+        f"xl/{part}": (
             f'<worksheet xmlns="{MAIN}"><dimension ref="A1"/><sheetData>{rows}</sheetData></worksheet>'
         ),
     }
@@ -107,7 +111,7 @@ def xlsx(
         parts["xl/sharedStrings.xml"] = f'<sst xmlns="{MAIN}">{shared}</sst>'
     found = {name: _DECLARATION + text.encode() for name, text in parts.items()}
     if sheet_xml is not None:
-        found["xl/worksheets/sheet1.xml"] = sheet_xml
+        found[f"xl/{part}"] = sheet_xml
     return zipped(found | dict(more or {}))
 
 
@@ -176,13 +180,13 @@ def _styles(forms: Sequence[str | int]) -> str:
     )
 
 
-def _content_types(*, shared: bool) -> str:
+def _content_types(sheet: str, *, shared: bool) -> str:
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-    parts = {"workbook": "sheet.main", "styles": "styles", "worksheets/sheet1": "worksheet"}
+    parts = {"workbook.xml": "sheet.main", "styles.xml": "styles", sheet: "worksheet"}
     if shared:
-        parts["sharedStrings"] = "sharedStrings"
+        parts["sharedStrings.xml"] = "sharedStrings"
     overrides = "".join(
-        f'<Override PartName="/xl/{name}.xml" ContentType="{kind}.{what}+xml"/>'
+        f'<Override PartName="/xl/{name}" ContentType="{kind}.{what}+xml"/>'
         for name, what in parts.items()
     )
     return (

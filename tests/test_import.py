@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from time import process_time
@@ -15,7 +16,13 @@ from app import sample
 from app.config import load
 from app.imports.file_rows import MAX_LINES, ImportRefused
 from app.imports.file_table import export_cell, read_table
-from app.imports.files import ImportOptions, ImportResult, import_file, preview_file
+from app.imports.files import (
+    ImportOptions,
+    ImportResult,
+    import_file,
+    import_into,
+    preview_file,
+)
 from app.models import Audit, DaysOff, ExtraWorkday, Member, Report, Setting, Task
 from app.people.columns import HEADERS
 from app.services import Services, make
@@ -260,8 +267,6 @@ def _import_slowly(environ: dict[str, str], folder: Path) -> None:
     lines = [member(f"m{n}@example.jp") for n in range(3_000)]
     services = make(load(environ, folder))
     with services.db.write() as session:
-        from app.imports.files import import_into  # noqa: PLC0415 - in the child
-
         import_into(session, services.config, "members", csv_of(MEMBERS, *lines), now=NOW)
         os.kill(os.getpid(), signal.SIGKILL)  # all is written, nothing committed
 
@@ -278,6 +283,15 @@ def test_an_import_killed_before_its_end_leaves_nothing(
     assert child.exitcode == -signal.SIGKILL
     child.close()
     assert everyone(services) == {}
+
+
+def test_a_file_is_read_while_another_is_written(services: Services) -> None:
+    other = csv_of(MEMBERS, member("a@example.jp"))
+    with ThreadPoolExecutor() as pool, services.db.write() as session:
+        import_into(session, services.config, "members", other, now=NOW)
+        for look in (preview_file, import_file):
+            found = pool.submit(look, services, "members", b"", now=NOW)
+            assert isinstance(found.exception(timeout=10), ImportRefused)
 
 
 # --- tasks -------------------------------------------------------------------------------------------

@@ -335,9 +335,21 @@ def test_the_first_visible_sheet_is_read_and_macros_are_not() -> None:
     assert table.kind.ja == "Excel ブック(.xlsm、シート「タスク & 予定」、マクロは読みません)"
 
 
+def test_what_a_workbook_has_beside_its_sheet_is_not_looked_at() -> None:
+    more = {
+        "xl/media/image1.PNG": b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+        "xl/media/image2.svg": b"<!DOCTYPE svg><!-- drawn by hand --><svg/>",
+        "xl/printerSettings/printerSettings1.bin": "<Canon>".encode("utf-16-le"),
+        "xl/embeddings/book.xlsx": GOOD,
+    }
+    data = xlsx([list(ENGLISH), ["T-1", "A", "", "2026/11/24"]], more=more)
+    assert tasks(data)[1][0].ref == "T-1"
+
+
 # --- workbooks: what is refused ------------------------------------------------------------------
 
 GOOD = xlsx([list(ENGLISH), ["T-1", "A", "", "2026/11/24"]])
+END = b"PK\x05\x06"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
 
 
@@ -345,9 +357,24 @@ def numbered(count: int) -> dict[str, bytes]:
     return {f"xl/media/image{n:06}.png": b"" for n in range(count)}
 
 
-def sheet(inner: str, before: str = "") -> bytes:
+def sheet(inner: str, before: str = "", part: str = "worksheets/sheet1.xml") -> bytes:
     xml = f'{before}<worksheet xmlns="{MAIN}"><sheetData>{inner}</sheetData></worksheet>'
-    return xlsx([], sheet_xml=xml.encode())
+    return xlsx([], sheet_xml=xml.encode(), part=part)
+
+
+def directory_hidden(by: str) -> bytes:
+    """A zip of 20,000 entries, whose end record, or what looks like one, says that there are few."""
+    data = xlsx([], more=numbered(20_000))
+    end = len(data) - 22
+    entries, size, offset = struct.unpack("<HII", data[end + 10 : end + 20])
+    if by == "a larger end":
+        larger = struct.pack(
+            "<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, entries, entries, size, offset
+        )
+        larger += struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
+        return data[:end] + larger + struct.pack("<4sHHHHIIH", END, 0, 0, 1, 1, 100, offset, 0)
+    # An end record within the end record: zipfile corrects an offset that is wrong.
+    return data[: end + 16] + END + bytes(2)
 
 
 BAD: dict[str, tuple[bytes, str, str]] = {
@@ -372,12 +399,24 @@ BAD: dict[str, tuple[bytes, str, str]] = {
     "entities in EBCDIC": (
         sheet("", '<?xml version="1.0" encoding="cp037"?>'), "壊れているか", "damaged",
     ),
+    "entities in a part of another name": (
+        sheet("", '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]>', "media/image1.png"),
+        "壊れているか", "damaged",
+    ),
+    "many parts behind a larger end record": (
+        directory_hidden("a larger end"), "壊れているか", "damaged",
+    ),
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "文字コードを判別できません", "not known"),
 }  # fmt: skip
+MILLION = '<c t="n"/>' * 1_000_000
 TOO_LARGE: dict[str, Callable[[], bytes]] = {
     "a bomb": lambda: xlsx([], more={"xl/media/x.xml": bytes(1) + b" " * 50_000_000}),
     "too many parts": lambda: xlsx([], more=numbered(20_000)),
-    "a million cells in a row": lambda: sheet("<row>" + '<c t="n"/>' * 1_000_000 + "</row>"),
+    "too many parts, with an end in the end": lambda: directory_hidden("an end in the end"),
+    "a million cells in a row": lambda: sheet(f"<row>{MILLION}</row>"),
+    "a million cells in data": lambda: sheet(f"<row>{MILLION}</row>", part="worksheets/sheet1.dat"),
+    "a million cells in capitals": lambda: sheet(f"<row>{MILLION}</row>", part="SHEET1.XML"),
+    "a million cells in a picture": lambda: sheet(f"<row>{MILLION}</row>", part="media/image1.png"),
 }
 
 

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
-from app import clock
+from app import clock, tick
 from app.audit import WHAT
 from app.config import Config
 from app.db import Database
@@ -216,6 +216,17 @@ def test_an_import_cannot_take_the_last_admin_away(
     else:
         import_file(services, "members", file.encode(), now=NOW)
         assert member(db, SUZUKI).role == Role.ADMIN
+
+
+def test_a_member_whom_a_file_deactivates_is_signed_out_for_good(
+    admin: FlaskClient, app: Flask, services: Services, db: Database
+) -> None:
+    theirs = signed_in(app, services, SUZUKI)
+    for active in ("no", "yes"):
+        file = f"email,name,active\n{SUZUKI},鈴木 一郎,{active}\n"
+        import_file(services, "members", file.encode(), now=NOW)
+    assert member(db, SUZUKI).active
+    assert theirs.get("/settings").status_code == 302
 
 
 def test_a_first_import_needs_no_admin(services: Services, db: Database) -> None:
@@ -558,10 +569,18 @@ def test_what_cannot_be_removed_is_said_in_the_form_that_removes(admin: FlaskCli
 # --- import -------------------------------------------------------------------------------------
 
 
-def upload(browser: FlaskClient, text: str | bytes, what: str = "members") -> TestResponse:
+def kept(db: Database) -> int:
+    """How many files are."""
+    with db.read() as session:
+        return session.scalar(select(func.count()).select_from(Upload)) or 0
+
+
+def upload(
+    browser: FlaskClient, text: str | bytes, what: str = "members", name: str = "名簿.csv"
+) -> TestResponse:
     """Chooses a file and asks what it would do."""
     data = text.encode() if isinstance(text, str) else text
-    form = {"what": what, "file": (io.BytesIO(data), "名簿.csv")}
+    form = {"what": what, "file": (io.BytesIO(data), name)}
     return browser.post(
         "/admin/import", data=form, headers=OURS, content_type="multipart/form-data"
     )
@@ -692,13 +711,35 @@ def test_a_kept_file_is_its_admins_alone_and_is_dropped_after_a_day(
     other = signed_in(app, services, TANAKA)
     assert other.get(path).status_code == 404
     assert "done=gone" in post(other, path, action="write").location
+    post(admin, path, action="drop")
+    assert kept(db) == 0
+    missing = admin.get(path).text
+    path = upload(admin, LINES).location
     travel.shift(uploads.KEPT_FOR + timedelta(minutes=1))
+    late = admin.get(path)
+    assert (late.status_code, late.text) == (404, missing)
+    assert "done=gone" in post(admin, path, action="write").location
+    assert member(db, SUZUKI).name == "鈴木 一郎"
     upload(admin, LINES)
-    with db.read() as session:
-        assert session.scalar(select(func.count()).select_from(Upload)) == 1
-    post(admin, path.replace("/1", "/2"), action="drop")
-    with db.read() as session:
-        assert session.scalar(select(func.count()).select_from(Upload)) == 0
+    tick.run(services, clock.now())
+    assert kept(db) == 1  # the one of today
+
+
+def test_a_kept_file_goes_by_a_tick_though_nobody_chooses_another(
+    admin: FlaskClient, services: Services, db: Database
+) -> None:
+    upload(admin, LINES)
+    tick.run(services, NOW + uploads.KEPT_FOR)
+    assert kept(db) == 1
+    tick.run(services, NOW + uploads.KEPT_FOR + timedelta(minutes=1))
+    assert kept(db) == 0
+
+
+def test_the_name_of_a_file_is_kept_without_what_cannot_be_seen(
+    admin: FlaskClient, db: Database
+) -> None:
+    page = admin.get(upload(admin, LINES, name="名\0簿\u202e.csv").location).text
+    assert "名簿.csv" in page
 
 
 def test_a_large_file_is_shown_page_by_page(admin: FlaskClient) -> None:

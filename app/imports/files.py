@@ -20,7 +20,7 @@ from app.imports.file_table import read_table
 from app.locale import Both
 from app.people import file_records
 from app.people.settings import organisation
-from app.people.table import LineFault
+from app.people.table import LineFault, Table
 from app.refused import Code, Refused
 from app.reminders.plan import plan
 from app.services import Services
@@ -89,11 +89,12 @@ def import_file(
     `dry_run` does the same and takes it back; `expected` is what each line did in its preview. Raises
     ImportRefused with all faults, ImportMoved when a line would do something else by now.
     """
+    table = _table(what, data, options)
     if what in _WITHOUT_HISTORY and not dry_run:
         plan(services, now)  # what is due is decided with what stands before this
     transaction = services.db.read if dry_run else services.db.write
     with transaction() as session:
-        result = import_into(session, services.config, what, data, now=now, **options)
+        result = _write(session, services.config, what, table, now=now, **options)
         if expected is not None and result.lines != list(expected):
             raise ImportMoved
         return result
@@ -106,9 +107,10 @@ def preview_file(
 
     Raises ImportRefused for a file of which no line can be read.
     """
+    table = _table(what, data, options)
     with services.db.write() as session:
         config = services.config
-        result = import_into(session, config, what, data, now=now, preview=True, **options)
+        result = _write(session, config, what, table, now=now, preview=True, **options)
         session.rollback()
     return result
 
@@ -131,16 +133,30 @@ def import_into(
     data: bytes,
     *,
     now: datetime,
+    **options: Unpack[ImportOptions],
+) -> ImportResult:
+    """`import_file` within a transaction of the caller's, who undoes it on ImportRefused."""
+    return _write(session, config, what, _table(what, data, options), now=now, **options)
+
+
+def _table(what: str, data: bytes, options: ImportOptions) -> Table:
+    """The file, read before a transaction begins: nobody who writes waits for a large one."""
+    most_lines, skip = options.get("most_lines", MAX_LINES), options.get("skip_unknown", False)
+    return read_table(data, what, most_lines=most_lines, skip_unknown=skip)
+
+
+def _write(
+    session: Session,
+    config: Config,
+    what: str,
+    table: Table,
+    *,
+    now: datetime,
     preview: bool = False,
     **options: Unpack[ImportOptions],
 ) -> ImportResult:
-    """`import_file` within a transaction of the caller's, who undoes it on ImportRefused.
-
-    With `preview` a faulty line is left out and listed in the result.
-    """
+    """Writes the lines. With `preview` a faulty one is left out and listed in the result."""
     one_after_the_other(session, _IMPORT_LOCK)
-    most_lines, skip = options.get("most_lines", MAX_LINES), options.get("skip_unknown", False)
-    table = read_table(data, what, most_lines=most_lines, skip_unknown=skip)
     desk = ImportContext(
         session=session,
         organisation=organisation(session, config),
@@ -150,16 +166,23 @@ def import_into(
         overwrite_settings=options.get("overwrite_settings", False),
         preview=preview,
     )
+    _run(desk, what, table, allow_localhost=config.rehearsal_allowed)
+    desk.write_audit(what)
+    return _result(desk, table)
+
+
+def _run(desk: ImportContext, what: str, table: Table, *, allow_localhost: bool) -> None:
     if what == "members":
-        local = config.rehearsal_allowed
-        members.run(desk, file_records.members(table, allow_localhost=local))
+        members.run(desk, file_records.members(table, allow_localhost=allow_localhost))
     elif what == "tasks":
         work.run_tasks(desk, file_records.tasks(table))
     elif what == "reports":
         work.run_reports(desk, file_records.reports(table))
     else:
         days_off.run(desk, file_records.days_off(table))
-    desk.write_audit(what)
+
+
+def _result(desk: ImportContext, table: Table) -> ImportResult:
     return ImportResult(
         *desk.counts,
         warnings=desk.warnings,

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.access.sessions import end_all
 from app.access.tokens import revoke_all
 from app.imports.context import ImportContext, assign, differing, had
 from app.locale import Both
@@ -108,6 +109,7 @@ def _upsert(
     before = had(member, changes)
     assign(member, changes)
     if changes.get("active") is False:
+        end_all(desk.session, member, desk.who, desk.now)
         revoke_all(desk.session, member, desk.who, desk.now)
     if changes.get("active"):
         begin(member, desk.organisation, desk.now)

@@ -11,6 +11,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
+from app.compose.text import inert
 from app.imports.context import LineOutcome
 from app.imports.file_rows import ImportRefused
 from app.imports.files import ImportMoved, ImportOptions, ImportResult, import_file, preview_file
@@ -25,7 +26,7 @@ MOST_LINES = 20_000
 
 
 class NoSuchUpload(Refused):
-    """It was imported, dropped, or swept, or another admin uploaded it."""
+    """It was imported or dropped, its day is over, or another admin uploaded it."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -65,11 +66,10 @@ def keep(
     with services.db.write() as session:
         if (known := sent_forms.made_before(session, form_key, now)) is not None:
             return known
-        session.execute(delete(Upload).where(Upload.created_at < now - KEPT_FOR))
         upload = Upload(
             user_id=user_id,
             what=what,
-            name=name[:200],
+            name=inert(name)[:200],
             overwrite_settings=options.get("overwrite_settings", False),
             data=zlib.compress(data, 1),
             preview=_packed(found),
@@ -81,10 +81,10 @@ def keep(
         return upload.id
 
 
-def preview(services: Services, user_id: int, upload_id: int) -> UploadPreview:
+def preview(services: Services, user_id: int, upload_id: int, *, now: datetime) -> UploadPreview:
     """What was found when the file was last looked at. Raises NoSuchUpload."""
     with services.db.read() as session:
-        upload = _get(session, user_id, upload_id)
+        upload = _get(session, user_id, upload_id, now)
     return UploadPreview(
         id=upload.id,
         what=upload.what,
@@ -103,7 +103,7 @@ def confirm(
     a new one then.
     """
     with services.db.read() as session:
-        upload = _get(session, user_id, upload_id)
+        upload = _get(session, user_id, upload_id, now)
     found = _unpacked(upload.preview)
     data, expected = zlib.decompress(upload.data), _outcomes(found)
     try:
@@ -142,9 +142,10 @@ def _chosen(upload: Upload, found: Mapping[str, Any]) -> ImportOptions:
     }
 
 
-def _get(session: Session, user_id: int, upload_id: int) -> Upload:
+def _get(session: Session, user_id: int, upload_id: int, now: datetime) -> Upload:
+    """The row, unless its day is over: no tick may have swept it yet."""
     upload = session.get(Upload, upload_id)
-    if upload is None or upload.user_id != user_id:
+    if upload is None or upload.user_id != user_id or upload.created_at < now - KEPT_FOR:
         raise NoSuchUpload
     return upload
 

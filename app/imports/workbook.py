@@ -1,7 +1,7 @@
 """PURE. An Excel workbook as bytes -> the rows of its first visible sheet, as text cells.
 
 A cell becomes what a person sees in it, as far as that has one meaning: a date, a time, 80%, a
-ref with its leading zeros. openpyxl reads the sheet; everything is bounded before it begins,
+ref with its leading zeros. openpyxl reads the sheet; each part is bounded before it opens it,
 since a zip of a few kilobytes may hold gigabytes, and XML may hold entities.
 """
 
@@ -15,11 +15,12 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import IO, Any
 
-from app.imports.file_rows import FileRows, Row, check_lines, whole_file
+from app.imports.file_rows import FileRows, ImportRefused, Row, check_lines, whole_file
 from app.locale import Both
 from app.people.table import LineFault
 
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_END, _END_64 = b"PK\x05\x06", b"PK\x06\x07"  # of a zip; the second leads to a larger end
+_ZIP = (b"PK\x03\x04", _END)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # MS-OFFCRYPTO 2.3.4.4
 
@@ -57,12 +58,24 @@ def read_workbook(data: bytes, most_lines: int) -> FileRows:
 
 
 def _open(data: bytes) -> zipfile.ZipFile:
-    """The archive, after its directory was found to be small (APPNOTE.TXT 4.3.16)."""
-    end = data.rfind(b"PK\x05\x06", max(0, len(data) - 66_000))
-    directory = int.from_bytes(data[end + 12 : end + 16], "little")
-    if end < 0 or directory > _DIRECTORY:
-        raise whole_file(_BROKEN if end < 0 else _TOO_MUCH)
+    """The archive, after its directory was found to be small (APPNOTE.TXT 4.3.16).
+
+    The record with that size must be the one that zipfile will believe.
+    """
+    end = _end(data)
+    if end < 0 or data.startswith(_END_64, max(0, end - 20)):
+        raise whole_file(_BROKEN)
+    if int.from_bytes(data[end + 12 : end + 16], "little") > _DIRECTORY:
+        raise whole_file(_TOO_MUCH)
     return zipfile.ZipFile(io.BytesIO(data))
+
+
+def _end(data: bytes) -> int:
+    """Where the zip's end record is, as zipfile looks for it; below 0 if there is none."""
+    last = len(data) - 22
+    if last >= 0 and data.startswith(_END, last) and data.endswith(b"\0\0"):
+        return last
+    return data.rfind(_END, max(0, len(data) - 66_000))
 
 
 # --- what it is, and how much ------------------------------------------------------------------
@@ -90,12 +103,30 @@ def _check_parts(archive: zipfile.ZipFile, most_lines: int) -> None:
         raise whole_file(_PASSWORD)
     if sum(part.file_size for part in parts) > _BYTES + most_lines * _BYTES_A_LINE:
         raise whole_file(_TOO_MUCH)
-    for part in parts:
-        if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise whole_file(_BROKEN)
-        if part.filename.endswith((".xml", ".rels", ".vml")):
-            with archive.open(part) as file:
-                _check_xml(_chunks(file), most_lines)
+    if any(part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for part in parts):
+        raise whole_file(_BROKEN)
+
+
+class _CheckedArchive(zipfile.ZipFile):
+    """The zip that openpyxl reads: each part is checked when it is first opened.
+
+    Names say nothing: a workbook's own lists may name any part as its sheet, and a picture, which
+    openpyxl never opens, may be of any kind.
+    """
+
+    def __init__(self, data: bytes, most_lines: int) -> None:
+        super().__init__(io.BytesIO(data))
+        self._most_lines = most_lines
+        self._sound: set[str] = set()
+
+    def open(self, name: str | zipfile.ZipInfo, *args: Any, **options: Any) -> IO[bytes]:
+        """The part. Raises ImportRefused if it is no XML that may be parsed."""
+        key = name if isinstance(name, str) else name.filename
+        if key not in self._sound:
+            with super().open(name) as file:
+                _check_xml(_chunks(file), self._most_lines)
+            self._sound.add(key)
+        return super().open(name, *args, **options)
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
@@ -129,15 +160,25 @@ def _check_xml(chunks: Iterator[bytes], most_lines: int) -> None:
 # --- rows and cells ---------------------------------------------------------------------------
 
 
-def _read(data: bytes, most_lines: int, *, macros: bool) -> FileRows:
-    from openpyxl import load_workbook  # noqa: PLC0415 - slow, and seldom needed
+def _book(data: bytes, most_lines: int) -> Any:
+    """openpyxl's workbook, as `load_workbook` gives it, but from an archive that checks its parts."""
+    from openpyxl.reader.excel import ExcelReader  # noqa: PLC0415 - slow, and seldom needed
 
     warnings.filterwarnings("ignore", module=r"openpyxl\.")  # of styles that it does not know
     try:
-        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+        reader = ExcelReader(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+        reader.archive = _CheckedArchive(data, most_lines)
+        reader.read()
+    except ImportRefused:
+        raise
     except Exception as error:
         # It raises whatever its classes do on a part that is not as they expect it.
         raise whole_file(_BROKEN) from error
+    return reader.wb
+
+
+def _read(data: bytes, most_lines: int, *, macros: bool) -> FileRows:
+    book = _book(data, most_lines)
     sheet = next((one for one in book.worksheets if one.sheet_state == "visible"), None)
     if sheet is None:
         raise whole_file(_BROKEN)
@@ -167,7 +208,7 @@ def _rows(sheet: Any, most_lines: int, faults: list[LineFault]) -> Iterator[Row]
         except StopIteration:
             return
         except Exception as error:
-            # As in `_read`: the sheet is parsed while its rows are asked for.
+            # As in `_book`: the sheet is parsed while its rows are asked for.
             raise whole_file(_BROKEN) from error
         if not cells:
             blank = row
@@ -218,7 +259,7 @@ def _text(cell: Any, epoch: datetime) -> str:
 
 
 def _number(cell: Any, value: float, epoch: datetime) -> str:
-    from openpyxl.utils.datetime import from_excel  # noqa: PLC0415 - as in `_read`
+    from openpyxl.utils.datetime import from_excel  # noqa: PLC0415 - as in `_book`
 
     if cell.style_array.numFmtId in _JAPANESE_DATES | _JAPANESE_TIMES:
         return _moment(from_excel(value, epoch))

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.access import api_calls
 from app.db import among, put
+from app.imports import uploads
 from app.models import (
     OPEN,
     Alert,
@@ -22,6 +23,7 @@ from app.models import (
     OutboxMail,
     Service,
     SignInLink,
+    Upload,
     WebSession,
 )
 from app.rules.workdays import DAY
@@ -153,6 +155,19 @@ def forget_calls(services: Services, now: datetime) -> int:
         rows = [(one.token_id, one.key) for one in session.execute(some)]
         session.execute(delete(ApiCall).where(tuple_(ApiCall.token_id, ApiCall.key).in_(rows)))
     return len(rows)
+
+
+def forget_uploads(services: Services, now: datetime) -> int:
+    """Removes the files that an admin looked at more than a day ago and did not import.
+
+    They hold names and addresses, and their page opens them no more. A bounded piece; returns how
+    many. Called by each tick, as `forget_bodies`.
+    """
+    old = Upload.created_at < now - uploads.KEPT_FOR
+    with services.db.read() as session:
+        if session.scalar(select(Upload.id).where(old).limit(1)) is None:
+            return 0
+    return _remove_some(services, Upload, old)
 
 
 def _before_all(session: Session, last: date) -> date:

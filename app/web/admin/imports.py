@@ -80,7 +80,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @admin
     def preview(upload_id: int) -> ResponseReturnValue:
         if request.method == "GET":
-            return _preview(uploads.preview(services, myself().id, upload_id))
+            return _preview(uploads.preview(services, myself().id, upload_id, now=clock.now()))
         if request.form.get("action") == "drop":
             uploads.drop(services, myself().id, upload_id)
             return redirect(url_for(".imports"), 303)
