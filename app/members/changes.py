@@ -231,8 +231,10 @@ def begin(member: Member, defaults: Organisation, now: datetime) -> None:
 def locked(session: Session, email: str) -> Member:
     """The member, whom no planner decides meanwhile. Raises NoSuchMember."""
     member = find(session, email)
+    address = member.email
     session.refresh(member, with_for_update=True)
-    return member if find(session, email) is member else locked(session, email)
+    # Renamed while this waited: the address is another member's by now, or nobody's.
+    return member if member.email == address else locked(session, email)
 
 
 def audit(
