@@ -10,7 +10,7 @@ from app.cli.language import LOCALE, Failed, say, t
 from app.cli.shell import Shell, as_json, flag, group, who
 from app.cli.show import show_json
 from app.compose import show_date
-from app.compose.marks import GOOD, STUCK
+from app.compose.state_colours import GOOD, STUCK
 from app.compose.text import inert
 from app.models import Alert
 from app.monitoring.status_lines import who_words

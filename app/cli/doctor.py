@@ -6,7 +6,7 @@ from app import clock
 from app.cli.language import LOCALE, t
 from app.cli.shell import as_json, command, option
 from app.cli.show import show_json
-from app.compose.marks import GOOD, LATE, STUCK
+from app.compose.state_colours import GOOD, LATE, STUCK
 from app.config.sources import home
 from app.doctor import Finding, Level, Machine, examine, worst
 from app.locale import Both

@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 from app.compose.letter import LetterFacts
 from app.compose.look import rendered
-from app.compose.marks import (
+from app.compose.recap import recap_of
+from app.compose.state_colours import (
     DAYS,
     DUE_TODAY,
     GOOD,
@@ -22,7 +23,6 @@ from app.compose.marks import (
     UNREPORTED,
     Sign,
 )
-from app.compose.recap import recap_of
 from app.compose.text import Locale, shorten, show_date
 from app.locale import Both
 from app.mime.message import MailMessage

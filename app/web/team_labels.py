@@ -6,7 +6,7 @@ from datetime import date
 from typing import Literal, NamedTuple
 
 from app.compose import show_date
-from app.compose.marks import (
+from app.compose.state_colours import (
     AWAY,
     DAYS,
     DUE_TODAY,
