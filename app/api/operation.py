@@ -1,6 +1,7 @@
 """An operation of the API: declared once beside its function, for routing, checks and document.
 
-    @operation("GET", "/members/{member_id}", "members", words, scope=Scope.READ, answer=MemberEntry)
+    @operation("GET", "/members/{member_id}", "members", words, Scope.READ,
+               answers={200: MemberEntry})
     def member(call: Call, member_id: int) -> MemberEntry: ...
 
 The function takes what was asked for as checked models, calls one use case and returns a model. It
