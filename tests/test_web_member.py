@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from app.db import Database
 from app.members import sign_in
+from app.members.own_tasks import MOST_OPEN
 from app.models import (
     Audit,
     DaysOff,
@@ -117,6 +118,20 @@ def test_a_task_that_cannot_be_is_refused_by_its_field_and_nothing_is_lost(
         assert f'id="f-{field}-error"' in answer.text
         assert typed["title"] in answer.text
     assert ids(db) == before
+
+
+def test_with_500_open_tasks_no_more_is_added_until_one_is_closed(
+    suzuki: FlaskClient, db: Database, work: People
+) -> None:
+    with db.write() as session:
+        session.add_all(task(f"M-{number}", work.suzuki) for number in range(MOST_OPEN - 1))
+    typed = {"title": "もう一つ"}
+    answer = suzuki.post("/tasks/new", data=typed, headers=OURS)
+    assert answer.status_code == 422
+    assert "未完了のタスクが500件あります" in answer.text
+    assert 'value="もう一つ"' in answer.text
+    assert suzuki.post(f"/tasks/{ids(db)['M-0']}", data={"action": "cancel"}, headers=OURS)
+    assert suzuki.post("/tasks/new", data=typed, headers=OURS).status_code == 303
 
 
 def test_a_task_shows_its_history_and_is_edited_and_cancelled(

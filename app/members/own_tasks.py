@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
@@ -24,6 +24,7 @@ from app.util.dates_and_numbers import read_date
 MAX_TITLE = 200
 CLOSED_FOR = timedelta(days=14)  # how long a finished task stays on the page
 MOST = 200  # tasks on the page
+MOST_OPEN = 500  # tasks with which a member adds no more: each is looked at for each mail
 HISTORY = 50  # reports shown of one task
 
 FIELDS = ("title", "start_on", "due_on", "report_every")
@@ -107,6 +108,7 @@ def add_task(
             return known
         one, today = _person(session, services, member_id, now)
         values = _read(typed, today) | {"assignee_id": member_id, "assigned_on": today}
+        _refuse_too_many(session, member_id)
         task = Task(ref=uuid4().hex, **values)
         session.add(task)
         session.flush()
@@ -171,6 +173,22 @@ def _mine(session: Session, member_id: int, task_id: int, *, lock: bool = False)
     if task is None or task.assignee_id != member_id:
         raise NoSuchTask
     return task
+
+
+def _refuse_too_many(session: Session, member_id: int) -> None:
+    is_open = Task.status == "open"
+    query = select(func.count()).where(Task.assignee_id == member_id, is_open)
+    if (number := session.scalar(query) or 0) >= MOST_OPEN:
+        raise ValuesRefused([("title", _too_many(number))])
+
+
+def _too_many(number: int) -> Both:
+    return Both(
+        f"未完了のタスクが{number:,}件あります。{MOST_OPEN}件以上あるときは、これ以上追加できません。"
+        "終わったタスクを完了か中止にしてから追加してください。",
+        f"You have {number:,} open tasks; with {MOST_OPEN} or more, no more are added. "
+        "Close some that are over first.",
+    )
 
 
 def _urgency(one: PageTask) -> tuple[bool, date, str]:
