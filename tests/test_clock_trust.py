@@ -214,6 +214,22 @@ def test_the_doubt_ends_with_an_admins_word_about_this_clock_and_no_other(
     assert clock_trust.may_work(services, NOW)
 
 
+def test_the_doubt_about_a_machine_ends_when_it_starts_anew_with_its_clock_set_right(
+    services: Services, db: Database
+) -> None:
+    clock_trust.may_work(services, NOW)
+    jump(db, MONTH)
+    assert not clock_trust.may_work(services, NOW + MONTH)
+    with db.write() as session:
+        row = session.get_one(Service, PREFIX + clock.boot_id())
+        elsewhere = row.data | {"host": "another-machine"}
+        session.add(Service(name=PREFIX + "other", at=row.at, data=elsewhere))
+        row.name = PREFIX + "the-start-before"
+    assert clock_trust.may_work(services, NOW)
+    assert [host for host, _ in clock_trust.waiting(services)] == ["another-machine"]
+    assert names(db) == []
+
+
 def test_with_a_clock_in_doubt_alerts_are_mailed_and_nothing_else(
     services: Services, db: Database, smtp: SmtpServer, team: People, tasks: None
 ) -> None:
