@@ -44,7 +44,8 @@ def gunicorn(environ: dict[str, str], log: Path) -> Iterator[int]:
         yield port
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(30)
+        # A worker that has just been forked may not hear the TERM: it is killed after 30 s.
+        server.wait(90)
 
 
 def ask(port: int, method: str, path: str, body: str = "") -> int:
