@@ -33,6 +33,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 EXAMPLES = 25  # of each operation, in each of the two ways
+MODES = list(GenerationMode)
 
 
 @pytest.fixture
@@ -58,16 +59,19 @@ def call_often(operation: Any, headers: dict[str, str], mode: GenerationMode) ->
     each()
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda one: one.value)
+@pytest.mark.parametrize("mode", MODES, ids=lambda one: one.value)
 def test_no_call_breaks_it_and_none_is_answered_otherwise_than_described(
-    app: Flask, headers: dict[str, str], mode: GenerationMode, monkeypatch: pytest.MonkeyPatch
+    app: Flask,
+    services: Services,
+    headers: dict[str, str],
+    mode: GenerationMode,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Each operation on each database in one of the two ways, on the other one in the other."""
     monkeypatch.setattr(QUOTA, "amount", 1_000_000)
     schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
-    seen = 0
-    for found in schema.get_all_operations():
-        seen += 1
-
-        call_often(found.ok(), headers, mode)  # type: ignore[union-attr]  # valid: another test
-
-    assert seen == len(OPERATIONS)
+    found = list(schema.get_all_operations())
+    assert len(found) == len(OPERATIONS)
+    first = (MODES.index(mode) + services.db.is_sqlite) % 2
+    for one in found[first::2]:
+        call_often(one.ok(), headers, mode)  # type: ignore[union-attr]  # valid: another test

@@ -35,7 +35,7 @@ BEAT, MAIL, AI, WEB = (
 def machine(tmp_path: Path, redis_url: str) -> Iterator[Machine]:
     home = lay_out(tmp_path, "taro")
     (home / "app").unlink()
-    shutil.copytree(PROJECT / "app", home / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT / "app", home / "app")
     sqlite_copy(home / "data" / "task-progress.sqlite3")
     made = Machine(home, write_units(home, "taro", tmp_path / "units"), redis_url)
     made.forked = False
