@@ -37,7 +37,7 @@ from app.models.api import ApiToken as ApiToken
 from app.models.api import Via as Via
 from app.models.base import LARGEST_ID as LARGEST_ID
 from app.models.base import Base as Base
-from app.models.base import Id, one_of
+from app.models.base import WithId, one_of, partial_index
 from app.models.days import DaysOff as DaysOff
 from app.models.days import ExtraWorkday as ExtraWorkday
 from app.models.days import Spans as Spans
@@ -117,22 +117,19 @@ StatusWord = Literal["on_track", "at_risk", "blocked", "done"]  # what a report 
 STATUSES: tuple[StatusWord, ...] = get_args(StatusWord)
 
 
-class Team(Base):
+class Team(WithId):
     """A team of members."""
 
     __tablename__ = "teams"
-    __table_args__ = ({"sqlite_autoincrement": True},)
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(200), unique=True)
 
 
-class Member(Base):
+class Member(WithId):
     """A person. NULL in a setting means: the organisation's default."""
 
     __tablename__ = "users"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     email: Mapped[str] = mapped_column(String(320))
     name: Mapped[str] = mapped_column(String(500))
     role: Mapped[str] = mapped_column(String(10), default=Role.MEMBER)
@@ -176,28 +173,21 @@ class Member(Base):
         Index("ix_users_manager_id", "manager_id"),
         Index("ix_users_team_id", "team_id"),
         Index("ix_users_next_due_at", "next_due_at", postgresql_where=text("active")),
-        Index(
-            "ix_users_led_through",
-            "id",
-            sqlite_where=text(_LEAD_IS_DUE),
-            postgresql_where=text(_LEAD_IS_DUE),
-        ),
+        partial_index("ix_users_led_through", "id", where=_LEAD_IS_DUE),
         one_of("role", Role),
         one_of("notify_frequency", Frequency),
         CheckConstraint("weekly_day BETWEEN 0 AND 6", name="weekly_day_known"),
         CheckConstraint(
             "(quiet_hours_start IS NULL) = (quiet_hours_end IS NULL)", name="quiet_hours_pair"
         ),
-        {"sqlite_autoincrement": True},
     )
 
 
-class Task(Base):
+class Task(WithId):
     """A task that a member works on."""
 
     __tablename__ = "tasks"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     ref: Mapped[str] = mapped_column(String(60), unique=True)
     title: Mapped[str] = mapped_column(Text)
     assignee_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
@@ -216,16 +206,14 @@ class Task(Base):
         one_of("status", ["open", "done", "cancelled"]),
         one_of("report_every", list(REPORT_EVERY)),
         Index("ix_tasks_assignee_id", "assignee_id"),
-        {"sqlite_autoincrement": True},
     )
 
 
-class Report(Base):
+class Report(WithId):
     """One progress report on one task."""
 
     __tablename__ = "reports"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
     reporter_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     counts_for: Mapped[date] = mapped_column(Date)
@@ -249,16 +237,14 @@ class Report(Base):
         one_of("via", Via),
         Index("ix_reports_task_id_counts_for", "task_id", "counts_for"),
         Index("ix_reports_reporter_id_counts_for", "reporter_id", "counts_for"),
-        {"sqlite_autoincrement": True},
     )
 
 
-class DecisionRow(Base):
+class DecisionRow(WithId):
     """What was decided for one member and local date, and why."""
 
     __tablename__ = "decisions"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     slot: Mapped[str] = mapped_column(String(10), default="reminder")
     local_date: Mapped[date] = mapped_column(Date)
@@ -283,23 +269,15 @@ class DecisionRow(Base):
         one_of("reason", Reason),
         CheckConstraint("(verdict = 'skip') = (reason IS NOT NULL)", name="skip_says_why"),
         Index("ix_decisions_local_date_verdict", "local_date", "verdict"),
-        Index(
-            "ix_decisions_told",
-            "told_id",
-            "told_on",
-            sqlite_where=text("told_id IS NOT NULL"),
-            postgresql_where=text("told_id IS NOT NULL"),
-        ),
-        {"sqlite_autoincrement": True},
+        partial_index("ix_decisions_told", "told_id", "told_on", where="told_id IS NOT NULL"),
     )
 
 
-class OutboxMail(Base):
+class OutboxMail(WithId):
     """One mail to send, and what became of it. Instants are those of the real clock."""
 
     __tablename__ = "outbox"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     dedupe_key: Mapped[str] = mapped_column(String(200), unique=True)
     decision_id: Mapped[int | None] = mapped_column(ForeignKey("decisions.id", ondelete="SET NULL"))
     resend_of: Mapped[int | None] = mapped_column(ForeignKey("outbox.id", ondelete="SET NULL"))
@@ -350,39 +328,16 @@ class OutboxMail(Base):
             "(state IN ('sending', 'in_doubt')) = (lease_token IS NOT NULL)", name="lease_held"
         ),
         CheckConstraint("(state = 'accepted') = (accepted_at IS NOT NULL)", name="accepted_when"),
-        Index(
-            "ix_outbox_by_hour",
-            "not_before",
-            "id",
-            sqlite_where=text("NOT ended"),
-            postgresql_where=text("NOT ended"),
-        ),
-        Index(
-            "ix_outbox_urgent",
-            "not_before",
-            "id",
-            sqlite_where=text(_URGENT),
-            postgresql_where=text(_URGENT),
-        ),
-        Index(
-            "ix_outbox_unsent",
-            "id",
-            sqlite_where=text("(ended AND accepted_at IS NULL)"),
-            postgresql_where=text("(ended AND accepted_at IS NULL)"),
-        ),
+        partial_index("ix_outbox_by_hour", "not_before", "id", where="NOT ended"),
+        partial_index("ix_outbox_urgent", "not_before", "id", where=_URGENT),
+        partial_index("ix_outbox_unsent", "id", where="(ended AND accepted_at IS NULL)"),
         Index("ix_outbox_user_id_local_date", "user_id", "local_date"),
         # Rows come in the order of both, so a BRIN finds a day's; writing it costs next to nothing.
         Index("ix_outbox_local_date", "local_date", postgresql_using="brin"),
         Index("ix_outbox_created_at", "created_at", postgresql_using="brin"),
         # For the foreign keys, when old rows are removed.
         Index("ix_outbox_decision_id", "decision_id", postgresql_using="brin"),
-        Index(
-            "ix_outbox_resend_of",
-            "resend_of",
-            sqlite_where=text("resend_of IS NOT NULL"),
-            postgresql_where=text("resend_of IS NOT NULL"),
-        ),
-        {"sqlite_autoincrement": True},
+        partial_index("ix_outbox_resend_of", "resend_of", where="resend_of IS NOT NULL"),
     )
 
 

@@ -5,16 +5,14 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, Id
+from app.models.base import WithId
 
 
-class SignInLink(Base):
+class SignInLink(WithId):
     """One mailed link; the link carries this id, signed. Good for one sign-in."""
 
     __tablename__ = "sign_in_links"
-    __table_args__ = ({"sqlite_autoincrement": True},)
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     next_path: Mapped[str] = mapped_column(String(500))  # the page that was asked for
     created_at: Mapped[datetime]
@@ -22,13 +20,11 @@ class SignInLink(Base):
     used_at: Mapped[datetime | None]
 
 
-class WebSession(Base):
+class WebSession(WithId):
     """A browser that is signed in. Its cookie holds a random key, the row only the key's hash."""
 
     __tablename__ = "sessions"
-    __table_args__ = ({"sqlite_autoincrement": True},)
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime]

@@ -4,20 +4,10 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Date,
-    ForeignKey,
-    Index,
-    String,
-    Text,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import JSON, BigInteger, Date, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, Id, one_of
+from app.models.base import Base, WithId, one_of, partial_index
 
 
 class RecapState(StrEnum):
@@ -30,10 +20,7 @@ class RecapState(StrEnum):
     FAILED = "failed"  # no answer came
 
 
-_OPEN = text("state IN ('waiting', 'asking')")
-
-
-class Recap(Base):
+class Recap(WithId):
     """One lead's week by AI: when it is needed, what was sent, what came back, what came of it.
 
     The text columns hold what people wrote; the row goes at `purge_at`.
@@ -41,7 +28,6 @@ class Recap(Base):
 
     __tablename__ = "ai_recaps"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     team_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))  # the lead
     iso_week: Mapped[str] = mapped_column(String(8))  # 2026-W47
     state: Mapped[str] = mapped_column(String(10), default=RecapState.WAITING)
@@ -64,8 +50,7 @@ class Recap(Base):
     __table_args__ = (
         one_of("state", RecapState),
         UniqueConstraint("team_id", "iso_week"),
-        Index("ix_ai_recaps_open", "not_before", sqlite_where=_OPEN, postgresql_where=_OPEN),
-        {"sqlite_autoincrement": True},
+        partial_index("ix_ai_recaps_open", "not_before", where="state IN ('waiting', 'asking')"),
     )
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import Date, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, Id
+from app.models.base import Base, WithId
 
 
 class Via(StrEnum):
@@ -20,13 +20,11 @@ class Via(StrEnum):
     SOURCE = "source"  # read from another program
 
 
-class ApiToken(Base):
+class ApiToken(WithId):
     """A program's key to act as its owner, within scopes. The row keeps only the key's hash."""
 
     __tablename__ = "api_tokens"
-    __table_args__ = ({"sqlite_autoincrement": True},)
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     shown: Mapped[str] = mapped_column(String(12))  # the key's first characters
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)

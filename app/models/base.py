@@ -1,16 +1,14 @@
-"""What every table is made of: the base class, ids, a constraint for lists of words."""
+"""What every table is made of: the base class, ids, constraints of words, indexes of some rows."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Integer, MetaData
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Integer, MetaData, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.db import UTCDateTime
 
-# AUTOINCREMENT on SQLite (see __table_args__): ids must never be used twice, the Redis guard
-# carries them.
 LARGEST_ID = 2**63 - 1
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -30,7 +28,28 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UTCDateTime(), dict[str, Any]: JSON()}  # noqa: RUF012 - SQLAlchemy reads it once
 
 
+class WithId(Base):
+    """A table whose rows have ids. None is ever given away twice, as the Redis guard carries them:
+    SQLite keeps to that with AUTOINCREMENT alone.
+    """
+
+    __abstract__ = True
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, sort_order=-1)  # the first column
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        own = cls.__dict__.get("__table_args__", ())
+        cls.__table_args__ = (*own, {"sqlite_autoincrement": True})
+        super().__init_subclass__(**options)
+
+
 def one_of(column: str, values: Iterable[str]) -> CheckConstraint:
     """The column holds one of these words."""
     allowed = ", ".join(f"'{value!s}'" for value in values)
     return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_known")
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index of those rows alone for which `where` holds, on either database."""
+    rows = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=rows, postgresql_where=rows)

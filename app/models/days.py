@@ -5,15 +5,14 @@ from datetime import date
 from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, Id
+from app.models.base import WithId
 
 
-class Spans(Base):
+class Spans(WithId):
     """Days of one owner: a member, or with no `user_id` the company."""
 
     __abstract__ = True
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     first_day: Mapped[date] = mapped_column(Date)
     last_day: Mapped[date | None] = mapped_column(Date)
@@ -27,7 +26,6 @@ class DaysOff(Spans):
     __table_args__ = (
         CheckConstraint("last_day IS NULL OR last_day >= first_day", name="in_order"),
         Index("ix_days_off_user_id_last_day", "user_id", "last_day"),
-        {"sqlite_autoincrement": True},
     )
 
 
@@ -38,7 +36,6 @@ class ExtraWorkday(Spans):
     __table_args__ = (
         CheckConstraint("last_day >= first_day", name="in_order"),
         Index("ix_extra_workdays_user_id_last_day", "user_id", "last_day"),
-        {"sqlite_autoincrement": True},
     )
 
     last_day: Mapped[date | None] = mapped_column(Date, nullable=False)

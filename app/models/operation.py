@@ -3,18 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, String, Text, text
+from sqlalchemy import JSON, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, Id
+from app.models.base import Base, WithId, partial_index
 
 
-class Alert(Base):
+class Alert(WithId):
     """Something an operator must know; open until `closed_at`. One open row per name."""
 
     __tablename__ = "alerts"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(120))
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
@@ -29,14 +28,7 @@ class Alert(Base):
     over_mailed_at: Mapped[datetime | None]
 
     __table_args__ = (
-        Index(
-            "uq_alerts_open",
-            "name",
-            unique=True,
-            sqlite_where=text("closed_at IS NULL"),
-            postgresql_where=text("closed_at IS NULL"),
-        ),
-        {"sqlite_autoincrement": True},
+        partial_index("uq_alerts_open", "name", where="closed_at IS NULL", unique=True),
     )
 
 
@@ -65,12 +57,11 @@ class Service(Base):
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
-class Audit(Base):
+class Audit(WithId):
     """Who changed what."""
 
     __tablename__ = "audit"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     at: Mapped[datetime]
     who: Mapped[str] = mapped_column(String(320))
     what: Mapped[str] = mapped_column(String(60))
@@ -79,5 +70,4 @@ class Audit(Base):
     __table_args__ = (
         Index("ix_audit_who_id", "who", "id"),
         Index("ix_audit_what_id", "what", "id"),
-        {"sqlite_autoincrement": True},
     )

@@ -5,16 +5,14 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, Id
+from app.models.base import WithId
 
 
-class Upload(Base):
+class Upload(WithId):
     """One uploaded file, and what its lines would do. Swept after a day."""
 
     __tablename__ = "uploads"
-    __table_args__ = ({"sqlite_autoincrement": True},)
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     what: Mapped[str] = mapped_column(String(20))
     name: Mapped[str] = mapped_column(String(200))
