@@ -268,7 +268,9 @@ def test_an_unprepared_and_a_newer_schema_are_red_with_the_command(
     assert "9999" in told(newer)
 
 
-def test_sqlite_without_wal_is_red(a_case: Make, tmp_path: Path) -> None:
+def test_sqlite_without_wal_is_red(
+    a_case: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As on a network folder: this way of locking knows no shared memory."""
     case = a_case()
     file = tmp_path / "data" / "no-wal.sqlite3"
@@ -276,6 +278,7 @@ def test_sqlite_without_wal_is_red(a_case: Make, tmp_path: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
     with closing(Database(f"sqlite:///file:{file}?vfs=unix-none&uri=true")) as odd:
+        monkeypatch.setattr(odd, "missing_file", lambda: None)  # an address, no path
         services = replace(case.services, db=odd)
         found = database.database(CheckContext(case.folder, case.clock, services))
         assert level(found, "durability") is Level.RED

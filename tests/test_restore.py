@@ -263,8 +263,7 @@ def test_a_backup_that_fails_leaves_the_one_before(
     file.write_bytes(b"SQLite format 3\x00 the one of yesterday")
     with pytest.raises(FileNotFoundError):
         backup(services, file.parent / "none" / file.name)
-    broken = replace(services, config=services.config.model_copy(
-        update={"database_url": "sqlite:////nowhere/none.sqlite3"}))  # fmt: skip
+    broken = replace(services, db=Database("sqlite:////nowhere/none.sqlite3"))
     if services.db.is_sqlite:
         with pytest.raises(sqlite3.OperationalError):
             backup(broken, file)

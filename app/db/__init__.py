@@ -139,10 +139,14 @@ class Database:
         with _in_words(), self.engine.connect() as connection:
             yield connection
 
+    @property
+    def file(self) -> Path:
+        """The file, where `is_sqlite`."""
+        return Path(self.engine.url.database or "")
+
     def missing_file(self) -> Path | None:
         """The file of an SQLite database that is not there; None for any other."""
-        file = Path(self.engine.url.database or "")
-        return file if self.is_sqlite and not file.exists() else None
+        return self.file if self.is_sqlite and not self.file.exists() else None
 
     def make_file(self) -> None:
         """The file of an SQLite database, empty and private, where there is none."""

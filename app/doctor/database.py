@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 from app import schema
 from app.alerts.catalogue import Alarm, words_of
@@ -15,7 +16,7 @@ from app.config.sources import relative
 from app.db import Database, DatabaseDown, database_now, in_words
 from app.doctor.finding import CheckContext, Finding, Level, compare_clocks, green, red, yellow
 from app.locale import Both
-from app.outbox.restored import alert_facts, held_number, last_restore
+from app.outbox.restored import Restored, alert_facts, held_number, last_restore
 from app.util.urls import mask_url
 
 
@@ -53,7 +54,7 @@ def _why_read_only(case: CheckContext, error: DatabaseDown) -> list[Finding]:
 
 
 def _how_to_look(case: CheckContext, place: str) -> str:
-    if case.sqlite_file is not None:
+    if case.services.db.is_sqlite:
         return f"ls -l '{place}'*"
     dialect = case.services.db.engine.dialect
     _, parts = dialect.create_connect_args(make_url(case.config.database_url))
@@ -104,11 +105,11 @@ def _schema(case: CheckContext) -> list[Finding]:
 
 def _restored(case: CheckContext) -> list[Finding]:
     """Whether mails wait for a word since the database came out of a backup."""
-    try:
-        with case.services.db.read() as session:
-            found, waiting = last_restore(session), held_number(session)
-    except Exception:  # noqa: BLE001 - no table yet: the check of the schema tells
-        return []
+
+    def look(session: Session) -> tuple[Restored | None, int]:
+        return last_restore(session), held_number(session)
+
+    found, waiting = case.stored(look) or (None, 0)
     if found is None or not found.waits:
         return []
     words = words_of(Alarm.RESTORED, alert_facts(found, ZoneInfo(case.config.app_timezone)))
@@ -200,5 +201,5 @@ def _clock(clock: Callable[[], datetime], connection: Connection) -> list[Findin
 
 def _place(case: CheckContext) -> str:
     """The database as it may be shown: no password, a file from the working folder."""
-    file = case.sqlite_file
-    return mask_url(case.config.database_url) if file is None else relative(file)
+    db = case.services.db
+    return relative(db.file) if db.is_sqlite else mask_url(case.config.database_url)

@@ -1,17 +1,21 @@
 """A finding of a check, and what a check may look at."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from dns.resolver import Resolver
-from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 from app.config import Config
 from app.locale import Both
 from app.services import Services
+
+T = TypeVar("T")
 
 ANSWER_WITHIN = 3.0  # seconds that one question to a server may take
 CLOCK_YELLOW, CLOCK_RED = 2.0, 30.0  # seconds
@@ -94,17 +98,20 @@ class CheckContext(Machine):
     resolver: Resolver | None = None
 
     @property
-    def sqlite_file(self) -> Path | None:
-        """The database's file, where it is one. To look at one that is missing would make it."""
-        database = make_url(self.config.database_url).database
-        return Path(database or "") if self.services.db.is_sqlite else None
-
-    @property
     def has_database(self) -> bool:
-        """False while the file is missing."""
-        return self.sqlite_file is None or self.sqlite_file.exists()
+        """False while the file of an SQLite database is missing."""
+        return self.services.db.missing_file() is None
 
     @property
     def config(self) -> Config:
         """The settings."""
         return self.services.config
+
+    def stored(self, look: Callable[[Session], T]) -> T | None:
+        """What `look` finds in the database; None where there is none, no server or no table yet:
+        the checks of the database and of its schema tell which.
+        """
+        if self.has_database:
+            with suppress(Exception), self.services.db.read() as session:
+                return look(session)
+        return None

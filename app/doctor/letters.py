@@ -1,17 +1,17 @@
 """Checks of letters, before the first member's hour comes: each can be composed; the holidays are known."""
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Literal
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.compose.reminder import ReminderFacts, TaskLine, reminder
 from app.compose.text import Locale
 from app.doctor.finding import CheckContext, Finding, Machine, green, red, yellow
 from app.locale import Both
-from app.mime.message import MailMessage, build
+from app.mime.message import build
 from app.models import Member
 from app.people.settings import Organisation, organisation
 from app.rules.workdays import public_holidays
@@ -32,7 +32,8 @@ def _letter(locale: Locale) -> list[Finding]:
     name = Both("日本語", "Japanese") if locale == "ja" else Both("英語", "English")
     try:
         for facts in _examples(locale):
-            build(_complete(facts), date=datetime(2026, 11, 24, tzinfo=UTC))
+            message = replace(reminder(facts), mail_from="app@example.jp")
+            build(message, date=datetime(2026, 11, 24, tzinfo=UTC))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it must be a finding
         return red(
             check,
@@ -45,10 +46,6 @@ def _letter(locale: Locale) -> list[Finding]:
         f"リマインダー({name.ja}): 作れます。",
         f"The reminder in {name.en} can be made.",
     )
-
-
-def _complete(facts: ReminderFacts) -> MailMessage:
-    return replace(reminder(facts), mail_from="app@example.jp")
 
 
 def _examples(locale: Locale) -> list[ReminderFacts]:
@@ -132,12 +129,11 @@ def _holidays_of(region: str, year: int) -> list[Finding]:
 
 def _regions(case: CheckContext) -> set[str]:
     """Whose holidays the organisation and active members keep; with no database, the default."""
-    if case.has_database:
-        with suppress(Exception), case.services.db.read() as session:
-            own = session.scalars(
-                select(Member.holidays)
-                .where(Member.active.is_(True), Member.holidays.is_not(None))
-                .distinct()
-            )
-            return {organisation(session, case.config).holidays, *map(str, own)} - {""}
-    return {Organisation.holidays}
+
+    def look(session: Session) -> set[str]:
+        theirs = select(Member.holidays).where(Member.active, Member.holidays.is_not(None))
+        own = session.scalars(theirs.distinct())
+        return {organisation(session, case.config).holidays, *map(str, own)} - {""}
+
+    found = case.stored(look)
+    return {Organisation.holidays} if found is None else found

@@ -61,8 +61,8 @@ def _decoded(text: str) -> str:
 
 def sqlite_disk(case: CheckContext) -> list[Finding]:
     """The file, or the folder where it is to be, must lie on a disk of this machine."""
-    file = case.sqlite_file
-    if file is None or not case.mounts.exists():
+    file = case.services.db.file
+    if not case.services.db.is_sqlite or not case.mounts.exists():
         return []
     path = os.path.realpath(file)  # before the mounts are read: to look mounts what waits for it
     mount = mount_of(path, case.mounts.read_text(errors="surrogateescape"))

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import redis
 from celery import Celery
+from sqlalchemy import select
 
 from app.alerts.sentence import span
 from app.doctor.broker import QUEUES
@@ -21,25 +22,22 @@ PING_SECONDS = 3.0
 
 def ticks(case: CheckContext) -> list[Finding]:
     """When a tick last decided and sent; beat does each minute, the timer every five."""
-    unknown = _unknown(
-        "ticks",
-        "定期処理: データベースを使えないため、調べられません。",
-        "Ticks: not known, as the database cannot be used.",
+    noted = case.stored(
+        lambda session: session.scalars(select(Service.at).where(Service.name == TICK)).all()
     )
-    if not case.has_database:
-        return unknown
-    try:
-        with case.services.db.read() as session:
-            row = session.get(Service, TICK)
-    except Exception:  # noqa: BLE001 - no table yet, no server: the database check tells which
-        return unknown
+    if noted is None:
+        return _unknown(
+            "ticks",
+            "定期処理: データベースを使えないため、調べられません。",
+            "Ticks: not known, as the database cannot be used.",
+        )
     fix = (
         "systemctl status celery-beat celery-worker-mail task-progress-tick.timer; "
         "journalctl -u celery-beat -u task-progress-tick -n 50"
     )
-    if row is None:
+    if not noted:
         return red("ticks", "定期処理は一度も動いていません。", "There has never been a tick.", fix)
-    age = case.clock() - row.at
+    age = case.clock() - noted[0]
     if age < -STALE:
         far = span(-age.total_seconds())
         return red(
@@ -61,28 +59,18 @@ TIMER_EVERY = timedelta(minutes=15)  # it runs each 5 minutes; three in a row di
 
 def timer(case: CheckContext) -> list[Finding]:
     """Whether the safety timer runs, on which everything falls back when Redis is away."""
-    if not case.has_database:
+    ages = case.stored(lambda session: heartbeats(session, case.clock()))
+    if ages is None:
         return []
-    try:
-        with case.services.db.read() as session:
-            age = heartbeats(session, case.clock()).get(TIMER)
-    except Exception:  # noqa: BLE001 - the database check tells which
-        return []
+    age = ages.get(TIMER)
     if age is not None and abs(age) <= TIMER_EVERY:
         return green("timer", "安全タイマー: 動いています。", "Safety timer: it runs.")
+    ja = "安全タイマー: 15分以上動いていません。Redis やワーカーが止まるとメールも止まります。"
+    en = "Safety timer: not for 15 minutes. Without it mail stops with Redis or the workers."
     if age is None:
-        return yellow(
-            "timer",
-            "安全タイマー: まだ一度も動いていません(起動から5分以内は正常です)。",
-            "Safety timer: it has not run yet (normal within 5 minutes of the start).",
-            "sudo systemctl enable --now task-progress-tick.timer",
-        )
-    return yellow(
-        "timer",
-        "安全タイマー: 15分以上動いていません。Redis やワーカーが止まるとメールも止まります。",
-        "Safety timer: not for 15 minutes. Without it mail stops with Redis or the workers.",
-        "sudo systemctl enable --now task-progress-tick.timer",
-    )
+        ja = "安全タイマー: まだ一度も動いていません(起動から5分以内は正常です)。"
+        en = "Safety timer: it has not run yet (normal within 5 minutes of the start)."
+    return yellow("timer", ja, en, "sudo systemctl enable --now task-progress-tick.timer")
 
 
 def workers(case: CheckContext) -> list[Finding]:

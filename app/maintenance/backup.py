@@ -35,10 +35,9 @@ def backup(services: Services, file: Path) -> Backup:
     _refuse_what_is_no_backup(file)
     with _taking_its_name(file) as draft:
         if services.db.is_sqlite:
-            live = sqlite.file_of(services.config.database_url)
-            sqlite.copy(live, draft)
+            sqlite.copy(services.db.file, draft)
             sqlite.in_one_file(draft)
-            sqlite.check(draft, called=live)
+            sqlite.check(draft, called=services.db.file)
         else:
             postgresql.dump(services.db.engine, draft)
     key_file = services.config.data_dir / SECRET_KEY_FILE
@@ -48,7 +47,7 @@ def backup(services: Services, file: Path) -> Backup:
 def _refuse_the_database_itself(services: Services, file: Path) -> None:
     if not services.db.is_sqlite:
         return
-    live = sqlite.file_of(services.config.database_url).resolve()
+    live = services.db.file.resolve()
     if file.resolve() in {live.with_name(live.name + end) for end in ("", "-wal", "-shm")}:
         raise BackupFailed(
             f"{relative(file)} は、いま使っているデータベースそのものです。別のファイルを指定してください。",
@@ -67,7 +66,7 @@ def _refuse_what_is_no_backup(file: Path) -> None:
     if file.is_file():
         with file.open("rb") as opened:
             head = opened.read(16)
-    if not (sqlite.is_ours(head) or postgresql.is_ours(head)):
+    if not head.startswith((sqlite.MAGIC, postgresql.MAGIC)):
         raise BackupFailed(
             f"{relative(file)} はすでにあり、バックアップではありません。別のファイルを指定してください。",
             f"{relative(file)} is there already, and is no backup. Name another file.",

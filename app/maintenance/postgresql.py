@@ -20,17 +20,12 @@ from app.db import POOLED
 from app.maintenance.errors import BackupFailed
 from app.util.urls import mask_url
 
-MAGIC = b"PGDMP"  # the custom format
+MAGIC = b"PGDMP"  # with which a pg_dump in custom format begins
 # Where Debian and Red Hat put the programs of each version, beside PATH.
 FOLDERS = ("lib/postgresql/*/bin", "pgsql-*/bin")
 VERSION_TABLE = "alembic_version"
 _HOME = """SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE pg_class.oid = to_regclass(:table)"""
-
-
-def is_ours(head: bytes) -> bool:
-    """True for the first bytes of a pg_dump in custom format."""
-    return head.startswith(MAGIC)
 
 
 def dump(engine: Engine, file: Path) -> None:

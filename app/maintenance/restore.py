@@ -53,10 +53,9 @@ class Restore:
 def what_is_replaced(services: Services) -> Target:
     """What a restore would replace. Makes nothing. Raises BackupFailed, DatabaseDown."""
     if services.db.is_sqlite:
-        file = sqlite.file_of(services.config.database_url)
-        if not file.exists():
+        if services.db.missing_file() is not None:
             return Target(empty=True, members=0, seen=None)
-        _refuse_damaged(file)
+        _refuse_damaged(services.db.file)
     with services.db.connect() as connection:
         if not services.db.is_sqlite:
             _refuse_tables_of_others(connection)
@@ -107,14 +106,14 @@ def check(services: Services, file: Path) -> None:
     with file.open("rb") as opened:
         head = opened.read(16)
     ours, other = (sqlite, postgresql) if services.db.is_sqlite else (postgresql, sqlite)
-    if other.is_ours(head):
+    if head.startswith(other.MAGIC):
         here = "SQLite" if services.db.is_sqlite else "PostgreSQL"
         raise BackupFailed(
             f"{relative(file)} は別の種類のデータベースのバックアップです。DATABASE_URL は {here} を"
             "指しています。",
             f"{relative(file)} is a backup of another kind of database: DATABASE_URL names {here}.",
         )
-    if not ours.is_ours(head):
+    if not head.startswith(ours.MAGIC):
         raise BackupFailed(
             f"{relative(file)} はバックアップではありません。",
             f"{relative(file)} is no backup.",
@@ -194,18 +193,17 @@ def _keep(services: Services, now: datetime) -> Path:
 
 
 def _restore_sqlite(services: Services, file: Path, bring: Callable[..., int]) -> int:
-    target = sqlite.file_of(services.config.database_url)
+    target = services.db.file
     if not target.exists():  # what a file that is gone left behind would be read into this one
         for end in ("-wal", "-shm"):
             target.with_name(target.name + end).unlink(missing_ok=True)
     with _draft_of(file, beside=target) as database:
         held = bring(database)
         database.close()
-        draft = sqlite.file_of(str(database.engine.url))
-        sqlite.in_one_file(draft)
-        sqlite.check(draft)
+        sqlite.in_one_file(database.file)
+        sqlite.check(database.file)
         target.touch(mode=0o600)
-        sqlite.copy(draft, target)
+        sqlite.copy(database.file, target)
     return held
 
 

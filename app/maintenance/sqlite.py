@@ -5,22 +5,10 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from app.config.sources import relative
 from app.maintenance.errors import BackupFailed
 
-MAGIC = b"SQLite format 3\x00"
-
-
-def is_ours(head: bytes) -> bool:
-    """True for the first bytes of an SQLite file."""
-    return head.startswith(MAGIC)
-
-
-def file_of(url: str) -> Path:
-    """The file behind DATABASE_URL."""
-    return Path(make_url(url).database or "")
+MAGIC = b"SQLite format 3\x00"  # with which such a file begins
 
 
 def copy(source: Path, target: Path) -> None:
