@@ -1,6 +1,5 @@
 """Checks of Redis: it answers, takes what is queued, forgets nothing that waits, and is not open to others."""
 
-import ipaddress
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -59,14 +58,11 @@ def _allowed(check: _Check, case: CheckContext, server: "redis.Redis") -> list[F
     name = f"redis-{check.__name__.strip('_')}"
     try:
         return check(case, server)
-    except redis.exceptions.NoPermissionError as error:
-        return _hidden(name, error)
-    except redis.ResponseError as error:
-        # `rename-command CONFIG ""` in redis.conf, and many a hosted Redis.
-        if "unknown command" in str(error).lower():
-            return _hidden(name, error)
-        return _unreachable(guard_url(case.config) or "", error)
     except redis.RedisError as error:
+        # `rename-command CONFIG ""` in redis.conf, and many a hosted Redis.
+        unknown = "unknown command" in str(error).lower()
+        if unknown or isinstance(error, redis.exceptions.NoPermissionError):
+            return _hidden(name, error)
         return _unreachable(guard_url(case.config) or "", error)
 
 
@@ -181,17 +177,12 @@ def _encrypted(url: str) -> list[Finding]:
     )
 
 
-def _info(server: "redis.Redis", section: str) -> dict[str, Any]:
-    found: dict[str, Any] = server.info(section)
-    return found
-
-
 def _persistence(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """Whether it refuses to write because it could not save (MISCONF).
 
     It need not keep anything: the truth is in the database, and the next tick queues anew.
     """
-    facts = _info(server, "persistence")
+    facts: dict[str, Any] = server.info("persistence")
     failed = facts.get("rdb_last_bgsave_status") == "err"
     failed = failed or facts.get("aof_last_write_status", "ok") != "ok"
     if failed:
@@ -211,7 +202,7 @@ def _persistence(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
 
 def _eviction(_case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """Any other policy than noeviction throws queued jobs away when memory is short."""
-    facts = _info(server, "memory")
+    facts: dict[str, Any] = server.info("memory")
     policy, most = facts.get("maxmemory_policy"), facts.get("maxmemory") or 0
     if policy != "noeviction":
         return red(
@@ -242,7 +233,8 @@ def _exposed(case: CheckContext, server: "redis.Redis") -> list[Finding]:
         return green("redis-exposed", "Redis: パスワードがあります。", "Redis: has a password.")
     config = server.config_get("bind", "protected-mode", "port", "tls-port")
     bound = str(config.get("bind", "")).split()
-    open_to_all = config.get("protected-mode") == "no" and not all(map(_at_home, bound or ["*"]))
+    at_home = [readers.is_loopback(one.removeprefix("-")) for one in bound or ["*"]]
+    open_to_all = config.get("protected-mode") == "no" and not all(at_home)
     listens = config.get("port", "0") != "0" or config.get("tls-port", "0") != "0"
     if listens and open_to_all:
         return red(
@@ -257,13 +249,6 @@ def _exposed(case: CheckContext, server: "redis.Redis") -> list[Finding]:
         "Redis: このマシンの外からは使えません。",
         "Redis: not to be used from outside this machine.",
     )
-
-
-def _at_home(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.removeprefix("-")).is_loopback
-    except ValueError:  # * and names
-        return address.removeprefix("-") == "localhost"
 
 
 def _clock(case: CheckContext, server: "redis.Redis") -> list[Finding]:

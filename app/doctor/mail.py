@@ -41,41 +41,40 @@ def mail_server(case: CheckContext) -> list[Finding]:
     if settings.oauth is not None:
         hurried = replace(settings.oauth, time_scale=ANSWER_WITHIN / tokens.ANSWER_WITHIN)
         settings = replace(settings, oauth=hurried)
-    of_login = [
-        *mail_login.preset(case),
-        *mail_login.future(case),
-        *mail_login.secret(case),
-        *mail_login.send_as(case),
-    ]
-    place = f"{settings.host}:{settings.port}"
     with SmtpSession(settings) as session:
-        try:
-            session.open()
-        except MailSendError as error:
-            place_words = Both(f"メールサーバー {place}", f"Mail server {place}")
-            refused = _refused("smtp", place_words, error)
-            return [
-                *refused,
-                *mail_login.offered(session.features),
-                *_rights(case, settings),
-                *of_login,
-            ]
+        answer, more = _opened(case, session)
         return [
-            *green(
-                "smtp",
-                f"メールサーバー: {place} に接続でき"
-                f"{'、ログインできました' if config.smtp_username else 'ました'}。",
-                f"Mail server: {place} answered"
-                f"{' and accepted the login' if config.smtp_username else ''}.",
-            ),
+            *answer,
             *mail_login.offered(session.features),
             *_rights(case, settings),
-            *of_login,
-            *_certificate(case, session.certificate_ends(), settings.host),
-            *_own_authorities(case),
-            *_size(session.features),
-            *_pipelining(case, session.features),
+            *mail_login.preset(case),
+            *mail_login.future(case),
+            *mail_login.secret(case),
+            *mail_login.send_as(case),
+            *more,
         ]
+
+
+def _opened(case: CheckContext, session: SmtpSession) -> tuple[list[Finding], list[Finding]]:
+    """How the server takes us; and what else it says of itself, where it does."""
+    host, login = session.settings.host, case.config.smtp_username
+    place = f"{host}:{session.settings.port}"
+    try:
+        session.open()
+    except MailSendError as error:
+        subject = Both(f"メールサーバー {place}", f"Mail server {place}")
+        return _refused("smtp", subject, error), []
+    answer = green(
+        "smtp",
+        f"メールサーバー: {place} に接続でき{'、ログインできました' if login else 'ました'}。",
+        f"Mail server: {place} answered{' and accepted the login' if login else ''}.",
+    )
+    return answer, [
+        *_certificate(case, session.certificate_ends(), host),
+        *_own_authorities(case),
+        *_size(session.features),
+        *_pipelining(case, session.features),
+    ]
 
 
 def _rights(case: CheckContext, settings: SmtpSettings) -> list[Finding]:

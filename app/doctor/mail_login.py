@@ -5,6 +5,7 @@ import json
 import re
 from datetime import timedelta
 
+from app.alerts.catalogue import Alarm, words_of
 from app.compose.text import date_words
 from app.config import presets
 from app.config.readers import is_loopback
@@ -98,13 +99,7 @@ def secret(case: CheckContext) -> list[Finding]:
     en = f"OAuth: the secret (certificate) is good until {day.en}."
     if left > ENDS_YELLOW:
         return green("smtp-secret", ja, en)
-    return say(
-        "smtp-secret",
-        ja,
-        en,
-        "新しいものを作り、SMTP_OAUTH_CLIENT_SECRET と SMTP_OAUTH_SECRET_EXPIRES を替えて再起動してください。",
-        "Make a new one, change SMTP_OAUTH_CLIENT_SECRET and SMTP_OAUTH_SECRET_EXPIRES, and restart.",
-    )
+    return say("smtp-secret", ja, en, words_of(Alarm.LOGIN_ENDS, {"day": ends.isoformat()}).fix)
 
 
 def preset(case: CheckContext) -> list[Finding]:
