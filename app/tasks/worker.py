@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from celery import current_app, signals
 from celery.worker import state
@@ -13,6 +13,7 @@ from app import schema
 from app.config import load_or_exit
 from app.db import SENDERS, DatabaseDown
 from app.identity import known_settings
+from app.locale import Both
 from app.monitoring import status
 from app.monitoring.heartbeat import Heartbeat
 from app.monitoring.watchdog import Watchdog
@@ -43,15 +44,9 @@ def _database_is_ours(**_: object) -> None:
     """
     from app.tasks import messages  # noqa: PLC0415 - Celery's consumer: of a worker alone
 
-    _refuse_cluster()
-    signals.before_task_publish.connect(_sign, weak=False)
     try:
-        schema.check(services().db)
+        _check()
         messages.know_ours(services().installation.id)
-        known_settings.check(services())
-    except known_settings.UnknownKey as error:
-        log.critical("%s %s", *error.sentence)
-        sys.exit(os.EX_CONFIG)
     except schema.SchemaError as error:
         log.critical("%s", error)
         sys.exit(os.EX_TEMPFAIL)
@@ -102,24 +97,29 @@ def _watch(sender: Any = None, **_: object) -> None:
 
 @signals.beat_init.connect(weak=False)
 def _sign_of_life(**_: object) -> None:
-    _refuse_cluster()
-    signals.before_task_publish.connect(_sign, weak=False)
     try:
-        schema.check(services().db)
-        known_settings.check(services())
-    except known_settings.UnknownKey as error:
-        log.critical("%s %s", *error.sentence)
-        sys.exit(os.EX_CONFIG)
+        _check()
     except (schema.SchemaError, DatabaseDown) as error:
         log.warning("the database is not ready yet: %s", error)
     Heartbeat("beat", services).start()
 
 
-def _refuse_cluster() -> None:
-    """Only a hand mends that setting, so no unit starts the program again."""
+def _check() -> None:
+    """What beat and each worker ask before they begin. Raises SchemaError, DatabaseDown."""
     if sentence := redis_cluster.refused(services().config):
-        log.critical("%s %s", *sentence)
-        sys.exit(os.EX_CONFIG)
+        _end(sentence)
+    signals.before_task_publish.connect(_sign, weak=False)
+    schema.check(services().db)
+    try:
+        known_settings.check(services())
+    except known_settings.UnknownKey as error:
+        _end(error.sentence)
+
+
+def _end(sentence: Both) -> NoReturn:
+    """Only a hand mends it, so no unit starts the program again."""
+    log.critical("%s %s", *sentence)
+    sys.exit(os.EX_CONFIG)
 
 
 def _sign(headers: dict[str, Any] | None = None, **_: object) -> None:
