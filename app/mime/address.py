@@ -111,8 +111,12 @@ def read_mailbox(field: str, value: str, *, allow_localhost: bool = False) -> Ma
 
 def write_mailbox(name: str, address: str) -> str:
     """`name` and `address` as one text that `read_mailbox` reads back, the name quoted safely."""
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}" <{address}>' if name else address
+    return f"{quoted_string(name)} <{address}>" if name else address
+
+
+def quoted_string(text: str) -> str:
+    """`text` as a quoted-string (RFC 5322 3.2.4)."""
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
 
 
 def bare(address: str) -> str:

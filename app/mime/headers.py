@@ -11,7 +11,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 
-from app.mime.address import Mailbox, check_line, read_mailbox, refused
+from app.mime.address import Mailbox, check_line, quoted_string, read_mailbox, refused
 
 # RFC 5322 2.1.1: a line should have at most 78 and must have at most 998 octets.
 FOLD_AT = 78
@@ -93,18 +93,6 @@ def subject_line(subject: str) -> str:
     return "Subject: " + "\r\n ".join(_encoded_words(value, len("Subject: ")))
 
 
-@lru_cache(maxsize=16)
-def own_mailbox(field: str, value: str, allow_localhost: bool) -> Mailbox:
-    """An address of the sender, which many mails share."""
-    return read_mailbox(field, value, allow_localhost=allow_localhost)
-
-
-@lru_cache(maxsize=16)
-def own_mailbox_line(label: str, mailbox: Mailbox) -> str:
-    """`mailbox_line` of an address that many mails share."""
-    return mailbox_line(label, mailbox)
-
-
 def mailbox_line(label: str, mailbox: Mailbox) -> str:
     """A header with one address and its display name, cut where it is too wide."""
     start = f"{label}: "
@@ -116,11 +104,16 @@ def mailbox_line(label: str, mailbox: Mailbox) -> str:
     elif _ATOMS.fullmatch(name):
         phrase = name
     else:
-        phrase = '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
+        phrase = quoted_string(name)
     line = f"{start}{phrase} <{mailbox.address}>"
     last = len(line) - (line.rfind("\n") + 1)
     limit = ENCODED_LINE if "=?" in phrase else FOLD_AT
     return line if last <= limit else f"{start}{phrase}\r\n <{mailbox.address}>"
+
+
+# Of the sender's own addresses, which many mails share.
+own_mailbox = lru_cache(maxsize=16)(read_mailbox)
+own_mailbox_line = lru_cache(maxsize=16)(mailbox_line)
 
 
 def _shortened(name: str) -> str:

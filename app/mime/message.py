@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import encode_rfc2231
 
-from app.mime.address import UnusableMessage, check_line, read_mailbox, refused
+from app.mime.address import UnusableMessage, check_line, quoted_string, read_mailbox, refused
 from app.mime.body_encoding import base64_lines, encoded
 from app.mime.headers import (
     date_value,
@@ -78,10 +78,10 @@ def build(message: MailMessage, *, date: datetime, allow_localhost: bool = False
     """
 
     to = read_mailbox("to", message.to, allow_localhost=allow_localhost)
-    mail_from = own_mailbox("mail_from", message.mail_from or "", allow_localhost)
+    mail_from = own_mailbox("mail_from", message.mail_from or "", allow_localhost=allow_localhost)
     path = mail_from
     if message.return_path:
-        path = own_mailbox("return_path", message.return_path, allow_localhost)
+        path = own_mailbox("return_path", message.return_path, allow_localhost=allow_localhost)
     lines = [
         f"Date: {date_value(date)}",
         own_mailbox_line("From", mail_from),
@@ -90,7 +90,7 @@ def build(message: MailMessage, *, date: datetime, allow_localhost: bool = False
         f"Message-ID: {message_id_value(message.message_id)}",
     ]
     if message.reply_to:
-        reply_to = own_mailbox("reply_to", message.reply_to, allow_localhost)
+        reply_to = own_mailbox("reply_to", message.reply_to, allow_localhost=allow_localhost)
         lines.append(own_mailbox_line("Reply-To", reply_to))
     lines.extend(extra_line(name, value) for name, value in message.headers.items())
     lines.append("MIME-Version: 1.0")
@@ -140,7 +140,7 @@ def _text(name: str, subtype: str, text: str) -> bytes:
 
 def _file(file: Attachment) -> bytes:
     name = _file_name(file.name)
-    shown = f"; filename={_quoted(name)}"
+    shown = f"; filename={quoted_string(name)}"
     if not name.isascii():
         shown = f";\r\n filename*={encode_rfc2231(name, 'utf-8')}"
     head = (
@@ -155,10 +155,6 @@ def _file_name(given: str) -> str:
     """The last part of a path without leading dots, at most 80 characters."""
     name = re.split(r"[/\\]", check_line("attachments", given))[-1].lstrip(". ").rstrip()
     return name[:MAX_FILE_NAME] or "file"
-
-
-def _quoted(name: str) -> str:
-    return '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
 
 
 def _media_type(given: str) -> str:
