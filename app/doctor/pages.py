@@ -2,11 +2,9 @@
 and whether agents are let in.
 """
 
-import json
-
 from app.config import readers
 from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
-from app.util.http import HttpClient, HttpError
+from app.util.http import HttpAnswer, HttpClient, HttpError
 
 
 def pages(case: CheckContext) -> list[Finding]:
@@ -24,7 +22,7 @@ def pages(case: CheckContext) -> list[Finding]:
         answer = HttpClient().request("GET", f"{base}/healthz", within=ANSWER_WITHIN)
     except HttpError as error:
         return _unreachable(base, error)
-    return _answer(base, answer.status, answer.body) + _encryption(base)
+    return _answer(base, answer) + _encryption(base)
 
 
 def agents(case: CheckContext) -> list[Finding]:
@@ -48,13 +46,9 @@ def _unreachable(base: str, error: HttpError) -> list[Finding]:
     )
 
 
-def _answer(base: str, status: int, body: bytes) -> list[Finding]:
-    try:
-        told = json.loads(body)
-        ours = isinstance(told, dict) and "reasons" in told
-    except ValueError:
-        ours = False
-    if not ours:
+def _answer(base: str, answer: HttpAnswer) -> list[Finding]:
+    status, told = answer.status, answer.json()
+    if "reasons" not in told:
         return red(
             "pages",
             f"ページ: {base}/healthz に答えたのは、このプログラムではありません(HTTP {status})。",

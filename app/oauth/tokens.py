@@ -5,7 +5,6 @@ so an endpoint that is away for some minutes stops no mail. Each process has its
 gives two tokens to two who ask, and both are good.
 """
 
-import json
 import logging
 import math
 import re
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from time import monotonic
-from typing import Any
 from urllib.parse import urlencode
 
 from app import clock
@@ -66,12 +64,13 @@ class TokenSource:
                 return held.text
             raise _too_late()
         try:
-            held = self._held
-            if self._asked == asked or (held is None and self._error is None):
-                held = self._renew(until)
-            elif held is None and self._error is not None:  # what it told the one before us
-                raise self._error.again()
-            return held.text if held is not None else self._renew(until).text
+            held, error = self._held, self._error
+            if self._asked != asked:  # the one before us asked, and this came of it
+                if held is not None:
+                    return held.text
+                if error is not None:
+                    raise error.again()
+            return self._renew(until).text
         finally:
             self._lock.release()
 
@@ -134,7 +133,7 @@ class TokenSource:
 
 
 def _read(answer: HttpAnswer, form: dict[str, str], asked_at: float) -> _Held:
-    said = _json(answer.body)
+    said = answer.json()
     token, life = said.get("access_token"), _seconds(said.get("expires_in", UNSAID_LIFE))
     if answer.status == 200 and isinstance(token, str) and _TOKEN.fullmatch(token) and life:
         return _Held(token, asked_at + RENEW_AT * life, asked_at + life)
@@ -150,14 +149,6 @@ def _read(answer: HttpAnswer, form: dict[str, str], asked_at: float) -> _Held:
     if error.fault is Fault.OAUTH and abs(apart) > CLOCKS_APART and "client_secret" not in form:
         raise trouble.clock_is_off(error, apart.total_seconds())
     raise error
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _seconds(value: object) -> float:

@@ -5,7 +5,6 @@ Google: the errors of "Using OAuth 2.0 for Server to Server Applications". Both 
 """
 
 import re
-from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 from app.channel import Fault, printable
@@ -28,11 +27,6 @@ class TokenError(Exception):
         return TokenError(self.fault, self.why, self.fix)
 
 
-class _Hint(NamedTuple):
-    words: str  # a pattern in the endpoint's answer
-    fix: Both
-
-
 _SECRET = Both(
     "Entra 管理センターの「証明書とシークレット」で新しいシークレットを作り、その「値」(ID ではありません)を "
     "SMTP_OAUTH_CLIENT_SECRET に、有効期限を SMTP_OAUTH_SECRET_EXPIRES に書いてください。",
@@ -49,29 +43,29 @@ _DELEGATION = Both(
     "Enter the service account's client ID with the scope https://mail.google.com/ under \"Domain-wide "
     'delegation" in the Google Admin console; SMTP_USERNAME must be a user of that organisation.',
 )
-_HINTS = (
-    _Hint(r"AADSTS700024|reasonable timeframe|not within its valid time range", _CLOCK),
-    _Hint(r"AADSTS7000215|AADSTS7000222", _SECRET),
-    _Hint(
+_HINTS = (  # a pattern in the endpoint's answer, and what to do
+    (r"AADSTS700024|reasonable timeframe|not within its valid time range", _CLOCK),
+    (r"AADSTS7000215|AADSTS7000222", _SECRET),
+    (
         r"AADSTS700027|AADSTS700030",
         Both(
             "SMTP_OAUTH_CERTIFICATE_FILE の証明書を、アプリの「証明書とシークレット」に登録してください。",
             "Upload the certificate of SMTP_OAUTH_CERTIFICATE_FILE to the app's certificates.",
         ),
     ),
-    _Hint(
+    (
         r"AADSTS700016|AADSTS7000112|AADSTS90002|AADSTS900023",
         Both(
             "SMTP_OAUTH_TENANT と SMTP_OAUTH_CLIENT_ID を、アプリの概要ページの値と比べてください。",
             "Compare SMTP_OAUTH_TENANT and SMTP_OAUTH_CLIENT_ID with the app's overview page.",
         ),
     ),
-    _Hint(
+    (
         r"AADSTS70011|AADSTS1002012|invalid_scope",
         Both("SMTP_OAUTH_SCOPE の行を消してください。", "Remove the line SMTP_OAUTH_SCOPE."),
     ),
-    _Hint(r"unauthorized_client|Invalid email or User ID|invalid_grant", _DELEGATION),
-    _Hint(r"invalid_client", _SECRET),
+    (r"unauthorized_client|Invalid email or User ID|invalid_grant", _DELEGATION),
+    (r"invalid_client", _SECRET),
 )
 
 
@@ -87,7 +81,7 @@ def refused(status: int, error: str, description: str, secrets: tuple[str, ...])
         f"OAuth のトークンを取得できません。トークンのサーバーが「{said}」と答えました。",
         f'There is no OAuth token: the token endpoint answered "{said}".',
     )
-    fix = next((one.fix for one in _HINTS if re.search(one.words, words)), None)
+    fix = next((todo for pattern, todo in _HINTS if re.search(pattern, words)), None)
     return TokenError(Fault.SERVER if passing else Fault.OAUTH, why, None if passing else fix)
 
 

@@ -7,6 +7,7 @@ name in SNI, certificate and Host. No error shows more of an address than its ho
 """
 
 import ipaddress
+import json
 import socket
 import ssl
 import threading
@@ -16,7 +17,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from urllib3 import HTTPResponse
@@ -59,6 +60,14 @@ class HttpAnswer(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
 
+    def json(self) -> dict[str, Any]:
+        """The JSON object that came; {} where it is none."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
 
 @dataclass(frozen=True, slots=True)
 class HttpClient:
@@ -89,7 +98,8 @@ class HttpClient:
 
         def ask(connection: HTTPConnection, place: SplitResult) -> HttpAnswer:
             target = (place.path or "/") + (f"?{place.query}" if place.query else "")
-            said = {"Host": _host_of(place), **_SAID, **(headers or {})}
+            host = place.netloc.rpartition("@")[2]  # without user and password
+            said = {"Host": host, **_SAID, **(headers or {})}
             connection.request(
                 method, target, body, said, preload_content=False, decode_content=False
             )
@@ -219,11 +229,6 @@ def _place(url: str) -> SplitResult:
         if place.scheme in {"http", "https"} and place.hostname and place.port != 0:
             return place
     raise HttpError("ValueError", _NO_ADDRESS)
-
-
-def _host_of(place: SplitResult) -> str:
-    """Host and port, without user and password."""
-    return place.netloc.rpartition("@")[2]
 
 
 def _is_here(host: str) -> bool:
