@@ -183,13 +183,11 @@ def _read_secret_file(
 
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> Both:
     """Why a file cannot be read; never what is in it (as a UnicodeDecodeError would show)."""
-    why = _NO_UTF8 if isinstance(error, UnicodeDecodeError) else of_the_system(error)
+    kind, why = Both, Both("UTF-8 ではありません", "not UTF-8")
+    if isinstance(error, OSError):
+        kind, why = Passing, of_the_system(error)
     name = relative(path)
-    kind = Both if isinstance(error, UnicodeDecodeError) else Passing
     return kind(
         f"{name} を読めません({why.ja})。場所、権限、文字コード(UTF-8)を確かめてください。",
         f"{name} cannot be read ({why.en}). Check its place, its permissions and that it is UTF-8.",
     )
-
-
-_NO_UTF8 = Both("UTF-8 ではありません", "not UTF-8")

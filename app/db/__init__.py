@@ -82,13 +82,15 @@ def _in_words() -> Iterator[None]:
         yield
     # InternalError: what PostgreSQL says when a file cannot grow.
     except (OperationalError, InterfaceError, InternalError) as error:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
-        raise DatabaseDown(
-            Both(
-                f"データベースを使えません({reason})。",
-                f"The database cannot be used ({reason}).",
-            )
-        ) from error
+        why = _first_line(error)
+        said = Both(f"データベースを使えません({why})。", f"The database cannot be used ({why}).")
+        raise DatabaseDown(said) from error
+
+
+def _first_line(error: BaseException) -> str:
+    """What the driver says; the kind of the error, where it says nothing."""
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 class Database:
@@ -257,7 +259,7 @@ def in_words(error: BaseException, place: str) -> Both | None:
     for found, sentence in _TROUBLES:
         if found in text:
             return Both(f"{place}: {sentence.ja}", f"{place}: {sentence.en}")
-    first = text.strip().splitlines()[0] if text.strip() else type(cause).__name__
+    first = _first_line(cause)
     return Both(
         f"データベース {place} を使えません({first})。動いているか、"
         "DATABASE_URL が正しいかを確かめてください。",

@@ -28,8 +28,7 @@ from app.mime.address import spellings
 def as_utc(value: datetime) -> datetime:
     """The same instant in UTC; ValueError for a naive one."""
     if value.tzinfo is None:
-        msg = f"naive datetime: {value!r}"
-        raise ValueError(msg)
+        raise ValueError(f"naive datetime: {value!r}")
     return value.astimezone(UTC)
 
 

@@ -125,8 +125,7 @@ def _text(value: object) -> str:
         return as_utc(value).isoformat()
     if isinstance(value, date | time):
         return value.isoformat()
-    msg = f"cannot be handed over: {type(value).__name__}"
-    raise TypeError(msg)
+    raise TypeError(f"cannot be handed over: {type(value).__name__}")
 
 
 @lru_cache(maxsize=4096)

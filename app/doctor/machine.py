@@ -81,7 +81,9 @@ def time_zones(machine: Machine) -> list[Finding]:
             "sudo apt install tzdata  # pip install tzdata",
         )
     version = zones.version()
-    whose = Both("パッケージ tzdata", "package tzdata") if zones.is_package() else _SYSTEM
+    whose = Both("システム", "system")
+    if zones.is_package():
+        whose = Both("パッケージ tzdata", "package tzdata")
     if not version:
         return green(
             "time-zones",
@@ -102,9 +104,6 @@ def time_zones(machine: Machine) -> list[Finding]:
         f"タイムゾーンのデータ: {whose.ja}の {version}({age.ja})",
         f"Time zone data: {version} of the {whose.en} ({age.en})",
     )
-
-
-_SYSTEM = Both("システム", "system")
 
 
 def newer_time_zones(case: CheckContext) -> list[Finding]:

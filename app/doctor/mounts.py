@@ -75,7 +75,7 @@ def sqlite_disk(case: CheckContext) -> list[Finding]:
             f"SQLite: {place} はこのマシンのディスク({kind})にあります。",
             f"SQLite: {place} is on a disk of this machine ({kind}).",
         )
-    where = _shown(mount.point)
+    where = os.fsencode(mount.point).decode(errors="replace")  # where it is no UTF-8
     return red(
         "sqlite-disk",
         f"SQLite: {place} はネットワーク上のフォルダー({kind}、{where})にあります。WAL が使う共有"
@@ -90,8 +90,3 @@ def sqlite_disk(case: CheckContext) -> list[Finding]:
         "`task-progress backup FILE`, then set DATA_DIR to a disk of this machine and "
         "`task-progress restore FILE`. For several machines it takes PostgreSQL.",
     )
-
-
-def _shown(path: str) -> str:
-    """A name that is no UTF-8 as it can be printed."""
-    return os.fsencode(path).decode(errors="replace")

@@ -86,13 +86,10 @@ def workers(case: CheckContext) -> list[Finding]:
                 "ワーカー: Redis が応答しないため、調べられません。",
                 "Workers: not known, as Redis does not answer.",
             )
+    # Without an AI to ask, nothing comes to the queue `ai`.
+    in_use = [queue for queue in QUEUES if queue != "ai" or case.config.ai_base_url is not None]
     worked_on = _queues_worked_on(make_celery(case.config))
-    return [one for queue in _in_use(case) for one in _worker(queue, worked_on.get(queue, 0))]
-
-
-def _in_use(case: CheckContext) -> list[str]:
-    """Without an AI to ask, nothing comes to the queue `ai`."""
-    return [queue for queue in QUEUES if queue != "ai" or case.config.ai_base_url is not None]
+    return [one for queue in in_use for one in _worker(queue, worked_on.get(queue, 0))]
 
 
 def _queues_worked_on(celery: Celery) -> dict[str, int]:

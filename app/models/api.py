@@ -32,9 +32,8 @@ class ApiToken(WithId):
     scopes: Mapped[str] = mapped_column(String(60))  # "read,report"
     test: Mapped[bool]  # what it sends ends suppressed
     created_at: Mapped[datetime]
-    expires_on: Mapped[date] = mapped_column(
-        Date
-    )  # the last day, in APP_TIMEZONE, on which it works
+    # The last day, in APP_TIMEZONE, on which it works.
+    expires_on: Mapped[date] = mapped_column(Date)
     last_used_at: Mapped[datetime | None]  # to the hour
     notified_at: Mapped[datetime | None]  # when its owner was mailed that it ends
     revoked_at: Mapped[datetime | None]

@@ -18,9 +18,8 @@ class Alert(WithId):
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
     detail: Mapped[str] = mapped_column(Text)  # what a former version wrote; else ""
-    data: Mapped[dict[str, Any] | None] = mapped_column(
-        JSON
-    )  # the facts of app/alerts/catalogue.py
+    # The facts of app/alerts/catalogue.py.
+    data: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     acked_at: Mapped[datetime | None]
     acked_by: Mapped[str | None] = mapped_column(String(320))
     # When the admins were mailed that it is open, and that it is over.

@@ -15,7 +15,7 @@ from app import clock_trust
 from app.alerts import close_alert, keep_alert, name_of, open_alerts
 from app.alerts.catalogue import Alarm
 from app.db import put
-from app.models import OPEN, TICK, OutboxMail, Service, Setting, State
+from app.models import FIRST_DUE, OPEN, TICK, TIMER, OutboxMail, Service, Setting, State
 from app.monitoring import machine, restarts
 from app.monitoring.status import STALE
 from app.outbox import breaker
@@ -149,13 +149,9 @@ def not_attempted(due_by: datetime) -> Any:
 
 def not_ended(due_by: datetime) -> Any:
     """First due at `due_by` or before; one that was put off once has the first hour as its Date."""
-    first = or_(
-        and_(OutboxMail.clock_shift == 0, OutboxMail.date_header <= due_by),
-        and_(OutboxMail.clock_shift != 0, OutboxMail.created_at <= due_by),
-    )
     return or_(
         and_(OutboxMail.retries == 0, OutboxMail.not_before <= due_by),
-        and_(OutboxMail.retries > 0, first),
+        and_(OutboxMail.retries > 0, due_by >= FIRST_DUE),
     )
 
 
@@ -168,7 +164,7 @@ def heartbeats(session: Session, now: datetime) -> dict[str, timedelta]:
     rows = session.execute(select(Service.name, Service.at))
     for name, at in rows:
         part = name.partition("@")[0]
-        if part in {*PARTS, "timer"}:
+        if part in {*PARTS, TIMER}:
             ages[part] = min(now - at, ages.get(part, timedelta.max))
     return ages
 

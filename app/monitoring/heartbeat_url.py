@@ -22,9 +22,8 @@ from app.services import Services
 from app.util.http import HttpError
 
 ANSWER_WITHIN = 5.0  # seconds for the call
-OVER_WITHIN = (
-    10.0  # seconds for all of it, the database included; a command's end waits so long at most
-)
+# Seconds for all of it, the database included; a command's end waits so long at most.
+OVER_WITHIN = 10.0
 TOLD = "heartbeat_url"  # its row in `service`: when it was called last
 MINUTE = timedelta(minutes=1)
 

@@ -135,10 +135,8 @@ def _mails(session: Session, now: datetime, scale: float) -> Iterator[Metric]:
 
 
 def _sending(session: Session, now: datetime) -> Iterator[Metric]:
-    stuck, state = (
-        session.get(Service, breaker.NAME),
-        breaker.Breaker().gate(session, now).name.lower(),
-    )
+    stuck = session.get(Service, breaker.NAME)
+    state = breaker.Breaker().gate(session, now).name.lower()
     yield gauge(
         "breaker",
         "1 for the state the breaker is in: open, nobody tries the mail server; half_open, one "

@@ -90,10 +90,10 @@ def notices(facts: dict[str, Any], how: Both = TYPED) -> list[StatusLine]:
 def _of_mails(facts: dict[str, Any], how: Both) -> list[StatusLine]:
     """Mails that wait, go to few, or hold links that few can open."""
     found: list[StatusLine] = []
-    if facts["held"]:
+    if number := facts["held"]:
         found += _bad(
-            f"{facts['held']}通が確認待ちです。{how.ja} で送信します。",
-            f"{_held_words(facts['held'])} To send: {how.en}.",
+            f"{number}通が確認待ちです。{how.ja} で送信します。",
+            f"{number} {'mail is' if number == 1 else 'mails are'} held. To send: {how.en}.",
         )
     if facts["mail_only_to"]:
         only = ", ".join(facts["mail_only_to"])
@@ -143,10 +143,6 @@ def _of_the_machine(facts: dict[str, Any]) -> list[StatusLine]:
             f"Agents may connect (MCP_SERVER=on): {url}",
         )
     return found
-
-
-def _held_words(number: int) -> str:
-    return "1 mail is held." if number == 1 else f"{number} mails are held."
 
 
 def _tick(facts: dict[str, Any]) -> list[StatusLine]:

@@ -130,12 +130,8 @@ def hardening(place: Place, locale: str) -> str:
 
 def prepare_commands(place: Place, out: Path | None = None) -> list[str]:
     """What to type, in order, to put the units to work; `out`: where they were written to."""
-    enabled = [
-        TARGET,
-        "celery-beat.service",
-        "celery-worker-mail.service",
-        *([AI] if place.ai else []),
-    ]
+    enabled = [TARGET, "celery-beat.service", "celery-worker-mail.service"]
+    enabled += [AI] if place.ai else []
     enabled += ["task-progress-web.service", "task-progress-tick.timer"]
     files = f"{shlex.quote(str(out))}/*" if out else "*.service *.timer *.target"
     return [

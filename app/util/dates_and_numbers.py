@@ -97,17 +97,13 @@ def _of_era(found: re.Match[str]) -> date | None:
     day = _valid(_ERAS[letter][0] + year, found[4] or found[5], found[6]) if year else None
     if day is None:
         return None
-    own = max((name for name, (_, first) in _ERAS.items() if first <= day), key=_since, default="")
-    if own != letter:
+    begun = [name for name, (_, first) in _ERAS.items() if first <= day]
+    if letter not in begun[-1:]:
         raise UnusableValue(
             f"「{shown(found[0])}」は、その元号にない日です。{day} のように西暦で書いてください。",
             f'"{shown(found[0])}" is not in that era. Write the western year, like {day}.',
         )
     return day
-
-
-def _since(letter: str) -> date:
-    return _ERAS[letter][1]
 
 
 def _no_date(text: str, plain: str) -> Both:

@@ -5,7 +5,6 @@ reader is strict: it never guesses, it names the nearest value it would take. Da
 numbers and words that people write are read by app/util/dates_and_numbers.py.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -92,7 +91,7 @@ def parse_whole(text: str, low: int, high: int) -> int:
 
 def parse_decimal(text: str, low: float, high: float) -> float:
     """A number above or equal `low`, up to `high`; no inf, no nan, no 1e9. UnusableValue."""
-    if _DECIMAL.fullmatch(text) and math.isfinite(float(text)) and low <= float(text) <= high:
+    if _DECIMAL.fullmatch(text) and low <= float(text) <= high:
         return float(text)
     raise UnusableValue(
         f"「{shown(text)}」は使えません。{low:g} から {high:g} までの数を半角で書いてください。",
