@@ -32,7 +32,7 @@ POKES_AT_MOST = 8
 LAST = 9
 ALARM_WITHIN = timedelta(minutes=1)  # later ones are found by a tick
 
-_AWAY = (OperationalError, RedisError, OSError)
+AWAY = (OperationalError, RedisError, OSError)  # what is raised while Redis does not answer
 
 
 def publisher(celery: Celery, scale: float, whose: Callable[[], Services] | None = None) -> Publish:
@@ -53,7 +53,7 @@ def publisher(celery: Celery, scale: float, whose: Callable[[], Services] | None
                 _send(celery, messages[0], expires=MESSAGE_EXPIRES * scale, headers=ours)
         except DatabaseDown:
             log.warning("the database is away, the next tick sends")
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("Redis is away, the next tick sends: %s", type(error).__name__)
 
     return publish
@@ -63,7 +63,7 @@ def poke(celery: Celery) -> None:
     """Has a process go on sending once one is free."""
     try:
         _send(celery, [], priority=LAST)
-    except _AWAY as error:
+    except AWAY as error:
         log.warning("Redis is away, the next tick sends: %s", type(error).__name__)
 
 
@@ -71,7 +71,7 @@ def tick_again(celery: Celery) -> None:
     """Has the work of a tick gone on with, before anything that is sent in bulk."""
     try:
         celery.send_task(TICK, ignore_result=True, retry=False, expires=MESSAGE_EXPIRES)
-    except _AWAY as error:
+    except AWAY as error:
         log.warning("Redis is away, the next tick goes on: %s", type(error).__name__)
 
 

@@ -4,12 +4,11 @@ import logging
 from collections.abc import Iterable
 
 from celery import shared_task
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from app import clock
 from app.ai import recap, recap_store
 from app.monitoring.status import note_heartbeat
+from app.queue.publishing import AWAY
 from app.tasks.worker import services
 
 log = logging.getLogger(__name__)
@@ -42,6 +41,6 @@ def ask_for(wanted: Iterable[tuple[int, str]]) -> None:
                 retry=False,
                 expires=MESSAGE_EXPIRES * services().config.test_time_scale,
             )
-        except (OperationalError, RedisError, OSError) as error:
+        except AWAY as error:
             log.warning("Redis is away, recaps wait: %s", type(error).__name__)
             return

@@ -12,10 +12,9 @@ from celery import Celery, current_app, signals
 from celery.apps import worker
 from celery.beat import SchedulingError
 from celery.utils.log import get_logger
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from app.config import load_or_exit
+from app.queue.publishing import AWAY
 from app.util import logs
 
 
@@ -46,7 +45,7 @@ def _in_one_line(record: logging.LogRecord) -> bool:
     """
     error = record.exc_info[1] if record.exc_info else None
     away = error.__context__ if isinstance(error, SchedulingError) else None
-    if isinstance(away, OperationalError | RedisError | OSError):
+    if isinstance(away, AWAY):
         why = type(away.__cause__ or away).__name__
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         record.msg, record.args = "Redis is away, a job is not queued: %s", (why,)

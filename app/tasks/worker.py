@@ -80,12 +80,9 @@ def _watch(sender: Any = None, **_: object) -> None:
     def stop(code: int) -> None:
         setattr(state, "should_stop", code)  # noqa: B010 - its type says None
 
-    def last_tick() -> object:
-        return status.last_tick(services())
-
     watchdog = Watchdog(waiting, free, stop, config.test_time_scale)
     if publishing.QUEUE in queues:
-        watchdog.last_tick = last_tick
+        watchdog.last_tick = lambda: status.last_tick(services())
         watchdog.ask_for_tick = partial(publishing.ask_for_tick, current_app)
     signals.task_received.connect(lambda **_: watchdog.heard(), weak=False)
     watchdog.start()
