@@ -7,9 +7,9 @@ row count says so.
 import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from sqlalchemy import CursorResult, exists, select, update
+from sqlalchemy import CursorResult, Row, exists, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
@@ -68,6 +68,10 @@ class Claimed(NamedTuple):
         if self.kind != Kind.REMINDER or self.n != 0 or self.user_id is None:
             return None
         return Guard(self.user_id, self.local_date, self.id, self.channel)
+
+
+# A mail as it was claimed, as it is stored, or as a row of those of its columns that are asked for.
+AnyMail = Claimed | OutboxMail | Row[*tuple[Any, ...]]
 
 
 class SentBytes(NamedTuple):
@@ -208,27 +212,7 @@ def alert_of(
     raise_alert(session, OF_MAILS[state], mail_id, now=now, by_mail=by_mail, **facts)
 
 
-class Decided(Protocol):
-    """What a mail, or a row of one, says of the decisions behind it."""
-
-    @property
-    def kind(self) -> str:
-        """See `Kind`."""
-
-    @property
-    def decision_id(self) -> int | None:
-        """Of a reminder or digest."""
-
-    @property
-    def user_id(self) -> int | None:
-        """To whom it goes."""
-
-    @property
-    def local_date(self) -> date:
-        """Theirs."""
-
-
-def take_back(session: Session, mail: Decided, reason: str) -> None:
+def take_back(session: Session, mail: AnyMail, reason: str) -> None:
     """The decisions behind this mail say now that it did not go out, and why."""
     if mail.decision_id is not None:
         take_back_decision(session, [mail.decision_id], reason)

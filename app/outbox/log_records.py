@@ -6,41 +6,22 @@ Ids, states and reasons only: who and what they stand for is in the database.
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.channel import SendError
 from app.db import after_commit
 from app.models import State
+from app.outbox.lease import AnyMail
 
 log = logging.getLogger(__name__)
 
 _GOOD = frozenset({State.ACCEPTED, State.READY, State.SUPPRESSED, State.CANCELLED})
 
 
-class Tried(Protocol):
-    """A mail that was claimed, as `Claimed` has it."""
-
-    @property
-    def id(self) -> int:
-        """Of the outbox."""
-
-    @property
-    def kind(self) -> str:
-        """See `Kind`."""
-
-    @property
-    def claims(self) -> int:
-        """How often it was taken hold of since it was last put off."""
-
-    @property
-    def retries(self) -> int:
-        """How often it was put off."""
-
-
 def attempt(
-    mail: Tried,
+    mail: AnyMail,
     state: str,
     *,
     reason: str | None = None,
@@ -77,7 +58,12 @@ def cannot_send(error: SendError) -> None:
 
 
 def ended(
-    session: Session, mail: Tried, state: str, reason: str | None, *, error: Exception | None = None
+    session: Session,
+    mail: AnyMail,
+    state: str,
+    reason: str | None,
+    *,
+    error: Exception | None = None,
 ) -> None:
     """`attempt` that never came to the mail server, said once this is committed."""
     after_commit(session, lambda: attempt(mail, state, reason=reason, error=error))
