@@ -177,14 +177,16 @@ def _nothing_waits(session: Session, restored: Restored, *, who: str, now: datet
     close_alert(session, Alarm.RESTORED, now=now)
 
 
-def end_unknown(session: Session, which: ColumnElement[bool], *, now: datetime) -> None:
-    """Ends mails of which a copy may be out; their decisions stand."""
+def end_unknown(
+    session: Session, which: ColumnElement[bool], *, now: datetime, reason: str = RESTORED
+) -> list[int]:
+    """Ends mails of which a copy may be out; their decisions stand. Returns their ids."""
     ended = session.execute(
         update(OutboxMail)
         .where(which)
         .values(
             state=State.UNKNOWN,
-            reason=RESTORED,
+            reason=reason,
             held=None,
             lease_token=None,
             lease_until=None,
@@ -193,12 +195,12 @@ def end_unknown(session: Session, which: ColumnElement[bool], *, now: datetime) 
         .returning(OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries)
     ).all()
     events = [
-        {"outbox_id": one.id, "at": now, "event": State.UNKNOWN, "detail": RESTORED}
-        for one in ended
+        {"outbox_id": one.id, "at": now, "event": State.UNKNOWN, "detail": reason} for one in ended
     ]
     for one in ended:
-        log_records.ended(session, one, State.UNKNOWN, RESTORED)
+        log_records.ended(session, one, State.UNKNOWN, reason)
     insert_new(session, MailEvent, events)
+    return [one.id for one in ended]
 
 
 def lost_records(session: Session, zone: ZoneInfo, day: date) -> list[Both]:

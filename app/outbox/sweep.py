@@ -4,7 +4,7 @@ import logging
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, keep_alert
@@ -119,25 +119,6 @@ def _give_up_doubts(session: Session, now: datetime) -> None:
         or_(OutboxMail.doubts >= DOUBTS_AT_MOST, OutboxMail.expires_at <= now),
     )
     ready = and_(OutboxMail.state == State.READY, OutboxMail.expires_at <= now)
-    _give_up(session, or_(in_doubt, ready), now)
-
-
-def _give_up(session: Session, which: ColumnElement[bool], now: datetime) -> None:
-    given_up = session.execute(
-        update(OutboxMail)
-        .where(OPEN, OutboxMail.doubts > 0, which)
-        .values(
-            state=State.UNKNOWN,
-            reason="no_answer_recorded",
-            lease_token=None,
-            lease_until=None,
-            held=None,
-            updated_at=now,
-        )
-        .returning(OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries)
-        .execution_options(synchronize_session="auto")
-    ).all()
-    for one in given_up:
-        record(session, one.id, State.UNKNOWN, "no_answer_recorded", now=now)
-        log_records.ended(session, one, State.UNKNOWN, "no_answer_recorded")
-        alert_of(session, one.id, State.UNKNOWN, now=now)
+    which = and_(OPEN, OutboxMail.doubts > 0, or_(in_doubt, ready))
+    for mail_id in restored.end_unknown(session, which, now=now, reason="no_answer_recorded"):
+        alert_of(session, mail_id, State.UNKNOWN, now=now)
