@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
@@ -12,10 +12,11 @@ from app.compose.text import date_words
 from app.locale import Both
 from app.members.changes import audit, decide_before, locked
 from app.models import DecisionRow, Kind, OutboxMail, State
-from app.outbox import log_records, restored
+from app.outbox import restored
+from app.outbox.browse import cancel_ready
 from app.outbox.enqueue import NewMail, enqueue
-from app.outbox.lease import record, take_back_decision
 from app.outbox.reasons import REASONS, TRIAL
+from app.outbox.seen import REMINDERS
 from app.people.settings import Person, organisation, person
 from app.refused import Code, Refused
 from app.reminders.decide_batch import decide_all
@@ -158,26 +159,9 @@ def _check(one: Person, until: time, at: datetime, now: datetime) -> None:
 
 def _cancel(session: Session, member_id: int, day: date, until: time, now: datetime) -> None:
     """The reminders of today that wait still."""
-    cancelled = session.execute(
-        update(OutboxMail)
-        .where(
-            OutboxMail.user_id == member_id,
-            OutboxMail.local_date == day,
-            OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
-            OutboxMail.state == State.READY,
-            OutboxMail.doubts == 0,  # else a copy may be out
-        )
-        .values(state=State.CANCELLED, reason=Reason.CANCELLED, held=None, updated_at=now)
-        .returning(
-            OutboxMail.id, OutboxMail.decision_id, OutboxMail.n, OutboxMail.kind,
-            OutboxMail.claims, OutboxMail.retries,
-        )
-    ).all()  # fmt: skip
-    for mail in cancelled:
-        record(session, mail.id, State.CANCELLED, f"snoozed until {until:%H:%M}", now=now)
-        log_records.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
+    todays = (OutboxMail.user_id == member_id, OutboxMail.local_date == day, REMINDERS)
+    for mail in cancel_ready(session, *todays, why=f"snoozed until {until:%H:%M}", now=now):
         if mail.decision_id is not None and mail.n <= 0:
-            take_back_decision(session, [mail.decision_id], Reason.CANCELLED)
             row = session.get_one(DecisionRow, mail.decision_id)
             row.facts = row.facts | {SNOOZED: f"{until:%H:%M}"}
 
