@@ -48,12 +48,7 @@ def copies_out(services: Services, mail_id: int) -> list[int]:
         mail = find(session, mail_id)
         rows = session.execute(
             select(OutboxMail.id, OutboxMail.resend_of, OutboxMail.state)
-            .where(
-                OutboxMail.user_id == mail.user_id,
-                OutboxMail.channel == mail.channel,
-                OutboxMail.kind == mail.kind,
-                OutboxMail.local_date == mail.local_date,
-            )
+            .where(_same_mail(mail))
             .order_by(OutboxMail.id)
         ).all()
     first: dict[int, int] = {}  # the first mail of each one's chain; a copy has a higher id
@@ -84,14 +79,7 @@ def resend(
             raise NotPossible(mail)
         # Of several at once, each sees the number that the one before took.
         session.execute(select(Member.id).where(Member.id == mail.user_id).with_for_update())
-        last = session.scalar(
-            select(func.max(OutboxMail.n)).where(
-                OutboxMail.user_id == mail.user_id,
-                OutboxMail.channel == mail.channel,
-                OutboxMail.kind == mail.kind,
-                OutboxMail.local_date == mail.local_date,
-            )
-        )
+        last = session.scalar(select(func.max(OutboxMail.n)).where(_same_mail(mail)))
         again = _copy_of(session, mail, last or 0, now)
         ids = enqueue(session, services, [again], now=now)
         if not ids:  # `resend_all` took the same number just now
@@ -144,7 +132,6 @@ class Extent:
 def extent(services: Services, which: Which) -> Extent:
     """How many mails `resend_all` would send again. Changes nothing."""
     copy = aliased(OutboxMail)
-    same = _same_mail(copy)
     with services.db.read() as session:
         found = _matching(session, which)
         all_of_them = session.scalar(select(func.count()).select_from(found.subquery())) or 0
@@ -152,11 +139,10 @@ def extent(services: Services, which: Which) -> Extent:
         rows = session.execute(mine.with_only_columns(OutboxMail.id, _TO))
         only_to = services.config.mail_only_to
         ids = sorted(one for one, address in rows if in_pilot(only_to, address))
-        out = copy.state.in_(COPIES)
         copies = session.scalar(
             select(func.count(copy.id.distinct()))
             .select_from(OutboxMail)
-            .join(copy, and_(same, out))
+            .join(copy, and_(_same_mail(copy), copy.state.in_(COPIES)))
             .where(among(OutboxMail.id, ids))
         )
     return Extent(ids, copies or 0, all_of_them - len(ids))
@@ -205,12 +191,12 @@ def to_bring_back(
 
 
 def _same_mail(other: Any) -> ColumnElement[bool]:
-    """The other row is a mail to the same member, of the same kind and date."""
+    """A mail to the same member, of the same kind and date, as `other`: a mail, or an alias."""
     return and_(
-        other.user_id == OutboxMail.user_id,
-        other.channel == OutboxMail.channel,
-        other.kind == OutboxMail.kind,
-        other.local_date == OutboxMail.local_date,
+        OutboxMail.user_id == other.user_id,
+        OutboxMail.channel == other.channel,
+        OutboxMail.kind == other.kind,
+        OutboxMail.local_date == other.local_date,
     )
 
 
