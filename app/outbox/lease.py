@@ -4,7 +4,6 @@ A claim is a lease with a fencing token. A sender that lost its lease changes no
 row count says so.
 """
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -114,27 +113,24 @@ def accepted_since(session: Session, moment: datetime, channel: str) -> bool:
 
 
 def give_all_back(session: Session, mails: Sequence[Claimed], *, now: datetime) -> None:
-    """Those of these mails that are still leased here are as they were before their claim."""
+    """Those of these mails that are still leased here are as they were before their claim.
+
+    None has been marked in doubt under this lease: what an earlier copy left stays with the row.
+    """
     tokens = {mail.lease_token for mail in mails}
-    mine = OutboxMail.lease_token.in_(tokens)
-    fresh = [mail.id for mail in mails if not mail.doubts]
     session.execute(
         update(OutboxMail)
-        .where(among(OutboxMail.id, fresh), mine)
+        .where(
+            among(OutboxMail.id, [mail.id for mail in mails]), OutboxMail.lease_token.in_(tokens)
+        )
         .values(
             claims=OutboxMail.claims - 1,
             state=State.READY,
             lease_token=None,
             lease_until=None,
-            doubts=0,
-            sent_bytes=None,
             updated_at=now,
         )
     )
-    for mail in mails:
-        if mail.doubts:
-            with contextlib.suppress(LeaseLost):
-                give_back(session, mail, now=now)
 
 
 def defer(
