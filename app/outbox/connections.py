@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy.orm import Session
@@ -69,12 +68,7 @@ class ConnectionPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self._each_round.close()
         finally:
@@ -88,8 +82,7 @@ class ConnectionPool:
         if self._pause:
             time.sleep(self._pause * self.scale)
         self._began = time.monotonic()
-        pairs = list(zip(self.connections, jobs, strict=False))
-        pairs = self._connected(pairs)
+        pairs = self._connected(list(zip(self.connections, jobs, strict=False)))
         pairs = self._each(pairs, self._offer)
         pairs = self._each(pairs, self._agree)
         pairs = self._each(pairs, lambda connection, _: connection.write_body())
@@ -103,9 +96,8 @@ class ConnectionPool:
         self._each(pairs, self._hear)
         self._heard = self.clock()
         crash_points.point("reply")
-        if (
-            self._in_a_row >= repeated_refusals.IN_A_ROW
-        ):  # perhaps not the recipients' fault: to be judged now
+        # Perhaps not the recipients' fault: to be judged now.
+        if self._in_a_row >= repeated_refusals.IN_A_ROW:
             self.record()
 
     def record(self) -> None:
@@ -170,9 +162,8 @@ class ConnectionPool:
         return self._each(pairs, check)
 
     def _offer(self, connection: Connection, job: Job) -> None:
-        if (
-            self.fault is not None
-        ):  # one connection found the server away: the others need not wait too
+        # One connection found the server away: the others need not wait too.
+        if self.fault is not None:
             raise self.fault
         connection.offer(job.prepared)
 

@@ -7,6 +7,7 @@ RCPT, DATA, body -> in doubt, commit -> final dot -> answer, commit. No database
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from app.mime.message import UnusableMessage
 from app.models import State
 from app.outbox import log_records
 from app.outbox.breaker import Breaker, Gate
-from app.outbox.channels import Channels
+from app.outbox.channels import Channel, Channels
 from app.outbox.channels import channels as all_channels
 from app.outbox.claim import IDS_AT_ONCE, NamedMails, NextMails, Source
 from app.outbox.connections import ConnectionPool, Job
@@ -126,26 +127,21 @@ def _by_each(
     return Delivery(accepted, more)
 
 
+@dataclass
 class _Sender:
     """One delivery by one channel."""
 
-    def __init__(
-        self,
-        services: Services,
-        read_again: ReadAgain,
-        pool: ConnectionPool,
-        clock: Clock,
-        stopped: Callable[[], bool],
-    ) -> None:
-        self.services = services
-        self.read_again = read_again
-        self.pool = pool
-        self.channel = pool.channel
-        self.clock = clock
-        self.stopped = stopped
-        self.scale = services.config.test_time_scale
-        self.limited = False  # the rate allows no further mail at this moment
-        self.began = False  # a round went out
+    services: Services
+    read_again: ReadAgain
+    pool: ConnectionPool
+    clock: Clock
+    stopped: Callable[[], bool]
+    limited: bool = False  # the rate allows no further mail at this moment
+    began: bool = False  # a round went out
+
+    @property
+    def channel(self) -> Channel:
+        return self.pool.channel
 
     def send_all(self, queue: NextMails) -> bool:
         """Sends until nothing is ready; True when it was stopped before that."""
@@ -171,7 +167,7 @@ class _Sender:
 
     def work_through(self, ids: Sequence[int]) -> bool:
         """Sends these mails; False when no further mail need be tried now."""
-        named = NamedMails(self.channel.name, self.scale, ids)
+        named = NamedMails(self.channel.name, self.pool.scale, ids)
         while not self.stopped():
             mails = self.claim(named)
             if not mails:
@@ -195,14 +191,14 @@ class _Sender:
     def _claimed(self, session: Session, source: Source, now: datetime) -> list[Claimed]:
         if not known_settings.may_send(session, self.services, now):
             return []
-        breaker = Breaker(self.channel.name, self.services.host, self.scale)
+        breaker = Breaker(self.channel.name, self.services.host, self.pool.scale)
         gate = breaker.gate(session, now)
         if gate is Gate.OPEN:
             return []
         if gate is Gate.HALF_OPEN:
             met = breaker.mails(session)
             name, ids = self.channel.name, source.ids
-            mails = claim_probe(session, name, ids, met, now=now, scale=self.scale)
+            mails = claim_probe(session, name, ids, met, now=now, scale=self.pool.scale)
             if mails and not breaker.take_probe(session, now):
                 give_all_back(session, mails, now=now)
                 return []
@@ -220,7 +216,7 @@ class _Sender:
         """Sends the mails in rounds of one per connection; False when sending must stop for now."""
         jobs = self._guarded(self._composed([m for m in mails if m.claims <= CLAIMS_AT_MOST]))
         width = self.channel.rate.most_in(1, len(self.pool.connections))
-        stop_at = time.monotonic() + FRESH_SECONDS * self.scale
+        stop_at = time.monotonic() + FRESH_SECONDS * self.pool.scale
         took = 0.0  # seconds, of the last round
         while jobs:
             # The first round goes out however long its letters took: a slow machine would else

@@ -118,9 +118,7 @@ class Extent:
     """What `resend_all` would do."""
 
     ids: Sequence[int]  # of the mails that would be sent again
-    copies: (
-        int  # to the same members, of the same kind and date: out, perhaps out, or still to come
-    )
+    copies: int  # to the same members, of the same kind and date: out, perhaps out, or to come
     left_out: int  # in that state too, but sent again already, or their member may not get them
 
     @property
