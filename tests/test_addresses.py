@@ -206,7 +206,6 @@ def test_the_mails_of_a_member_are_found(
             user_id=member_id,
             to_addr=stored,
             local_date=TODAY,
-            date_header=NOW,
             not_before=NOW,
             expires_at=NOW + timedelta(hours=9),
         )

@@ -172,7 +172,6 @@ def both_ways(services: Services, team: People) -> list[int]:
             user_id=team.suzuki.id,
             to_addr=team.suzuki.email,
             local_date=TODAY,
-            date_header=NOW,
             not_before=NOW,
             expires_at=NOW + timedelta(hours=8),
             channel=channel,

@@ -33,7 +33,6 @@ def mail_to(member_id: int, n: int = 0) -> NewMail:
         user_id=member_id,
         to_addr="suzuki.ichiro@example.jp",
         local_date=TODAY,
-        date_header=NOW,
         not_before=NOW,
         expires_at=NOW + timedelta(hours=9),
         n=n,

@@ -90,7 +90,6 @@ def _mail(desk: PlanningContext, lead: Person, today: date) -> NewMail:
         user_id=lead.member.id,
         to_addr=lead.member.email,
         local_date=today,
-        date_header=desk.now,
         not_before=desk.real,
         expires_at=hours.instant(lead.rhythm.zone, today + DAY, time(0)) - desk.shift,
         held=desk.held(lead, today),

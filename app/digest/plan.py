@@ -235,7 +235,6 @@ def _enqueue(desk: PlanningContext, one: Person, decision: Decision, decision_id
         to_addr=one.member.email,
         local_date=decision.local_date,
         decision_id=decision_id,
-        date_header=max(desk.now, decision.at),
         not_before=max(desk.real, decision.at - desk.shift),
         expires_at=decision.expires_at - desk.shift,
         held=desk.held(one, decision.local_date),

@@ -96,7 +96,6 @@ def _mail(
         user_id=member.id,
         to_addr=before,
         local_date=today,
-        date_header=now,
         not_before=now,
         expires_at=now + _TOLD_WITHIN,
         n=max(restored.first_n(session, today), (last or 0) + 1),

@@ -193,7 +193,6 @@ def _mail(services: Services, session: Session, member: Member, link: SignInLink
         user_id=member.id,
         to_addr=member.email,
         local_date=link.created_at.astimezone(ZoneInfo(zone)).date(),
-        date_header=link.created_at,
         not_before=link.created_at,
         expires_at=link.expires_at,
         n=link.id,

@@ -201,7 +201,6 @@ def asked_mail(session: Session, one: Person, day: date, at: datetime) -> NewMai
         to_addr=one.member.email,
         local_date=day,
         decision_id=session.scalar(select(func.max(DecisionRow.id)).where(*decided)),
-        date_header=at,
         not_before=at,
         expires_at=quiet_begins(one.rhythm, at, midnight),
         n=max([restored.first_n(session, day), *(mail.n + 1 for mail in asked)]),

@@ -54,7 +54,6 @@ def _mail(services: Services, token: ApiToken, member: Member, now: datetime) ->
         user_id=member.id,
         to_addr=member.email,
         local_date=now.astimezone(zone).date(),
-        date_header=now,
         not_before=now,
         expires_at=datetime.combine(token.expires_on + DAY, time(), zone),
         n=token.id,

@@ -71,7 +71,6 @@ def _enqueue(services: Services, session: Session, now: datetime, scale: float) 
             user_id=admin.id,
             to_addr=admin.email,
             local_date=now.astimezone(zone).date(),
-            date_header=now,
             not_before=now,
             expires_at=now + EXPIRES,
             n=max(mine),

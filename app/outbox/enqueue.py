@@ -22,13 +22,12 @@ MAX_DOMAIN = 160
 
 @dataclass(frozen=True, slots=True)
 class NewMail:
-    """One mail to send. Instants are aware; `date_header` may be a rehearsal's."""
+    """One mail to send. Instants are the real clock's; its Date is `clock_shift` after `not_before`."""
 
     kind: str
     user_id: int
     to_addr: str
     local_date: date
-    date_header: datetime
     not_before: datetime
     expires_at: datetime
     decision_id: int | None = None
@@ -74,7 +73,7 @@ def enqueue_decided(
             "n": mail.number,
             "to_addr": mail.to_addr,
             "message_id": message_id(mail.kind, mail.user_id, mail.local_date, mail.number, end),
-            "date_header": mail.date_header,
+            "date_header": mail.not_before + mail.clock_shift,
             "state": State.READY,
             "held": mail.held,
             "clock_shift": round(mail.clock_shift.total_seconds()),

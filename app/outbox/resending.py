@@ -284,7 +284,6 @@ def _copy_of(session: Session, mail: OutboxMail, last_n: int, now: datetime) -> 
         channel=mail.channel,
         to_addr=_address(mail),
         local_date=mail.local_date,
-        date_header=now + timedelta(seconds=mail.clock_shift),
         not_before=now,
         expires_at=now + EXPIRES,
         decision_id=mail.decision_id,

@@ -244,7 +244,6 @@ def store(
                     to_addr=person.member.email,
                     local_date=local_date,
                     decision_id=decision_id,
-                    date_header=now + shift,
                     not_before=now,
                     expires_at=decision.expires_at - shift,
                     held=waits or held,
