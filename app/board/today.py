@@ -11,21 +11,11 @@ from sqlalchemy.orm import Session
 from app.access.sessions import Me
 from app.board.team import Wanted, scope
 from app.board.workload import read, reminded
-from app.locale import Both
+from app.members.teams import NoSuchTeam
 from app.models import Member, Team
 from app.people.settings import organisation, people
-from app.refused import Code, Refused
 from app.rules.standing import BoardRow, days_shown, row
 from app.services import Services
-
-
-class NoTeam(Refused):
-    """No team has this id, or it is not one that the member sees."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            Code.NO_SUCH_TEAM, Both("このチームはありません。", "There is no such team.")
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +48,12 @@ class TeamNow(NamedTuple):
 def today(
     services: Services, me: Me, team_id: int, now: datetime, *, limit: int, before: int | None
 ) -> TeamNow:
-    """Those of the team whom `me` leads, or all for an admin. Raises NoTeam where that is no one."""
+    """Those of the team whom `me` leads, or all for an admin. Raises NoSuchTeam where that is no one."""
     with services.db.read() as session:
         whom = select(Member).where(scope(me, Wanted(team=team_id)))
         team = session.scalars(select(Team).where(Team.id == team_id, whom.exists())).one_or_none()
         if team is None:
-            raise NoTeam
+            raise NoSuchTeam
         standings = _standings(session, services, me, whom, now, limit, before)
         return TeamNow(team.id, team.name, standings)
 

@@ -28,7 +28,7 @@ class TeamRow:
 
 
 class NoSuchTeam(Refused):
-    """No team has this id."""
+    """No team has this id, or none that the member sees."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -16,8 +16,9 @@ from app.api.resources import days_off, people, reports, sending
 from app.api.resources.reports import ReportMade
 from app.board import team as board_team
 from app.board import today as board_today
-from app.board.today import NoTeam, StandingNow
+from app.board.today import StandingNow
 from app.members import own_tasks, seen
+from app.members.teams import NoSuchTeam
 from app.people.lookup import NoSuchMember
 from app.reports.from_mail import PageTask
 from app.why.reminder import explain
@@ -178,7 +179,7 @@ def team_today(call: Call, asked: AgentTeamAsked) -> Found:
     """By the rules of the board."""
     teams = board_team.teams_seen(call.services, call.caller.me)
     if not teams and asked.team is None:
-        raise NoTeam
+        raise NoSuchTeam
     found = board_today.today(
         call.services, call.caller.me, asked.team or teams[0][0], call.now,
         limit=_MOST, before=asked.before,
