@@ -9,11 +9,11 @@ from sqlalchemy import select
 
 from app.access.sessions import Me
 from app.board.team import Wanted, scope
-from app.board.workload import read
+from app.board.workload import rows_of
 from app.imports.file_table import export_cell
 from app.models import Member
-from app.people.settings import organisation, people
-from app.rules.standing import BoardRow, days_shown, row
+from app.people.settings import organisation
+from app.rules.standing import BoardRow
 from app.services import Services
 
 COLUMNS = (
@@ -50,10 +50,7 @@ def _batch(
         ).all()
         if not members:
             return [], 0
-        first = days_shown(defaults.company(), now.astimezone(me.zone).date())[0]
-        good, _broken = people(session, defaults, members)
-        facts = read(session, good, first, now)
-        rows = [row(facts[one.member.id], one.member.email, one.rhythm) for one in good]
+        rows, _broken = rows_of(session, defaults, me, members, now)
         return rows, members[-1].id
 
 

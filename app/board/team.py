@@ -10,11 +10,12 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.access.rights import led_by
 from app.access.sessions import Me
-from app.board.workload import read, reminded, said_by
+from app.board.workload import reminded, rows_of
+from app.digest.team_week import said_by
 from app.members.nudge import COOL_DOWN
 from app.models import Member, Team
-from app.people.settings import organisation, people
-from app.rules.standing import BoardRow, DaySquare, Standing, days_shown, row, squares
+from app.people.settings import organisation
+from app.rules.standing import BoardRow, DaySquare, Standing, days_shown, squares
 from app.services import Services
 
 PAGE = 25  # members
@@ -98,21 +99,18 @@ def board(services: Services, me: Me, wanted: Wanted, now: datetime) -> Board:
         pages = max(1, -(-total // PAGE))
         wanted = replace(wanted, page=min(max(1, wanted.page), pages))
         start = (wanted.page - 1) * PAGE
-        company, today = defaults.company(), now.astimezone(me.zone).date()
-        first = days_shown(company, today)[0]
         query = select(Member).where(whom).order_by(Member.team_id, Member.id)
         countable = total <= SORTED
         if not countable:
             query = query.limit(PAGE).offset(start)
         members = session.scalars(query).all()
-        good, broken = people(session, defaults, members)
-        facts = read(session, good, first, now)
-        every = [row(facts[one.member.id], one.member.email, one.rhythm) for one in good]
+        every, broken = rows_of(session, defaults, me, members, now)
         every.sort(key=lambda one: one.place)
         names = {member.id: member.name for member in members}
         teams = _teams(session, me)
         rows = every[start : start + PAGE] if countable else every
-        days = days_shown(company, today, [one.facts.calendar for one in rows])
+        today = now.astimezone(me.zone).date()
+        days = days_shown(defaults.company(), today, [one.facts.calendar for one in rows])
         return Board(
             wanted=wanted,
             taken_at=now,

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from app.access.sessions import Me
 from app.board.team import Wanted, scope
-from app.board.workload import read, reminded
+from app.board.workload import reminded, rows_of
 from app.members.teams import NoSuchTeam
 from app.models import Member, Team
-from app.people.settings import organisation, people
-from app.rules.standing import BoardRow, days_shown, row
+from app.people.settings import organisation
+from app.rules.standing import BoardRow
 from app.services import Services
 
 
@@ -80,13 +80,10 @@ def _standings(  # noqa: PLR0917 - of whom, by whose rights, and which piece
         whom = whom.where(Member.id < before)
     members = session.scalars(whom.order_by(Member.id.desc()).limit(limit)).all()
     defaults = organisation(session, services.config)
-    good, broken = people(session, defaults, members)
-    first = days_shown(defaults.company(), now.astimezone(me.zone).date())[0]
-    facts = read(session, good, first, now)
-    mails = reminded(session, [(one.member.id, one.today(now)) for one in good])
-    rows = {one.member.id: row(facts[one.member.id], one.member.email, one.rhythm) for one in good}
+    rows, broken = rows_of(session, defaults, me, members, now)
+    mails = reminded(session, [(one.facts.id, one.facts.today) for one in rows])
     return Standings(
-        [StandingNow(key, found, mails.get(key)) for key, found in rows.items()],
+        [StandingNow(one.facts.id, one, mails.get(one.facts.id)) for one in rows],
         [*broken.items()],
         members[-1].id if len(members) == limit else None,
     )

@@ -7,9 +7,11 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from app.access.sessions import Me
 from app.db import among
-from app.models import Kind, OutboxMail, Report, State, Task, Team
-from app.people.settings import Person
+from app.models import Kind, Member, OutboxMail, Report, State, Task, Team
+from app.people.settings import Organisation, Person, people
+from app.rules.standing import BoardRow, days_shown, row
 from app.rules.week import MemberFacts, TaskFacts, WeekReport
 from app.util.grouped import grouped
 
@@ -33,6 +35,16 @@ _TASK = (
     Task.report_every,
     Task.added_on,
 )
+
+
+def rows_of(
+    session: Session, defaults: Organisation, me: Me, members: Sequence[Member], now: datetime
+) -> tuple[list[BoardRow], dict[int, str]]:
+    """Where these members stand today; by id why nothing can be said of the others."""
+    good, broken = people(session, defaults, members)
+    first = days_shown(defaults.company(), now.astimezone(me.zone).date())[0]
+    facts = read(session, good, first, now)
+    return [row(facts[one.member.id], one.member.email, one.rhythm) for one in good], broken
 
 
 def read(
@@ -88,22 +100,6 @@ def _said(session: Session, refs: Mapping[int, str]) -> dict[int, WeekReport]:
         select(*_REPORT).where(among(Report.id, list(refs)))
     ).all()
     return {one[0]: WeekReport(one[0], refs[one[0]], *one[1:]) for one in rows}
-
-
-def said_by(
-    session: Session, ids: Sequence[int], first: date, last: date
-) -> dict[int, list[WeekReport]]:
-    """By member id their own reports that count for `first` to `last`, on whatever task."""
-    rows: Sequence[Any] = session.execute(
-        select(Task.ref, *_REPORT)
-        .join(Task, Task.id == Report.task_id)
-        .where(among(Report.reporter_id, ids), Report.counts_for.between(first, last))
-        .order_by(Report.counts_for, Report.id)
-    ).all()
-    return grouped(
-        (reporter_id or 0, WeekReport(report_id, ref, reporter_id, *said))
-        for ref, report_id, reporter_id, *said in rows
-    )
 
 
 def reminded(session: Session, days: Iterable[tuple[int, date]]) -> dict[int, datetime]:

@@ -49,8 +49,7 @@ def _facts(
     stuck = [ref for ref, those in said.items() if those[-1].status in {"blocked", "at_risk"}]
     since = _since(session, stuck)
     teams = dict(iter(session.execute(select(Team.id, Team.name))))
-    theirs = (among(Report.reporter_id, ids), Report.counts_for.between(first, last))
-    own = grouped((one.reporter_id or 0, one) for one in _read(session, *theirs))
+    own = said_by(session, ids, first, last)
     return [
         MemberFacts(
             id=one.member.id,
@@ -97,6 +96,14 @@ def _said(
     newest = select(ranked.c.id).where(ranked.c.place == 1)
     yield from _read(session, Report.id.in_(newest))
     yield from _read(session, among(Report.task_id, ids), Report.counts_for.between(first, latest))
+
+
+def said_by(
+    session: Session, ids: Sequence[int], first: date, last: date
+) -> dict[int, list[WeekReport]]:
+    """By member id their own reports that count for `first` to `last`, on whatever task."""
+    theirs = (among(Report.reporter_id, ids), Report.counts_for.between(first, last))
+    return grouped((one.reporter_id or 0, one) for one in _read(session, *theirs))
 
 
 def _read(session: Session, *which: ColumnElement[bool]) -> Iterable[WeekReport]:
