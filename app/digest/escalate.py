@@ -62,17 +62,17 @@ def escalate(desk: PlanningContext, lead: Person) -> list[int]:
     told: dict[int, dict[str, Any]] = {}
     if may_notify(session, lead, today):
         rows = [_row(one, desk.real, lead, today) for one in found if one.step is not Step.NOTICE]
-        told = _written(desk, rows)
+        told = written(desk, rows)
     noticed = _noticed(session, found, steps_of(desk.defaults))
-    also = _written(desk, [_row(one, desk.real, None, None) for one in noticed])
+    also = written(desk, [_row(one, desk.real, None, None) for one in noticed])
     mails = [_mail(desk, lead, today)] if told else []
     ids = enqueue(session, desk.services, mails, now=desk.real)
     log_records.decided(session, told | also, {decision_id: ids[0] for decision_id in told if ids})
     return ids
 
 
-def _written(desk: PlanningContext, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """The decisions of these rows that are new, by their ids."""
+def written(desk: PlanningContext, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Writes the decisions of these rows where there are none; those that are new, by their ids."""
     new = insert_decisions(
         desk.session,
         desk.services.config,

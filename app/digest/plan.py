@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert, raise_alert
 from app.db import DatabaseDown, put
-from app.digest.escalate import PlanningContext, escalate
+from app.digest.escalate import PlanningContext, escalate, written
 from app.digest.schedule import decide
 from app.digest.silences import below
 from app.digest.team_week import week_of
 from app.models import LEAD_IS_DUE, Audit, DecisionRow, Kind, Member, Role, Service
 from app.outbox import log_records
-from app.outbox.early_decisions import STANDS, insert_decisions
+from app.outbox.early_decisions import STANDS
 from app.outbox.enqueue import NewMail, enqueue
 from app.people.settings import Person, organisation, people
 from app.rules import hours
@@ -213,18 +213,12 @@ def store(desk: PlanningContext, one: Person, decision: Decision) -> list[int]:
         "at": decision.at,
         "decided_at": desk.real,
     }
-    new = insert_decisions(
-        desk.session,
-        desk.services.config,
-        [row],
-        early=bool(desk.shift),
-        returning=(DecisionRow.id,),
-    )
+    new = written(desk, [row])
     if not new:
         return []
-    decision_id = new[0].id
+    (decision_id,) = new
     ids = [] if decision.verdict is Verdict.SKIP else _enqueue(desk, one, decision, decision_id)
-    log_records.decided(desk.session, {decision_id: row}, {decision_id: ids[0]} if ids else {})
+    log_records.decided(desk.session, new, {decision_id: ids[0]} if ids else {})
     return ids
 
 
