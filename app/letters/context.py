@@ -110,7 +110,7 @@ class LetterContext:
         return Defer(quiet_end)
 
     def no_longer(self, rhythm: Rhythm, *, wanted: bool) -> str | None:
-        """Why a mail about a team that was decided must not go out any more."""
+        """Why a mail that was decided must not go out any more; `wanted`: by the switch of its kind."""
         if rhythm.suppressed:
             return Reason.ADDRESS_SUPPRESSED
         mail, one = self.mail, self.one

@@ -7,7 +7,6 @@ from app.letters.context import LetterContext
 from app.links import ReportLink
 from app.models import Kind, State
 from app.outbox.precheck import Defer, Send, Skip
-from app.people.settings import Person
 from app.reports.progress import TaskDetail
 from app.rules.decision import Reason
 from app.rules.hours import Frequency
@@ -18,7 +17,8 @@ NEVER = date.max
 
 def letter(case: LetterContext) -> Send | Skip | Defer:
     """Skipped when all was reported meanwhile, or when its reader shall get none any more."""
-    reason = _no_longer(case.one, case.mail.local_date)
+    rhythm = case.one.rhythm
+    reason = case.no_longer(rhythm, wanted=rhythm.frequency is not Frequency.NONE)
     if reason is not None:
         return Skip(State.SUPPRESSED, reason)
     quiet = case.quiet()
@@ -41,18 +41,6 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
         lead_told=case.batch.notices.get(which),
     )
     return Send(reminder(facts), [line.ref for line in lines])
-
-
-def _no_longer(one: Person, day: date) -> str | None:
-    """Why a reminder that was decided must not go out any more."""
-    rhythm = one.rhythm
-    if rhythm.suppressed:
-        return Reason.ADDRESS_SUPPRESSED
-    if rhythm.frequency is Frequency.NONE:
-        return Reason.OPTED_OUT
-    if rhythm.paused_until is not None and day < rhythm.paused_until:
-        return Reason.PAUSED
-    return one.calendar.day_off(day)
 
 
 def _line(member_id: int, late: Unreported, detail: TaskDetail) -> TaskLine:
