@@ -1,7 +1,7 @@
 """The mail before an API token ends: its owner can make another one in time."""
 
-from app.compose import show_date
 from app.compose.note import NoteFacts, note
+from app.compose.text import date_words
 from app.letters.context import LetterContext
 from app.locale import Both
 from app.models import ApiToken, State
@@ -18,7 +18,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
     quiet = case.quiet()
     if quiet is not None:
         return quiet
-    ja, en = (show_date(token.expires_on, locale, with_year=True) for locale in ("ja", "en"))
+    ja, en = date_words(token.expires_on)
     facts = NoteFacts(
         name=case.one.member.name,
         email=case.mail.to_addr,

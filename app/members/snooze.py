@@ -7,7 +7,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
-from app.compose import show_date
 from app.compose.text import date_words
 from app.locale import Both
 from app.members.changes import audit, decide_before, locked
@@ -106,11 +105,12 @@ def snooze_until(
             )
         before = member.paused_until
         if before is not None and before > day:
+            shown = date_words(before, with_year=False)
             raise NotNow(
                 Code.ALREADY_PAUSED,
-                f"リマインダーはすでに止まっていて、{show_date(before, 'ja')}に再開します。"
+                f"リマインダーはすでに止まっていて、{shown.ja}に再開します。"
                 "早めるには、設定の「再開する日」を変えてください。",
-                f"Reminders are paused already; they resume on {show_date(before, 'en')}. "
+                f"Reminders are paused already; they resume on {shown.en}. "
                 'To resume earlier, change "Resume on" in the settings.',
             )
         member.paused_until = day

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert
-from app.compose import show_date
+from app.compose.text import date_words
 from app.db import among, insert_new, put
 from app.locale import Both
 from app.models import OPEN, Kind, MailEvent, OutboxMail, Setting, State
@@ -233,5 +233,5 @@ def moment(at: datetime | None, zone: ZoneInfo) -> Both:
     if at is None:
         return Both("バックアップの時点", "the time of the backup")
     local = at.astimezone(zone)
-    ja, en = show_date(local.date(), "ja"), show_date(local.date(), "en")
+    ja, en = date_words(local.date(), with_year=False)
     return Both(f"{ja} {local:%H:%M}", f"{en} {local:%H:%M}")

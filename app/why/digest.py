@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from app.compose import show_date
+from app.compose.text import date_words
 from app.locale import Both
 from app.models import DecisionRow, Member
 from app.people.settings import Person
@@ -82,7 +82,7 @@ def _sentence(row: DecisionRow, name: str, reasons: dict[str, Both]) -> Both:
 
 
 def _of_digest(row: DecisionRow, reasons: dict[str, Both]) -> Both:
-    ja, en = (show_date(row.local_date, locale, with_year=True) for locale in ("ja", "en"))
+    ja, en = date_words(row.local_date)
     if row.reason is None:
         return Both(
             f"{ja} の週次のまとめを送ることにしました。", f"The weekly digest of {en} is sent."

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
-from app.compose import show_date
+from app.compose.text import date_words
 from app.locale import Both
 from app.members.snooze import SNOOZED
 from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
@@ -192,11 +192,11 @@ def _coming(one: Person, next_mail: datetime | None) -> Both:
             f"この先{LOOK_AHEAD.days}日のうちに、リマインダーを送る予定はありません。",
             f"No reminder can come within {LOOK_AHEAD.days} days as things stand.",
         )
-    day = next_mail.astimezone(one.rhythm.zone).date()
     clock = _clock(next_mail, one)
+    ja, en = date_words(next_mail.astimezone(one.rhythm.zone).date())
     return Both(
-        f"次にリマインダーを送る可能性があるのは {show_date(day, 'ja', with_year=True)} {clock} です。",
-        f"The next reminder can come on {show_date(day, 'en', with_year=True)} at {clock}.",
+        f"次にリマインダーを送る可能性があるのは {ja} {clock} です。",
+        f"The next reminder can come on {en} at {clock}.",
     )
 
 
@@ -211,7 +211,7 @@ def _when(moment: datetime, one: Person, day: date, home: str) -> Both:
     clock = f"{local:%H:%M:%S}"
     if local.date() == day:
         return Both(clock + (f"({zone})" if zone else ""), f"{clock} {zone}".rstrip())
-    ja, en = (show_date(local.date(), locale, with_year=True) for locale in ("ja", "en"))
+    ja, en = date_words(local.date())
     return Both(
         f"{ja} {clock}" + (f"({zone})" if zone else ""), f"{clock} {zone}".rstrip() + f" on {en}"
     )
@@ -220,10 +220,7 @@ def _when(moment: datetime, one: Person, day: date, home: str) -> Both:
 def _decided(one: Person, row: DecisionRow, home: str) -> Both:
     name, at = one.member.name, _clock(row.at, one)
     decided = _when(row.decided_at, one, row.local_date, home)
-    ja, en = (
-        show_date(row.local_date, "ja", with_year=True),
-        show_date(row.local_date, "en", with_year=True),
-    )
+    ja, en = date_words(row.local_date)
     if row.reason is None:
         count = len(row.facts["tasks"])
         return Both(
@@ -258,7 +255,7 @@ def why_not(row: DecisionRow) -> Both:
 
 def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Both:
     name, at = one.member.name, hours.hour(one.rhythm, day)
-    ja, en = show_date(day, "ja", with_year=True), show_date(day, "en", with_year=True)
+    ja, en = date_words(day)
     if not one.member.active:
         reason = REASONS[Reason.INACTIVE]
         return Both(
@@ -288,7 +285,7 @@ def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Bot
 def _no_record(one: Person, day: date, now: datetime) -> Both:
     """Of a date whose hour has passed: not decided yet, or never to be."""
     name, today = one.member.name, one.today(now)
-    ja, en = show_date(day, "ja", with_year=True), show_date(day, "en", with_year=True)
+    ja, en = date_words(day)
     if day > one.member.decided_through and day >= today - hours.LOOK_BACK:
         return Both(
             f"{ja}はまだ決まっていません。時刻は過ぎていますが、その後まだ定期処理が動いていません。"
