@@ -5,7 +5,6 @@ Each function is one short transaction; none is open while a server is asked.
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
@@ -111,7 +110,7 @@ def claim(
 ) -> Mine | str:
     """The right to ask, with its calls and tokens counted; or, in one word, why not now."""
     until = now + LEASE * services.config.test_time_scale
-    day = now.astimezone(ZoneInfo(defaults.timezone)).date()
+    day = defaults.today(now)
     estimate = prompt.size + MOST_TOKENS
     model = services.config.ai_model or ""
     with services.db.write() as session:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
@@ -72,7 +71,7 @@ class ImportContext:
     @property
     def today(self) -> date:
         """The local date of `now` for the organisation."""
-        return self.now.astimezone(ZoneInfo(self.organisation.timezone)).date()
+        return self.organisation.today(self.now)
 
     @property
     def counts(self) -> tuple[int, int, int]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -192,8 +191,7 @@ def _address(task: Task) -> str | None:
 
 
 def _today(session: Session, services: Services, now: datetime) -> date:
-    zone = organisation(session, services.config).timezone
-    return now.astimezone(ZoneInfo(zone)).date()
+    return organisation(session, services.config).today(now)
 
 
 _TWICE = Both(

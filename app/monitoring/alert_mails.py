@@ -6,7 +6,6 @@ before it goes out. Like all mail it waits while sending is paused.
 """
 
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -64,13 +63,13 @@ def _enqueue(services: Services, session: Session, now: datetime, scale: float) 
     mine = [*_mark(session, news, now, over=False), *_mark(session, news, now, over=True)]
     if not mine:  # no admin, or another program was quicker
         return []
-    zone = ZoneInfo(organisation(session, services.config).timezone)
+    today = organisation(session, services.config).today(now)
     mails = [
         NewMail(
             kind=Kind.ALERT,
             user_id=admin.id,
             to_addr=admin.email,
-            local_date=now.astimezone(zone).date(),
+            local_date=today,
             not_before=now,
             expires_at=now + EXPIRES,
             n=max(mine),

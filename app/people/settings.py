@@ -54,6 +54,10 @@ class Organisation:
         default_factory=dict, repr=False, compare=False
     )
 
+    def today(self, now: datetime) -> date:
+        """The organisation's date at `now`."""
+        return now.astimezone(ZoneInfo(self.timezone)).date()
+
     def company(self, weekend: str | None = None, holidays: str | None = None) -> Company:
         """The days off of all members with this weekend ("sat,sun") and the holidays of this region;
         None: the default. Raises ValueError when a value makes no sense.
