@@ -12,7 +12,7 @@ from app.compose.text import composed
 from app.locale import Both
 from app.mime.address import UNPRINTABLE, bare, masked, read_mailbox
 from app.people import choices
-from app.people.columns import FILES
+from app.people.columns import FILES, HEADERS
 from app.people.table import LineFault, Table, TableRow
 from app.people.weekend_and_region import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
 from app.refused import UnusableValue
@@ -162,25 +162,27 @@ def members(table: Table, *, allow_localhost: bool) -> list[MemberRecord]:
     return [_member(cells, table.columns, allow_localhost) for cells in _lines(table, "members")]
 
 
-_SETTINGS: dict[str, Callable[[str], str | int | time | None]] = {
-    "locale": choices.LOCALE.read,
-    "timezone": parse.parse_timezone,
-    "notify_frequency": choices.FREQUENCY.read,
+# What the organisation decides and a member may have otherwise, as files and forms take it.
+SETTINGS: dict[str, Callable[[str], str | int | time | None]] = {
     "notify_at": read_time,
+    "notify_frequency": choices.FREQUENCY.read,
     "weekly_day": parse_weekday,
-    "quiet_hours_start": read_time,
-    "quiet_hours_end": read_time,
     "weekend": parse_weekend,
     "holidays": parse_region,
+    "timezone": parse.parse_timezone,
+    "locale": choices.LOCALE.read,
+    "quiet_hours_start": read_time,
+    "quiet_hours_end": read_time,
 }
 _QUIET_HOURS = {"quiet_hours_start", "quiet_hours_end"}  # a file has both, or neither is changed
 
 
 def _member(cells: Cells, columns: frozenset[str], allow_localhost: bool) -> MemberRecord:
     settings = {
-        column: cells.given(column, read, None)
-        for column, read in _SETTINGS.items()
-        if column in columns and (column not in _QUIET_HOURS or columns >= _QUIET_HOURS)
+        column: cells.given(column, SETTINGS[column], None)
+        for column in HEADERS["members"]
+        if column in columns & SETTINGS.keys()
+        and (column not in _QUIET_HOURS or columns >= _QUIET_HOURS)
     }
     if settings.get("weekly_day") is not None:
         cells.read["weekly_day"] = WEEKDAYS[int(cells.read["weekly_day"])]

@@ -1,7 +1,7 @@
 """The organisation's defaults and each member's own values over them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.config import Config
 from app.db import among
 from app.models import DaysOff, ExtraWorkday, Member, Setting, Spans
-from app.people.values import check_quiet_hours, check_steps
+from app.people.values import ORGANISATION, check_quiet_hours, check_steps
 from app.people.weekend_and_region import WEEKDAYS
 from app.rules.hours import Frequency, QuietHours, Rhythm
 from app.rules.workdays import Calendar, Company, Span, merge, regions, week_begins
@@ -103,7 +103,7 @@ def weekdays(text: str) -> frozenset[int]:
 def organisation(session: Session, config: Config) -> Organisation:
     """The defaults as they stand now, with the company's closures and extra workdays."""
     stored: dict[str, Any] = dict(iter(session.execute(select(Setting.key, Setting.value))))
-    values = {key: _read(key, stored[key]) for key in _EDITABLE if key in stored}
+    values = {key: _read(key, stored[key]) for key in ORGANISATION if key in stored}
     off, extra = _spans(session, _OF_COMPANY)
     return replace(
         original(config),
@@ -136,11 +136,6 @@ def with_values(config: Config, defaults: Organisation, wanted: Mapping[str, Any
 
 
 _TIMES = {"notify_at", "quiet_hours_start", "quiet_hours_end", "catch_up_until", "digest_at"}
-_EDITABLE = {one.name for one in fields(Organisation)} - {
-    "closures",
-    "extra_workdays",
-    "_companies",
-}
 
 
 def _read(key: str, value: Any) -> Any:

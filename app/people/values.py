@@ -7,12 +7,12 @@ from typing import Any
 from app.compose.text import composed
 from app.locale import Both
 from app.people import choices
-from app.people.file_records import read_address
+from app.people.file_records import SETTINGS, read_address
 from app.people.setting_names import shown_value
-from app.people.weekend_and_region import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
+from app.people.weekend_and_region import NONE, WEEKDAYS
 from app.refused import Code, Refused, UnusableValue
 from app.util.dates_and_numbers import read_date, read_time, read_whole, read_yes
-from app.util.parse import parse_choice, parse_timezone, shown, similar
+from app.util.parse import parse_choice, shown, similar
 
 UNTIL_FURTHER_NOTICE = "until-further-notice"
 
@@ -101,19 +101,7 @@ def _workdays(text: str) -> int:
     return read_whole(text, 0, 60)
 
 
-# What the organisation decides and a member may have otherwise.
-_COMMON: dict[str, Reader] = {
-    "notify_at": read_time,
-    "notify_frequency": choices.FREQUENCY.read,
-    "weekly_day": parse_weekday,
-    "weekend": parse_weekend,
-    "holidays": parse_region,
-    "timezone": parse_timezone,
-    "locale": choices.LOCALE.read,
-    "quiet_hours_start": read_time,
-    "quiet_hours_end": read_time,
-    "weekly_digest": read_yes,
-}
+_COMMON: dict[str, Reader] = {**SETTINGS, "weekly_digest": read_yes}
 ORGANISATION: dict[str, Reader] = {
     **_COMMON,
     "catch_up_until": read_time,
