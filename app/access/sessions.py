@@ -43,14 +43,14 @@ def begin(session: Session, member: Member, now: datetime, replaces: str | None 
     copy of the old cookie is worth nothing.
     """
     if replaces is not None:
-        session.execute(delete(WebSession).where(WebSession.key_hash == _hash(replaces)))
+        session.execute(delete(WebSession).where(WebSession.key_hash == hash_of(replaces)))
     session.execute(
         delete(WebSession).where(WebSession.user_id == member.id, WebSession.expires_at <= now)
     )
     key = secrets.token_urlsafe(32)
     expires_at = now + timedelta(days=SESSION_DAYS)
     session.add(
-        WebSession(key_hash=_hash(key), user_id=member.id, created_at=now, expires_at=expires_at)
+        WebSession(key_hash=hash_of(key), user_id=member.id, created_at=now, expires_at=expires_at)
     )
     session.add(Audit(at=now, who=member.email, what="session.begin", data={"member": member.id}))
     return key
@@ -63,7 +63,7 @@ def who(services: Services, key: str, now: datetime) -> Me | None:
             select(Member, *ABOUT_ME)
             .join(WebSession, WebSession.user_id == Member.id)
             .where(
-                WebSession.key_hash == _hash(key),
+                WebSession.key_hash == hash_of(key),
                 WebSession.expires_at > now,
                 Member.active.is_(True),
             )
@@ -105,7 +105,7 @@ def me_of(
 def end(services: Services, me: Me, key: str, now: datetime) -> None:
     """Signs this browser out."""
     with services.db.write() as session:
-        session.execute(delete(WebSession).where(WebSession.key_hash == _hash(key)))
+        session.execute(delete(WebSession).where(WebSession.key_hash == hash_of(key)))
         session.add(Audit(at=now, who=me.email, what="session.end", data={"member": me.id}))
 
 
@@ -133,6 +133,6 @@ def number(services: Services, me: Me, now: datetime) -> int:
         return session.scalar(mine) or 0
 
 
-def _hash(key: str) -> str:
-    # The key is random: a plain hash is enough, and a stolen backup does not sign in.
+def hash_of(key: str) -> str:
+    """What is stored of a random key: a plain hash is enough, and a stolen backup opens nothing."""
     return hashlib.sha256(key.encode()).hexdigest()
