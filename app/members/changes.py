@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.alerts import Alarm, close_alert
 from app.locale import Both
 from app.members import spans
 from app.members.admins import LastAdmin, an_admin_stays
+from app.members.teams import id_of
 from app.mime.address import address_key
 from app.models import Audit, Member, OutboxMail, Role, Team
 from app.people import values
@@ -80,11 +81,8 @@ def set_team(
 
 
 def _active_of(services: Services, team: str) -> Sequence[str]:
+    mine = (Member.team_id == id_of(services, team), Member.active.is_(True))
     with services.db.read() as session:
-        teams = {one.name: one.id for one in session.scalars(select(Team))}
-        if team not in teams:
-            raise ValuesRefused([("--team", no_such_team(team, teams))])
-        mine = (Member.team_id == teams[team], Member.active.is_(True))
         return session.scalars(select(Member.email).where(*mine).order_by(Member.email)).all()
 
 
@@ -119,7 +117,7 @@ def _set(  # noqa: PLR0917 - whose, what, by whom, when
         for key, old in before.items()
         if old != (now_is := typed_of(member, key))
     ]
-    audit(session, member, "member.set", who, now, changes=[_noted(one) for one in done])
+    audit(session, member, "member.set", who, now, changes=[asdict(one) for one in done])
     return done
 
 
@@ -324,10 +322,6 @@ def believe_address(session: Session, member: Member, now: datetime) -> None:
     member.suppressed_reason = None
     close_alert(session, Alarm.ADDRESS, member.id, now=now)
     member.refusals_after = session.scalar(select(func.max(OutboxMail.id)))
-
-
-def _noted(change: Change) -> dict[str, str]:
-    return {"key": change.key, "before": change.before, "after": change.after}
 
 
 _KNOWN = Both(

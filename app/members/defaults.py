@@ -1,7 +1,7 @@
 """The organisation's defaults, shown and changed without a restart."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, time
 from typing import Any
 
@@ -75,8 +75,7 @@ def set_settings(
             _store(session, key, value, who, now)
         _look_again(session, [one.key for one in done])
         for one in done:
-            data = {"key": one.key, "before": one.before, "after": one.after}
-            session.add(Audit(at=now, who=who, what="settings.set", data=data))
+            session.add(Audit(at=now, who=who, what="settings.set", data=asdict(one)))
     return done
 
 
