@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, close_alert, open_alerts, raise_alert
@@ -27,6 +27,9 @@ TALLY = "brake_tally"  # settings key: the day's count, and its limit
 COUNTED_FOR = timedelta(hours=1)
 RELEASED = "brake_released"  # settings key: the local dates that an admin let go
 
+_HELD = (OPEN, OutboxMail.state == State.READY, OutboxMail.held == "brake")
+_SENDS = (DecisionRow.verdict == "send", DecisionRow.slot == "reminder")
+
 
 @dataclass
 class Settled:
@@ -39,7 +42,7 @@ class Settled:
 def must_count(services: Services, now: datetime, due_members: int) -> bool:
     """True when the members due could exceed what the day may send, or mails are held already."""
     with services.db.read() as session:
-        if session.scalar(select(OutboxMail.id).where(*_held()).limit(1)) is not None:
+        if session.scalar(select(OutboxMail.id).where(*_HELD).limit(1)) is not None:
             return True
         over = any(alert.name == Alarm.UNUSUAL_NUMBER for alert in open_alerts(session))
     if over:  # nothing is held any more: sent, expired or cancelled
@@ -80,7 +83,7 @@ def settle(services: Services, now: datetime) -> Settled:
     with services.db.write() as session:
         days = session.execute(
             select(OutboxMail.local_date, OutboxMail.kind, func.count())
-            .where(*_held())
+            .where(*_HELD)
             .group_by(OutboxMail.local_date, OutboxMail.kind)
         ).all()
         for day, kind, waiting in days:
@@ -91,14 +94,8 @@ def settle(services: Services, now: datetime) -> Settled:
                 settled.released += _let_go(session, day, now, kind)
             else:
                 settled.held += waiting
-                raise_alert(
-                    session,
-                    Alarm.UNUSUAL_NUMBER,
-                    now=now,
-                    day=day.isoformat(),
-                    number=number,
-                    limit=limit,
-                )
+                facts: dict[str, Any] = {"day": day.isoformat(), "number": number, "limit": limit}
+                raise_alert(session, Alarm.UNUSUAL_NUMBER, now=now, **facts)
         if not settled.held:
             close_alert(session, Alarm.UNUSUAL_NUMBER, now=now)
     return settled
@@ -121,7 +118,7 @@ def _asked_of(session: Session, day: date) -> int:
 
 def release(session: Session, *, who: str, now: datetime) -> list[int]:
     """Confirmed by an admin: all held mails go, and further ones of those dates are not held."""
-    days = session.scalars(select(OutboxMail.local_date).where(*_held()).distinct()).all()
+    days = session.scalars(select(OutboxMail.local_date).where(*_HELD).distinct()).all()
     ids: list[int] = []
     for day in days:
         ids += _let_go(session, day, now, *Kind)
@@ -140,9 +137,7 @@ def allow(session: Session, days: list[str], *, who: str, now: datetime) -> None
 
 def sends_of(session: Session, day: date, *, after: int = 0) -> int:
     """How many reminders were decided for the local date, by rows with an id above `after`."""
-    ours = and_(
-        DecisionRow.local_date == day, DecisionRow.verdict == "send", DecisionRow.slot == "reminder"
-    )
+    ours = and_(DecisionRow.local_date == day, *_SENDS)
     if not after:
         return session.scalar(select(func.count()).where(ours)) or 0
     # FILTER, not WHERE: only the range of ids shall choose the index.
@@ -161,11 +156,7 @@ def limit_for(services: Services, session: Session, day: date) -> int:
             days.append(before)
     largest = session.execute(
         select(func.count())
-        .where(
-            DecisionRow.local_date.in_(days),
-            DecisionRow.verdict == "send",
-            DecisionRow.slot == "reminder",
-        )
+        .where(DecisionRow.local_date.in_(days), *_SENDS)
         .group_by(DecisionRow.local_date)
     ).scalars()
     return max(ALWAYS_ALLOWED, TIMES * max(largest, default=0))
@@ -181,10 +172,6 @@ def above_limit(services: Services, numbers: Mapping[date, int]) -> dict[date, i
     return found
 
 
-def _held() -> tuple[ColumnElement[bool], ...]:
-    return (OPEN, OutboxMail.state == State.READY, OutboxMail.held == "brake")
-
-
 def _released(session: Session) -> list[str]:
     row = session.get(Setting, RELEASED)
     return list(row.value) if row else []
@@ -194,7 +181,7 @@ def _let_go(session: Session, day: date, now: datetime, *kinds: str) -> list[int
     return list(
         session.scalars(
             update(OutboxMail)
-            .where(*_held(), OutboxMail.local_date == day, OutboxMail.kind.in_(kinds))
+            .where(*_HELD, OutboxMail.local_date == day, OutboxMail.kind.in_(kinds))
             .values(held=None, updated_at=now)
             .returning(OutboxMail.id)
         )
