@@ -102,14 +102,11 @@ class ImportContext:
         """A key that stood on an earlier line already is a fault; `seen` remembers."""
         first = seen.setdefault(key, line)
         if first != line:
-            self.fault(
-                line,
-                column,
-                Both(
-                    f"{first}行目と重複しています。どちらか1行にしてください。",
-                    f"It repeats line {first}. Keep one of the two.",
-                ),
+            twice = Both(
+                f"{first}行目と重複しています。どちらか1行にしてください。",
+                f"It repeats line {first}. Keep one of the two.",
             )
+            self.fault(line, column, twice)
 
     def members(self) -> dict[str, Member]:
         """All members, by the normal form of their address."""

@@ -128,7 +128,7 @@ def _decode(data: bytes) -> tuple[str, str]:
     A second byte order mark, which a program puts before the first one, goes with it.
     """
     if not data.strip(b"\xef\xbb\xbf \r\n\t"):
-        raise whole_file(_EMPTY)
+        raise whole_file(EMPTY_FILE)
     if data.startswith(_UTF_32):
         raise _wrong_encoding("UTF-32")
     if utf_16 := _UTF_16.get(data[:2]):
@@ -233,7 +233,7 @@ def _wrong_encoding(name: str | None) -> ImportRefused:
     )
 
 
-_EMPTY = Both("ファイルが空です。", "The file is empty.")
+EMPTY_FILE = Both("ファイルが空です。", "The file is empty.")
 _BROKEN_QUOTES = Both(
     '引用符 " の対応が崩れているか、長すぎる値があります。ここから先は読めません。',
     'The quotes " do not match, or a value is too long. Nothing can be read from here on.',

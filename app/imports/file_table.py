@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from app.imports.file_rows import (
+    EMPTY_FILE,
     MAX_BYTES,
     MAX_LINES,
     FileRows,
@@ -47,7 +48,7 @@ def read_table(
     filled = ((line, cells) for line, cells in rows if any(cells))
     header = next(filled, None)
     if header is None:
-        raise whole_file(_EMPTY) if not file.faults else ImportRefused(file.faults)
+        raise whole_file(EMPTY_FILE) if not file.faults else ImportRefused(file.faults)
     keys = [FILES[what].heading(cell) for cell in header[1][:_MOST_COLUMNS]]
     body = list(filled)
     check_lines(len(body), most_lines)
@@ -151,7 +152,6 @@ _SKIP = Both(
     'To pass over them, choose "Pass over unknown columns" on the page, or add --skip-unknown to '
     "the command. ",
 )
-_EMPTY = Both("ファイルが空です。", "The file is empty.")
 _TOO_BIG = Both(
     "ファイルが大きすぎます(100 MB まで)。分けて取り込んでください。",
     "The file is too large (at most 100 MB). Import it in parts.",

@@ -121,9 +121,8 @@ def off_today(services: Services, email: str, who: str, now: datetime) -> date:
 
 def _check_workdays(session: Session, owner: int | None, days: Span) -> None:
     if days.last is None:
-        raise ValuesRefused(
-            [("last", Both("出勤日には最後の日が必要です。", "Workdays need a last day."))]
-        )
+        endless = Both("出勤日には最後の日が必要です。", "Workdays need a last day.")
+        raise ValuesRefused([("last", endless)])
     off = spans.owned(session, DaysOff, owner)
     above = next((span for span in off if without(days, span) != [days]), None)
     if above is not None:

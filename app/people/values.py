@@ -210,14 +210,8 @@ def read_last(text: str | None, first: date) -> date | None:
     except UnusableValue as error:
         raise ValuesRefused([("LAST", error.sentence)]) from None
     if last < first:
-        raise ValuesRefused(
-            [
-                (
-                    "LAST",
-                    Both(f"{last} は {first} より前です。", f"{last} is before {first}."),
-                )
-            ]
-        )
+        before = Both(f"{last} は {first} より前です。", f"{last} is before {first}.")
+        raise ValuesRefused([("LAST", before)])
     return last
 
 

@@ -169,19 +169,12 @@ def check_span(first: date, last: date) -> None:
     """Raises ValuesRefused for more than 400 days."""
     days = (last - first).days + 1
     if days > LONGEST:
-        raise ValuesRefused(
-            [
-                (
-                    "--to",
-                    Both(
-                        f"{days}日間は長すぎます。{LONGEST}日までにしてください"
-                        f"({first + (LONGEST - 1) * DAY} まで)。",
-                        f"{days} days are too many: at most {LONGEST}, that is until "
-                        f"{first + (LONGEST - 1) * DAY}.",
-                    ),
-                )
-            ]
+        until = first + (LONGEST - 1) * DAY
+        too_many = Both(
+            f"{days}日間は長すぎます。{LONGEST}日までにしてください({until} まで)。",
+            f"{days} days are too many: at most {LONGEST}, that is until {until}.",
         )
+        raise ValuesRefused([("--to", too_many)])
 
 
 def forecast_of(person: Person, decision: Decision) -> Forecast:
