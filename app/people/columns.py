@@ -57,10 +57,6 @@ def _same(text: str) -> Both:
     return Both(text, text)
 
 
-def _word(words: Words, value: str) -> Both:
-    return words.name(value)
-
-
 _NOTHING = _same("")
 _EMAIL = _same("hanako@example.jp")
 _OWN = Both("空欄は組織の既定です。", "Empty: the organisation's default.")
@@ -86,7 +82,7 @@ _MEMBERS = (
         "role",
         Both("役割", "Role"),
         Both("空欄はメンバーです。", "Empty: member."),
-        _word(choices.ROLE, "member"),
+        choices.ROLE.name("member"),
         words=choices.ROLE,
     ),
     Column(
@@ -123,7 +119,7 @@ _MEMBERS = (
         "notify_frequency",
         Both("リマインダーの頻度", "How often"),
         _OWN,
-        _word(choices.FREQUENCY, "daily"),
+        choices.FREQUENCY.name("daily"),
         words=choices.FREQUENCY,
         also=("頻度",),
     ),
@@ -161,7 +157,7 @@ _MEMBERS = (
         "active",
         Both("有効", "Active"),
         Both("空欄は「はい」です。", "Empty: yes."),
-        _word(YES_NO, "yes"),
+        YES_NO.name("yes"),
         words=YES_NO,
         also=("在籍",),
     ),
@@ -213,7 +209,7 @@ _TASKS = (
         "status",
         Both("状態", "Status"),
         Both("空欄は進行中です。", "Empty: open."),
-        _word(choices.TASK_STATE, "open"),
+        choices.TASK_STATE.name("open"),
         words=choices.TASK_STATE,
         also=("ステータス",),
     ),
@@ -240,7 +236,7 @@ _TASKS = (
         "report_every",
         Both("報告の頻度", "Reports"),
         Both("空欄は毎営業日です。", "Empty: each workday."),
-        _word(choices.REPORT_EVERY, "daily"),
+        choices.REPORT_EVERY.name("daily"),
         words=choices.REPORT_EVERY,
     ),
     Column(
@@ -294,7 +290,7 @@ _REPORTS = (
         "status",
         Both("状況", "Status"),
         Both("タスクの状態は変わりません。", "It closes no task."),
-        _word(choices.REPORT_STATE, "on_track"),
+        choices.REPORT_STATE.name("on_track"),
         needed=True,
         words=choices.REPORT_STATE,
         also=("状態",),
@@ -312,7 +308,7 @@ _DAYS_OFF = (
         "scope",
         Both("種類", "Scope"),
         Both("だれの、休みか出勤日か。", "Whose days, and off or at work."),
-        _word(choices.SCOPE, "company"),
+        choices.SCOPE.name("company"),
         needed=True,
         words=choices.SCOPE,
     ),
