@@ -17,11 +17,10 @@ from app.locale import Both
 from app.members.assign import DUE_BEFORE_START, NOT_ACTIVE
 from app.models import Audit, Member, Task
 from app.people import file_records
-from app.people.columns import HEADERS
 from app.people.file_records import TaskRecord
 from app.people.lookup import no_such_member, with_address
 from app.people.settings import organisation
-from app.people.table import Table, TableRow
+from app.people.table import Table
 from app.people.values import ValuesRefused
 from app.reminders.plan import is_due, plan
 from app.reports.progress import NoSuchTask
@@ -46,7 +45,7 @@ def upsert(
     """
     if not me.is_admin:
         said = {"assignee_email": me.email, **said}
-    table, line = _read(said)
+    line, table = file_records.read_one_task(said, {*said, "ref"})
     with services.db.read() as session:
         due = _due(session, me, line, now)
     for member_id in due:
@@ -66,15 +65,6 @@ def upsert(
         _note(context, line, assignee)
         session.flush()
         return Upserted(made.id, task is None)
-
-
-def _read(said: Mapping[str, str]) -> tuple[Table, TaskRecord]:
-    table = Table(frozenset(said), Both("", ""), "")
-    cells = {key: said.get(key, "").strip() for key in HEADERS["tasks"]}
-    line = file_records.read_task(
-        file_records.Cells(TableRow(0, cells), table), frozenset(said) | {"ref"}
-    )
-    return table, line
 
 
 def _due(session: Session, me: Me, line: TaskRecord, now: datetime) -> list[int]:

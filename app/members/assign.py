@@ -17,7 +17,6 @@ from app.people.columns import HEADERS
 from app.people.file_records import TaskRecord
 from app.people.lookup import find, no_such_member, with_address
 from app.people.settings import organisation
-from app.people.table import Table, TableRow
 from app.people.values import ValuesRefused
 from app.refused import Code, Refused
 from app.reports.progress import NoSuchTask
@@ -109,9 +108,7 @@ def add_task(  # noqa: PLR0917 - whose, what, by whom, when
 
 def _read(typed: Mapping[str, str]) -> tuple[TaskRecord, date, list[tuple[str, Both]]]:
     """The task as a file's line would have it, its first day, and what is wrong."""
-    cells = {key: typed.get(key, "").strip() for key in HEADERS["tasks"]}
-    table = Table(frozenset(cells), Both("", ""), "")
-    line = file_records.read_task(file_records.Cells(TableRow(0, cells), table), table.columns)
+    line, table = file_records.read_one_task(typed, HEADERS["tasks"])
     faults = [(one.column, one.sentence) for one in table.faults]
     start_on = line.start_on or date.min
     if line.due_on and not faults and line.due_on < start_on:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from functools import partial
@@ -225,6 +225,13 @@ def read_task(cells: Cells, columns: frozenset[str]) -> TaskRecord:
         report_every=cells.given("report_every", choices.REPORT_EVERY.read, "daily"),
         assigned_on=cells.given("assigned_on", read_date, None),
     )
+
+
+def read_one_task(said: Mapping[str, str], columns: Collection[str]) -> tuple[TaskRecord, Table]:
+    """The task that a form or a call says, as a file's only line with these columns would have it."""
+    table = Table(frozenset(columns), Both("", ""), "")
+    cells = {key: said.get(key, "").strip() for key in HEADERS["tasks"]}
+    return read_task(Cells(TableRow(0, cells), table), table.columns), table
 
 
 def _nothing(cells: Cells, column: str) -> str:
