@@ -160,12 +160,8 @@ def _unpacked(stored: bytes) -> dict[str, Any]:
 
 
 def _outcomes(found: Mapping[str, Any]) -> list[LineOutcome]:
+    # JSON has no tuples.
     return [
-        LineOutcome(
-            one["line"],
-            one["verdict"],
-            one["key"],
-            tuple((column, before, after) for column, before, after in one["changes"]),
-        )
+        LineOutcome(**one | {"changes": tuple(map(tuple, one["changes"]))})
         for one in found["lines"]
     ]
