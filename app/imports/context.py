@@ -169,12 +169,9 @@ def differing(row: object, values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if getattr(row, name) != value}
 
 
-def had(row: object, names: Iterable[str]) -> dict[str, Any]:
-    """What `row` has in these columns."""
-    return {name: getattr(row, name) for name in names}
-
-
-def assign(row: object, values: dict[str, Any]) -> None:
-    """Gives `row` the values."""
+def assign(row: object, values: dict[str, Any]) -> dict[str, Any]:
+    """Gives `row` the values; returns those that it had."""
+    before = {name: getattr(row, name) for name in values}
     for name, value in values.items():
         setattr(row, name, value)
+    return before

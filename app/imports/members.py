@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from app.access.sessions import end_all
 from app.access.tokens import revoke_all
-from app.imports.context import ImportContext, assign, differing, had
+from app.imports.context import ImportContext, assign, differing
 from app.locale import Both
 from app.members.admins import LAST_ADMIN, lock_admins
 from app.members.changes import begin
@@ -106,8 +106,7 @@ def _upsert(
     settings = differing(member, line.settings) if desk.overwrite_settings else {}
     said = {key: new for key, new in values.items() if _COLUMNS.get(key, key) in line.columns}
     changes = differing(member, said) | settings
-    before = had(member, changes)
-    assign(member, changes)
+    before = assign(member, changes)
     if changes.get("active") is False:
         end_all(desk.session, member, desk.who, desk.now)
         revoke_all(desk.session, member, desk.who, desk.now)

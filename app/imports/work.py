@@ -9,14 +9,14 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import select
 
-from app.imports.context import ImportContext, assign, differing, had
+from app.db import among
+from app.imports.context import ImportContext, assign, differing
 from app.locale import Both
 from app.mime.address import address_key, spellings
 from app.models import Member, Report, Task, Via
 from app.people.file_records import ReportRecord, TaskRecord, ref_key, ref_without_zeros
 from app.util.parse import shown
 
-_KEYS_PER_QUERY = 500
 _COLUMNS = {"assignee_id": "assignee_email"}  # of the file, where it has another name
 
 T = TypeVar("T")
@@ -111,8 +111,7 @@ def upsert_task(
     if (status == "open") != (task.status == "open"):
         changes["closed_on"] = None if status == "open" else desk.today
     follows = {"added_on", "closed_on"} | ({"assigned_on"} if line.assigned_on is None else set())
-    before = _shown(had(task, changes), emails, follows)
-    assign(task, changes)
+    before = _shown(assign(task, changes), emails, follows)
     noted = {name: str(new) for name, new in changes.items()}
     desk.change(line, line.ref, before, _shown(changes, emails, follows), ref=line.ref, **noted)
     return task
@@ -174,12 +173,8 @@ def import_keys(line: ReportRecord) -> list[str]:
 
 
 def _known_reports(desk: ImportContext, keys: Sequence[str]) -> dict[str, Report]:
-    known: dict[str, Report] = {}
-    for start in range(0, len(keys), _KEYS_PER_QUERY):
-        some = keys[start : start + _KEYS_PER_QUERY]
-        for report in desk.session.scalars(select(Report).where(Report.import_key.in_(some))):
-            known[report.import_key or ""] = report
-    return known
+    reports = desk.session.scalars(select(Report).where(among(Report.import_key, keys)))
+    return {report.import_key or "": report for report in reports}
 
 
 def _upsert_report(
@@ -210,8 +205,7 @@ def _upsert_report(
         desk.add(line, about, ref=line.task_ref, email=reporter.email, on=on)
         return
     changes = differing(report, values)
-    before = had(report, changes)
-    assign(report, changes)
+    before = assign(report, changes)
     desk.change(line, about, before, changes, ref=line.task_ref, report=report.id, **changes)
 
 
