@@ -162,11 +162,11 @@ def wait(services: Services, row_id: int, why: str, until: datetime, now: dateti
 
 def end(
     services: Services, mine: Mine, now: datetime, tokens: int | None, **values: object
-) -> bool:
-    """Writes down what came of it; False when it took so long that it is no longer ours."""
+) -> None:
+    """Writes down what came of it, unless it took so long that it is no longer ours."""
     open_still = values.get("state") == RecapState.WAITING
     with services.db.write() as session:
-        row = session.execute(
+        session.execute(
             update(Recap)
             .where(Recap.id == mine.id, Recap.lease_until == mine.until)
             .values(
@@ -175,15 +175,13 @@ def end(
                 tokens=Recap.tokens + (tokens or 0),
                 **values,
             )
-            .returning(Recap.id)
-        ).one_or_none()
+        )
         if tokens is not None:
             session.execute(
                 update(AiBudget)
                 .where(AiBudget.day == mine.day)
                 .values(tokens=AiBudget.tokens + tokens - mine.estimate)
             )
-    return row is not None
 
 
 def settle(services: Services, row_id: int, now: datetime, **values: object) -> None:
