@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.models import DecisionRow, OutboxMail, Report, Task
 from app.outbox.seen import REMINDERS
-from app.rules.workdays import DAY
+from app.rules.workdays import dates
 from app.services import Services
 from app.util.grouped import grouped
 
@@ -39,8 +38,7 @@ def days(services: Services, member_id: int, first: date, last: date) -> list[Me
         reported = _reported(session, member_id, first, last)
         mails = _mails(session, member_id, first, last)
     found = []
-    for number in range((last - first).days + 1):
-        day = first + number * DAY
+    for day in dates(first, last):
         row = decided.get(day)
         found.append(
             MemberDay(
@@ -67,24 +65,19 @@ def _decided(session: Session, member_id: int, first: date, last: date) -> Seque
 
 
 def _reported(session: Session, member_id: int, first: date, last: date) -> dict[date, list[str]]:
-    rows: Sequence[Any] = session.execute(
+    rows = session.execute(
         select(Report.counts_for, Task.ref)
         .join(Task, Task.id == Report.task_id)
         .where(Report.reporter_id == member_id, Report.counts_for.between(first, last))
         .distinct()
         .order_by(Task.ref)
-    ).all()
-    return grouped((day, ref) for day, ref in rows)
+    )
+    return grouped(rows)
 
 
 def _mails(session: Session, member_id: int, first: date, last: date) -> dict[date, list[int]]:
-    rows: Sequence[Any] = session.execute(
-        select(OutboxMail.local_date, OutboxMail.id)
-        .where(
-            OutboxMail.user_id == member_id,
-            OutboxMail.local_date.between(first, last),
-            REMINDERS,
-        )
-        .order_by(OutboxMail.id)
-    ).all()
-    return grouped((day, mail_id) for day, mail_id in rows)
+    mine = (OutboxMail.user_id == member_id, OutboxMail.local_date.between(first, last), REMINDERS)
+    rows = session.execute(
+        select(OutboxMail.local_date, OutboxMail.id).where(*mine).order_by(OutboxMail.id)
+    )
+    return grouped(rows)
