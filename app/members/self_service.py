@@ -16,7 +16,7 @@ from app.members.snooze import NotNow, asked_mail
 from app.models import ENDS, Audit, Kind, Member, OutboxMail, State
 from app.outbox.enqueue import enqueue
 from app.outbox.reasons import REASONS, TRIAL
-from app.people.lookup import active_member
+from app.people.lookup import active_person
 from app.people.settings import Person, organisation, person
 from app.reports.progress import open_tasks
 from app.rules import decision, hours, unreported
@@ -47,7 +47,7 @@ class Later:
 def later(services: Services, member_id: int, now: datetime) -> Later:
     """What "later" can mean for the member now. Raises NoSuchMember for one who is gone."""
     with services.db.read() as session:
-        one = _active(session, services, member_id)
+        one = active_person(session, services.config, member_id)
     local = now.astimezone(one.rhythm.zone)
     today = local.date()
     reason = decision.day_reason(one.rhythm, one.calendar, today)
@@ -84,7 +84,7 @@ def not_off(services: Services, member_id: int, day: date, now: datetime) -> boo
     Returns False, and changes nothing, for a day that `off_today` did not take.
     """
     with services.db.read() as session:
-        one = _active(session, services, member_id)
+        one = active_person(session, services.config, member_id)
         if not _taken_on_the_day(session, one, day):
             return False
     email = one.member.email
@@ -142,11 +142,6 @@ def _may_ask(session: Session, one: Person, day: date, now: datetime) -> bool:
     waiting = any(mail.state not in ENDS for mail in asked)
     lately = any(mail.created_at > now - AGAIN_AFTER for mail in asked)
     return not waiting and not lately
-
-
-def _active(session: Session, services: Services, member_id: int) -> Person:
-    member = active_member(session, member_id)
-    return person(session, organisation(session, services.config), member)
 
 
 def _in_an_hour(one: Person, now: datetime) -> time | None:

@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from app.config import Config
 from app.db import same_address
 from app.locale import Both
 from app.mime.address import address_key
 from app.models import Member, OutboxMail
+from app.people.settings import Person, organisation, person
 from app.refused import Code, Refused
 from app.services import Services
 from app.util.parse import shown, similar
@@ -46,6 +48,12 @@ def active_member(session: Session, member_id: int, *, lock: bool = False) -> Me
     if member is None or not member.active:
         raise NoSuchMember(str(member_id))
     return member
+
+
+def active_person(session: Session, config: Config, member_id: int) -> Person:
+    """The same with rhythm and calendar. Raises NoSuchMember; ValueError as `person` does."""
+    member = active_member(session, member_id)
+    return person(session, organisation(session, config), member)
 
 
 def check_known(services: Services, email: str | None) -> None:

@@ -4,8 +4,7 @@ from datetime import datetime
 
 from app.compose.text import inert
 from app.models import Via
-from app.people.lookup import active_member
-from app.people.settings import organisation, person
+from app.people.lookup import active_person
 from app.reports.from_mail import FilledReport
 from app.reports.progress import Recorded, record
 from app.services import Services
@@ -25,10 +24,9 @@ def report(
     Raises NoSuchMember; NoSuchTask for a task that is not theirs, or was cancelled.
     """
     with services.db.write() as session:
-        defaults = organisation(session, services.config)
         return record(
             session,
-            person(session, defaults, active_member(session, member_id)),
+            active_person(session, services.config, member_id),
             filled.ref,
             percent=filled.percent,
             status=filled.status,

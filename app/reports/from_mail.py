@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from app.db import among
 from app.links import ReportLink
 from app.models import Member, Report, StatusWord, Task
-from app.people.lookup import active_member
-from app.people.settings import Person, organisation, person
+from app.people.lookup import active_person
+from app.people.settings import Person
 from app.reports.progress import UNDO_FOR, NoSuchTask, TaskDetail, details, open_tasks, record, undo
 from app.rules import unreported
 from app.services import Services
@@ -22,12 +22,15 @@ from app.util.grouped import grouped
 SHOWN = 50  # tasks on one report page; the others come after these
 
 
+TaskState = Literal["unreported", "reported", "open", "done", "cancelled"]
+
+
 @dataclass(frozen=True, slots=True)
 class PageTask:
     """A task on the report page. `state` "open": no report yet, and none is overdue."""
 
     detail: TaskDetail
-    state: Literal["unreported", "reported", "open", "done", "cancelled"]
+    state: TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def page(
     mail leads to everything that is open now. Raises NoSuchMember for a deleted or inactive one.
     """
     with services.db.read() as session:
-        reader = _reader(session, services, link.member_id)
+        reader = active_person(session, services.config, link.member_id)
         today = reader.today(now)
         on = max(link.local_date, today)
         late = _late(session, reader, on)
@@ -126,7 +129,7 @@ def write(
     """
     made: dict[str, Report] = {}
     with services.db.write() as session:
-        reader = _reader(session, services, link.member_id)
+        reader = active_person(session, services.config, link.member_id)
         # In one order everywhere, so that two forms sent at once cannot lock each other out.
         for entry in sorted(entries, key=lambda one: one.ref):
             with suppress(NoSuchTask):
@@ -159,7 +162,7 @@ def take_back(
     Raises NoSuchMember for a deleted or inactive member.
     """
     with services.db.write() as session:
-        reader = _reader(session, services, link.member_id)
+        reader = active_person(session, services.config, link.member_id)
         refs = undo(session, reader, report_ids, now)
         session.flush()
         on = max(link.local_date, reader.today(now))
@@ -187,11 +190,6 @@ def _meanwhile(
     )
 
 
-def _reader(session: Session, services: Services, member_id: int) -> Person:
-    member = active_member(session, member_id)
-    return person(session, organisation(session, services.config), member)
-
-
 def _late(session: Session, reader: Person, on: date) -> list[str]:
     tasks = open_tasks(session, [reader.member.id], on).get(reader.member.id, [])
     return [one.ref for one in unreported.unreported(tasks, reader.calendar, on)]
@@ -214,9 +212,7 @@ def _theirs(
     )
 
 
-def _state(
-    detail: TaskDetail, late: Sequence[str]
-) -> Literal["unreported", "reported", "open", "done", "cancelled"]:
+def _state(detail: TaskDetail, late: Sequence[str]) -> TaskState:
     if detail.task.status == "cancelled":
         return "cancelled"
     if detail.task.status == "done":
