@@ -88,13 +88,7 @@ def simulate(
     known = values.ORGANISATION if email is None else values.MEMBER_SETTINGS
     wanted = values.read(changes or {}, known)
     with services.db.read() as session:
-        members = (
-            [find(session, email)]
-            if email is not None
-            else session.scalars(
-                select(Member).where(Member.active.is_(True)).order_by(Member.id)
-            ).all()
-        )
+        members = _whom(session, email)
         defaults = organisation(session, services.config)
         if email is None:
             defaults = with_values(services.config, defaults, wanted)
@@ -113,10 +107,7 @@ def left_out(services: Services, email: str | None = None) -> dict[str, Both]:
     expected in the list). Raises NoSuchMember.
     """
     with services.db.read() as session:
-        if email is not None:
-            members = [find(session, email)]
-        else:
-            members = list(session.scalars(select(Member).where(Member.active.is_(True))))
+        members = _whom(session, email)
         _, broken = people(session, organisation(session, services.config), members)
         out = {one.email: _NOT_ACTIVE for one in members if not one.active}
         for one in members:
@@ -126,6 +117,13 @@ def left_out(services: Services, email: str | None = None) -> dict[str, Both]:
                     f"a stored setting makes no sense ({broken[one.id]}).",
                 )
     return out
+
+
+def _whom(session: Session, email: str | None) -> Sequence[Member]:
+    if email is not None:
+        return [find(session, email)]
+    active = select(Member).where(Member.active.is_(True))
+    return session.scalars(active.order_by(Member.id)).all()
 
 
 _NOT_ACTIVE = Both("メンバーが無効になっています。", "the member is not active.")
