@@ -51,9 +51,8 @@ def summarize(services: Services, team_id: int, iso_week: str, clock: Clock) -> 
         question = _question(session, defaults, team_id, monday + 7 * DAY, now)
         if question is None:
             return "no_such_team"
-    return _settled(services, team_id, iso_week, question, now) or _ask(
-        services, defaults, _row(services, team_id, iso_week, now), question, clock
-    )
+    row = _row(services, team_id, iso_week, now)
+    return _settled(services, row, question, now) or _ask(services, defaults, row, question, clock)
 
 
 def _week(text: str) -> tuple[int, int]:
@@ -84,11 +83,9 @@ def _row(services: Services, team_id: int, iso_week: str, now: datetime) -> Reca
         return session.scalars(which).one()
 
 
-def _settled(
-    services: Services, team_id: int, iso_week: str, question: Question, now: datetime
-) -> str | None:
+def _settled(services: Services, row: Recap, question: Question, now: datetime) -> str | None:
     """What came of it where the AI need not be asked: nothing reported, or asked the same before."""
-    row, prompt = _row(services, team_id, iso_week, now), question.prompt
+    prompt = question.prompt
     if not prompt.messages:
         recap_store.settle(services, row.id, now, state=RecapState.REFUSED, why="nothing_reported")
         return "nothing_reported"
