@@ -81,18 +81,13 @@ def _warn_of_no_effect(
 def _count(
     desk: ImportContext, line: DaysOffRecord, before: dict[tuple[date, date | None], str]
 ) -> None:
-    span = Span(line.first_day, line.last_day)
+    span = Span(line.first_day, line.last_day, line.name)
     exact = before.get((span.first, span.last))
     touched = [days for days in before if _overlap(Span(*days), span)]
     covered = any(
         Span(*days).covers(span.first) and Span(*days).covers(line.last_day) for days in touched
     )
-    note = {
-        "email": line.email,
-        "first_day": line.first_day.isoformat(),
-        "last_day": line.last_day.isoformat(),
-        "name": line.name,
-    }
+    note = {"email": line.email} | spans.noted(span)
     about = f"{line.email or line.name}, {span_words(span)}"
     if line.workday:
         note["workday"] = "yes"

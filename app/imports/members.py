@@ -15,7 +15,7 @@ from app.mime.address import address_key
 from app.models import Member, Role, Team
 from app.people.file_records import MemberRecord
 from app.people.lookup import OWN_MANAGER
-from app.people.weekend_and_region import NONE, WEEKDAYS
+from app.people.values import typed
 
 _COLUMNS = {"team_id": "team"}  # of the file, where it has another name
 _Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, and after
@@ -123,11 +123,9 @@ def _shown(values: dict[str, Any], teams: dict[int, str]) -> dict[str, Any]:
     found = {key: value for key, value in values.items() if key != "team_id"}
     if "team_id" in values:
         found["team"] = teams.get(values["team_id"])
-    if values.get("weekly_day") is not None:
-        found["weekly_day"] = WEEKDAYS[values["weekly_day"]]
-    for key in ("weekend", "holidays"):
-        if found.get(key) == "":
-            found[key] = NONE
+    for key in ("weekly_day", "weekend", "holidays"):
+        if found.get(key) is not None:
+            found[key] = typed(key, found[key])
     return found
 
 
