@@ -72,15 +72,7 @@ def open_tasks_ahead(
             is_open = task.status == "open" or (task.closed_on is not None and task.closed_on > day)
             if is_open and task.start_on <= day and task.assignee_id is not None:
                 reported = [one for one in later.get(task.id, ()) if one <= day]
-                last_on = max(reported, default=before)
-                one = OpenTask(
-                    task.ref,
-                    task.start_on,
-                    task.assigned_on,
-                    task.report_every,
-                    last_on,
-                    task.added_on,
-                )
+                one = _as_open(task, max(reported, default=before))
                 found.setdefault(task.assignee_id, []).append(one)
         return found
 
@@ -129,15 +121,18 @@ class TaskDetail(NamedTuple):
     @property
     def open_task(self) -> OpenTask:
         """What decides whether it is unreported."""
-        task, last_on = self.task, self.report.counts_for if self.report else None
-        return OpenTask(
-            task.ref, task.start_on, task.assigned_on, task.report_every, last_on, task.added_on
-        )
+        return _as_open(self.task, self.report.counts_for if self.report else None)
 
     def seen_by(self, member_id: int) -> "TaskDetail":
         """The same, naming the reporter only when it was another member."""
         own = self.report is None or self.report.reporter_id == member_id
         return TaskDetail(self.task, self.report, None) if own else self
+
+
+def _as_open(task: Task | ShownTask, last_on: date | None) -> OpenTask:
+    return OpenTask(
+        task.ref, task.start_on, task.assigned_on, task.report_every, last_on, task.added_on
+    )
 
 
 def details(session: Session, refs: Iterable[str], on: date) -> dict[str, TaskDetail]:
