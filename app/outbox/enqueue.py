@@ -85,10 +85,8 @@ def enqueue_decided(
         for mail in mails
     ]
     returning = (OutboxMail.id, OutboxMail.decision_id)
-    return [
-        (row.id, row.decision_id)
-        for row in insert_new(session, OutboxMail, rows, returning=returning)
-    ]
+    new = insert_new(session, OutboxMail, rows, returning=returning)
+    return [(row.id, row.decision_id) for row in new]
 
 
 def origin(config: Config, installation: str) -> str:

@@ -99,12 +99,8 @@ def _compute_hours_anew(services: Services, now: datetime) -> None:
             return
     with services.db.write() as session:
         session.execute(update(Member).where(Member.active).values(next_due_at=None))
-        put(
-            session,
-            Setting,
-            {"key": ZONES},
-            {"value": version, "changed_by": "plan", "changed_at": now},
-        )
+        values = {"value": version, "changed_by": "plan", "changed_at": now}
+        put(session, Setting, {"key": ZONES}, values)
 
 
 def _due(now: datetime) -> tuple[ColumnExpressionArgument[bool], ...]:
