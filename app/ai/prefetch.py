@@ -12,7 +12,7 @@ from app.digest.plan import past_digests
 from app.digest.schedule import decide
 from app.models import Member, Service
 from app.people.settings import Organisation, Person, organisation, people
-from app.rules.decision import Verdict
+from app.rules.decision import Decision, Verdict
 from app.rules.week import week_before
 from app.services import Services
 
@@ -43,22 +43,18 @@ def ahead(services: Services, now: datetime) -> list[tuple[int, str]]:
         )
         found = session.scalars(leads.order_by(Member.id)).all()
         good, _broken = people(session, defaults, found)
-        wanted = [one for one in good if _comes(session, defaults, one, now)]
+        coming = [(one.member.id, _next(session, defaults, one, now)) for one in good]
     with services.db.write() as session:
-        for one in wanted:
-            hour = one.member.next_due_at or until
-            day = hour.astimezone(one.rhythm.zone).date()
-            needed_by = decide(one, defaults, day, now=now).at
-            week = iso_week(week_before(day)[0])
-            recap_store.want(session, one.member.id, week, now=now, needed_by=needed_by)
+        for lead_id, digest in coming:
+            if digest.verdict is Verdict.SEND:
+                week = iso_week(week_before(digest.local_date)[0])
+                recap_store.want(session, lead_id, week, now=now, needed_by=digest.at)
         put(session, Service, {"name": LOOKED}, {"at": until, "data": {}})
     return recap_store.open_now(services, now, MOST)
 
 
-def _comes(session: Session, defaults: Organisation, one: Person, now: datetime) -> bool:
-    """Whether that hour brings a digest, as far as one knows before it."""
-    if one.member.next_due_at is None:
-        return False
-    day = one.member.next_due_at.astimezone(one.rhythm.zone).date()
+def _next(session: Session, defaults: Organisation, one: Person, now: datetime) -> Decision:
+    """What the lead's next hour brings, as far as one knows before it."""
+    day = (one.member.next_due_at or now).astimezone(one.rhythm.zone).date()
     past = past_digests(session, one.member.id, day)
-    return decide(one, defaults, day, now=now, past=past).verdict is Verdict.SEND
+    return decide(one, defaults, day, now=now, past=past)
