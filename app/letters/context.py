@@ -109,15 +109,13 @@ class LetterContext:
             return Skip(State.EXPIRED, Reason.EXPIRED)
         return Defer(quiet_end)
 
-    def no_longer(self, rhythm: Rhythm, *, wanted: bool) -> str | None:
-        """Why a mail that was decided must not go out any more; `wanted`: by the switch of its kind."""
+    def no_longer(self, rhythm: Rhythm, *, wanted: bool = True) -> str | None:
+        """Why a mail that was decided by `rhythm` must not go out any more."""
         if rhythm.suppressed:
             return Reason.ADDRESS_SUPPRESSED
-        mail, one = self.mail, self.one
-        off_all = one.rhythm.frequency is Frequency.NONE and mail.kind == Kind.ESCALATION
-        if off_all or not wanted:
+        if rhythm.frequency is Frequency.NONE or not wanted:
             return Reason.OPTED_OUT
-        if rhythm.paused_until is not None and mail.local_date < rhythm.paused_until:
+        if rhythm.paused_until is not None and self.mail.local_date < rhythm.paused_until:
             return Reason.PAUSED
-        off = one.calendar.day_off(mail.local_date)
+        off = self.one.calendar.day_off(self.mail.local_date)
         return Reason(off.value) if off else None

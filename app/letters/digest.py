@@ -16,7 +16,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
     if quiet is not None:
         return quiet
     one, mail, defaults = case.one, case.mail, case.batch.defaults
-    reason = case.no_longer(rhythm_of_digest(one, defaults), wanted=one.weekly_digest)
+    reason = case.no_longer(rhythm_of_digest(one, defaults))
     if reason is not None:
         return Skip(State.SUPPRESSED, reason)
     week = week_of(case.session, defaults, one, mail.local_date, case.as_of)

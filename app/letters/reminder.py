@@ -9,7 +9,6 @@ from app.models import Kind, State
 from app.outbox.precheck import Defer, Send, Skip
 from app.reports.progress import TaskDetail
 from app.rules.decision import Reason
-from app.rules.hours import Frequency
 from app.rules.unreported import Unreported
 
 NEVER = date.max
@@ -17,8 +16,7 @@ NEVER = date.max
 
 def letter(case: LetterContext) -> Send | Skip | Defer:
     """Skipped when all was reported meanwhile, or when its reader shall get none any more."""
-    rhythm = case.one.rhythm
-    reason = case.no_longer(rhythm, wanted=rhythm.frequency is not Frequency.NONE)
+    reason = case.no_longer(case.one.rhythm)
     if reason is not None:
         return Skip(State.SUPPRESSED, reason)
     quiet = case.quiet()
