@@ -261,12 +261,8 @@ def _moved(one: Progress, facts: DigestFacts) -> DigestTask:
 
 def _away(one: Away, locale: Locale) -> tuple[str, str]:
     first, last = show_date(one.first, locale), show_date(one.last, locale)
-    days = (
-        first
-        if one.first == one.last
-        else Both(f"{first}〜{last}", f"{first} to {last}").to(locale)
-    )
-    return _who(one.name, locale), days
+    days = Both(f"{first}〜{last}", f"{first} to {last}").to(locale)
+    return _who(one.name, locale), first if one.first == one.last else days
 
 
 def _who(name: str, locale: Locale) -> str:

@@ -251,6 +251,7 @@ def show_member(services: Services, email: str) -> dict[str, Any]:
     with services.db.read() as session:
         member = find(session, email)
         one = person(session, organisation(session, services.config), member)
+        due = member.next_due_at
         return {
             "email": member.email,
             "name": member.name,
@@ -264,11 +265,7 @@ def show_member(services: Services, email: str) -> dict[str, Any]:
             "leave": [spans.noted(span) for span in one.calendar.leave],
             "extra_workdays": [spans.noted(span) for span in one.calendar.extra],
             "decided_through": member.decided_through.isoformat(),
-            "next_due_at": (
-                member.next_due_at.astimezone(one.rhythm.zone).isoformat()
-                if member.next_due_at
-                else None
-            ),
+            "next_due_at": due.astimezone(one.rhythm.zone).isoformat() if due else None,
         }
 
 

@@ -164,10 +164,7 @@ def _next_mail(session: Session, one: Person, now: datetime) -> datetime | None:
         return None
     for not_before, local_date in waiting:
         # On a day off, or stopped meanwhile, it ends without being sent.
-        if day_reason(one.rhythm, one.calendar, local_date) in {
-            None,
-            Reason.NOT_THIS_WEEKDAY,
-        }:
+        if day_reason(one.rhythm, one.calendar, local_date) in {None, Reason.NOT_THIS_WEEKDAY}:
             return max(not_before, now)
     first = max(one.member.decided_through + DAY, today)
     decided = set(
