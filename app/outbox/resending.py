@@ -28,9 +28,9 @@ from app.services import Services
 
 AT_ONCE = 500  # mails of one transaction
 EXPIRES = timedelta(days=1)
-# Ends after which a copy is out or may be; and mails from which one may still come.
 # A link that works once, which the member asks for anew; and what names its token by its own number.
 NEVER_AGAIN = (Kind.SIGN_IN, Kind.TOKEN_NOTICE)
+# Ends after which a copy is out or may be; and mails from which one may still come.
 COPIES = (State.ACCEPTED, State.UNKNOWN, State.READY, State.SENDING, State.IN_DOUBT)
 
 
