@@ -6,7 +6,7 @@ import click
 
 from app import alerts, clock
 from app.alerts.catalogue import words_of
-from app.cli.language import LOCALE, Failed, say, t
+from app.cli.language import LOCALE, Failed, say
 from app.cli.shell import Shell, as_json, flag, group, who
 from app.cli.show import show_json
 from app.compose import show_date
@@ -18,7 +18,7 @@ from app.monitoring.status_lines import who_words
 alerts_group = group("alerts", "警告", "what is the matter")
 
 
-@alerts_group.command("list", help=t("警告の一覧", "list the alerts"))
+@alerts_group.entry("list", "警告の一覧", "list the alerts")
 @flag("--all", "終わったものも", "also those over", "everything")
 @as_json
 @click.pass_obj
@@ -35,7 +35,7 @@ def list_(shell: Shell, *, everything: bool, json_wanted: bool) -> None:
         _show(one, zone)
 
 
-@alerts_group.command("ack", help=t("確認済みにする", "say that you have seen it"))
+@alerts_group.entry("ack", "確認済みにする", "say that you have seen it")
 @click.argument("which", nargs=-1, required=True, metavar="ID|all")
 @click.pass_obj
 def ack(shell: Shell, which: tuple[str, ...]) -> None:

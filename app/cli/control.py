@@ -8,7 +8,7 @@ import click
 from app import clock, clock_trust, schema
 from app.alerts.sentence import span
 from app.cli.language import LOCALE, complain, say
-from app.cli.shell import Shell, as_json, command, flag, option, who, whole
+from app.cli.shell import Shell, as_json, cli, flag, option, who, whole
 from app.cli.show import show_json
 from app.compose.state_colours import GOOD, LATE, STUCK
 from app.identity import known_settings
@@ -18,7 +18,7 @@ from app.monitoring import status_lines
 _MARKS = {"ok": GOOD, "warn": LATE, "bad": STUCK}
 
 
-@command("pause", "すべての送信を止める", "stop all sending")
+@cli.entry("pause", "すべての送信を止める", "stop all sending")
 @click.pass_obj
 def pause(shell: Shell) -> None:
     """Stops all sending at once."""
@@ -29,7 +29,7 @@ def pause(shell: Shell) -> None:
     )
 
 
-@command(
+@cli.entry(
     "resume", "送信を再開し、確認待ちのメールも送る", "start sending again, held mails included"
 )
 @click.pass_obj
@@ -60,7 +60,7 @@ def resume(shell: Shell) -> None:
         )
 
 
-@command("clock", "このマシンの時計を確かめる", "look whether this machine's clock is believed")
+@cli.entry("clock", "このマシンの時計を確かめる", "look whether this machine's clock is believed")
 @flag("--accept", "疑われている時計を正しいと認める", "say that the clock in doubt is right")
 @click.pass_obj
 def clock_command(shell: Shell, *, accept: bool) -> int:
@@ -98,7 +98,7 @@ def _accept(hosts: Sequence[str]) -> None:
         say("疑われている時計はありません。", "No clock is in doubt.")
 
 
-@command(
+@cli.entry(
     "confirm",
     "メールサーバーや差出人の変更を正しいものとして認める",
     "confirm that another mail server or sender is right",
@@ -134,7 +134,7 @@ def confirm(shell: Shell, *, new_key: bool) -> None:
     )
 
 
-@command("status", "いまの状態を見る", "show how things stand")
+@cli.entry("status", "いまの状態を見る", "show how things stand")
 @as_json
 @click.pass_obj
 def status(shell: Shell, json_wanted: bool) -> None:
@@ -149,7 +149,7 @@ def status(shell: Shell, json_wanted: bool) -> None:
         click.echo(f"{_MARKS[line.mark].sign} {line.sentence.to(LOCALE)}")
 
 
-@command("run", "このマシンですべてを動かす(Ctrl-C で止まる)", "run everything here until Ctrl-C")
+@cli.entry("run", "このマシンですべてを動かす(Ctrl-C で止まる)", "run everything here until Ctrl-C")
 @option(
     "--port",
     "ページのポート",

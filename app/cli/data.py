@@ -10,7 +10,7 @@ import click
 from app import clock, schema
 from app import sample as sample_team
 from app.cli.language import LOCALE, Failed, UsageRefused, say, t
-from app.cli.shell import Group, OneOf, Shell, as_json, cli, flag, group, on_terminal, who
+from app.cli.shell import Group, OneOf, Shell, as_json, flag, group, on_terminal, who
 from app.cli.show import show_json
 from app.identity import known_settings
 from app.imports.files import ImportResult, import_file
@@ -26,9 +26,7 @@ database = group("db", "データベースの準備", "prepare the database")
 sample = group("sample", "サンプルチーム", "the sample team")
 
 
-@database.command(
-    "upgrade", help=t("データベースを最新の形にする", "bring the database up to date")
-)
+@database.entry("upgrade", "データベースを最新の形にする", "bring the database up to date")
 @click.pass_obj
 def upgrade(shell: Shell) -> None:
     """Runs the missing migrations; not on a database whose links another key signed."""
@@ -40,7 +38,7 @@ def upgrade(shell: Shell) -> None:
     say(f"データベースの準備ができました(版 {version})。", f"The database is ready ({version}).")
 
 
-@sample.command("load", help=t("サンプルチームを読み込む", "load the sample team"))
+@sample.entry("load", "サンプルチームを読み込む", "load the sample team")
 @click.pass_obj
 def load(shell: Shell) -> None:
     """Loads it into an empty database; the last word of the output is its day, D."""
@@ -66,14 +64,13 @@ class _ImportGroup(Group):
         return super().parse_args(ctx, [*rest[:1], *flags, *rest[1:]])
 
 
-import_ = _ImportGroup(
-    "import", help=t("ファイル(Excel、CSV)を取り込む", "import a file (Excel, CSV)")
+import_ = group(
+    "import", "ファイル(Excel、CSV)を取り込む", "import a file (Excel, CSV)", _ImportGroup
 )
-cli.add_command(import_)
 
 
 def _add_import(what: str, name: Both) -> None:
-    @import_.command(what, help=t(f"{name.ja}を取り込む", f"import {name.en.lower()}"))
+    @import_.entry(what, f"{name.ja}を取り込む", f"import {name.en.lower()}")
     @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.xlsx|FILE.csv")
     @flag("--dry-run", "書き込まずに確かめる", "check, write nothing")
     @flag(
@@ -120,7 +117,7 @@ for _kind in FILES.values():
     _add_import(_kind.what, _kind.name)
 
 
-@import_.command("template", help=t("記入用のファイルを作る", "write a file to fill in"))
+@import_.entry("template", "記入用のファイルを作る", "write a file to fill in")
 @click.argument("what", type=OneOf("what", *FILES), metavar="|".join(FILES))
 @click.argument(
     "file", type=click.Path(path_type=Path), required=False, metavar="[FILE.xlsx|FILE.csv]"

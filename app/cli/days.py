@@ -10,7 +10,7 @@ import click
 
 from app import clock
 from app.cli.language import UsageRefused, say, t
-from app.cli.shell import DAY, Group, Shell, as_json, group, option, who
+from app.cli.shell import DAY, Group, Shell, as_json, email_argument, group, option, who
 from app.cli.show import show_json, show_table
 from app.locale import Both
 from app.members.days import LEAVE, WORKDAYS, OwnedDays
@@ -25,7 +25,7 @@ class Days:
     whose: Callable[[Any], Any]  # the argument or option `email`
     last: Callable[[Any], Any]  # the argument `last`
     kind: OwnedDays
-    helps: tuple[str, str, str]  # of add, list, remove
+    helps: tuple[Both, Both, Both]  # of add, list, remove
     none: Both
 
     def show(self, spans: Sequence[Span]) -> None:
@@ -38,13 +38,13 @@ class Days:
 
 _last = partial(click.argument, "last", required=False)
 _LEAVE = Days(
-    whose=click.argument("email", metavar="EMAIL"),
+    whose=email_argument,
     last=_last(metavar=f"[LAST|{values.UNTIL_FURTHER_NOTICE}]"),
     kind=LEAVE,
     helps=(
-        t("休暇を追加する", "add days of leave"),
-        t("休暇の一覧", "list the leave"),
-        t("休暇から日を除く", "take days out of the leave; the rest stays"),
+        Both("休暇を追加する", "add days of leave"),
+        Both("休暇の一覧", "list the leave"),
+        Both("休暇から日を除く", "take days out of the leave; the rest stays"),
     ),
     none=Both("休暇はありません。", "There is no leave."),
 )
@@ -60,9 +60,9 @@ _WORKDAYS = Days(
     last=_last(metavar="[LAST]"),
     kind=WORKDAYS,
     helps=(
-        t("出勤日を追加する(--user がなければ会社全体)", "add workdays: everybody's, or --user"),
-        t("出勤日の一覧", "list the workdays"),
-        t("出勤日から日を除く", "take days out; the rest stays"),
+        Both("出勤日を追加する(--user がなければ会社全体)", "add workdays: everybody's, or --user"),
+        Both("出勤日の一覧", "list the workdays"),
+        Both("出勤日から日を除く", "take days out; the rest stays"),
     ),
     none=Both("出勤日はありません。", "There are no extra workdays."),
 )
@@ -74,7 +74,7 @@ _name = option("--name", "日の名前", "what it is called", default="", metava
 def _add_commands(group: Group, days: Days) -> None:
     """The commands `add`, `list` and `remove`. Without LAST one day is meant."""
 
-    @group.command("add", help=days.helps[0])
+    @group.entry("add", *days.helps[0])
     @days.whose
     @_first
     @days.last
@@ -90,7 +90,7 @@ def _add_commands(group: Group, days: Days) -> None:
         span = Span(first, last_day, name)
         days.show(days.kind.add(services, email, span, who(), clock.now()))
 
-    @group.command("list", help=days.helps[1])
+    @group.entry("list", *days.helps[1])
     @days.whose
     @as_json
     @click.pass_obj
@@ -103,7 +103,7 @@ def _add_commands(group: Group, days: Days) -> None:
         else:
             days.show(spans)
 
-    @group.command("remove", help=days.helps[2])
+    @group.entry("remove", *days.helps[2])
     @days.whose
     @_first
     @days.last

@@ -4,7 +4,7 @@ import click
 
 from app import clock
 from app.cli.language import LOCALE, t
-from app.cli.shell import as_json, command, option
+from app.cli.shell import as_json, cli, option
 from app.cli.show import show_json
 from app.compose.state_colours import GOOD, LATE, STUCK
 from app.config.sources import home
@@ -20,7 +20,7 @@ _MARKS = {
 _WIDEST = max(width(words.to(LOCALE)) for _, words in _MARKS.values())
 
 
-@command("doctor", "すべてを調べ、直し方を示す", "look at everything, and say how to mend it")
+@cli.entry("doctor", "すべてを調べ、直し方を示す", "look at everything, and say how to mend it")
 @option(
     "--send-test",
     "このアドレスにテストメールを1通送る",

@@ -11,7 +11,7 @@ from app import clock, digest, reminders
 from app.cli.common import date_option, reason_words, user_option, verdict_words
 from app.cli.language import LOCALE, Failed, UsageRefused, complain, say, t
 from app.cli.picture import Picture
-from app.cli.shell import DAY, OneOf, Shell, as_json, command, option
+from app.cli.shell import DAY, OneOf, Shell, as_json, cli, option
 from app.cli.show import show_json, show_json_list, show_table
 from app.compose.text import date_words
 from app.locale import Both
@@ -23,7 +23,7 @@ from app.services import Services
 from app.why.reminder import explain
 
 
-@command(
+@cli.entry(
     "simulate",
     "だれにいつ送ることになるかを見る(何も送らない)",
     "show who would get a mail when; sends nothing",
@@ -255,7 +255,7 @@ def _in_short(one: Forecast) -> str:
     return f"{words} {one.at:%H:%M %Z} {tasks}"
 
 
-@command("why", "なぜ送った(送らなかった)か", "why a mail was sent, or not")
+@cli.entry("why", "なぜ送った(送らなかった)か", "why a mail was sent, or not")
 @click.argument("email")
 @date_option
 @as_json

@@ -7,22 +7,18 @@ import click
 from app import clock
 from app.cli.language import UsageRefused, say, t
 from app.cli.members import member
-from app.cli.shell import Shell, flag, on_terminal, option, who
+from app.cli.shell import Shell, email_argument, flag, on_terminal, option, who
 from app.cli.tasks import show_tasks
 from app.members import changes, handover
 from app.services import Services
 
-_email = click.argument("email", metavar="EMAIL")
 
-
-@member.command(
+@member.entry(
     "move-tasks",
-    help=t(
-        "未完了のタスクを別の人に渡す(REF がなければ全部)",
-        "give the open tasks, all or those named, to another member",
-    ),
+    "未完了のタスクを別の人に渡す(REF がなければ全部)",
+    "give the open tasks, all or those named, to another member",
 )
-@_email
+@email_argument
 @click.argument("to", metavar="TO")
 @click.argument("refs", nargs=-1, metavar="[REF…]")
 @click.pass_obj
@@ -39,14 +35,12 @@ def _hand_over(services: Services, email: str, to: str, refs: Sequence[str] = ()
         say("未完了のタスクはありません。", "There is no open task.")
 
 
-@member.command(
+@member.entry(
     "deactivate",
-    help=t(
-        "メンバーを無効にする(残るタスクを示し、引き継ぐ)",
-        "deactivate a member; their open tasks are named and handed over",
-    ),
+    "メンバーを無効にする(残るタスクを示し、引き継ぐ)",
+    "deactivate a member; their open tasks are named and handed over",
 )
-@_email
+@email_argument
 @option("--hand-over-to", "残るタスクをこの人に渡す", "give the open tasks to this member", "to",
         metavar="ADDRESS")  # fmt: skip
 @flag("--leave-open", "残るタスクをそのままにする", "leave the open tasks as they are")

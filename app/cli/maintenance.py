@@ -8,7 +8,7 @@ import click
 
 from app import clock
 from app.cli.language import LOCALE, Failed, UsageRefused, say, t
-from app.cli.shell import DAY, Shell, as_json, ask, command, flag, option, who
+from app.cli.shell import DAY, Shell, as_json, ask, cli, flag, option, who
 from app.cli.show import show_json
 from app.compose.text import date_words
 from app.config.sources import relative
@@ -20,7 +20,7 @@ from app.maintenance import restore_mark as marking
 from app.services import Services
 
 
-@command(
+@cli.entry(
     "backup",
     "データベースをバックアップする(動かしたままで)",
     "back up the database while it is used",
@@ -49,7 +49,7 @@ def backup(shell: Shell, file: Path, json_wanted: bool) -> None:
     )
 
 
-@command(
+@cli.entry(
     "restore",
     "バックアップを戻す。その後に送られたかもしれないメールは確認待ちになる",
     "bring a backup back; mails that may have gone out since then are held",
@@ -172,7 +172,7 @@ def _say_what_waits(held: int) -> None:
     )
 
 
-@command("purge", "古い決定とメールの記録を削除する", "remove old decisions and mails")
+@cli.entry("purge", "古い決定とメールの記録を削除する", "remove old decisions and mails")
 @option(
     "--before",
     "この日付より前の(30日前まで)",

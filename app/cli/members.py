@@ -12,7 +12,7 @@ import click
 from app import clock
 from app.cli.days import show_spans
 from app.cli.language import LOCALE, UsageRefused, say, t
-from app.cli.shell import Shell, as_json, ask, command, flag, group, option, who
+from app.cli.shell import Shell, as_json, ask, cli, email_argument, flag, group, option, who
 from app.cli.show import show_json, show_table
 from app.compose.text import date_words
 from app.links import SIGN_IN_MINUTES
@@ -35,13 +35,12 @@ settings = group("settings", "組織の既定の設定", "the organisation's def
 member = group("member", "メンバー", "members")
 
 _keys = click.argument("words", nargs=-1, required=True, metavar="KEY=VALUE…")
-_email = click.argument("email", metavar="EMAIL")
 
 
 # --- the organisation -----------------------------------------------------------------------------
 
 
-@settings.command("show", help=t("いまの値を見る", "show the values"))
+@settings.entry("show", "いまの値を見る", "show the values")
 @as_json
 @click.pass_obj
 def show_settings(shell: Shell, json_wanted: bool) -> None:
@@ -66,12 +65,10 @@ def _minute(moment: str, zone: ZoneInfo) -> str:
     return f"{datetime.fromisoformat(moment).astimezone(zone):%Y-%m-%d %H:%M}"
 
 
-@settings.command(
+@settings.entry(
     "set",
-    help=t(
-        "値を変える(再起動は不要。空にすると既定に戻る)",
-        "change values, no restart needed; an empty one is the default again",
-    ),
+    "値を変える(再起動は不要。空にすると既定に戻る)",
+    "change values, no restart needed; an empty one is the default again",
 )
 @_keys
 @flag(
@@ -119,8 +116,8 @@ def _name_the_others(
 # --- one member -----------------------------------------------------------------------------------
 
 
-@member.command("show", help=t("いまの値を見る", "show the values"))
-@_email
+@member.entry("show", "いまの値を見る", "show the values")
+@email_argument
 @as_json
 @click.pass_obj
 def show_member(shell: Shell, email: str, json_wanted: bool) -> None:
@@ -150,12 +147,10 @@ def show_member(shell: Shell, email: str, json_wanted: bool) -> None:
         show_spans([_span(one) for one in works])
 
 
-@member.command(
+@member.entry(
     "set",
-    help=t(
-        "値を変える(空にすると組織の既定に戻る)",
-        "change values; an empty one is the organisation's default again",
-    ),
+    "値を変える(空にすると組織の既定に戻る)",
+    "change values; an empty one is the organisation's default again",
 )
 @click.argument("words", nargs=-1, required=True, metavar="EMAIL KEY=VALUE…")
 @option(
@@ -212,8 +207,8 @@ def _word(value: Any) -> Any:
 # --- not now --------------------------------------------------------------------------------------
 
 
-@command("snooze", "リマインダーを後にする", "have the reminder later")
-@_email
+@cli.entry("snooze", "リマインダーを後にする", "have the reminder later")
+@email_argument
 @option(
     "--until",
     "今日の時刻、次の営業日、または日付",
@@ -256,8 +251,8 @@ def _read_until(text: str) -> time | date | None:
         ) from None
 
 
-@command("off-today", "今日を休暇にする", "today is a day of leave")
-@_email
+@cli.entry("off-today", "今日を休暇にする", "today is a day of leave")
+@email_argument
 @click.pass_obj
 def off_today(shell: Shell, email: str) -> None:
     """Leave for the member's local date."""
@@ -267,12 +262,12 @@ def off_today(shell: Shell, email: str) -> None:
     say(f"{shown.ja}を休暇にしました。", f"{shown.en} is a day of leave now.")
 
 
-@command(
+@cli.entry(
     "admin",
     "管理者にして、サインインのリンクを表示する",
     "make somebody an admin and print a sign-in link",
 )
-@_email
+@email_argument
 @flag("--yes", "新しいメンバーでも尋ねない", "do not ask, also for a new member")
 @click.pass_obj
 def admin(shell: Shell, email: str, *, yes: bool) -> None:

@@ -13,13 +13,11 @@ from app import clock, outbox
 from app.cli.common import date_option, reason_words, user_option
 from app.cli.language import Failed, say, t
 from app.cli.letter import show_mail
-from app.cli.shell import OneOf, Shell, TypedValue, as_json, flag, group, option, read_id, who
+from app.cli.shell import ROW_ID, OneOf, Shell, as_json, flag, group, option, who
 from app.cli.show import show_json, show_json_list, show_table
 from app.imports.file_table import export_cell
 from app.models import Kind, State
 from app.people.lookup import check_known
-
-MAIL_ID = TypedValue("ID", read_id)
 
 outbox_group = group("outbox", "送信箱", "the mails and their states")
 
@@ -58,7 +56,7 @@ def _rows(
     return None
 
 
-@outbox_group.command("list", help=t("メールの一覧", "list the mails"))
+@outbox_group.entry("list", "メールの一覧", "list the mails")
 @_filters
 @as_json
 @click.pass_obj
@@ -82,8 +80,8 @@ def list_(shell: Shell, /, *, json_wanted: bool, **filters: Any) -> None:
     )  # fmt: skip
 
 
-@outbox_group.command("show", help=t("1通を詳しく見る", "show one mail"))
-@click.argument("mail_id", type=MAIL_ID, metavar="ID")
+@outbox_group.entry("show", "1通を詳しく見る", "show one mail")
+@click.argument("mail_id", type=ROW_ID, metavar="ID")
 @flag(
     "--source",
     "送ったままの形で(本人用のリンクも)",
@@ -117,8 +115,8 @@ def _show_source(mail: dict[str, Any]) -> None:
     click.echo(mail["source"])
 
 
-@outbox_group.command("cancel", help=t("送信待ちのメールを取り消す", "cancel a mail that waits"))
-@click.argument("mail_id", type=MAIL_ID, metavar="ID")
+@outbox_group.entry("cancel", "送信待ちのメールを取り消す", "cancel a mail that waits")
+@click.argument("mail_id", type=ROW_ID, metavar="ID")
 @click.pass_obj
 def cancel(shell: Shell, mail_id: int) -> None:
     """Only a mail that is ready can be cancelled."""
@@ -127,7 +125,7 @@ def cancel(shell: Shell, mail_id: int) -> None:
     say(f"メール {mail_id} を取り消しました。", f"Mail {mail_id} is cancelled.")
 
 
-@outbox_group.command("export", help=t("一覧を CSV で書き出す", "write the mails as CSV"))
+@outbox_group.entry("export", "一覧を CSV で書き出す", "write the mails as CSV")
 @_filters
 @as_json
 @click.pass_obj

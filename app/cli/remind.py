@@ -17,7 +17,7 @@ from app.cli.common import (
     verdict_words,
 )
 from app.cli.language import UsageRefused, say, t
-from app.cli.shell import Shell, as_json, ask, command, flag
+from app.cli.shell import Shell, as_json, ask, cli, flag
 from app.cli.show import show_json, show_table
 from app.compose.text import date_words
 from app.locale import Both
@@ -30,7 +30,9 @@ ASK_ABOVE = 50  # mails that `remind --all` makes without asking
 NOTHING_SENT = Both("何も送っていません。", "Nothing was sent.")
 
 
-@command("remind", "時刻を待たずにリマインダーを送る", "send the reminders now, whatever the hour")
+@cli.entry(
+    "remind", "時刻を待たずにリマインダーを送る", "send the reminders now, whatever the hour"
+)
 @flag("--all", "全員に", "to everybody", "everybody")
 @user_option
 @date_option

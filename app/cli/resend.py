@@ -7,10 +7,10 @@ import click
 
 from app import clock, outbox
 from app.cli.common import date_option, interrupted, user_option
-from app.cli.language import LOCALE, Failed, UsageRefused, say, t
-from app.cli.outbox import MAIL_ID, outbox_group
+from app.cli.language import LOCALE, Failed, UsageRefused, say
+from app.cli.outbox import outbox_group
 from app.cli.remind import ASK_ABOVE, NOTHING_SENT, say_what_waits
-from app.cli.shell import OneOf, Shell, ask, flag, on_terminal, option, who
+from app.cli.shell import ROW_ID, OneOf, Shell, ask, flag, on_terminal, option, who
 from app.locale import Both
 from app.models import ENDS
 from app.monitoring import status
@@ -23,14 +23,12 @@ from app.services import Services
 _ENDED = OneOf("STATE", *sorted(ENDS))
 
 
-@outbox_group.command(
+@outbox_group.entry(
     "resend",
-    help=t(
-        "終わったメールを1通、またはその日の分をまとめて送り直す",
-        "send an ended mail again, or all of a date",
-    ),
+    "終わったメールを1通、またはその日の分をまとめて送り直す",
+    "send an ended mail again, or all of a date",
 )
-@click.argument("mail_id", type=MAIL_ID, metavar="[ID]", required=False)
+@click.argument("mail_id", type=ROW_ID, metavar="[ID]", required=False)
 @date_option
 @option("--state", "この状態で終わった", "that ended in this state", type=_ENDED)
 @option(

@@ -9,7 +9,7 @@ import click
 from app import clock
 from app.cli.language import say, t
 from app.cli.members import member
-from app.cli.shell import OneOf, Shell, as_json, option, who
+from app.cli.shell import OneOf, Shell, as_json, email_argument, option, who
 from app.cli.show import show_json, show_table
 from app.compose.text import date_words
 from app.locale import Both
@@ -31,8 +31,8 @@ _EMAIL_FIRST = Both(
 _REFUSED = {"email": _EMAIL_FIRST, "active": _NOT_YET, "suppressed": _NOT_YET}
 
 
-@member.command("add", help=t("メンバーを1人追加する", "add one member"))
-@click.argument("email", metavar="EMAIL")
+@member.entry("add", "メンバーを1人追加する", "add one member")
+@email_argument
 @click.argument("words", nargs=-1, required=True, metavar="name=NAME [KEY=VALUE…]")
 @click.pass_obj
 def add_member(shell: Shell, email: str, words: Sequence[str]) -> None:
@@ -49,14 +49,12 @@ def add_member(shell: Shell, email: str, words: Sequence[str]) -> None:
     )
 
 
-@member.command(
+@member.entry(
     "rename-address",
-    help=t(
-        "アドレスを替える(タスク、報告、履歴はそのまま)",
-        "another address; tasks, reports and history stay",
-    ),
+    "アドレスを替える(タスク、報告、履歴はそのまま)",
+    "another address; tasks, reports and history stay",
 )
-@click.argument("email", metavar="EMAIL")
+@email_argument
 @click.argument("to", metavar="TO")
 @click.pass_obj
 def rename_address(shell: Shell, email: str, to: str) -> None:
@@ -82,7 +80,7 @@ def _refuse(typed: Mapping[str, str]) -> None:
         raise ValuesRefused(faults)
 
 
-@member.command("list", help=t("メンバーの一覧", "list the members"))
+@member.entry("list", "メンバーの一覧", "list the members")
 @option("--team", "このチームだけ", "only this team", metavar="TEAM")
 @option("--state", "この状態だけ", "only those in this state", type=_STATE)
 @option("--search", "名前かアドレスの一部", "part of a name or an address", metavar="TEXT")

@@ -26,7 +26,6 @@ from app.util import logs
 from app.util.dates_and_numbers import read_date, read_time, read_whole
 from app.util.parse import MAX_LINE, shown
 from app.util.urls import mask_url
-from app.util.version import version
 
 T = TypeVar("T")
 
@@ -193,11 +192,14 @@ def whole(name: str, low: int, high: int) -> TypedValue[int]:
     return TypedValue(name, lambda text: read_whole(text, low, high))
 
 
-def read_id(text: str) -> int:
+def _read_id(text: str) -> int:
     """The number of a row, which need not be there. Raises UnusableValue for what is no number."""
     if text.isascii() and text.isdigit() and len(text) <= MAX_LINE:
         return int(text)
     return read_whole(text, 1, LARGEST_ID)
+
+
+ROW_ID = TypedValue("ID", _read_id)
 
 
 class OneOf(click.ParamType[str]):
@@ -241,6 +243,7 @@ def flag(name: str, ja: str, en: str, *argument: str) -> Callable[[Any], Any]:
 
 
 as_json = flag("--json", "JSON で表示する", "show JSON", "json_wanted")
+email_argument = click.argument("email", metavar="EMAIL")
 
 
 # --- help -------------------------------------------------------------------------------------
@@ -281,14 +284,20 @@ class _Context(click.Context):
     formatter_class = _Formatter
 
 
-class ShellCommand(click.Command):
-    """A command whose help speaks the shell's language."""
+class _Spoken(click.Command):
+    """What commands and groups have in common: their help speaks the shell's language."""
 
     context_class = _Context
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """click's --help, described in the shell's language."""
-        return _in_our_words(super().get_help_option(ctx))
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.help = t("この説明を表示する", "show this help")
+        return option
+
+
+class ShellCommand(_Spoken):
+    """A command by itself, without others below it."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One example, so that the order of arguments need not be guessed."""
@@ -316,44 +325,20 @@ class ShellCommand(click.Command):
             raise
 
 
-class Group(click.Group):
+class Group(_Spoken, click.Group):
     """Commands under one name. `examples`: of the group that holds all, by the whole command."""
 
     examples: Mapping[str, str] = {}
 
-    context_class = _Context
     command_class = ShellCommand
-    group_class = type  # subgroups are of this class too
 
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """click's --help, described in the shell's language."""
-        return _in_our_words(super().get_help_option(ctx))
-
-
-def _in_our_words(option: click.Option | None) -> click.Option | None:
-    if option is not None:
-        option.help = t("この説明を表示する", "show this help")
-    return option
-
-
-def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        click.echo(f"task-progress {version()}")
-        ctx.exit()
+    def entry(self, name: str, ja: str, en: str) -> Callable[[Callable[..., Any]], click.Command]:
+        """A command of this group, and what it does."""
+        return self.command(name, help=t(ja, en))
 
 
 cli = Group(
     "task-progress",
-    params=[
-        click.Option(
-            ["--version"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_show_version,
-            help=t("このプログラムの版を表示する", "show this program's version"),
-        )
-    ],
     help=t(
         "未報告のタスクを毎朝メールで知らせます。",
         "Mails each person, every morning, the tasks they have not reported on.",
@@ -362,15 +347,15 @@ cli = Group(
         "各コマンドの説明: task-progress コマンド --help", "More: task-progress COMMAND --help"
     ),
 )
+click.version_option(
+    package_name="task-progress",
+    message="%(prog)s %(version)s",
+    help=t("このプログラムの版を表示する", "show this program's version"),
+)(cli)
 
 
-def command(name: str, ja: str, en: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command that stands by itself, and what it does."""
-    return cli.command(name, help=t(ja, en))
-
-
-def group(name: str, ja: str, en: str) -> Group:
+def group(name: str, ja: str, en: str, kind: type[Group] = Group) -> Group:
     """Commands about one thing, and what it is."""
-    made = Group(name, help=t(ja, en))
+    made = kind(name, help=t(ja, en))
     cli.add_command(made)
     return made

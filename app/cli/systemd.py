@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from app.cli.language import LOCALE, say
-from app.cli.shell import command, option
+from app.cli.shell import cli, option
 from app.systemd import units
 
 
-@command("systemd", "systemd のユニットを作る", "make the units for systemd")
+@cli.entry("systemd", "systemd のユニットを作る", "make the units for systemd")
 @option("--user", "動かすユーザー", "the user it runs as", required=True, metavar="USER")
 @option(
     "--dir",

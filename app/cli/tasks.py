@@ -7,7 +7,7 @@ import click
 
 from app import clock
 from app.cli.language import say, t
-from app.cli.shell import OneOf, Shell, as_json, group, option, who
+from app.cli.shell import OneOf, Shell, as_json, email_argument, group, option, who
 from app.cli.show import show_json, show_table
 from app.members import assign, roster
 from app.people import values
@@ -16,14 +16,13 @@ from app.people.choices import TASK_STATE
 task = group("task", "タスクと担当者", "tasks, and whose they are")
 
 _ref = click.argument("ref", metavar="REF")
-_email = click.argument("email", metavar="EMAIL")
 _HEADERS = (
     t("番号", "ref"), t("タスク", "task"), t("担当", "assignee"), t("状態", "status"),
     t("期限", "due"), t("最後の報告", "last report"),
 )  # fmt: skip
 
 
-@task.command("list", help=t("タスクの一覧", "list the tasks"))
+@task.entry("list", "タスクの一覧", "list the tasks")
 @option("--user", "この人の分だけ", "only this member's", "email", metavar="EMAIL")
 @option("--state", "この状態のもの(既定は open)", "those in this state (open)",
         type=OneOf("STATE", *(one.value for one in TASK_STATE.words)), default="open")  # fmt: skip
@@ -57,8 +56,8 @@ def show_tasks(found: Sequence[assign.AssignedTask]) -> None:
     )  # fmt: skip
 
 
-@task.command("add", help=t("タスクを1つ追加する", "add one task"))
-@_email
+@task.entry("add", "タスクを1つ追加する", "add one task")
+@email_argument
 @click.argument("words", nargs=-1, required=True, metavar="ref=REF title=TITLE [KEY=VALUE…]")
 @click.pass_obj
 def add_task(shell: Shell, email: str, words: Sequence[str]) -> None:
@@ -76,9 +75,9 @@ def add_task(shell: Shell, email: str, words: Sequence[str]) -> None:
     )
 
 
-@task.command("assign", help=t("担当者を替える", "give it to another member"))
+@task.entry("assign", "担当者を替える", "give it to another member")
 @_ref
-@_email
+@email_argument
 @click.pass_obj
 def assign_task(shell: Shell, ref: str, email: str) -> None:
     """Whoever had it."""
@@ -86,7 +85,7 @@ def assign_task(shell: Shell, ref: str, email: str) -> None:
     click.echo(f"{ref}: {before or t('なし', 'none')} → {email}")
 
 
-@task.command("close", help=t("完了か取りやめにする", "close it: done or cancelled"))
+@task.entry("close", "完了か取りやめにする", "close it: done or cancelled")
 @_ref
 @option("--as", "どちらにするか(既定は done)", "which of the two (done)", "status",
         type=OneOf("STATUS", "done", "cancelled"), default="done")  # fmt: skip

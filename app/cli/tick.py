@@ -15,7 +15,7 @@ from app import clock, clock_trust, outbox, reminders
 from app import tick as story
 from app.cli.common import interrupted, now_option, rehearsal_option
 from app.cli.language import complain, say
-from app.cli.shell import Shell, command
+from app.cli.shell import Shell, cli
 from app.locale import Both
 from app.models import TICK, TIMER
 from app.monitoring import status
@@ -26,7 +26,7 @@ from app.util import logs
 SEND_WITHIN = 240.0
 
 
-@command("tick", "時刻が来たメールを決めて送る(1回)", "decide and send what is due, once")
+@cli.entry("tick", "時刻が来たメールを決めて送る(1回)", "decide and send what is due, once")
 @now_option
 @rehearsal_option
 @click.pass_obj

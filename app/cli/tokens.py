@@ -9,7 +9,7 @@ from app import clock
 from app.access import tokens
 from app.access.tokens import Scope
 from app.cli.language import say, t
-from app.cli.shell import DAY, Shell, TypedValue, as_json, flag, group, option, read_id, who
+from app.cli.shell import DAY, ROW_ID, Shell, as_json, email_argument, flag, group, option, who
 from app.cli.show import show_json, show_table
 from app.members import roster
 
@@ -21,8 +21,8 @@ _HEADERS = (
 )  # fmt: skip
 
 
-@token.command("create", help=t("トークンを1つ作る", "make one token"))
-@click.argument("email", metavar="EMAIL")
+@token.entry("create", "トークンを1つ作る", "make one token")
+@email_argument
 @click.argument("name", metavar="NAME")
 @option("--scope", "できること: read,report,send,data のうちから", "what it may do: of read,report,send,data",
         "scopes", metavar="SCOPE[,SCOPE…]", default=str(Scope.READ), show_default=True)  # fmt: skip
@@ -47,7 +47,7 @@ def create(
     )
 
 
-@token.command("list", help=t("トークンの一覧", "list the tokens"))
+@token.entry("list", "トークンの一覧", "list the tokens")
 @option("--user", "この人の分だけ", "only this member's", "email", metavar="EMAIL")
 @as_json
 @click.pass_obj
@@ -73,8 +73,8 @@ def _row(one: tokens.TokenRow) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-@token.command("revoke", help=t("トークンを使えなくする", "end a token"))
-@click.argument("token_id", metavar="ID", type=TypedValue("ID", read_id))
+@token.entry("revoke", "トークンを使えなくする", "end a token")
+@click.argument("token_id", metavar="ID", type=ROW_ID)
 @click.pass_obj
 def revoke(shell: Shell, token_id: int) -> None:
     """At once; twice is as good as once."""
