@@ -44,7 +44,8 @@ pytestmark = pytest.mark.slow
 DRIVER = """
 import json, sys
 from pathlib import Path
-from app.local.supervisor import Part, PartFailedError, StopAskedError, Supervisor
+from app.local.run_config import CannotRunError
+from app.local.supervisor import Part, StopAskedError, Supervisor
 
 folder, parts, steps = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
 say = lambda line: print(line.en, flush=True)
@@ -63,7 +64,7 @@ try:
         supervisor.watch()
 except StopAskedError:
     print("stopped", flush=True)
-except PartFailedError as error:
+except CannotRunError as error:
     print(error.reason.en, flush=True)
     sys.exit(error.code)
 """

@@ -28,7 +28,6 @@ class Caught:
     """One line of the list. `sender` and `recipient` are what the mail's own headers say."""
 
     id: str
-    caught_at: datetime
     sender: str
     recipient: str
     subject: str
@@ -66,7 +65,6 @@ def _caught(folder: Path, mail_id: str) -> Caught:
         message = parse(file.read(_HEAD_BYTES))
     return Caught(
         id=mail_id,
-        caught_at=caught_at(mail_id),
         sender=header(message, "From"),
         recipient=header(message, "To") or header(message, "Delivered-To"),
         subject=header(message, "Subject"),

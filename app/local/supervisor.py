@@ -7,17 +7,15 @@ kernel kills its children (PR_SET_PDEATHSIG, see prctl(2)); Celery asks the same
 and gunicorn's workers look for their parent.
 """
 
-import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from app.config.sources import home, relative
@@ -37,10 +35,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 class StopAskedError(Exception):
     """Ctrl-C was pressed, or TERM or HUP was sent."""
-
-
-class PartFailedError(CannotRunError):
-    """A part cannot work and starting it again would not help."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +105,7 @@ class Supervisor:
         self._unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self._stop_all()
         finally:
@@ -129,7 +118,7 @@ class Supervisor:
     def start(self, part: Part) -> None:
         """Start `part` and return when it is ready. A periodic part first runs after `every`.
 
-        Raises PartFailedError when it refuses its configuration or is not ready in time,
+        Raises CannotRunError when it refuses its configuration or is not ready in time,
         StopAskedError on Ctrl-C.
         """
         running = _Running(part)
@@ -146,7 +135,7 @@ class Supervisor:
                     f"{part.name} の準備が {READY_SECONDS:.0f}秒たっても終わりません。ログ: {log}\n{said}",
                     f"{part.name} was not ready after {READY_SECONDS:.0f} seconds. Log: {log}\n{said}",
                 )
-                raise PartFailedError(late, 1)
+                raise CannotRunError(late)
             self.turn(0.1)
 
     def step(self, name: str, command: Sequence[str]) -> Finished:
@@ -163,12 +152,12 @@ class Supervisor:
             finally:
                 self._end(process, name, 10.0)
                 finished = Finished(process.returncode, _read(out), _read(err))
-                with self._log(name) as log:
+                with self.log_path(name).open("ab") as log:
                     log.write((finished.output + finished.errors).encode())
         return finished
 
     def watch(self) -> None:
-        """Keep everything running. Ends by StopAskedError or PartFailedError only."""
+        """Keep everything running. Ends by StopAskedError or CannotRunError only."""
         while True:
             self.turn(60.0)
 
@@ -201,7 +190,7 @@ class Supervisor:
             self._ended(running, code)
 
     def _launch(self, running: _Running) -> None:
-        with self._log(running.part.name) as log:
+        with self.log_path(running.part.name).open("ab") as log:
             running.process = self._spawn(running.part.command, log, log)
         running.started = time.monotonic()
 
@@ -218,7 +207,7 @@ class Supervisor:
                 f"{name} が設定を受け付けませんでした。\n{said}",
                 f"{name} refuses its configuration.\n{said}",
             )
-            raise PartFailedError(reason, BAD_CONFIGURATION)
+            raise CannotRunError(reason, BAD_CONFIGURATION)
         if part.every is not None:
             running.due = max(now, running.started + part.every * self.pace)
             if code:
@@ -304,11 +293,6 @@ class Supervisor:
             self._asked = came is not None and came.si_signo != signal.SIGCHLD
 
     # -- logs --------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _log(self, name: str) -> Iterator[IO[bytes]]:
-        with self.log_path(name).open("ab") as log:
-            yield log
 
     def log_path(self, name: str) -> Path:
         """Where a part's output goes."""

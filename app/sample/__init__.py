@@ -2,12 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from app.imports.files import import_into
 from app.models import Member, Setting
@@ -18,18 +16,13 @@ from app.services import Services
 ANCHOR = date(2026, 11, 24)  # the day of the sample that becomes D
 SAMPLE_DAY = "sample_day"  # settings key: D, once the sample was loaded
 _WHO = "sample load"
-_FILES = {
-    "days-off": "days_off.csv",
-    "members": "members.csv",
-    "tasks": "tasks.csv",
-    "reports": "reports.csv",
-}
+# The files in the order in which they are loaded, each with its columns of dates.
 _DATES = {
+    "members": (),
     "tasks": ("start_on", "due_on", "assigned_on"),
     "reports": ("reported_on",),
     "days-off": ("first_day", "last_day"),
 }
-_ORDER = ("members", "tasks", "reports", "days-off")
 
 Line = dict[str, str]
 
@@ -40,40 +33,28 @@ def load(services: Services, now: datetime) -> date | None:
     Tasks, reports and leave are moved by workdays so that ANCHOR is D. Where the sample was
     loaded before, returns its D and changes nothing; where there are other members, None.
     """
-    folder = Path(__file__).parent
-    texts = {what: (folder / name).read_text("utf-8") for what, name in _FILES.items()}
-    files = {
-        what: list(csv.DictReader(io.StringIO(text, newline=""))) for what, text in texts.items()
-    }
+    files = {what: _lines(what) for what in _DATES}
     for task in files["tasks"]:  # the sample's story has begun before today
         task["assigned_on"] = task["start_on"]
     company = Company(frozenset({5, 6}), closures=tuple(_closures(files["days-off"])))
-    today = services.config.day_of(now)
-    day = workday_on_or_after(company, today)
+    day = workday_on_or_after(company, services.config.day_of(now))
     with services.db.write() as session:
         loaded = session.get(Setting, SAMPLE_DAY)
         if loaded is not None:
             return date.fromisoformat(loaded.value)
         if session.scalar(select(Member.id).limit(1)) is not None:
             return None
-        _load(
-            session, services, files, now, lambda one: move_by_workdays(company, one, ANCHOR, day)
-        )
+        for what, lines in files.items():
+            data = _as_csv(what, [_moved(line, _DATES[what], company, day) for line in lines])
+            import_into(session, services.config, what, data, now=now, who=_WHO)
         session.add(Setting(key=SAMPLE_DAY, value=day.isoformat(), changed_by=_WHO, changed_at=now))
     return day
 
 
-def _load(
-    session: Session,
-    services: Services,
-    files: dict[str, list[Line]],
-    now: datetime,
-    move: Callable[[date], date],
-) -> None:
-    for what in _ORDER:
-        moved = [_moved(line, _DATES.get(what, ()), move) for line in files[what]]
-        data = _as_csv(what, moved)
-        import_into(session, services.config, what, data, now=now, who=_WHO)
+def _lines(what: str) -> list[Line]:
+    file = Path(__file__).parent / f"{what.replace('-', '_')}.csv"
+    with file.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
 
 
 def _closures(lines: list[Line]) -> list[Span]:
@@ -84,13 +65,13 @@ def _closures(lines: list[Line]) -> list[Span]:
     ]
 
 
-def _moved(line: Line, columns: tuple[str, ...], move: Callable[[date], date]) -> Line:
+def _moved(line: Line, columns: tuple[str, ...], company: Company, day: date) -> Line:
     if line.get("scope") == "company":
         return line
-    dates = {
-        name: move(date.fromisoformat(line[name])).isoformat() for name in columns if line[name]
+    dates = {name: date.fromisoformat(line[name]) for name in columns if line[name]}
+    return line | {
+        name: move_by_workdays(company, one, ANCHOR, day).isoformat() for name, one in dates.items()
     }
-    return line | dates
 
 
 def _as_csv(what: str, lines: list[Line]) -> bytes:
