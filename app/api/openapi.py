@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -110,21 +110,20 @@ def _description(one: Operation) -> str:
 
 def _parameters(one: Operation) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"{(\w+)}", one.path):
-        known = one.example.get("path", {})
-        yield _parameter(name, "path", _ID, required=True) | _example(known, name)
+        yield _parameter(name, "path", _ID, one.example, required=True)
     if one.query is not None:
-        known, schema = one.example.get("query", {}), inlined(one.query)
+        schema = inlined(one.query)
         for name, described in schema["properties"].items():
             required = name in schema.get("required", ())
-            yield _parameter(name, "query", described, required=required) | _example(known, name)
+            yield _parameter(name, "query", described, one.example, required=required)
 
 
-def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
-    return {"name": name, "in": place, "required": required, "schema": schema}
-
-
-def _example(known: dict[str, Any], name: str) -> dict[str, Any]:
-    return {"example": known[name]} if name in known else {}
+def _parameter(
+    name: str, place: str, schema: dict[str, Any], example: Mapping[str, Any], *, required: bool
+) -> dict[str, Any]:
+    made = {"name": name, "in": place, "required": required, "schema": schema}
+    known = example.get(place, {})
+    return made | ({"example": known[name]} if name in known else {})
 
 
 def inlined(model: type[Asked]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """An operation of the API: declared once beside its function, for routing, checks and document.
 
-    @operation("GET", "/members/{member_id}", "members", words, Scope.READ,
-               answers={200: MemberEntry})
+    @operation("GET", "/members/{member_id}", "members", words, Scope.READ)
     def member(call: Call, member_id: int) -> MemberEntry: ...
 
 The function takes what was asked for as checked models, calls one use case and returns a model. It
@@ -11,7 +10,7 @@ knows no HTTP, so another door may call it.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -137,10 +136,17 @@ OPERATIONS: list[Operation] = []
 def operation(
     method: Method, path: str, tag: str, summary: Both, scope: Scope | None, **more: Any
 ) -> Callable[[V], V]:
-    """Declares the function as an operation; `more`: see `Operation`."""
+    """Declares the function as an operation; `more`: see `Operation`.
+
+    Its parameter `asked` is the query, `body` the body, and what it returns the answer with 200
+    where `more` names none.
+    """
 
     def declare(view: V) -> V:
-        OPERATIONS.append(Operation(method, path, tag, summary, view, scope, **more))
+        said = get_type_hints(view)
+        asked = {"query": said.get("asked"), "body": said.get("body")}
+        known = {"answers": {200: said["return"]}, **asked, **more}
+        OPERATIONS.append(Operation(method, path, tag, summary, view, scope, **known))
         return view
 
     return declare

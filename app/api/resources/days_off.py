@@ -56,8 +56,7 @@ class DaysOffTaken(DaysOffAsked):
 
 @operation(
     "GET", "/days-off", "days off", Both("休みの一覧", "List days off"), Scope.READ,
-    answers={200: DaysOffList}, query=DaysOffAsked, refuses=[Code.NO_SUCH_MEMBER],
-    example={"query": {"member": 2}},
+    refuses=[Code.NO_SUCH_MEMBER], example={"query": {"member": 2}},
 )  # fmt: skip
 def list_days_off(call: Call, asked: DaysOffAsked) -> DaysOffList:
     """Of the company, or of a member whom the caller may see; what leave is for, only one's own."""
@@ -70,7 +69,7 @@ def list_days_off(call: Call, asked: DaysOffAsked) -> DaysOffList:
 
 @operation(
     "POST", "/days-off", "days off", Both("休みを追加する", "Add days off"), Scope.DATA,
-    answers={200: DaysOffList}, body=DaysOffWanted, refuses=[Code.NO_SUCH_MEMBER],
+    refuses=[Code.NO_SUCH_MEMBER],
     example={"body": {"member": 2, "first": "2026-12-28", "last": "2026-12-30", "name": "休暇"}},
 )  # fmt: skip
 def add_days_off(call: Call, body: DaysOffWanted) -> DaysOffList:
@@ -85,7 +84,6 @@ def add_days_off(call: Call, body: DaysOffWanted) -> DaysOffList:
 
 @operation(
     "DELETE", "/days-off", "days off", Both("休みから日を除く", "Take days out"), Scope.DATA,
-    answers={200: DaysOffList}, query=DaysOffTaken,
     refuses=[Code.NO_SUCH_MEMBER, Code.NO_SUCH_DAYS],
     example={"query": {"member": 2, "first": "2026-12-29"}},
 )  # fmt: skip

@@ -69,7 +69,7 @@ class NewMailAnswer(Answered):
 
 @operation(
     "GET", "/mails", "mails", Both("メールの一覧", "List mails"), Scope.READ,
-    answers={200: MailList}, query=MailsAsked, example={"query": {"date": "2026-11-24"}},
+    example={"query": {"date": "2026-11-24"}},
 )  # fmt: skip
 def list_mails(call: Call, asked: MailsAsked) -> MailList:
     """One's own, and the reminders of whom one leads; an admin sees all."""
@@ -82,8 +82,7 @@ def list_mails(call: Call, asked: MailsAsked) -> MailList:
 
 @operation(
     "GET", "/mails/{mail_id}", "mails", Both("メール1通と、その経過", "One mail and its life"),
-    Scope.READ, answers={200: MailStory}, refuses=[Code.NO_SUCH_MAIL],
-    example={"path": {"mail_id": 1000}},
+    Scope.READ, refuses=[Code.NO_SUCH_MAIL], example={"path": {"mail_id": 1000}},
 )  # fmt: skip
 def get_mail(call: Call, mail_id: int) -> MailStory:
     """What happened to it, without its text."""
@@ -107,8 +106,7 @@ def resend_mail(call: Call, mail_id: int) -> Reply:
 @operation(
     "POST", "/mails/{mail_id}/cancel", "mails",
     Both("送る前のメールを取り消す", "Cancel a mail that waits"), Scope.SEND,
-    answers={200: MailStory}, refuses=[Code.NO_SUCH_MAIL, Code.NOT_POSSIBLE],
-    example={"path": {"mail_id": 1001}},
+    refuses=[Code.NO_SUCH_MAIL, Code.NOT_POSSIBLE], example={"path": {"mail_id": 1001}},
 )  # fmt: skip
 def cancel_mail(call: Call, mail_id: int) -> MailStory:
     """It is not sent. For admins."""

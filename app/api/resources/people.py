@@ -84,10 +84,7 @@ class DaysAsked(Asked):
     last: Day | None = Field(None, alias="to")
 
 
-@operation(
-    "GET", "/me", "people", Both("だれのトークンか", "Whose token this is"), None,
-    answers={200: TokenOwner},
-)  # fmt: skip
+@operation("GET", "/me", "people", Both("だれのトークンか", "Whose token this is"), None)
 def me(call: Call) -> TokenOwner:
     """The owner of the token."""
     caller = call.caller
@@ -106,7 +103,6 @@ def me(call: Call) -> TokenOwner:
 
 @operation(
     "GET", "/members", "people", Both("メンバーの一覧", "List members"), Scope.READ,
-    answers={200: MemberList}, query=MembersAsked,
     example={"query": {"email": "suzuki.ichiro@example.jp"}},
 )  # fmt: skip
 def list_members(call: Call, asked: MembersAsked) -> MemberList:
@@ -120,7 +116,7 @@ def list_members(call: Call, asked: MembersAsked) -> MemberList:
 
 @operation(
     "GET", "/members/{member_id}", "people", Both("メンバー1人", "One member"), Scope.READ,
-    answers={200: MemberEntry}, refuses=[Code.NO_SUCH_MEMBER], example={"path": {"member_id": 2}},
+    refuses=[Code.NO_SUCH_MEMBER], example={"path": {"member_id": 2}},
 )  # fmt: skip
 def get_member(call: Call, member_id: int) -> MemberEntry:
     """One whom the caller may see."""
@@ -130,7 +126,7 @@ def get_member(call: Call, member_id: int) -> MemberEntry:
 @operation(
     "GET", "/members/{member_id}/days", "people",
     Both("何を報告すべきで、なぜメールが来たか・来なかったか", "What was due, and why mail came or not"),
-    Scope.READ, answers={200: DayList}, query=DaysAsked, refuses=[Code.NO_SUCH_MEMBER],
+    Scope.READ, refuses=[Code.NO_SUCH_MEMBER],
     example={"path": {"member_id": 2}, "query": {"from": "2026-11-20", "to": "2026-11-24"}},
 )  # fmt: skip
 def member_days(call: Call, member_id: int, asked: DaysAsked) -> DayList:

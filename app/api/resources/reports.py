@@ -51,7 +51,7 @@ class ReportMade(Asked):
 
 @operation(
     "GET", "/reports", "reports", Both("報告の一覧", "List reports"), Scope.READ,
-    answers={200: ReportList}, query=ReportsAsked, example={"query": {"limit": 10}},
+    example={"query": {"limit": 10}},
 )  # fmt: skip
 def list_reports(call: Call, asked: ReportsAsked) -> ReportList:
     """By members whom the caller may see."""
@@ -65,7 +65,7 @@ def list_reports(call: Call, asked: ReportsAsked) -> ReportList:
 @operation(
     "POST", "/reports", "reports",
     Both("自分のタスクを報告する", "Report on a task of one's own"), Scope.REPORT,
-    answers={201: ReportEntry, 200: ReportEntry}, body=ReportMade, refuses=[Code.NO_SUCH_TASK],
+    answers={201: ReportEntry, 200: ReportEntry}, refuses=[Code.NO_SUCH_TASK],
     example={"body": {"task_ref": "T-001", "percent": 60, "status": "on_track",
                       "text": "夜間バッチが終わりました。"}},
 )  # fmt: skip

@@ -28,7 +28,7 @@ class SendingNow(Answered):
 
 @operation(
     "POST", "/reminders", "sending", Both("いま知らせる", "Remind a member now"), Scope.SEND,
-    answers={202: NewMailAnswer}, body=ReminderWanted,
+    answers={202: NewMailAnswer},
     refuses=[
         Code.NO_SUCH_MEMBER, Code.QUIET_HOURS, Code.NO_REMINDER_TODAY, Code.NOTHING_UNREPORTED,
         Code.ALREADY_NUDGED, Code.ALREADY_WAITING, Code.COMES_BY_ITSELF, Code.TOO_MANY_TODAY,
@@ -44,9 +44,8 @@ def remind(call: Call, body: ReminderWanted) -> Reply:
 
 
 @operation(
-    "POST", "/pause", "sending", Both("すべての送信を止める", "Stop all sending"), Scope.SEND,
-    answers={200: SendingNow},
-)  # fmt: skip
+    "POST", "/pause", "sending", Both("すべての送信を止める", "Stop all sending"), Scope.SEND
+)
 def pause(call: Call) -> SendingNow:
     """At once, for all members. For admins."""
     call.require_admin()
@@ -55,10 +54,7 @@ def pause(call: Call) -> SendingNow:
     return SendingNow(paused=True)
 
 
-@operation(
-    "POST", "/resume", "sending", Both("送信を再開する", "Start sending again"), Scope.SEND,
-    answers={200: SendingNow},
-)  # fmt: skip
+@operation("POST", "/resume", "sending", Both("送信を再開する", "Start sending again"), Scope.SEND)
 def resume(call: Call) -> SendingNow:
     """Held mails go, too. For admins."""
     call.require_admin()

@@ -69,7 +69,7 @@ class TaskClosing(Asked):
 
 @operation(
     "GET", "/tasks", "tasks", Both("タスクの一覧", "List tasks"), Scope.READ,
-    answers={200: TaskList}, query=TasksAsked, example={"query": {"status": "open"}},
+    example={"query": {"status": "open"}},
 )  # fmt: skip
 def list_tasks(call: Call, asked: TasksAsked) -> TaskList:
     """Those of the members whom the caller may see."""
@@ -82,7 +82,7 @@ def list_tasks(call: Call, asked: TasksAsked) -> TaskList:
 
 @operation(
     "GET", "/tasks/{task_id}", "tasks", Both("タスク1つ", "One task"), Scope.READ,
-    answers={200: TaskEntry}, refuses=[Code.NO_SUCH_TASK], example={"path": {"task_id": 1}},
+    refuses=[Code.NO_SUCH_TASK], example={"path": {"task_id": 1}},
 )  # fmt: skip
 def get_task(call: Call, task_id: int) -> TaskEntry:
     """One that the caller may see."""
@@ -92,7 +92,7 @@ def get_task(call: Call, task_id: int) -> TaskEntry:
 @operation(
     "POST", "/tasks", "tasks",
     Both("番号(ref)でタスクを作る・変える", "Make a task, or change it, by its ref"), Scope.DATA,
-    answers={200: TaskEntry, 201: TaskEntry}, body=TaskWanted, refuses=[Code.NO_SUCH_TASK],
+    answers={200: TaskEntry, 201: TaskEntry}, refuses=[Code.NO_SUCH_TASK],
     example={"body": {"ref": "CI-17", "title": "リリースの確認", "due_on": "2026-12-11",
                       "assignee_email": "suzuki.ichiro@example.jp"}},
 )  # fmt: skip
@@ -105,7 +105,7 @@ def put_task(call: Call, body: TaskWanted) -> Reply:
 
 @operation(
     "PATCH", "/tasks/{task_id}", "tasks", Both("タスクを変える", "Change a task"), Scope.DATA,
-    answers={200: TaskEntry}, body=TaskChange, refuses=[Code.NO_SUCH_TASK],
+    refuses=[Code.NO_SUCH_TASK],
     example={"path": {"task_id": 1}, "body": {"due_on": "2026-12-18"}},
 )  # fmt: skip
 def patch_task(call: Call, task_id: int, body: TaskChange) -> TaskEntry:
@@ -119,7 +119,7 @@ def patch_task(call: Call, task_id: int, body: TaskChange) -> TaskEntry:
 @operation(
     "POST", "/tasks/{task_id}/close", "tasks",
     Both("タスクを完了か取りやめにする", "Close a task"), Scope.DATA,
-    answers={200: TaskEntry}, body=TaskClosing, refuses=[Code.NO_SUCH_TASK, Code.NOT_POSSIBLE],
+    refuses=[Code.NO_SUCH_TASK, Code.NOT_POSSIBLE],
     example={"path": {"task_id": 1}, "body": {"status": "done"}},
 )  # fmt: skip
 def close_task(call: Call, task_id: int, body: TaskClosing) -> TaskEntry:

@@ -39,8 +39,7 @@ class TeamToday(Answered):
 
 @operation(
     "GET", "/teams/{team_id}/today", "teams", Both("今日のチーム", "A team today"), Scope.READ,
-    answers={200: TeamToday}, query=Paged, refuses=[Code.NO_SUCH_TEAM],
-    example={"path": {"team_id": 1}},
+    refuses=[Code.NO_SUCH_TEAM], example={"path": {"team_id": 1}},
 )  # fmt: skip
 def team_today(call: Call, team_id: int, asked: Paged) -> TeamToday:
     """Those of it whom the caller leads; an admin sees all."""
