@@ -9,7 +9,6 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.compose import show_date
-from app.compose.text import inert
 from app.links import ReportLink
 from app.locale import Both
 from app.members import own_tasks
@@ -104,6 +103,5 @@ def _form(typed: Mapping[str, str], faults: Mapping[str, Both] | None = None) ->
 def _words(today: date) -> dict[str, object]:
     return {
         "today": today,
-        "inert": inert,
         "show_date": lambda day: show_date(day, current(), with_year=day.year != today.year),
     }

@@ -1,16 +1,16 @@
 """The language of a page, and the small words every template uses."""
 
 from datetime import datetime
-from typing import Literal, cast
+from typing import cast
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from flask import Flask, Response, current_app, g, request
 
 from app.compose import show_date
+from app.compose.text import Locale, inert
 from app.web.access import me
 
-Locale = Literal["ja", "en"]
 _COOKIE = "lang"
 _COOKIE_SECONDS = 365 * 86_400
 
@@ -21,17 +21,14 @@ def current() -> Locale:
 
     An unknown value counts as not given.
     """
-    wishes = (request.args.get("lang"), g.get("locale"), request.cookies.get(_COOKIE), _account())
+    asking = me()
+    account = asking.locale if asking is not None else None
+    wishes = (request.args.get("lang"), g.get("locale"), request.cookies.get(_COOKIE), account)
     for wish in wishes:
         if wish in ("ja", "en"):
             return cast("Locale", wish)
     default = current_app.extensions["task_progress"].config.app_locale
     return cast("Locale", request.accept_languages.best_match(("ja", "en"), default=default))
-
-
-def _account() -> str | None:
-    asking = me()
-    return asking.locale if asking is not None else None
 
 
 def forget_choice(response: Response) -> None:
@@ -52,7 +49,8 @@ def show_when(instant: datetime, timezone: str) -> str:
 
 
 def register(app: Flask) -> None:
-    """Give templates `t`, `locale` and `other_language`; remember a language that was chosen."""
+    """Give templates `t`, `locale`, `inert` and `other_language`; remember a chosen language."""
+    app.jinja_env.globals["inert"] = inert
     app.context_processor(_words)
     app.after_request(_remember)
 

@@ -14,7 +14,7 @@ from app.reports import from_mail
 from app.reports.from_mail import ReportPage, Written
 from app.services import Services
 from app.web import form_key, later, report_form
-from app.web.locale import current, show_when, t
+from app.web.locale import current, show_when
 from app.web.mail_link import gone, guarded
 from app.web.report_form import MAX_TEXT, Typed, Wish
 from app.why.reminder import next_reminder
@@ -118,7 +118,5 @@ def _common(services: Services, link: ReportLink, page: ReportPage) -> dict[str,
         "name": inert(page.person.member.name),
         "today": page.today,
         "url": url,
-        "inert": inert,
         "show_date": lambda day: show_date(day, current(), with_year=day.year != page.today.year),
-        "say": lambda both: t(*both),
     }
