@@ -11,6 +11,7 @@ from app.locale import Both
 from app.monitoring import checks, metrics_page
 from app.monitoring.metrics_queries import MetricsReading
 from app.services import Services
+from app.web.origin import plain
 
 _DOWN = Both(
     "データベースを読めないため、数値を出せません。",
@@ -37,8 +38,7 @@ def pages(services: Services) -> Blueprint:
     def metrics() -> Response:
         found = reading.facts(clock.now())
         if found is None:
-            words = f"{_DOWN.ja}\n{_DOWN.en}\n"
-            return Response(words, status=503, mimetype="text/plain")
+            return plain(_DOWN, 503)
         return Response(metrics_page.text(found), content_type=metrics_page.CONTENT_TYPE)
 
     return blueprint

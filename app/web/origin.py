@@ -57,14 +57,14 @@ def _check_host() -> Response | None:
     config: Config = current_app.extensions["task_progress"].config
     said = request.headers.get("Host", "")
     if not _is_well_formed(said):
-        return _plain(_MALFORMED, 400)  # RFC 9112, 3.2
+        return plain(_MALFORMED, 400)  # RFC 9112, 3.2
     host = _parts(f"//{said}")[1]
     if request.endpoint in _FOR_MONITORS or host == _parts(config.app_base_url)[1]:
         return None
     at_home = config.local_mailbox or readers.leads_home(config.app_base_url)
     if at_home and readers.is_loopback(host):
         return None
-    return _plain(_OTHER_HOST, 421)  # RFC 9110, 15.5.20: it does not answer for that host
+    return plain(_OTHER_HOST, 421)  # RFC 9110, 15.5.20: it does not answer for that host
 
 
 def _is_well_formed(host: str) -> bool:
@@ -72,7 +72,8 @@ def _is_well_formed(host: str) -> bool:
     return found is not None and int(found["port"] or 0) < 65_536
 
 
-def _plain(words: Both, status: int) -> Response:
+def plain(words: Both, status: int) -> Response:
+    """In both languages, where no page can be drawn or a machine asks."""
     return Response(f"{words.ja}\n{words.en}\n", status=status, mimetype="text/plain")
 
 

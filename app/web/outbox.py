@@ -71,12 +71,9 @@ def _add_list(blueprint: Blueprint, services: Services) -> None:
                 check_known(services, email)
             except NoSuchMember as error:
                 faults["member"] = error.sentence
-        wanted: dict[str, Any] = {
-            "state": state,
-            "member": email,
-            "date": request_args.text("date"),
-        }
-        wanted = {name: value for name, value in (wanted | {"reason": reason}).items() if value}
+        filters = {"state": state, "member": email, "date": request_args.text("date")}
+        filters |= {"reason": reason}
+        wanted: dict[str, Any] = {name: value for name, value in filters.items() if value}
         more = len(mails) > _PER_PAGE
         return render_template(
             "outbox.html",
@@ -97,11 +94,9 @@ def _add_list(blueprint: Blueprint, services: Services) -> None:
         if which is None:
             return redirect(url_for(".index"), 303)
         if request.method == "GET":
-            return render_template("outbox_resend_all.html", **_before_resending(services, which))
+            return _before_resending(services, which)
         if resending.extent(services, which).mails > _MOST_AT_ONCE:
-            return render_template(
-                "outbox_resend_all.html", **_before_resending(services, which)
-            ), 409
+            return _before_resending(services, which), 409
         made = resending.resend_all(services, which, who=myself().email, now=clock.now())
         day = which.on.isoformat()
         return redirect(url_for(".index", date=day, state=State.READY, resent=len(made)), 303)
@@ -159,20 +154,21 @@ def _which() -> Which | None:
     return Which(on, state, reason, email, request_args.number("up_to"))
 
 
-def _before_resending(services: Services, which: Which) -> dict[str, Any]:
-    """What the confirmation says. Its form names the highest id: sent twice, it acts once."""
+def _before_resending(services: Services, which: Which) -> str:
+    """The confirmation. Its form names the highest id: sent twice, it acts once."""
     found = resending.extent(services, which)
     filters: dict[str, Any] = {"state": which.state, "date": which.on.isoformat()}
     filters |= {"member": which.email, "reason": which.reason}
     filters = {name: value for name, value in filters.items() if value}
-    return {
-        "found": found,
-        "filters": filters,
-        "form": url_for(".resend_all", **filters, up_to=max(found.ids, default=0)),
-        "most": _MOST_AT_ONCE,
-        "command": shlex.join(_command(which)),
+    return render_template(
+        "outbox_resend_all.html",
+        found=found,
+        filters=filters,
+        form=url_for(".resend_all", **filters, up_to=max(found.ids, default=0)),
+        most=_MOST_AT_ONCE,
+        command=shlex.join(_command(which)),
         **_words(services),
-    }
+    )
 
 
 def _command(which: Which) -> list[str]:

@@ -1,13 +1,10 @@
 """`/u/<token>`: change or stop the mails that carry this link, or go on with them."""
 
-from datetime import date
-
 from flask import Blueprint, abort, g, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from app import clock
-from app.compose import show_date
 from app.compose.text import inert
 from app.links import BadToken, StopLink
 from app.members import mail_preferences
@@ -21,8 +18,9 @@ from app.rules.hours import Frequency
 from app.services import Services
 from app.util.parse import narrow
 from app.web.edited import Again, Edited, fresh
-from app.web.locale import current, show_when
+from app.web.locale import show_when
 from app.web.mail_link import gone
+from app.web.template_helpers import show_day
 from app.why.reminder import next_reminder
 
 _WANTED = {"stop": False, "restore": True}
@@ -157,6 +155,6 @@ def _page(template: str, reminders: Reminders, **words: object) -> str:
         template,
         name=inert(reminders.name),
         frequency=reminders.frequency,
-        show_day=lambda text: show_date(date.fromisoformat(text), current()),
+        show_day=show_day,
         **words,
     )

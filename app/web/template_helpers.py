@@ -13,7 +13,7 @@ Options = list[tuple[str, str]]
 def for_templates() -> dict[str, object]:
     """What a blueprint of the operator's gives its templates."""
     return {
-        "day": _day,
+        "day": show_day,
         "pick": lambda pair: t(pair["ja"], pair["en"]),
         "options": options,
         "states": lambda: [(str(state), word.to(current())) for state, (_, word) in MARKS.items()],
@@ -24,7 +24,8 @@ def for_templates() -> dict[str, object]:
     }
 
 
-def _day(iso: str) -> str:
+def show_day(iso: str) -> str:
+    """A date as it is stored, in the page's language."""
     return show_date(date.fromisoformat(iso), current())
 
 
