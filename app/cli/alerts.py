@@ -9,9 +9,8 @@ from app.alerts.catalogue import words_of
 from app.cli.language import LOCALE, Failed, say
 from app.cli.shell import Shell, as_json, flag, group, who
 from app.cli.show import show_json
-from app.compose import show_date
 from app.compose.state_colours import GOOD, STUCK
-from app.compose.text import inert
+from app.compose.text import date_words, inert
 from app.models import Alert
 from app.monitoring.status_lines import who_words
 
@@ -77,7 +76,7 @@ def _show(one: Alert, zone: ZoneInfo) -> None:
     words = words_of(one.name, one.data, one.detail)
     mark = GOOD.sign if one.closed_at else STUCK.sign
     opened = one.opened_at.astimezone(zone)
-    since = f"{show_date(opened.date(), 'en' if LOCALE.startswith('en') else 'ja')} {opened:%H:%M}"
+    since = f"{date_words(opened.date(), with_year=False).to(LOCALE)} {opened:%H:%M}"
     click.echo(f"{mark} {one.id}  {since}  {inert(words.what.to(LOCALE))}")
     if one.closed_at:
         closed = one.closed_at.astimezone(zone)

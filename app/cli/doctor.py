@@ -3,7 +3,7 @@
 import click
 
 from app import clock
-from app.cli.language import LOCALE, t
+from app.cli.language import LOCALE, say
 from app.cli.shell import as_json, cli, option
 from app.cli.show import show_json
 from app.compose.state_colours import GOOD, LATE, STUCK
@@ -54,20 +54,16 @@ def doctor(recipient: str | None, json_wanted: bool) -> int:
 def _show(one: Finding) -> None:
     mark, words = _MARKS[one.level]
     word = words.to(LOCALE)
-    indent = " " * (_WIDEST + 4)
     click.echo(f"{mark} {word}{' ' * (_WIDEST - width(word))}  {one.says.to(LOCALE)}")
     if one.fix is not None:
-        click.echo(f"{indent}→ {one.fix.to(LOCALE)}")
+        click.echo(f"{' ' * (_WIDEST + 4)}→ {one.fix.to(LOCALE)}")
 
 
 def _sum_up(found: list[Finding]) -> None:
     number = {level: sum(one.level is level for one in found) for level in Level}
     click.echo()
-    click.echo(
-        t(
-            f"良好 {number[Level.GREEN]}件、注意 {number[Level.YELLOW]}件、"
-            f"要対応 {number[Level.RED]}件",
-            f"{number[Level.GREEN]} ok, {number[Level.YELLOW]} warnings, "
-            f"{number[Level.RED]} faults",
-        )
+    say(
+        f"良好 {number[Level.GREEN]}件、注意 {number[Level.YELLOW]}件、"
+        f"要対応 {number[Level.RED]}件",
+        f"{number[Level.GREEN]} ok, {number[Level.YELLOW]} warnings, {number[Level.RED]} faults",
     )

@@ -1,8 +1,9 @@
 """`simulate` and `why`: looking ahead and back."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import click
@@ -21,6 +22,8 @@ from app.people.values import pairs
 from app.reminders import Compared, Forecast, brake
 from app.services import Services
 from app.why.reminder import explain
+
+D = TypeVar("D", Forecast, digest.Ahead)
 
 
 @cli.entry(
@@ -80,7 +83,8 @@ def simulate(
     seen, stopped = _Passed(first, services.config.app_timezone), _Stopped(services)
     looked = map(seen.look, map(stopped.look, forecasts))
     if first == last:
-        _show_day(looked)
+        tasks = t("タスク", "tasks")
+        _show_decisions(looked, t("宛先", "member"), tasks, lambda one: " ".join(one.tasks))
     else:
         picture = Picture(first, last)
         for one in looked:
@@ -174,19 +178,8 @@ def _about_teams(
     if json_wanted:
         show_json_list(one.as_json() for one in found)
     else:
-        _show_about_teams(found)
-
-
-def _show_about_teams(found: Iterable[digest.Ahead]) -> None:
-    show_table(
-        (t("日付", "date"), t("メンバー", "member"), t("決定", "decision"), t("時刻", "at"),
-         t("理由", "reason"), t("知らせる相手", "told")),
-        (
-            (one.local_date, one.email, verdict_words(one.verdict),
-             f"{one.at:%H:%M %Z}" if one.at else None, reason_words(one.reason), _step_words(one))
-            for one in found
-        ),
-    )  # fmt: skip
+        told = t("知らせる相手", "told")
+        _show_decisions(found, t("メンバー", "member"), told, _step_words)
 
 
 def _step_words(one: digest.Ahead) -> str | None:
@@ -205,15 +198,16 @@ def _tell_left_out(services: Services, email: str | None) -> None:
         complain(Both(f"対象外 {sentence.ja}", f"left out: {sentence.en}"))
 
 
-def _show_day(forecasts: Iterable[Forecast]) -> None:
+def _show_decisions(
+    found: Iterable[D], whose: str, last: str, last_of: Callable[[D], str | None]
+) -> None:
+    """A line each; `last`: the column that only decisions of this kind have."""
     show_table(
-        (t("日付", "date"), t("宛先", "member"), t("決定", "decision"), t("時刻", "at"),
-         t("理由", "reason"), t("タスク", "tasks")),
+        (t("日付", "date"), whose, t("決定", "decision"), t("時刻", "at"), t("理由", "reason"), last),
         (
             (one.local_date, one.email, verdict_words(one.verdict),
-             f"{one.at:%H:%M %Z}" if one.at else None, reason_words(one.reason),
-             " ".join(one.tasks))
-            for one in forecasts
+             f"{one.at:%H:%M %Z}" if one.at else None, reason_words(one.reason), last_of(one))
+            for one in found
         ),
     )  # fmt: skip
 

@@ -13,15 +13,13 @@ import click
 from app.cli.common import reason_words
 from app.cli.language import LOCALE, t
 from app.cli.show import show_table
-from app.compose import show_date
-from app.compose.text import Locale
+from app.compose.text import date_words
 from app.mime.parts import text_of
 from app.monitoring.status_lines import who_words
 from app.outbox.reasons import STATES
 from app.util.logs import mask_tokens
 
 _HAND = re.compile(r"\bcli:[^\s:]+")
-_LANGUAGE: Locale = "en" if LOCALE.lower().startswith("en") else "ja"
 
 
 def show_mail(mail: dict[str, Any], zone: ZoneInfo) -> None:
@@ -64,7 +62,7 @@ def _local(instant: str | None, zone: ZoneInfo) -> str | None:
     if instant is None:
         return None
     moment = datetime.fromisoformat(instant).astimezone(zone)
-    return f"{show_date(moment.date(), _LANGUAGE)} {moment:%H:%M:%S}"
+    return f"{date_words(moment.date(), with_year=False).to(LOCALE)} {moment:%H:%M:%S}"
 
 
 def _detail(detail: str | None) -> str | None:
