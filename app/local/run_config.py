@@ -25,9 +25,9 @@ _SERVERS = _MAIL_SERVER | {"SMTP_PRESET", "CELERY_BROKER_URL", "DATABASE_URL"}
 class CannotRunError(Exception):
     """Why the stack does not start, and the exit code that says so."""
 
-    def __init__(self, reason: Both, code: int = 1) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
+    def __init__(self, ja: str, en: str, code: int = 1) -> None:
+        self.reason = Both(ja, en)
+        super().__init__(str(self.reason))
         self.code = code
 
 
@@ -72,13 +72,13 @@ def make_plan(port: int, data_dir: Path, environ: Mapping[str, str]) -> Plan:
     given = {name for name in found if name in _SERVERS}
     if "SMTP_HOST" not in given and given & _MAIL_SERVER:
         stray = ", ".join(sorted(given & _MAIL_SERVER))
-        reason = Both(
+        raise CannotRunError(
             f"{stray} は設定されていますが、SMTP_HOST がありません。"
             "SMTP_HOST も設定するか、ローカルのメールボックスを使う場合は外してください。",
             f"{stray}: set, but SMTP_HOST is not. "
             "Set SMTP_HOST too, or remove the others to use the local mailbox.",
+            BAD_CONFIGURATION,
         )
-        raise CannotRunError(reason, BAD_CONFIGURATION)
     redis_port, smtp_port = free_ports(2)
     return Plan(
         port=port,
@@ -123,13 +123,12 @@ def only_run(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             where, pid = relative(data_dir), lock.read().strip()
-            reason = Both(
+            raise CannotRunError(
                 f"{where} ではすでに動いています(プロセス {pid})。"
                 "そちらを Ctrl-C で止めるか、DATA_DIR= で別のフォルダーを指定してください。",
                 f"Already running on {where} (process {pid}). "
                 "Stop it with Ctrl-C, or choose another folder with DATA_DIR=.",
-            )
-            raise CannotRunError(reason) from None
+            ) from None
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()

@@ -69,12 +69,11 @@ def run(port: int, data_dir: Path | None = None, *, locale: str | None = None) -
         return 0
     except OSError as error:
         path, why = relative(Path(error.filename or data_dir)), of_the_system(error)
-        say(
-            Both(
-                f"{path} を使えません({why.ja})。持ち主と権限を確かめてください。",
-                f"{path} cannot be used ({why.en}). Check who owns it and its permissions.",
-            )
+        unusable = Both(
+            f"{path} を使えません({why.ja})。持ち主と権限を確かめてください。",
+            f"{path} cannot be used ({why.en}). Check who owns it and its permissions.",
         )
+        say(unusable)
         return 1
 
 
@@ -151,13 +150,10 @@ def _redis_program() -> str:
     try:
         return found or str(get_binary_path())
     except ValkeyBinaryNotFoundError:
-        raise CannotRunError(_NO_REDIS) from None
-
-
-_NO_REDIS = Both(
-    "Redis が見つかりません。redis-server を入れるか、CELERY_BROKER_URL を設定してください。",
-    "No Redis found. Install redis-server, or set CELERY_BROKER_URL.",
-)
+        raise CannotRunError(
+            "Redis が見つかりません。redis-server を入れるか、CELERY_BROKER_URL を設定してください。",
+            "No Redis found. Install redis-server, or set CELERY_BROKER_URL.",
+        ) from None
 
 
 def _web(plan: Plan) -> Part:
@@ -202,7 +198,7 @@ def first_day(plan: Plan, supervisor: Supervisor) -> date:
 def _step_failed(ja: str, en: str, done: Finished) -> CannotRunError:
     code = BAD_CONFIGURATION if done.code == BAD_CONFIGURATION else 1
     said = done.last_words(12)
-    return CannotRunError(Both(f"{ja}ができませんでした。\n{said}", f"Failed: {en}.\n{said}"), code)
+    return CannotRunError(f"{ja}ができませんでした。\n{said}", f"Failed: {en}.\n{said}", code)
 
 
 # -- is it there? ---------------------------------------------------------------------------
@@ -236,11 +232,9 @@ def _wait_for_port(port: int) -> None:
     while not _is_free(port):
         if time.monotonic() > deadline:
             raise CannotRunError(
-                Both(
-                    f"ポート {port} は使われています。別のポートで起動してください: "
-                    f"make run PORT={port + 1}",
-                    f"Port {port} is in use. Choose another one: make run PORT={port + 1}",
-                )
+                f"ポート {port} は使われています。別のポートで起動してください: "
+                f"make run PORT={port + 1}",
+                f"Port {port} is in use. Choose another one: make run PORT={port + 1}",
             )
         time.sleep(0.2)
 

@@ -131,11 +131,10 @@ class Supervisor:
         while not part.ready():
             if time.monotonic() > deadline:
                 log, said = relative(self.log_path(part.name)), self.last_words(part.name)
-                late = Both(
+                raise CannotRunError(
                     f"{part.name} の準備が {READY_SECONDS:.0f}秒たっても終わりません。ログ: {log}\n{said}",
                     f"{part.name} was not ready after {READY_SECONDS:.0f} seconds. Log: {log}\n{said}",
                 )
-                raise CannotRunError(late)
             self.turn(0.1)
 
     def step(self, name: str, command: Sequence[str]) -> Finished:
@@ -203,11 +202,11 @@ class Supervisor:
             how = Both(f"シグナル {-code}", f"signal {-code}")
         if code in (BAD_CONFIGURATION, os.EX_CONFIG):
             said = self.last_words(name)
-            reason = Both(
+            raise CannotRunError(
                 f"{name} が設定を受け付けませんでした。\n{said}",
                 f"{name} refuses its configuration.\n{said}",
+                BAD_CONFIGURATION,
             )
-            raise CannotRunError(reason, BAD_CONFIGURATION)
         if part.every is not None:
             running.due = max(now, running.started + part.every * self.pace)
             if code:
