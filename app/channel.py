@@ -25,9 +25,7 @@ class Fault(StrEnum):
     SERVER = "server"  # it is away, going away, or full
     LOCAL = "local"  # this machine finds no name or no way
     LOGIN = "login"  # it is missing or refused
-    OAUTH = (
-        "oauth"  # the token of the login: the application, its secret or its right to the mailbox
-    )
+    OAUTH = "oauth"  # its token: the application, its secret, or its right to the mailbox
     SENDER = "sender"  # the sender's address
     QUOTA = "quota"  # the account has sent what it may
     ACCOUNT = "account"  # the account or this machine may not send

@@ -47,7 +47,6 @@ def make(
     crash_points.arm(config.crash_at)
     redis_url, scale = guard_url(config), config.test_time_scale
     db = Database(config.database_url, patience, scale)
-    limits = Limits(redis_url, scale)
     installation = Installation(db)
     return Services(
         config=config,
@@ -55,7 +54,7 @@ def make(
         installation=installation,
         guard=SendGuard(redis_url, installation.id, scale),
         links=Links(config),
-        limits=limits,
+        limits=Limits(redis_url, scale),
         idle=IdleConnections(),
         host=socket.gethostname(),
         publish=publish,

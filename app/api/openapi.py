@@ -84,11 +84,12 @@ def _schemas() -> dict[str, Any]:
 
 
 def _operation(one: Operation) -> dict[str, Any]:
+    said = " ".join((one.view.__doc__ or "").split())
     made: dict[str, Any] = {
         "operationId": one.name,
         "tags": [one.tag],
         "summary": one.summary.en,
-        "description": _description(one),
+        "description": f"{said} Scope: {one.scope or 'any'}.",
         "parameters": [*_parameters(one), *([_KEY] if one.method == "POST" else [])],
         "responses": {
             **{str(status): _good(model) for status, model in one.answers.items()},
@@ -101,11 +102,6 @@ def _operation(one: Operation) -> dict[str, Any]:
             content["example"] = one.example["body"]
         made["requestBody"] = {"required": True, "content": {"application/json": content}}
     return made
-
-
-def _description(one: Operation) -> str:
-    said = " ".join((one.view.__doc__ or "").split())
-    return f"{said} Scope: {one.scope or 'any'}."
 
 
 def _parameters(one: Operation) -> Iterator[dict[str, Any]]:

@@ -34,8 +34,6 @@ NEXT_WORKDAY = "next-workday"
 settings = group("settings", "組織の既定の設定", "the organisation's defaults")
 member = group("member", "メンバー", "members")
 
-_keys = click.argument("words", nargs=-1, required=True, metavar="KEY=VALUE…")
-
 
 # --- the organisation -----------------------------------------------------------------------------
 
@@ -70,7 +68,7 @@ def _minute(moment: str, zone: ZoneInfo) -> str:
     "値を変える(再起動は不要。空にすると既定に戻る)",
     "change values, no restart needed; an empty one is the default again",
 )
-@_keys
+@click.argument("words", nargs=-1, required=True, metavar="KEY=VALUE…")
 @flag(
     "--for-everybody",
     "メンバーの自分の値も消し、全員に有効にする",

@@ -1,6 +1,6 @@
 """`member add`, `member list` and `member rename-address`: who is mailed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 
@@ -38,7 +38,8 @@ _REFUSED = {"email": _EMAIL_FIRST, "active": _NOT_YET, "suppressed": _NOT_YET}
 def add_member(shell: Shell, email: str, words: Sequence[str]) -> None:
     """With every fault at once; the keys are those of `member set`."""
     typed = values.pairs(words)
-    _refuse(typed)
+    if faults := [(key, _REFUSED[key]) for key in typed if key in _REFUSED]:
+        raise ValuesRefused(faults)
     services = shell.services()
     changes.add_member(services, {"email": email, **typed}, who(), clock.now())
     found = changes.show_member(services, email)
@@ -73,11 +74,6 @@ def rename_address(shell: Shell, email: str, to: str) -> None:
             f"前のアドレスに知らせます(メール {done.mail_id})。",
             f"The old address is told (mail {done.mail_id}).",
         )
-
-
-def _refuse(typed: Mapping[str, str]) -> None:
-    if faults := [(key, _REFUSED[key]) for key in typed if key in _REFUSED]:
-        raise ValuesRefused(faults)
 
 
 @member.entry("list", "メンバーの一覧", "list the members")

@@ -52,8 +52,9 @@ def pages(services: Services) -> Blueprint:
         if wish == "change":
             return _change(services, member_id, reminders)
         if wish == "undo":
+            typed = {key: _narrow(request.form[key]) for key in KEYS if key in request.form}
             try:
-                mail_preferences.change_back(services, member_id, _typed(), now=clock.now())
+                mail_preferences.change_back(services, member_id, typed, now=clock.now())
             except ValuesRefused:  # only a hand-made one
                 abort(400)
         if reminders.frequency is Frequency.NONE:
@@ -95,10 +96,6 @@ def _wish() -> str:
     if wish in ("restore", "change", "undo") and "List-Unsubscribe" not in form:
         return wish
     return "stop"
-
-
-def _typed() -> dict[str, str]:
-    return {key: _narrow(request.form[key]) for key in KEYS if key in request.form}
 
 
 def _narrow(text: str) -> str:
