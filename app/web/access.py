@@ -9,7 +9,6 @@ above the member's role answers 403; an id of a team or member that is not their
 one that does not exist.
 """
 
-import ipaddress
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,6 +24,7 @@ from app import clock
 from app.access import rights, sessions
 from app.access.sessions import SESSION_DAYS, Me
 from app.config import Config
+from app.config.readers import is_loopback
 from app.links import OneTimedSpelling
 from app.services import Services
 from app.web import csrf
@@ -177,14 +177,8 @@ def network_address() -> str:
     """Where the request comes from. A proxy on this machine says whom it speaks for."""
     peer = request.remote_addr or ""
     said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return said[:60] if said and _is_loopback(peer) else peer
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return not address  # a socket file
+    of_this_machine = not peer or is_loopback(peer)  # without an address: a socket file
+    return said[:60] if said and of_this_machine else peer
 
 
 def _by_cookie() -> Me | None:
