@@ -39,19 +39,17 @@ class DaysOffAsked(Asked):
     member: RowId | None = Field(None, description=_WHOSE)
 
 
-class DaysOffWanted(DaysOffAsked):
-    """Days off to add; `last` not sent: one day, null: until further notice."""
-
-    first: Day
-    last: Day | None = None
-    name: str = Field("", max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
-
-
 class DaysOffTaken(DaysOffAsked):
     """Days to take out; what is left of a span stays."""
 
     first: Day
     last: Day | None = None
+
+
+class DaysOffWanted(DaysOffTaken):
+    """Days off to add; `last` not sent: one day, null: until further notice."""
+
+    name: str = Field("", max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
 
 
 @operation(
