@@ -8,12 +8,13 @@ import click
 from app import clock, clock_trust, schema
 from app.alerts.sentence import span
 from app.cli.language import LOCALE, complain, say
-from app.cli.shell import Shell, as_json, cli, flag, option, who, whole
+from app.cli.shell import Shell, TypedValue, as_json, cli, flag, option, who
 from app.cli.show import show_json
 from app.compose.state_colours import GOOD, LATE, STUCK
 from app.identity import known_settings
 from app.monitoring import status as state
 from app.monitoring import status_lines
+from app.util.dates_and_numbers import read_whole
 
 _MARKS = {"ok": GOOD, "warn": LATE, "bad": STUCK}
 
@@ -154,7 +155,7 @@ def status(shell: Shell, json_wanted: bool) -> None:
     "--port",
     "ページのポート",
     "port of the pages",
-    type=whole("PORT", 1, 65_535),
+    type=TypedValue("PORT", lambda text: read_whole(text, 1, 65_535)),
     default=8000,
     envvar="PORT",
     show_default=True,

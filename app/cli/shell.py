@@ -187,11 +187,6 @@ def _instant(text: str) -> datetime | None:
     return None
 
 
-def whole(name: str, low: int, high: int) -> TypedValue[int]:
-    """A whole number from `low` to `high`."""
-    return TypedValue(name, lambda text: read_whole(text, low, high))
-
-
 def _read_id(text: str) -> int:
     """The number of a row, which need not be there. Raises UnusableValue for what is no number."""
     if text.isascii() and text.isdigit() and len(text) <= MAX_LINE:
