@@ -44,16 +44,12 @@ def _filters(function: Any) -> Any:
 
 
 def _rows(
-    shell: Shell, *, json_wanted: bool, state: str | None, on: date | None, email: str | None
-) -> Iterator[dict[str, Any]] | None:
-    """The mails of these filters; None where they were shown as JSON."""
+    shell: Shell, *, state: str | None, on: date | None, email: str | None
+) -> Iterator[dict[str, Any]]:
+    """The mails of these filters."""
     services = shell.services()
     check_known(services, email)
-    rows = outbox.listing(services, state=state, on=on, email=email)
-    if not json_wanted:
-        return rows
-    show_json_list(rows)
-    return None
+    return outbox.listing(services, state=state, on=on, email=email)
 
 
 @outbox_group.entry("list", "メールの一覧", "list the mails")
@@ -62,8 +58,9 @@ def _rows(
 @click.pass_obj
 def list_(shell: Shell, /, *, json_wanted: bool, **filters: Any) -> None:
     """The oldest first."""
-    rows = _rows(shell, json_wanted=json_wanted, **filters)
-    if rows is None:
+    rows = _rows(shell, **filters)
+    if json_wanted:
+        show_json_list(rows)
         return
     mails = list(rows)
     if not mails:
@@ -131,8 +128,9 @@ def cancel(shell: Shell, mail_id: int) -> None:
 @click.pass_obj
 def export(shell: Shell, /, *, json_wanted: bool, **filters: Any) -> None:
     """To stdout. Cells that a spreadsheet would run as a formula get a quote before them."""
-    rows = _rows(shell, json_wanted=json_wanted, **filters)
-    if rows is None:
+    rows = _rows(shell, **filters)
+    if json_wanted:
+        show_json_list(rows)
         return
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(_COLUMNS)
