@@ -24,7 +24,7 @@ from app.db import Database
 from app.members import sign_in
 from app.members.changes import set_member
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink, WebSession
-from app.outbox import NotPossible, browse
+from app.outbox import NotPossible
 from app.refused import Code, Refused
 from app.services import Services, make
 from app.web import csrf
@@ -334,8 +334,8 @@ def test_the_mails_source_is_shown_to_no_operator_and_not_sent_again(
 ) -> None:
     link_for(services)
     (mail,) = asked_mails(db)
-    browse.cancel(services, mail.id, who="test", now=NOW)
-    assert browse.show(services, mail.id)["source"] is None
+    outbox.cancel(services, mail.id, who="test", now=NOW)
+    assert outbox.show(services, mail.id)["source"] is None
     with pytest.raises(NotPossible):
         outbox.resend(services, mail.id, who="test", now=NOW)
 

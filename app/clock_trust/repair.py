@@ -18,12 +18,10 @@ from app.alerts import Alarm, raise_alert
 from app.clock_trust.judge import HOUR
 from app.db import among, database_now, update_each
 from app.models import OPEN, Alert, DecisionRow, Kind, Member, OutboxMail, Service, State
-from app.outbox import log_records
+from app.outbox.cancelling import end_ready
 from app.outbox.early_decisions import SET_ASIDE
-from app.outbox.lease import record, take_back
 from app.outbox.settle import IN_DOUBT_SECONDS
 from app.people.settings import Person, organisation, people
-from app.rules.decision import Reason
 from app.rules.hours import LOOK_BACK, first_date
 from app.rules.workdays import DAY
 from app.services import Services
@@ -189,7 +187,8 @@ def _mails(session: Session, now: datetime) -> int:
         .values(dedupe_key=OutboxMail.dedupe_key + SET_ASIDE + cast(OutboxMail.id, String))
         .returning(OutboxMail.id, OutboxMail.state)
     ).all()
-    _cancel(session, [one.id for one in early if one.state == State.READY], now)
+    ready = [one.id for one in early if one.state == State.READY]
+    end_ready(session, among(OutboxMail.id, ready), why="the clock ran ahead", now=now)
     put_off = session.execute(
         update(OutboxMail)
         .where(
@@ -203,22 +202,6 @@ def _mails(session: Session, now: datetime) -> int:
         .returning(OutboxMail.id)
     ).all()
     return len(early) + len(put_off)
-
-
-def _cancel(session: Session, ids: Sequence[int], now: datetime) -> None:
-    mails = session.execute(
-        update(OutboxMail)
-        .where(among(OutboxMail.id, ids), OutboxMail.state == State.READY)
-        .values(state=State.CANCELLED, reason=Reason.CANCELLED, held=None, updated_at=now)
-        .returning(
-            OutboxMail.id, OutboxMail.decision_id, OutboxMail.user_id, OutboxMail.kind,
-            OutboxMail.local_date, OutboxMail.claims, OutboxMail.retries,
-        )
-    ).all()  # fmt: skip
-    for mail in mails:
-        record(session, mail.id, State.CANCELLED, "the clock ran ahead", now=now)
-        log_records.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
-        take_back(session, mail, Reason.CANCELLED)
 
 
 def _leases(session: Session, scale: float) -> int:

@@ -12,7 +12,7 @@ from app.locale import Both
 from app.members.changes import audit, decide_before, locked
 from app.models import DecisionRow, Kind, OutboxMail, State
 from app.outbox import restored
-from app.outbox.browse import cancel_ready
+from app.outbox.cancelling import end_ready
 from app.outbox.enqueue import NewMail, enqueue
 from app.outbox.reasons import REASONS, TRIAL
 from app.outbox.seen import REMINDERS
@@ -160,7 +160,7 @@ def _check(one: Person, until: time, at: datetime, now: datetime) -> None:
 def _cancel(session: Session, member_id: int, day: date, until: time, now: datetime) -> None:
     """The reminders of today that wait still."""
     todays = (OutboxMail.user_id == member_id, OutboxMail.local_date == day, REMINDERS)
-    for mail in cancel_ready(session, *todays, why=f"snoozed until {until:%H:%M}", now=now):
+    for mail in end_ready(session, *todays, why=f"snoozed until {until:%H:%M}", now=now):
         if mail.decision_id is not None and mail.n <= 0:
             row = session.get_one(DecisionRow, mail.decision_id)
             row.facts = row.facts | {SNOOZED: f"{until:%H:%M}"}

@@ -4,7 +4,8 @@ rows -> claim -> deliver (read again, compose, guard) -> connections -> settle; 
 requeues what no sender ended; breaker and probe decide whether the server is tried at all.
 """
 
-from app.outbox.browse import NoSuchMail, NotPossible, cancel, listing, show
+from app.outbox.browse import NoSuchMail, NotPossible, listing, show
+from app.outbox.cancelling import cancel, end_ready
 from app.outbox.claim import next_hour, ready_number
 from app.outbox.deliver import Clock, Delivery, deliver, never, send
 from app.outbox.resending import resend
@@ -17,6 +18,7 @@ __all__ = [
     "NotPossible",
     "cancel",
     "deliver",
+    "end_ready",
     "listing",
     "never",
     "next_hour",

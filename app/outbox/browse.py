@@ -1,10 +1,10 @@
-"""The outbox as an operator reads it: list, one mail, and cancelling a mail."""
+"""The outbox as an operator reads it: the list, and one mail."""
 
-from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, or_, select
 from sqlalchemy.orm import Session
 
 from app.db import same_address
@@ -14,20 +14,16 @@ from app.models import (
     LARGEST_ID,
     OPEN,
     UNSENT,
-    Audit,
     Kind,
     MailEvent,
     Member,
     OutboxMail,
     State,
 )
-from app.outbox import log_records
 from app.outbox.compression import unpack
-from app.outbox.lease import AnyMail, record, take_back
 from app.outbox.reasons import STATES
 from app.people.lookup import with_address
 from app.refused import Code, Refused
-from app.rules.decision import Reason
 from app.services import Services
 
 
@@ -149,37 +145,6 @@ def show(services: Services, mail_id: int) -> dict[str, Any]:
             ],
             "source": _source(mail),
         }
-
-
-def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None:
-    """Takes a mail that is ready out of the outbox. Raises NoSuchMail, NotPossible."""
-    with services.db.write() as session:
-        mail = find(session, mail_id)
-        if not cancel_ready(session, OutboxMail.id == mail_id, why=who, now=now):
-            session.refresh(mail)
-            raise NotPossible(mail)
-        session.add(Audit(at=now, who=who, what="outbox.cancel", data={"mail": mail_id}))
-
-
-def cancel_ready(
-    session: Session, *which: ColumnElement[bool], why: str, now: datetime
-) -> Sequence[AnyMail]:
-    """Cancels those of these mails that are ready, unless a copy may be out; returns them."""
-    cancelled = session.execute(
-        update(OutboxMail)
-        .where(*which, OutboxMail.state == State.READY, OutboxMail.doubts == 0)
-        .values(state=State.CANCELLED, reason=Reason.CANCELLED, held=None, updated_at=now)
-        .returning(
-            OutboxMail.id, OutboxMail.decision_id, OutboxMail.n, OutboxMail.kind,
-            OutboxMail.user_id, OutboxMail.local_date, OutboxMail.claims, OutboxMail.retries,
-        )
-    ).all()  # fmt: skip
-    for mail in cancelled:
-        record(session, mail.id, State.CANCELLED, why, now=now)
-        log_records.ended(session, mail, State.CANCELLED, Reason.CANCELLED)
-        if mail.n <= 0:
-            take_back(session, mail, Reason.CANCELLED)
-    return cancelled
 
 
 def _source(mail: OutboxMail) -> str | None:
