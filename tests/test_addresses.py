@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,19 @@ from app.maintenance import own_data
 from app.members import roster, sign_in
 from app.members.changes import add_member, set_member, show_member
 from app.mime.address import address_key, bare, spellings
-from app.models import Alert, Base, Kind, Member, OutboxMail, Report, State, Task
+from app.models import (
+    Alert,
+    Base,
+    DecisionRow,
+    Kind,
+    MailEvent,
+    Member,
+    OutboxMail,
+    Report,
+    State,
+    Task,
+    Team,
+)
 from app.outbox import browse
 from app.outbox.allowlist import in_pilot
 from app.outbox.enqueue import NewMail, enqueue
@@ -29,6 +41,7 @@ from app.people.columns import HEADERS
 from app.people.lookup import check_known, find, nearest
 from app.people.values import ValuesRefused
 from app.reminders import plan
+from app.rules.decision import Reason, Verdict
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, add_tasks, suzuki
 from tests.sending import send
@@ -293,6 +306,43 @@ def test_who_had_their_data_deleted_is_named_by_the_audit_alone(
     assert alerts[Alarm.ADDRESS].closed_at is not None
     assert alerts[Alarm.MAIL_FAILED].closed_at is None
     assert team.tanaka.email in (alerts[Alarm.MAILS_EXPIRED].data or {})["members"]
+
+
+def test_a_mail_that_waits_while_its_member_deletes_their_data_ends_with_its_decision(
+    services: Services, db: Database, team: People
+) -> None:
+    add_tasks(db, team)
+    plan(services, NOW, only=team.suzuki.id)
+    own_data.forget(services, team.suzuki.id, NOW)
+    with db.read() as session:
+        mail = session.scalars(select(OutboxMail)).one()
+        assert (mail.state, mail.reason) == (State.SUPPRESSED, Reason.INACTIVE)
+        decision = session.scalars(select(DecisionRow)).one()
+        assert (decision.verdict, decision.reason) == (Verdict.SKIP, Reason.INACTIVE)
+        events = session.scalars(select(MailEvent).order_by(MailEvent.id)).all()
+        assert (events[-1].event, events[-1].detail) == (State.SUPPRESSED, Reason.INACTIVE)
+
+
+def test_of_who_deleted_their_data_no_setting_is_left(
+    services: Services, db: Database, team: People
+) -> None:
+    bookkeeping = {"next_due_at", "led_through", "active_since", "refusals_after"}
+    settings = {
+        column.name: column
+        for column in Member.__table__.columns
+        if column.nullable and column.name not in bookkeeping
+    }
+    examples = {str: "x", bool: False, int: team.sato.id, time: time(9), date: TODAY}
+    with db.write() as session:
+        team_id = session.scalars(select(Team.id)).first()
+        member = session.get_one(Member, team.suzuki.id)
+        for name, column in settings.items():
+            setattr(member, name, examples[column.type.python_type])
+        member.team_id, member.weekly_day, member.notify_frequency = team_id, 4, "weekly"
+    own_data.forget(services, team.suzuki.id, NOW)
+    with db.read() as session:
+        member = session.get_one(Member, team.suzuki.id)
+        assert [name for name in settings if getattr(member, name) is not None] == []
 
 
 def naming(db: Database, words: str) -> set[str]:

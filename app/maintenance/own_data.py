@@ -32,12 +32,14 @@ from app.models import (
     State,
     Task,
 )
-from app.outbox import log_records
+from app.outbox import end_ready
 from app.people.lookup import find
 from app.rules.decision import Reason
 from app.services import Services
 
 GONE = "deleted.invalid"  # RFC 2606: no mail can ever reach it
+# What of a member says nothing about the person: up to where dates are decided and mails counted.
+_BOOKKEEPING = {"next_due_at", "led_through", "active_since", "refusals_after"}
 
 
 def export(services: Services, email: str) -> dict[str, Any]:
@@ -103,24 +105,22 @@ def forget(services: Services, member_id: int, now: datetime) -> None:
 def _clear(member: Member) -> None:
     member.email, member.name = f"deleted-{member.id}@{GONE}", f"#{member.id}"
     member.active, member.role = False, Role.MEMBER
-    for name in (
-        "team_id", "manager_id", "locale", "timezone", "weekend", "holidays", "notify_frequency",
-        "notify_at", "weekly_day", "quiet_hours_start", "quiet_hours_end", "paused_until", "suppressed_reason",
-    ):  # fmt: skip
-        setattr(member, name, None)
+    for column in Member.__table__.columns:
+        if column.nullable and column.name not in _BOOKKEEPING:
+            setattr(member, column.name, None)
 
 
 def _clear_mails(session: Session, member: Member, now: datetime) -> None:
-    theirs = update(OutboxMail).where(OutboxMail.user_id == member.id)
-    waiting = session.execute(
-        theirs.where(OutboxMail.state == State.READY, OutboxMail.doubts == 0)
-        .values(state=State.SUPPRESSED, reason=Reason.INACTIVE, held=None, updated_at=now)
-        .returning(OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries)
-    )
-    for one in waiting.all():
-        log_records.ended(session, one, State.SUPPRESSED, Reason.INACTIVE)
+    end_ready(
+        session, OutboxMail.user_id == member.id,
+        why=Reason.INACTIVE, now=now, state=State.SUPPRESSED, reason=Reason.INACTIVE,
+    )  # fmt: skip
     # One that is on its way keeps its bytes: a second copy has to be the same as the first.
-    over = theirs.where(OutboxMail.lease_token.is_(None), OutboxMail.state != State.READY)
+    over = update(OutboxMail).where(
+        OutboxMail.user_id == member.id,
+        OutboxMail.lease_token.is_(None),
+        OutboxMail.state != State.READY,
+    )
     # A server's words name the address, and often the person; a code of ours says neither.
     why = case((OutboxMail.reason.contains(" "), None), else_=OutboxMail.reason)
     gone = {"subject": None, "sent_bytes": None, "response": None, "reason": why}
