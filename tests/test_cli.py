@@ -1,6 +1,7 @@
 """The command line: the real program, its exit codes, its words, its refusals."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -711,6 +712,8 @@ def test_alerts_are_listed_with_what_to_do_and_acknowledged(tp: Terminal, db: Da
     assert left["name"] == "mail_server_unusable"
     assert left["seen_by"].startswith("cli:")
     assert len(tp.run("alerts", "list", "--all", "--json").json) == 2
+    every = tp.run("alerts", "list", "--all").out
+    assert re.search(r"終わり: \d+月\d+日\(.\) \d\d:\d\d", every), every
     assert "確認済み" in tp.run("alerts", "list").out
     assert tp.run("alerts", "ack").code == 2
 

@@ -1,5 +1,6 @@
 """`alerts`: what is wrong, and marking it as seen."""
 
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import click
@@ -75,14 +76,17 @@ def _facts(one: Alert) -> dict[str, object]:
 def _show(one: Alert, zone: ZoneInfo) -> None:
     words = words_of(one.name, one.data, one.detail)
     mark = GOOD.sign if one.closed_at else STUCK.sign
-    opened = one.opened_at.astimezone(zone)
-    since = f"{date_words(opened.date(), with_year=False).to(LOCALE)} {opened:%H:%M}"
-    click.echo(f"{mark} {one.id}  {since}  {inert(words.what.to(LOCALE))}")
+    click.echo(f"{mark} {one.id}  {_moment(one.opened_at, zone)}  {inert(words.what.to(LOCALE))}")
     if one.closed_at:
-        closed = one.closed_at.astimezone(zone)
-        say(f"    終わり: {closed:%H:%M}", f"    over: {closed:%H:%M}")
+        closed = _moment(one.closed_at, zone)
+        say(f"    終わり: {closed}", f"    over: {closed}")
         return
     click.echo(f"    {inert(words.fix.to(LOCALE))}")
     if one.acked_by:
         hand = who_words(one.acked_by)
         say(f"    確認済み: {hand.ja}", f"    seen by {hand.en}")
+
+
+def _moment(at: datetime, zone: ZoneInfo) -> str:
+    local = at.astimezone(zone)
+    return f"{date_words(local.date(), with_year=False).to(LOCALE)} {local:%H:%M}"
