@@ -12,8 +12,10 @@ from flask import Flask
 from openapi_spec_validator import validate
 from sqlalchemy import select, update
 
+from app import create_app
 from app.api.openapi import document
 from app.api.operation import OPERATIONS
+from app.config import load
 from app.db import Database
 from app.models import Member, OutboxMail, Role, State
 from app.refused import Code
@@ -85,6 +87,15 @@ def test_every_answer_is_described_to_the_last_field() -> None:
     for one in OPERATIONS:
         if one.body is not None:
             assert schemas[one.body.__name__]["additionalProperties"] is False
+
+
+def test_the_page_is_in_the_language_of_the_browser_else_in_that_of_the_organisation(
+    environ: dict[str, str],
+) -> None:
+    browser = create_app(load({**environ, "APP_LOCALE": "en"})).test_client()
+    assert '<html lang="en"' in browser.get("/api/docs").text
+    japanese = {"Accept-Language": "ja"}
+    assert '<html lang="ja"' in browser.get("/api/docs", headers=japanese).text
 
 
 @pytest.mark.parametrize("locale", ["ja", "en"])

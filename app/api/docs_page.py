@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, render_template, request
 
-from app.api import problems
+from app.api import gate, problems
 from app.api.openapi import document, statuses
 from app.api.operation import OPERATIONS, Operation
 from app.locale import Both
@@ -27,10 +27,9 @@ _TAGS = {
 
 
 def answer() -> Response:
-    """The page, in the language of `lang` or of the browser."""
+    """The page, in the language of `lang`, else of the browser, else APP_LOCALE."""
     wanted = request.args.get("lang")
-    best = request.accept_languages.best_match(("ja", "en"), default="ja")
-    locale = wanted if wanted in ("ja", "en") else best
+    locale = wanted if wanted in ("ja", "en") else gate.locale()
     page = render_template(
         "api_docs.html",
         locale=locale,
