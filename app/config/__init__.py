@@ -186,13 +186,13 @@ class Config(MailAccount):
     @property
     def rehearsal_allowed(self) -> bool:
         """Whether no mail can leave this machine: --now, --date and TEST_* are allowed then."""
-        return readers.is_loopback(self.smtp_host)
+        return urls.is_loopback(self.smtp_host)
 
     @property
     def dead_links(self) -> bool:
         """Whether mails leave this machine with links that only open on it."""
-        leaves = self.smtp_host is not None and not readers.is_loopback(self.smtp_host)
-        return leaves and readers.leads_home(self.app_base_url)
+        leaves = self.smtp_host is not None and not urls.is_loopback(self.smtp_host)
+        return leaves and urls.leads_home(self.app_base_url)
 
     def day_of(self, instant: datetime) -> date:
         """The local date in APP_TIMEZONE."""

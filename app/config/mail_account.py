@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
-from app.config import presets, readers
+from app.config import presets
 from app.config.sources import relative
 from app.locale import Both, of_the_system
 from app.refused import UnusableValue
@@ -53,7 +53,7 @@ def read_provider(text: str | None, info: ValidationInfo) -> str | None:
 
 def _is_encrypted(url: str) -> bool:
     """Whether what is posted there is read by nobody on its way."""
-    return url.startswith("https://") or (url.startswith("http://") and readers.leads_home(url))
+    return url.startswith("https://") or (url.startswith("http://") and urls.leads_home(url))
 
 
 def _word(what: str, *wanted_by: str) -> BeforeValidator:

@@ -5,7 +5,6 @@ setting finds it in `info.data` (absent, if that one was refused). `info.context
 that relative paths start from.
 """
 
-import ipaddress
 import re
 import ssl
 from pathlib import Path
@@ -21,20 +20,6 @@ from app.refused import UnusableValue
 from app.util import parse, tls, urls
 
 DATABASE_FILE = "task-progress.sqlite3"
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether `host` is this machine itself: localhost, 127.0.0.0/8, ::1 (RFC 6761, 6.3)."""
-    try:
-        named = f".{host}".lower().endswith(".localhost")
-        return named or ipaddress.ip_address((host or "").strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def leads_home(url: str) -> bool:
-    """Whether a web address leads to this machine itself, so that no other machine can open it."""
-    return "@" not in url and is_loopback(re.sub(r"^https?://(\[[^]]*\]|[^:/]*).*", r"\1", url))
 
 
 def read_broker(text: str) -> str:
@@ -179,7 +164,7 @@ def _recipient(entry: str, info: ValidationInfo) -> str:
 def _mailbox(text: str, info: ValidationInfo) -> address.Mailbox:
     """`text` by the rules for every address; `@localhost` only where no mail can leave."""
     host = info.data.get("smtp_host")
-    at_home = host is None or is_loopback(host)
+    at_home = host is None or urls.is_loopback(host)
     return address.read_mailbox((info.field_name or "").upper(), text, allow_localhost=at_home)
 
 
@@ -281,7 +266,7 @@ def read_key(value: SecretStr | str) -> SecretStr | str:
 def read_debug(text: str, info: ValidationInfo) -> bool:
     """DEBUG, FLASK_DEBUG: never on where others can reach the pages."""
     on = text.lower() in {"1", "true", "yes", "on"}
-    if on and not leads_home(str(info.data.get("app_base_url", ""))):
+    if on and not urls.leads_home(str(info.data.get("app_base_url", ""))):
         raise UnusableValue(
             "APP_BASE_URL がこのマシンの外を指している間は使えません。行を消してください。",
             "Not allowed while APP_BASE_URL points beyond this machine. Remove the line.",
@@ -291,7 +276,7 @@ def read_debug(text: str, info: ValidationInfo) -> bool:
 
 def read_rehearsal(text: str, info: ValidationInfo) -> str:
     """TEST_*: only where no mail can leave this machine."""
-    if not is_loopback(info.data.get("smtp_host")):
+    if not urls.is_loopback(info.data.get("smtp_host")):
         raise UnusableValue(
             "試験用の設定です。SMTP_HOST が 127.0.0.1 などのループバックのときだけ使えます。"
             "行を消してください。",
@@ -320,4 +305,4 @@ def read_proxy(text: str) -> str:
 
 def read_mailbox_flag(text: str, info: ValidationInfo) -> bool:
     """TASK_PROGRESS_MAILBOX: 1 where mail goes to the local mailbox; never for a real server."""
-    return text == "1" and is_loopback(info.data.get("smtp_host"))
+    return text == "1" and urls.is_loopback(info.data.get("smtp_host"))

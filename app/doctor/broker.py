@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import redis
 
-from app.config import readers
 from app.db import DatabaseDown
 from app.doctor.finding import (
     ANSWER_WITHIN,
@@ -23,7 +22,7 @@ from app.identity.sentences import shared_redis as words_of_sharing
 from app.locale import Both
 from app.queue import redis_cluster
 from app.services import guard_url
-from app.util import shared_redis
+from app.util import shared_redis, urls
 from app.util.urls import mask_url
 
 QUEUES = ("mail", "ai")
@@ -167,7 +166,7 @@ def _unreachable(url: str, error: redis.RedisError) -> list[Finding]:
 def _encrypted(url: str) -> list[Finding]:
     if url.startswith("rediss://"):
         return green("redis-tls", "Redis: 通信は TLS です。", "Redis: spoken to over TLS.")
-    if url.startswith("unix://") or readers.is_loopback(urlsplit(url).hostname):
+    if url.startswith("unix://") or urls.is_loopback(urlsplit(url).hostname):
         return green("redis-tls", "Redis: このマシンの中です。", "Redis: on this machine.")
     return yellow(
         "redis-tls",
@@ -233,7 +232,7 @@ def _exposed(case: CheckContext, server: "redis.Redis") -> list[Finding]:
         return green("redis-exposed", "Redis: パスワードがあります。", "Redis: has a password.")
     config = server.config_get("bind", "protected-mode", "port", "tls-port")
     bound = str(config.get("bind", "")).split()
-    at_home = [readers.is_loopback(one.removeprefix("-")) for one in bound or ["*"]]
+    at_home = [urls.is_loopback(one.removeprefix("-")) for one in bound or ["*"]]
     open_to_all = config.get("protected-mode") == "no" and not all(at_home)
     listens = config.get("port", "0") != "0" or config.get("tls-port", "0") != "0"
     if listens and open_to_all:

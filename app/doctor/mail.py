@@ -7,7 +7,6 @@ from time import monotonic
 
 from app.channel import Fault
 from app.compose.text import date_words
-from app.config import readers
 from app.config.sources import relative
 from app.doctor import mail_login
 from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
@@ -18,6 +17,7 @@ from app.oauth import tokens
 from app.oauth.trouble import TokenError
 from app.outbox.allowlist import in_pilot
 from app.smtp.fault import REMEDIES
+from app.util import urls
 from app.util.mailer import MailMessage, MailSendError, Phase, SmtpSession, SmtpSettings, send_email
 from app.util.tls import authorities_in, is_unknown_authority
 
@@ -144,7 +144,7 @@ def _own_authorities(case: CheckContext) -> list[Finding]:
 
 def _certificate(case: CheckContext, ends: datetime | None, host: str) -> list[Finding]:
     if ends is None:
-        if readers.is_loopback(host):
+        if urls.is_loopback(host):
             return green("smtp-tls", "TLS: このマシンの中です。", "TLS: on this machine.")
         return yellow(
             "smtp-tls",

@@ -12,9 +12,9 @@ import dns.resolver
 from dns.rdtypes.ANY.TXT import TXT
 from dns.resolver import Resolver
 
-from app.config import readers
 from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
 from app.mime.address import read_mailbox
+from app.util import urls
 
 
 class _NoAnswer(Exception):
@@ -24,7 +24,7 @@ class _NoAnswer(Exception):
 def sender_domain(case: CheckContext) -> list[Finding]:
     """What the DNS says about MAIL_FROM's domain and the envelope's."""
     config = case.config
-    if config.mail_from is None or readers.is_loopback(config.smtp_host):
+    if config.mail_from is None or urls.is_loopback(config.smtp_host):
         ja = "差出人のドメイン: メールがこのマシンから出ないため、調べません。"
         return green("sender", ja, "Sender's domain: no mail leaves this machine.")
     author = _domain_of(config.mail_from)

@@ -8,13 +8,13 @@ from datetime import timedelta
 from app.alerts.catalogue import Alarm, words_of
 from app.compose.text import date_words
 from app.config import presets
-from app.config.readers import is_loopback
 from app.doctor.finding import CheckContext, Finding, green, red, yellow
 from app.locale import Both
 from app.mime.address import read_mailbox
 from app.oauth.account import secret_ends
 from app.oauth.trouble import TokenError
 from app.smtp.errors import MailSendError
+from app.util.urls import is_loopback
 
 ENDS_YELLOW = timedelta(days=30)
 RIGHT = "SMTP.SendAsApp"  # of an application at Microsoft

@@ -2,8 +2,8 @@
 and whether agents are let in.
 """
 
-from app.config import readers
 from app.doctor.finding import ANSWER_WITHIN, CheckContext, Finding, green, red, yellow
+from app.util import urls
 from app.util.http import HttpAnswer, HttpClient, HttpError
 
 
@@ -68,7 +68,7 @@ def _answer(base: str, answer: HttpAnswer) -> list[Finding]:
 
 
 def _encryption(base: str) -> list[Finding]:
-    if base.startswith("https://") or readers.leads_home(base):
+    if base.startswith("https://") or urls.leads_home(base):
         return []
     return yellow(
         "pages-tls",

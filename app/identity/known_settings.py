@@ -20,7 +20,6 @@ from sqlalchemy.orm import Session
 
 from app import schema
 from app.config import SECRET_KEY_FILE, Config, load_or_exit
-from app.config.readers import is_loopback, leads_home
 from app.config.sources import relative
 from app.db import DatabaseDown, insert_new, put
 from app.identity import fingerprints
@@ -37,6 +36,7 @@ from app.locale import Both
 from app.models import Audit, OutboxMail, Service, Setting, State
 from app.refused import Code, Refused
 from app.services import Services, make
+from app.util.urls import is_loopback, leads_home
 
 log = logging.getLogger(__name__)
 

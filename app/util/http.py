@@ -28,6 +28,7 @@ from urllib3.util import make_headers
 from app.channel import printable
 from app.locale import Both
 from app.util.tls import client_context, is_unknown_authority
+from app.util.urls import is_loopback
 
 AT_MOST = 65_536  # bytes of an answer
 PIECE = 16_384  # bytes read at once
@@ -178,7 +179,7 @@ class HttpClient:
 
     def _proxy_for(self, place: SplitResult) -> SplitResult | None:
         host = place.hostname or ""
-        if self.proxy is None or place.scheme != "https" or _is_here(host):
+        if self.proxy is None or place.scheme != "https" or is_loopback(host):
             return None
         around = [one.strip().lstrip("*.") for one in self.no_proxy.split(",") if one.strip()]
         direct = "*" in self.no_proxy.split(",") or any(
@@ -229,12 +230,6 @@ def _place(url: str) -> SplitResult:
         if place.scheme in {"http", "https"} and place.hostname and place.port != 0:
             return place
     raise HttpError("ValueError", _NO_ADDRESS)
-
-
-def _is_here(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _left(ends: float) -> float:

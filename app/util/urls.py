@@ -1,5 +1,6 @@
 """PURE. Addresses of servers as a person typed them: the pages, Redis; and an address without its secrets."""
 
+import ipaddress
 import re
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -7,6 +8,20 @@ from app.refused import UnusableValue
 from app.util.parse import shown
 
 REDIS_SCHEMES = ("redis", "rediss", "redis+socket")
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether `host` is this machine itself: localhost, 127.0.0.0/8, ::1 (RFC 6761, 6.3)."""
+    try:
+        named = f".{host}".lower().endswith(".localhost")
+        return named or ipaddress.ip_address((host or "").strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def leads_home(url: str) -> bool:
+    """Whether a web address leads to this machine itself, so that no other machine can open it."""
+    return "@" not in url and is_loopback(re.sub(r"^https?://(\[[^]]*\]|[^:/]*).*", r"\1", url))
 
 
 def mask_url(url: str) -> str:

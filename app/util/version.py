@@ -1,4 +1,4 @@
-"""The version of this program: said by the commands, the metrics and the check-up alike."""
+"""The version of this program, for the check-up, the status and the metrics."""
 
 import importlib.metadata
 

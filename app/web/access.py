@@ -24,9 +24,9 @@ from app import clock
 from app.access import rights, sessions
 from app.access.sessions import SESSION_DAYS, Me
 from app.config import Config
-from app.config.readers import is_loopback
 from app.links import OneTimedSpelling
 from app.services import Services
+from app.util.urls import is_loopback
 from app.web import csrf
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from flask import Flask, Response, current_app, request
 
-from app.config import Config, readers
+from app.config import Config
 from app.locale import Both
+from app.util import urls
 
 # Asked by machines, which know this one by its number: docs/monitoring.md.
 _FOR_MONITORS = frozenset({"health.healthz", "health.metrics"})
@@ -48,7 +49,7 @@ def origin() -> Origin:
     if said in ("", "null"):  # "null": also a form of our own page that names no origin
         return Origin.UNKNOWN
     here = [_parts(current_app.extensions["task_progress"].config.app_base_url)]
-    if readers.is_loopback(_parts(f"//{request.host}")[1]):  # let in by `_check_host`
+    if urls.is_loopback(_parts(f"//{request.host}")[1]):  # let in by `_check_host`
         here.append(_parts(f"{request.scheme}://{request.host}"))
     return Origin.OURS if _parts(said) in here else Origin.ELSEWHERE
 
@@ -61,8 +62,8 @@ def _check_host() -> Response | None:
     host = _parts(f"//{said}")[1]
     if request.endpoint in _FOR_MONITORS or host == _parts(config.app_base_url)[1]:
         return None
-    at_home = config.local_mailbox or readers.leads_home(config.app_base_url)
-    if at_home and readers.is_loopback(host):
+    at_home = config.local_mailbox or urls.leads_home(config.app_base_url)
+    if at_home and urls.is_loopback(host):
         return None
     return plain(_OTHER_HOST, 421)  # RFC 9110, 15.5.20: it does not answer for that host
 
