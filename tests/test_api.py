@@ -17,12 +17,13 @@ from app.api import reading
 from app.api.operation import OPERATIONS, Operation
 from app.db import Database
 from app.members.changes import set_member
+from app.members.own_tasks import MOST_OPEN
 from app.models import Audit, Member, OutboxMail, Report, Role, State, Task
 from app.outbox import sweep
 from app.reminders import plan
 from app.services import Services
 from tests.api import Got, Program, got, problem, program
-from tests.conftest import NOW, People, add_tasks
+from tests.conftest import NOW, People, add_tasks, task
 
 pytestmark = pytest.mark.pages
 
@@ -120,6 +121,26 @@ def test_a_token_does_what_its_owner_may_and_no_more(suzuki: Program, people: Pe
     problem(suzuki.post("/tasks", {"ref": "T-2", "title": "x"}), 404, "no_such_task")
     taken = {"ref": "N", "title": "x", "assignee_email": people.tanaka.email}
     assert problem(suzuki.post("/tasks", taken), 422, "unusable_values")["errors"][0]["pointer"]
+
+
+def test_with_500_open_tasks_a_member_opens_no_more_by_a_program_and_an_admin_does(
+    app: Flask, services: Services, db: Database, people: People, suzuki: Program
+) -> None:
+    with db.write() as session:
+        session.get_one(Member, people.sato.id).role = Role.ADMIN
+        many = [task(f"M-{number}", people.suzuki) for number in range(MOST_OPEN)]
+        session.add_all([*many, task("M-over", people.suzuki, status="done")])
+    another = {"ref": "N", "title": "x"}
+    found = problem(suzuki.post("/tasks", another), 422, "unusable_values")
+    assert [one["pointer"] for one in found["errors"]] == ["/status"]
+    problem(
+        suzuki.post("/tasks", {"ref": "M-over", "title": "x", "status": "open"}),
+        422,
+        "unusable_values",
+    )
+    assert suzuki.post("/tasks", {"ref": "M-1", "title": "y"}).status_code == 200
+    given = another | {"assignee_email": people.suzuki.email}
+    assert program(app, services, people.sato.email).post("/tasks", given).status_code == 201
 
 
 def test_ids_of_other_teams_do_not_exist(

@@ -24,7 +24,7 @@ STATEMENTS = {
     ("lead", "GET", "/mails?limit=100"): 3,
     ("lead", "GET", "/teams/{team}/today"): 10,
     ("member", "GET", "/days-off?member={member}"): 4,
-    ("member", "POST", "/tasks"): 13,
+    ("member", "POST", "/tasks"): 14,
     ("member", "PATCH", "/tasks/{task}"): 14,
     ("member", "POST", "/reports"): 12,
     ("member", "POST", "/days-off"): 9,

@@ -15,6 +15,7 @@ from app.imports.context import ImportContext
 from app.imports.work import upsert_task
 from app.locale import Both
 from app.members.assign import DUE_BEFORE_START, NOT_ACTIVE
+from app.members.own_tasks import refuse_too_many
 from app.models import Audit, Member, Task
 from app.people import file_records
 from app.people.file_records import TaskRecord
@@ -53,6 +54,8 @@ def upsert(
     with services.db.write() as session:
         task, assignee = _task(session, line.ref), _assignee(session, line)
         _check(me, table, line, task, assignee)
+        if not me.is_admin and _opens(line, task):
+            refuse_too_many(session, me.id, "status")
         context = ImportContext(
             session=session,
             organisation=organisation(session, services.config),
@@ -116,6 +119,13 @@ def _check(
         faults.append(("due_on", DUE_BEFORE_START))
     if faults:
         raise ValuesRefused(faults)
+
+
+def _opens(line: TaskRecord, task: Task | None) -> bool:
+    """Whether there is an open task more then."""
+    if task is None:
+        return line.status == "open"
+    return task.status != "open" and line.status == "open" and "status" in line.columns
 
 
 def _note(context: ImportContext, line: TaskRecord, assignee: Member | None) -> None:

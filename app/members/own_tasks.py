@@ -108,7 +108,7 @@ def add_task(
             return known
         one, today = _person(session, services, member_id, now)
         values = _read(typed, today) | {"assignee_id": member_id, "assigned_on": today}
-        _refuse_too_many(session, member_id)
+        refuse_too_many(session, member_id, "title")
         task = Task(ref=uuid4().hex, **values)
         session.add(task)
         session.flush()
@@ -116,6 +116,19 @@ def add_task(
         sent_forms.made(session, form_key, task.id)
         _note(session, one.member, "task.add", task, now)
         return task.id
+
+
+def refuse_too_many(session: Session, member_id: int, field: str) -> None:
+    """Raises ValuesRefused, about that field, where the member has too many open tasks for one more."""
+    mine = select(func.count()).where(Task.assignee_id == member_id, Task.status == "open")
+    if (number := session.scalar(mine) or 0) >= MOST_OPEN:
+        sentence = Both(
+            f"未完了のタスクが{number:,}件あります。{MOST_OPEN}件以上あるときは、これ以上追加できません。"
+            "終わったタスクを完了か中止にしてから追加してください。",
+            f"You have {number:,} open tasks; with {MOST_OPEN} or more, no more are added. "
+            "Close some that are over first.",
+        )
+        raise ValuesRefused([(field, sentence)])
 
 
 def edit_task(  # noqa: PLR0917 - whose, which, what, when
@@ -173,22 +186,6 @@ def _mine(session: Session, member_id: int, task_id: int, *, lock: bool = False)
     if task is None or task.assignee_id != member_id:
         raise NoSuchTask
     return task
-
-
-def _refuse_too_many(session: Session, member_id: int) -> None:
-    is_open = Task.status == "open"
-    query = select(func.count()).where(Task.assignee_id == member_id, is_open)
-    if (number := session.scalar(query) or 0) >= MOST_OPEN:
-        raise ValuesRefused([("title", _too_many(number))])
-
-
-def _too_many(number: int) -> Both:
-    return Both(
-        f"未完了のタスクが{number:,}件あります。{MOST_OPEN}件以上あるときは、これ以上追加できません。"
-        "終わったタスクを完了か中止にしてから追加してください。",
-        f"You have {number:,} open tasks; with {MOST_OPEN} or more, no more are added. "
-        "Close some that are over first.",
-    )
 
 
 def _urgency(one: PageTask) -> tuple[bool, date, str]:
