@@ -79,7 +79,7 @@ def doubted(services: Services, now: datetime) -> Doubt | None:
             if row is None:  # a start of this machine: the doubt of an earlier one ended with it
                 for earlier in _rows(session):
                     if earlier.data["host"] == platform.node():
-                        session.delete(earlier)
+                        earlier.data = earlier.data | {"doubt": None, "accepted": None}
             data = {"host": platform.node(), **_KNOWN.dump_python(new, mode="json")}
             put(session, Service, {"name": name}, {"at": now, "data": data})
             _alert(session, doubt, now)
