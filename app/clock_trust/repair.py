@@ -18,7 +18,7 @@ from app.alerts import Alarm, raise_alert
 from app.clock_trust.judge import HOUR
 from app.db import among, database_now, update_each
 from app.models import OPEN, Alert, DecisionRow, Kind, Member, OutboxMail, Service, State
-from app.outbox.cancelling import end_ready
+from app.outbox import end_ready
 from app.outbox.early_decisions import SET_ASIDE
 from app.outbox.settle import IN_DOUBT_SECONDS
 from app.people.settings import Person, organisation, people

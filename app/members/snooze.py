@@ -11,8 +11,7 @@ from app.compose.text import date_words
 from app.locale import Both
 from app.members.changes import audit, decide_before, locked
 from app.models import DecisionRow, Kind, OutboxMail, State
-from app.outbox import restored
-from app.outbox.cancelling import end_ready
+from app.outbox import end_ready, restored
 from app.outbox.enqueue import NewMail, enqueue
 from app.outbox.reasons import REASONS, TRIAL
 from app.outbox.seen import REMINDERS

@@ -71,8 +71,8 @@ def _add_list(blueprint: Blueprint, services: Services) -> None:
                 check_known(services, email)
             except NoSuchMember as error:
                 faults["member"] = error.sentence
-        filters = {"state": state, "member": email, "date": request_args.text("date")}
-        filters |= {"reason": reason}
+        date_typed = request_args.text("date")
+        filters = {"state": state, "member": email, "date": date_typed, "reason": reason}
         wanted: dict[str, Any] = {name: value for name, value in filters.items() if value}
         more = len(mails) > _PER_PAGE
         return render_template(

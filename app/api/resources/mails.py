@@ -9,7 +9,7 @@ from app.access.tokens import Scope
 from app.api.operation import Answered, Call, Day, ListEntry, Paged, Piece, Reply, RowId, operation
 from app.locale import Both
 from app.models import Kind, State
-from app.outbox import cancelling, resending, seen, trial
+from app.outbox import cancel, resending, seen, trial
 from app.refused import Code
 
 
@@ -112,7 +112,7 @@ def cancel_mail(call: Call, mail_id: int) -> MailStory:
     """It is not sent. For admins."""
     call.require_admin()
     call.require_real()
-    cancelling.cancel(call.services, mail_id, who=call.caller.who, now=call.now)
+    cancel(call.services, mail_id, who=call.caller.who, now=call.now)
     return get_mail(call, mail_id)
 
 
