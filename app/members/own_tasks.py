@@ -124,9 +124,9 @@ def refuse_too_many(session: Session, member_id: int, field: str) -> None:
     if (number := session.scalar(mine) or 0) >= MOST_OPEN:
         sentence = Both(
             f"未完了のタスクが{number:,}件あります。{MOST_OPEN}件以上あるときは、これ以上追加できません。"
-            "終わったタスクを完了か中止にしてから追加してください。",
+            "終わったタスクを完了か取りやめにしてから追加してください。",
             f"You have {number:,} open tasks; with {MOST_OPEN} or more, no more are added. "
-            "Close some that are over first.",
+            "Report those that are over as done, or cancel them, first.",
         )
         raise ValuesRefused([(field, sentence)])
 
