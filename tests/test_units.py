@@ -438,7 +438,7 @@ def test_the_pause_grows_where_systemd_knows_how(home: Path) -> None:
         assert "RestartSteps" not in unknown[name]
 
 
-# --- a batch, a stop, a kill ------------------------------------------------------------------
+# --- a batch, a stop --------------------------------------------------------------------------
 
 MANY = 20
 
@@ -461,8 +461,6 @@ SMTP_PORT={smtp.port}                  # 465 の場合は SSL
 SMTP_SECURITY=none
 MAIL_FROM=Task Progress <app@example.jp>
 TEST_CLOCK_OFFSET={offset_to(NINE)}
-SMTP_TIMEOUT=120
-TEST_TIME_SCALE=0.01                   # a lease of 1 s, in doubt for 6.6 s
 """)
     url = sqlite_copy(machine.home / "data" / "task-progress.sqlite3")
     with closing(Database(url)) as database:
