@@ -22,7 +22,8 @@ from app.rules.hours import (
     quiet_until,
     too_late,
 )
-from app.rules.unreported import OpenTask, counts_for, silent_for, unreported
+from app.rules.silence import silent_for
+from app.rules.unreported import OpenTask, counts_for, unreported
 from app.rules.workdays import DAY, Calendar, Company, Span, week_begins, week_of
 
 TOKYO = ZoneInfo("Asia/Tokyo")

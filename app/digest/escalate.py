@@ -16,7 +16,8 @@ from app.outbox.early_decisions import STANDS, insert_decisions
 from app.outbox.enqueue import NewMail, enqueue
 from app.people.settings import Organisation, Person, people
 from app.rules import hours
-from app.rules.escalation import Silence, Step, Steps, Taken, is_due, may_be_told
+from app.rules.escalation import Step, Steps, Taken, is_due, may_be_told
+from app.rules.silence import Silence
 from app.rules.workdays import DAY, week_of
 from app.services import Services
 

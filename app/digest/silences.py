@@ -11,7 +11,8 @@ from app.models import DecisionRow, Member
 from app.outbox.early_decisions import STANDS
 from app.people.settings import Organisation, Person
 from app.reports.progress import open_tasks
-from app.rules.escalation import Silence, Step, Steps, Taken, silence
+from app.rules.escalation import Step, Steps, Taken
+from app.rules.silence import Silence, longest_silence
 from app.util.grouped import grouped
 
 SLOT = "escalation"
@@ -33,7 +34,7 @@ def silences(session: Session, dates: Iterable[tuple[Person, date]]) -> dict[int
         tasks = open_tasks(session, [one.member.id for one in some], day)
         for one in some:
             mine = tasks.get(one.member.id, ())
-            long = silence(mine, one.calendar, day, active_since=one.began)
+            long = longest_silence(mine, one.calendar, day, active_since=one.began)
             if long is not None:
                 found[one.member.id] = long
     return found

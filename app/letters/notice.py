@@ -10,7 +10,8 @@ from app.db import among
 from app.digest.silences import silences, steps_of, taken
 from app.models import Member
 from app.people.settings import Organisation, Person, people
-from app.rules.escalation import Silence, Step, next_telling
+from app.rules.escalation import Step, next_telling
+from app.rules.silence import Silence
 from app.rules.workdays import DAY
 
 Notice = tuple[str, date]  # the lead's name, and when

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from app.rules.decision import day_reason, weekly_target
 from app.rules.hours import Frequency, Rhythm
-from app.rules.unreported import OpenTask, overdue
+from app.rules.silence import Silence
 from app.rules.workdays import DAY, Calendar
 
 LOOK_AHEAD = 60  # days within which a lead is notified, or it is not said when
@@ -39,18 +39,6 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """For how many workdays a member has been silent here, and after which date it began.
-
-    `workdays` is the number of `unreported.silent_for`, except that nothing before the member became
-    active counts: the first day escalates nothing.
-    """
-
-    workdays: int
-    since: date
-
-
-@dataclass(frozen=True, slots=True)
 class Taken:
     """A step that was taken for a member."""
 
@@ -60,22 +48,6 @@ class Taken:
     def of(self, silence: Silence) -> bool:
         """True when it was taken for this silence, and not for an earlier one."""
         return self.since >= silence.since
-
-
-def silence(
-    tasks: Iterable[OpenTask], calendar: Calendar, on: date, *, active_since: date
-) -> Silence | None:
-    """The longest silence on the local date `on`; None when there is none.
-
-    `active_since` is the member's.
-    """
-    longest: Silence | None = None
-    for task in tasks:
-        since = max(task.silent_since, active_since - DAY)
-        workdays = overdue(task, calendar, since, on)
-        if workdays > 0 and (longest is None or workdays > longest.workdays):
-            longest = Silence(workdays, since)
-    return longest
 
 
 def is_due(step: Step, steps: Steps, found: Silence | None, taken: Collection[Taken]) -> bool:

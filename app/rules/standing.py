@@ -9,15 +9,15 @@ from datetime import date
 from enum import StrEnum
 
 from app.rules.hours import Frequency, Rhythm
+from app.rules.silence import at_work
 from app.rules.unreported import unreported
 from app.rules.week import (
     Mark,
     MemberFacts,
     TaskFacts,
     WeekReport,
-    at_work,
     mark,
-    silence,
+    silent_workdays,
     worked_on,
 )
 from app.rules.workdays import DAY, Calendar, Company, DayOff
@@ -109,7 +109,7 @@ class BoardRow:
 
 def row(facts: MemberFacts, email: str, rhythm: Rhythm) -> BoardRow:
     """Where the member stands on their own today."""
-    silent, away = silence(facts), facts.calendar.day_off(facts.today)
+    silent, away = silent_workdays(facts), facts.calendar.day_off(facts.today)
     return BoardRow(
         facts=facts,
         email=email,

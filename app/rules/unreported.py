@@ -1,4 +1,4 @@
-"""PURE. Which tasks are unreported, and for how many workdays a member is silent.
+"""PURE. Which tasks are unreported, and for how many workdays each.
 
 The rules are those of docs/rules.md.
 """
@@ -79,12 +79,3 @@ def unreported(tasks: Iterable[OpenTask], calendar: Calendar, on: date) -> list[
         if is_late:
             late.append(Unreported(task.ref, max(silent, 0)))
     return sorted(late, key=lambda one: (-one.silent, one.ref))
-
-
-def silent_for(tasks: Iterable[OpenTask], calendar: Calendar, on: date) -> int:
-    """The workdays for which the member of these tasks is silent on `on`; 0 when they are not.
-
-    The one number of letter, board and digest; escalation leaves out days before the member was active.
-    """
-    late = unreported(tasks, calendar, on)
-    return late[0].silent if late else 0

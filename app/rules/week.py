@@ -9,8 +9,9 @@ from datetime import date
 from enum import StrEnum
 from typing import Literal
 
-from app.rules.unreported import OpenTask, silent_for
-from app.rules.workdays import DAY, Calendar, DayOff
+from app.rules.silence import at_work, silent_for
+from app.rules.unreported import OpenTask
+from app.rules.workdays import DAY, Calendar
 
 Status = Literal["on_track", "at_risk", "blocked", "done"]
 
@@ -238,19 +239,14 @@ def _expected(one: MemberFacts, day: date) -> bool:
     return one.calendar.is_workday(day) and any(task.open_on(day) for task in one.tasks)
 
 
-def silence(one: MemberFacts) -> int:
+def silent_workdays(one: MemberFacts) -> int:
     """For how many workdays the member is silent today."""
     return silent_for((task.as_open() for task in worked_on(one)), one.calendar, one.today)
 
 
 def silent_now(one: MemberFacts) -> int:
     """The same, 0 for who is on leave today."""
-    return at_work(silence(one), one.calendar.day_off(one.today))
-
-
-def at_work(silent: int, away: DayOff | None) -> int:
-    """The silence as it counts today: who is on leave cannot report, so they are away, not silent."""
-    return 0 if away is DayOff.ON_LEAVE else silent
+    return at_work(silent_workdays(one), one.calendar.day_off(one.today))
 
 
 def worked_on(one: MemberFacts) -> list[TaskFacts]:
