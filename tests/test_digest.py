@@ -485,12 +485,52 @@ def test_a_lead_who_takes_no_such_mail_gets_none(
 def test_a_lead_on_leave_is_told_on_the_first_day_back(
     services: Services, db: Database, silent: People
 ) -> None:
-    with db.write() as session:
-        session.add(DaysOff(user_id=silent.sato.id, first_day=TODAY, last_day=TODAY + DAY))
+    off(db, silent.sato, TODAY, TODAY + DAY)
     tick(services, NOW - HOUR)
     for n in range(3):
         tick(services, NOW + n * DAY)
     assert escalated(db) == [(SATO, TODAY + 2 * DAY)]
+
+
+def test_of_who_is_on_leave_the_lead_is_told_on_their_first_day_back_as_their_mail_says(
+    services: Services, db: Database, silent: People, smtp: SmtpServer
+) -> None:
+    """The lead is away today; tomorrow and the day after the silent member is."""
+    change(db, silent.tanaka, active=False)
+    off(db, silent.sato, TODAY, TODAY)
+    off(db, silent.suzuki, TODAY + DAY, TODAY + 2 * DAY)
+    tick(services, NOW - HOUR)
+    tick(services, NOW)
+    sending.deliver(services, [one.id for one in mails(db, "reminder")], at(NOW))
+    (own,) = received(smtp, SUZUKI)
+    assert "11月27日(金)になっても報告がないときは" in plain(own).replace("\n", "")
+    for n in range(1, 4):
+        tick(services, NOW + n * DAY)
+    assert escalated(db) == [(SATO, date(2026, 11, 27))]
+    told = digest.ahead(services, "escalation", TODAY, TODAY + 3 * DAY)
+    assert [one.local_date for one in told if one.step == "lead"] == []
+
+
+def test_leave_taken_while_the_mail_waits_takes_the_member_out_and_leaves_the_step_open(
+    services: Services, db: Database, silent: People, smtp: SmtpServer
+) -> None:
+    tick(services, NOW - HOUR)
+    ids = tick(services, NOW)
+    off(db, silent.suzuki, TODAY, TODAY + DAY)
+    sending.deliver(services, ids, at(NOW))
+    letter = next(one for one in received(smtp, SATO) if "報告がない方" in one["Subject"])
+    assert "鈴木" not in plain(letter)
+    found = {one.user_id: one.reason for one in decisions(db, "escalation")}
+    assert found == {silent.suzuki.id: "on_leave", silent.tanaka.id: None}
+    for n in range(1, 3):
+        tick(services, NOW + n * DAY)
+    assert escalated(db) == [(SATO, TODAY), (SATO, TODAY + 2 * DAY)]
+
+
+def off(db: Database, member: Member, first: date, last: date) -> None:
+    """Leave of the member."""
+    with db.write() as session:
+        session.add(DaysOff(user_id=member.id, first_day=first, last_day=last))
 
 
 def test_a_weekly_lead_is_told_on_the_weekly_day(

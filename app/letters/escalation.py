@@ -51,8 +51,11 @@ def _still(case: LetterContext) -> list[tuple[DecisionRow, SilentLine | Reason]]
     answers: list[tuple[DecisionRow, SilentLine | Reason]] = []
     for row in rows:
         step, long = Step(row.facts["step"]), found.get(row.user_id)
-        if row.user_id not in known or roles.get(row.user_id) is not step:
+        one = known.get(row.user_id)
+        if one is None or roles.get(row.user_id) is not step:
             answers.append((row, Reason.INACTIVE))
+        elif one.calendar.on_leave(one.today(case.as_of)):
+            answers.append((row, Reason.ON_LEAVE))
         elif (
             long is None
             or long.workdays < (steps.after(step) or 1)
@@ -60,7 +63,7 @@ def _still(case: LetterContext) -> list[tuple[DecisionRow, SilentLine | Reason]]
         ):
             answers.append((row, Reason.REPORTED_MEANWHILE))
         else:
-            answers.append((row, _line(session, known[row.user_id], step, case.as_of)))
+            answers.append((row, _line(session, one, step, case.as_of)))
     return answers
 
 

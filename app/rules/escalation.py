@@ -107,7 +107,7 @@ def next_telling(
         return None
     told = max(earliest, day)
     for _ in range(LOOK_AHEAD):
-        if may_be_told(*lead, told, wanted=wanted):
+        if not calendar.on_leave(told) and may_be_told(*lead, told, wanted=wanted):
             return told
         told += DAY
     return None

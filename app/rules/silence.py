@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from app.rules.unreported import OpenTask, overdue, unreported
-from app.rules.workdays import DAY, Calendar, DayOff
+from app.rules.workdays import DAY, Calendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,15 @@ def silent_for(tasks: Iterable[OpenTask], calendar: Calendar, on: date) -> int:
     return late[0].silent if late else 0
 
 
-def at_work(silent: int, away: DayOff | None) -> int:
-    """The silence as it counts today: who is on leave cannot report, so they are away, not silent."""
-    return 0 if away is DayOff.ON_LEAVE else silent
-
-
 def longest_silence(
     tasks: Iterable[OpenTask], calendar: Calendar, on: date, *, active_since: date
 ) -> Silence | None:
-    """The silence that escalation goes by on the local date `on`; None when there is none.
+    """The silence that escalation goes by on the local date `on`; None when there is none, or leave.
 
     `active_since` is the member's.
     """
+    if calendar.on_leave(on):
+        return None
     longest: Silence | None = None
     for task in tasks:
         since = max(task.silent_since, active_since - DAY)

@@ -9,7 +9,6 @@ from datetime import date
 from enum import StrEnum
 
 from app.rules.hours import Frequency, Rhythm
-from app.rules.silence import at_work
 from app.rules.unreported import unreported
 from app.rules.week import (
     Mark,
@@ -113,7 +112,7 @@ def row(facts: MemberFacts, email: str, rhythm: Rhythm) -> BoardRow:
     return BoardRow(
         facts=facts,
         email=email,
-        standing=_standing(worked_on(facts), at_work(silent, away), away),
+        standing=_standing(worked_on(facts), silent, away),
         silent=silent,
         away=away,
         stopped=stopped(rhythm, facts.today),
@@ -124,7 +123,8 @@ def _standing(tasks: Sequence[TaskFacts], silent: int, away: DayOff | None) -> S
     said = {task.said[-1].status for task in tasks if task.said}
     if "blocked" in said:
         return Standing.BLOCKED
-    if silent:  # also on a public holiday: silent members stay on top
+    # Also on a public holiday: silent members stay on top. Who is on leave cannot report.
+    if silent and away is not DayOff.ON_LEAVE:
         return Standing.SILENT
     if away is not None:
         return Standing.AWAY

@@ -9,7 +9,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Literal
 
-from app.rules.silence import at_work, silent_for
+from app.rules.silence import silent_for
 from app.rules.unreported import OpenTask
 from app.rules.workdays import DAY, Calendar
 
@@ -101,7 +101,7 @@ class MemberWeek:
     marks: tuple[Mark, ...]
     reported: int
     workdays: int
-    silent: int  # workdays, today
+    silent: int  # workdays, today; 0 on leave
 
     @property
     def expected(self) -> bool:
@@ -230,7 +230,7 @@ def _row(one: MemberFacts, marks: Mapping[date, Mark], days: Sequence[date]) -> 
         marks=tuple(marks[day] for day in days),
         reported=sum(day in reported for day in workdays),
         workdays=len(workdays),
-        silent=silent_now(one),
+        silent=0 if one.calendar.on_leave(one.today) else silent_workdays(one),
     )
 
 
@@ -242,11 +242,6 @@ def _expected(one: MemberFacts, day: date) -> bool:
 def silent_workdays(one: MemberFacts) -> int:
     """For how many workdays the member is silent today."""
     return silent_for((task.as_open() for task in worked_on(one)), one.calendar, one.today)
-
-
-def silent_now(one: MemberFacts) -> int:
-    """The same, 0 for who is on leave today."""
-    return at_work(silent_workdays(one), one.calendar.day_off(one.today))
 
 
 def worked_on(one: MemberFacts) -> list[TaskFacts]:

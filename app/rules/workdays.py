@@ -175,11 +175,15 @@ class Calendar:
 
     def day_off(self, day: date) -> DayOff | None:
         """Why `day` is no workday of this member, or None on a workday."""
-        if any(span.covers(day) for span in self.leave):
+        if self.on_leave(day):
             return DayOff.ON_LEAVE
         if any(span.covers(day) for span in self.extra):
             return None
         return self.company.day_off(day)
+
+    def on_leave(self, day: date) -> bool:
+        """True when `day` lies in the member's leave."""
+        return any(span.covers(day) for span in self.leave)
 
     def is_workday(self, day: date) -> bool:
         """True when the member works on `day`."""
