@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from app import board, clock, sample
@@ -445,6 +445,16 @@ def test_whoever_reported_is_not_nudged(
     travel.shift(timedelta(hours=1))
     status, page = press(lead, suzuki_late)
     assert (status, "報告を待っているタスクはありません" in page) == (422, True)
+
+
+def test_of_a_task_that_came_here_only_now_and_is_unreported_a_nudge_goes_out(
+    lead: FlaskClient, services: Services, suzuki_late: int, travel: time_machine.Traveller
+) -> None:
+    """The mail at nine asked for it, too, and nobody is called silent yet."""
+    with services.db.write() as session:
+        session.execute(update(Task).values(added_on=TODAY))
+    travel.shift(timedelta(hours=1))
+    assert press(lead, suzuki_late)[0] == 303
 
 
 def test_a_reminder_that_comes_by_itself_soon_is_waited_for(

@@ -16,7 +16,7 @@ from app.refused import Code
 from app.reminders import brake
 from app.reports.progress import open_tasks
 from app.rules import decision, hours
-from app.rules.silence import silent_for
+from app.rules.unreported import unreported
 from app.rules.workdays import DAY
 from app.services import Services
 
@@ -44,7 +44,7 @@ def nudge(
         check_day(one, day)
         _check_hour(one, day, now)
         tasks = open_tasks(session, [member.id], day).get(member.id, ())
-        if not silent_for(tasks, one.calendar, day):
+        if not unreported(tasks, one.calendar, day):
             raise NotNow(
                 Code.NOTHING_UNREPORTED,
                 "報告を待っているタスクはありません。",
