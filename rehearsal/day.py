@@ -29,7 +29,7 @@ from zoneinfo import ZoneInfo
 
 import trustme
 
-from app.compose.state_colours import STUCK
+from app.compose.colours import STUCK
 from app.locale import shell_locale
 from rehearsal.protocol import Protocol, record
 from tests.fork_server import Part

@@ -22,8 +22,8 @@ from markupsafe import escape
 
 from app import letters
 from app.compose import look, message_id, show_date
+from app.compose.colours import DARK, LIGHT
 from app.compose.lines import LINE, wrap
-from app.compose.look import DARK, LIGHT
 from app.compose.reminder import ReminderFacts, TaskLine, reminder
 from app.compose.text import composed, inert, shorten
 from app.mime.message import MailMessage, build, width

@@ -1,18 +1,18 @@
-"""One vocabulary of marks: what stands in app/compose/state_colours.py is what everything shows."""
+"""One vocabulary of marks: what stands in app/compose/colours.py is what everything shows."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from app.compose.state_colours import GOOD, NOTHING, SIGNS, UNREPORTED
+from app.compose.colours import GOOD, NOTHING, SIGNS, UNREPORTED
 from app.web.outbox_labels import MARKS
 from app.web.team_labels import STANDINGS
 
 APP = Path(__file__).parents[1] / "app"
 SHEET = (APP / "static" / "style.css").read_text(encoding="utf-8")
 # Their homes: the vocabulary, and the sheet that draws it.
-HOMES = {"compose/state_colours.py", "static/style.css"}
+HOMES = {"compose/colours.py", "static/style.css"}
 
 
 def test_the_sheet_draws_each_mark_as_the_vocabulary_has_it() -> None:

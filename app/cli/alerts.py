@@ -10,7 +10,7 @@ from app.alerts.catalogue import words_of
 from app.cli.language import LOCALE, Failed, say
 from app.cli.shell import Shell, as_json, flag, group, who
 from app.cli.show import show_json
-from app.compose.state_colours import GOOD, STUCK
+from app.compose.colours import GOOD, STUCK
 from app.compose.text import date_words, inert
 from app.models import Alert
 from app.monitoring.status_lines import who_words

@@ -10,7 +10,7 @@ from app.alerts.sentence import span
 from app.cli.language import LOCALE, complain, say
 from app.cli.shell import Shell, TypedValue, as_json, cli, flag, option, who
 from app.cli.show import show_json
-from app.compose.state_colours import GOOD, LATE, STUCK
+from app.compose.colours import GOOD, LATE, STUCK
 from app.identity import known_settings
 from app.monitoring import status as state
 from app.monitoring import status_lines

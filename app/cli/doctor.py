@@ -6,7 +6,7 @@ from app import clock
 from app.cli.language import LOCALE, say
 from app.cli.shell import as_json, cli, option
 from app.cli.show import show_json
-from app.compose.state_colours import GOOD, LATE, STUCK
+from app.compose.colours import GOOD, LATE, STUCK
 from app.config.sources import home
 from app.doctor import Finding, Level, Machine, examine, worst
 from app.locale import Both

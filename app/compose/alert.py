@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from app.compose.colours import GOOD, STUCK
 from app.compose.look import rendered
-from app.compose.state_colours import GOOD, STUCK
 from app.compose.text import Locale, automatic_headers, shorten, show_date
 from app.locale import Both
 from app.mime.address import write_mailbox

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from app.compose.letter import LetterFacts
-from app.compose.look import rendered
-from app.compose.recap import recap_of
-from app.compose.state_colours import (
+from app.compose.colours import (
     DAYS,
     DUE_TODAY,
     GOOD,
@@ -23,6 +20,9 @@ from app.compose.state_colours import (
     UNREPORTED,
     Sign,
 )
+from app.compose.letter import LetterFacts
+from app.compose.look import rendered
+from app.compose.recap import recap_of
 from app.compose.text import Locale, shorten, show_date
 from app.locale import Both
 from app.mime.message import MailMessage

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
+from app.compose.colours import UNREPORTED
 from app.compose.letter import LetterFacts
 from app.compose.look import rendered
-from app.compose.state_colours import UNREPORTED
 from app.compose.text import shorten, show_date
 from app.locale import Both
 from app.mime.message import MailMessage

@@ -1,4 +1,4 @@
-"""PURE. How letters look: the colours, and templates rendered to a text and an HTML part.
+"""PURE. How letters look: templates rendered to a text and an HTML part.
 
 A template is rendered once for each form a letter can have (its language, how many tasks, what is
 empty), with holes where the words of a member stand; a letter fills them. That takes a
@@ -16,35 +16,11 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import escape
 
+from app.compose.colours import DARK, LIGHT
 from app.compose.lines import LINE, within, wrap
 from app.mime.body_encoding import Quoted, quote
 
 Words = Mapping[str, object]
-
-# Each colour of words stands on the paper of its theme at 4.5:1 or better (WCAG 2.2, 1.4.3), which
-# is why amber is darker here than in marks on pages: #b76e00 on white has only 4.0:1.
-LIGHT = {
-    "paper": "#ffffff",
-    "ink": "#1f2933",
-    "muted": "#52606d",
-    "line": "#d9dee4",
-    "accent": "#274690",
-    "on_accent": "#ffffff",
-    "red": "#c0392b",
-    "amber": "#a86500",
-    "teal": "#1b7f79",
-}
-DARK = {
-    "paper": "#14181d",
-    "ink": "#e6e9ed",
-    "muted": "#a8b3bf",
-    "line": "#3a434d",
-    "accent": "#9db4f0",
-    "on_accent": "#14181d",
-    "red": "#f08a7c",
-    "amber": "#e5a54b",
-    "teal": "#5cc4bc",
-}
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parents[1] / "templates" / "mail"),

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
+from app.compose.colours import DUE_TODAY, OVERDUE, STATUSES, UNREPORTED, Sign
 from app.compose.letter import LetterFacts
 from app.compose.look import Fixed, parts
-from app.compose.state_colours import DUE_TODAY, OVERDUE, STATUSES, UNREPORTED, Sign
 from app.compose.text import Locale, shorten, show_date
 from app.locale import Both
 from app.mime.message import MailMessage

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from app.compose import show_date
-from app.compose.state_colours import GOOD
+from app.compose.colours import GOOD
 from app.config.sources import relative
 from app.locale import Both
 

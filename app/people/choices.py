@@ -3,7 +3,7 @@
 Files, commands and pages take each by its stored word, by its names, or by what else means it.
 """
 
-from app.compose.state_colours import STATUSES
+from app.compose.colours import STATUSES
 from app.locale import Both
 from app.rules.hours import Frequency
 from app.util.dates_and_numbers import Word, Words

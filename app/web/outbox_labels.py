@@ -1,6 +1,6 @@
 """The labels of mails on pages: kinds, states with a mark, history."""
 
-from app.compose.state_colours import AWAY, GOOD, LATE, NOT_YET, STUCK
+from app.compose.colours import AWAY, GOOD, LATE, NOT_YET, STUCK
 from app.letters import LETTERS
 from app.locale import Both
 from app.models import State

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.access import sessions
 from app.compose import show_date
-from app.compose.state_colours import AWAY, NOT_YET, STUCK
+from app.compose.colours import AWAY, NOT_YET, STUCK
 from app.locale import Both
 from app.members import changes, defaults
 from app.members.days import LEAVE, WORKDAYS, NoSuchDays

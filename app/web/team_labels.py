@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from app.compose import show_date
-from app.compose import state_colours as colours
+from app.compose import colours, show_date
 from app.compose.text import Locale, shorten
 from app.locale import Both
 from app.rules.standing import BoardRow, DaySquare, Standing, Stopped

@@ -1,14 +1,39 @@
-"""PURE. The marks of states: one vocabulary for letters, pages, pictures and commands.
+"""PURE. The marks, words and colours of states: one vocabulary for letters, pages and commands.
 
 They are the marks that a Japanese reader knows from school: ○ is good and never anything else, △ is
-so-so, × is bad, □ is a box still to be filled. Pages draw them in static/style.css and
-templates/_board.html; a test compares.
+so-so, × is bad, □ is a box still to be filled. Pages draw them in static/style.css, which has their
+colours of pages, and templates/_board.html; a test compares.
 """
 
 from typing import NamedTuple
 
 from app.locale import Both
 from app.rules.week import Mark, Status
+
+# Each colour of words stands on the paper of its theme at 4.5:1 or better (WCAG 2.2, 1.4.3), which
+# is why amber is darker here than in marks on pages: #b76e00 on white has only 4.0:1.
+LIGHT = {
+    "paper": "#ffffff",
+    "ink": "#1f2933",
+    "muted": "#52606d",
+    "line": "#d9dee4",
+    "accent": "#274690",
+    "on_accent": "#ffffff",
+    "red": "#c0392b",
+    "amber": "#a86500",
+    "teal": "#1b7f79",
+}
+DARK = {
+    "paper": "#14181d",
+    "ink": "#e6e9ed",
+    "muted": "#a8b3bf",
+    "line": "#3a434d",
+    "accent": "#9db4f0",
+    "on_accent": "#14181d",
+    "red": "#f08a7c",
+    "amber": "#e5a54b",
+    "teal": "#5cc4bc",
+}
 
 
 class Sign(NamedTuple):
