@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from app import letters
-from app.compose import look, message_id, show_date
+from app.compose import message_id, rendering, show_date
 from app.compose.colours import DARK, LIGHT
 from app.compose.lines import LINE, wrap
 from app.compose.reminder import ReminderFacts, TaskLine, reminder
@@ -544,9 +544,9 @@ def rendered(facts: ReminderFacts) -> tuple[str, str]:
     """Both parts as Jinja renders them with everything in place: slow, and right."""
     words = sys.modules["app.compose.reminder"]._words(facts)
     links = sys.modules["app.compose.reminder"].links_of(words)
-    lines = look.render(f"reminder.{facts.locale}.txt", words).splitlines()
+    lines = rendering.render(f"reminder.{facts.locale}.txt", words).splitlines()
     text = [part for line in lines for part in ([line] if line.strip() in links else wrap(line))]
-    return "\n".join(text) + "\n", look.render(f"reminder.{facts.locale}.html", words)
+    return "\n".join(text) + "\n", rendering.render(f"reminder.{facts.locale}.html", words)
 
 
 @EVERY_LETTER

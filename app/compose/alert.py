@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from app.compose.colours import GOOD, STUCK
-from app.compose.look import rendered
+from app.compose.rendering import rendered
 from app.compose.text import Locale, automatic_headers, shorten, show_date
 from app.locale import Both
 from app.mime.address import write_mailbox

@@ -21,8 +21,8 @@ from app.compose.colours import (
     Sign,
 )
 from app.compose.letter import LetterFacts
-from app.compose.look import rendered
 from app.compose.recap import recap_of
+from app.compose.rendering import rendered
 from app.compose.text import Locale, shorten, show_date
 from app.locale import Both
 from app.mime.message import MailMessage

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from app.compose.colours import UNREPORTED
 from app.compose.letter import LetterFacts
-from app.compose.look import rendered
+from app.compose.rendering import rendered
 from app.compose.text import shorten, show_date
 from app.locale import Both
 from app.mime.message import MailMessage

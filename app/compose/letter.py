@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from app.compose.look import Parts
+from app.compose.rendering import Parts
 from app.compose.text import Locale, automatic_headers, message_id
 from app.mime.address import write_mailbox
 from app.mime.message import MailMessage

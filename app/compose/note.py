@@ -7,7 +7,7 @@ app/letters, beside the question whether it may still be sent.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.compose.look import Fixed, parts
+from app.compose.rendering import Fixed, parts
 from app.compose.text import Locale, automatic_headers, shorten
 from app.locale import Both
 from app.mime.address import write_mailbox

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from app.compose.colours import DUE_TODAY, OVERDUE, STATUSES, UNREPORTED, Sign
 from app.compose.letter import LetterFacts
-from app.compose.look import Fixed, parts
+from app.compose.rendering import Fixed, parts
 from app.compose.text import Locale, shorten, show_date
 from app.locale import Both
 from app.mime.message import MailMessage

@@ -1,4 +1,4 @@
-"""PURE. How letters look: templates rendered to a text and an HTML part.
+"""PURE. Letters rendered from templates to a text and an HTML part.
 
 A template is rendered once for each form a letter can have (its language, how many tasks, what is
 empty), with holes where the words of a member stand; a letter fills them. That takes a
