@@ -9,7 +9,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
 from app import clock
-from app.access import tokens
+from app.access import api_tokens
 from app.services import Services
 
 ALL = ("read", "report", "send", "data")
@@ -66,8 +66,8 @@ def program(
 ) -> Program:
     """A program with a new token of this member; without scopes it has all."""
     now = clock.now()
-    name = f"T{len(tokens.listing(services, now))}"
-    key = tokens.create(services, email, name, scopes or ALL, who=email, now=now, test=test)
+    name = f"T{len(api_tokens.listing(services, now))}"
+    key = api_tokens.create(services, email, name, scopes or ALL, who=email, now=now, test=test)
     return Program(app, key)
 
 

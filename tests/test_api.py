@@ -11,7 +11,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select, update
 
-from app.access import tokens
+from app.access import api_tokens
 from app.alerts import Alarm, open_alerts, raise_alert
 from app.api import reading
 from app.api.operation import OPERATIONS, Operation
@@ -77,10 +77,10 @@ def test_without_a_good_token_nothing_is_said(
         answer = Program(app, key).call("GET", "/me")
         problem(answer, 401, "token_unknown")
         assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-    (row,) = tokens.listing(services, NOW)
+    (row,) = api_tokens.listing(services, NOW)
     travel.shift(timedelta(days=366))
     problem(suzuki.call("GET", "/me"), 401, "token_expired")
-    tokens.revoke(services, row.id, who="test", now=NOW)
+    api_tokens.revoke(services, row.id, who="test", now=NOW)
     problem(suzuki.call("GET", "/me"), 401, "token_revoked")
 
 
@@ -285,7 +285,7 @@ def test_calls_are_counted_and_the_headers_say_so(
     assert answer.headers["RateLimit"].startswith('"default";r=599;t=')
     from app.api.gate import QUOTA  # noqa: PLC0415 - only here
 
-    token_id = tokens.listing(services, NOW)[0].id
+    token_id = api_tokens.listing(services, NOW)[0].id
     services.limits.take(QUOTA, f"api:{token_id}", cost=599)
     answer = sato.call("GET", "/me")
     found = problem(answer, 429, "too_many_calls")

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import func, select, text
 
 from app import clock, tick
-from app.access import tokens
+from app.access import api_tokens
 from app.access.api_calls import CallKey, Stored, whole
 from app.db import Database
 from app.locale import Both
@@ -120,7 +120,7 @@ def test_keys_are_forgotten_after_a_day(
 def test_while_the_first_call_runs_the_second_is_told_to_wait(
     sato: Program, services: Services, db: Database
 ) -> None:
-    (row,) = tokens.listing(services, NOW)
+    (row,) = api_tokens.listing(services, NOW)
     key, running, over = CallKey(row.id, "k", "x"), threading.Event(), threading.Event()
 
     def slowly(_: Services) -> Stored:
@@ -239,7 +239,9 @@ def test_a_process_that_is_killed_in_mid_call_does_it_once(
     place: str,
 ) -> None:
     replayed = place == "committed"
-    key = tokens.create(services, people.sato.email, "CI", ["data"], who="test", now=clock.now())
+    key = api_tokens.create(
+        services, people.sato.email, "CI", ["data"], who="test", now=clock.now()
+    )
     with gunicorn({**environ, "CRASH_AT": place}, tmp_path / "dying.log") as port:
         assert call(port, key) is None
     with db.read() as session:

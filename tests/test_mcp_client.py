@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app import clock
-from app.access import tokens
+from app.access import api_tokens
 from app.db import Database
 from app.models import ApiCall, Audit, OutboxMail, Report, State, Task
 from app.reminders import plan
@@ -33,7 +33,7 @@ def key(services: Services, db: Database, team: People) -> str:
         session.execute(update(OutboxMail).values(state=State.CANCELLED))
         session.execute(update(Task).values(title=INJECTION))
     scopes = ["read", "report", "send", "data"]
-    return tokens.create(services, team.sato.email, "agent", scopes, who="test", now=NOW)
+    return api_tokens.create(services, team.sato.email, "agent", scopes, who="test", now=NOW)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app import outbox, reminders
-from app.access import tokens
+from app.access import api_tokens
 from app.alerts import Alarm, open_alerts, raise_alert
 from app.db import Database
 from app.members import token_notices
@@ -228,7 +228,7 @@ def test_a_notice_about_a_token_is_not_sent_again(
     made = NOW - timedelta(days=2)
     for email, ends in ((SUZUKI, 13), (TANAKA, 100)):
         last = TODAY + timedelta(days=ends)
-        tokens.create(services, email, "CI", ["read"], who=email, now=made, expires_on=last)
+        api_tokens.create(services, email, "CI", ["read"], who=email, now=made, expires_on=last)
     token_notices.notify_owners(services, NOW)
     with db.write() as session:
         session.execute(update(OutboxMail).values(state=State.FAILED, reason=SAID))

@@ -22,7 +22,7 @@ from sqlalchemy import Table, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app import digest, doctor, installation, outbox, reminders, schema
-from app.access import sessions, tokens
+from app.access import api_tokens, sessions
 from app.alerts import open_alerts
 from app.alerts.catalogue import words_of
 from app.db import Database
@@ -827,14 +827,14 @@ def test_everybody_is_signed_out(services: Services, tasks: People) -> None:
 def test_what_was_ended_or_used_since_the_backup_does_not_work_again(
     services: Services, tasks: People
 ) -> None:
-    key = tokens.create(services, SUZUKI, "CI", ["read"], who=SUZUKI, now=EARLY)
+    key = api_tokens.create(services, SUZUKI, "CI", ["read"], who=SUZUKI, now=EARLY)
     link = sign_in.make_admin(services, SUZUKI, "x", EARLY).rpartition("/")[2]
     saved = Saved(services)
-    tokens.revoke(services, tokens.listing(services, EARLY)[0].id, who=SUZUKI, now=EARLY)
+    api_tokens.revoke(services, api_tokens.listing(services, EARLY)[0].id, who=SUZUKI, now=EARLY)
     sign_in.use(services, link, EARLY)
     saved.back(TEN)
     with pytest.raises(Refused):
-        tokens.caller(services, key, EARLY)
+        api_tokens.caller(services, key, EARLY)
     with pytest.raises(Refused):
         sign_in.use(services, link, EARLY)
 
@@ -846,11 +846,11 @@ def test_a_token_made_after_a_restore_is_announced_before_it_ends(
     Saved(services).back(EARLY)
     last = (NOW + timedelta(days=10)).date()
     made = NOW - timedelta(days=3)
-    tokens.create(services, SUZUKI, "CI", ["read"], who=SUZUKI, now=made, expires_on=last)
+    api_tokens.create(services, SUZUKI, "CI", ["read"], who=SUZUKI, now=made, expires_on=last)
     token_notices.notify_owners(services, NOW)
     with services.db.read() as session:
         found = session.scalars(select(OutboxMail.n).where(OutboxMail.kind == Kind.TOKEN_NOTICE))
-        assert found.all() == [tokens.listing(services, NOW)[0].id]
+        assert found.all() == [api_tokens.listing(services, NOW)[0].id]
 
 
 def test_programs_of_another_database_are_no_sign_of_life(services: Services) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app import clock
-from app.access import tokens
+from app.access import api_tokens
 from app.db import Database
 from app.models import Report
 from app.services import Services
@@ -29,7 +29,7 @@ BODY = b'{"task_ref": "T-1", "percent": 40, "status": "on_track"}'
 def head(services: Services, db: Database, team: People) -> bytes:
     """Of a good call of an owner of T-1, whose body is said to be a little longer than BODY."""
     add_tasks(db, team)
-    key = tokens.create(
+    key = api_tokens.create(
         services, team.suzuki.email, "slow", ["report"], who="test", now=clock.now()
     )
     return (

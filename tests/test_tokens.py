@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from app import tick
-from app.access import tokens
-from app.access.tokens import Caller
+from app.access import api_tokens
+from app.access.api_tokens import Caller
 from app.db import Database
 from app.members.changes import set_member
 from app.models import ApiToken, Audit, Kind, Member, OutboxMail, Role
@@ -34,13 +34,13 @@ SUZUKI = "suzuki.ichiro@example.jp"
 def made(services: Services, name: str = "CI", **values: object) -> str:
     """The key of a new token of 鈴木さん."""
     wanted = {"scopes": ["read"], "who": SUZUKI, "now": NOW} | values
-    return tokens.create(services, SUZUKI, name, **wanted)  # type: ignore[arg-type]  # by name
+    return api_tokens.create(services, SUZUKI, name, **wanted)  # type: ignore[arg-type]  # by name
 
 
 def refusal(services: Services, key: str, days: int = 0) -> str:
     """Why nobody can call with this key."""
     with pytest.raises(Refused) as caught:
-        tokens.caller(services, key, NOW + timedelta(days=days))
+        api_tokens.caller(services, key, NOW + timedelta(days=days))
     return caught.value.code
 
 
@@ -48,7 +48,7 @@ def test_a_token_says_who_calls_and_is_stored_as_a_hash(
     services: Services, db: Database, team: People
 ) -> None:
     key = made(services, scopes=["data", "read"], test=True)
-    found = tokens.caller(services, key, NOW)
+    found = api_tokens.caller(services, key, NOW)
     assert isinstance(found, Caller)
     assert (found.me.email, found.who) == (SUZUKI, f"token CI of {SUZUKI}")
     assert (sorted(found.scopes), found.test) == (["data", "read"], True)
@@ -67,15 +67,15 @@ def test_what_is_no_token_is_refused_by_its_own_word(services: Services, team: P
     for other in ("", "tpk_", key[:-1], key + "A", key[:-1] + "!", key.lower(), "あ" * 47):
         assert refusal(services, other) == Code.TOKEN_UNKNOWN
     assert refusal(services, key, days=366) == Code.TOKEN_EXPIRED
-    (row,) = tokens.listing(services, NOW)
-    tokens.revoke(services, row.id, who=SUZUKI, now=NOW)
-    tokens.revoke(services, row.id, who=SUZUKI, now=NOW)
+    (row,) = api_tokens.listing(services, NOW)
+    api_tokens.revoke(services, row.id, who=SUZUKI, now=NOW)
+    api_tokens.revoke(services, row.id, who=SUZUKI, now=NOW)
     assert refusal(services, key) == Code.TOKEN_REVOKED
 
 
 def test_its_last_day_is_a_day_on_which_it_works(services: Services, team: People) -> None:
     key = made(services, expires_on=TODAY)
-    assert tokens.caller(services, key, NOW)
+    assert api_tokens.caller(services, key, NOW)
     assert refusal(services, key, days=1) == Code.TOKEN_EXPIRED
 
 
@@ -95,7 +95,7 @@ def test_when_it_was_last_used_is_written_once_an_hour(
     key = made(services)
     seen = []
     for minutes in (0, 30, 59, 61):
-        tokens.caller(services, key, NOW + timedelta(minutes=minutes))
+        api_tokens.caller(services, key, NOW + timedelta(minutes=minutes))
         with db.read() as session:
             seen.append(session.scalars(select(ApiToken.last_used_at)).one())
     assert [at and at - NOW for at in seen] == [timedelta()] * 3 + [timedelta(minutes=61)]
@@ -107,7 +107,7 @@ def test_a_use_while_the_clock_was_ahead_is_put_right_by_the_next_one(
     key = made(services)
     seen = []
     for ahead in (timedelta(days=90), timedelta(), timedelta(seconds=5)):
-        tokens.caller(services, key, NOW + ahead)
+        api_tokens.caller(services, key, NOW + ahead)
         with db.read() as session:
             seen.append(session.scalars(select(ApiToken.last_used_at)).one())
     assert seen == [NOW + timedelta(days=90), NOW, NOW]
@@ -125,12 +125,12 @@ def test_every_fault_of_a_new_token_is_named(services: Services, team: People) -
 
 
 def test_a_member_has_so_many_living_tokens_and_no_more(services: Services, team: People) -> None:
-    for number in range(tokens.MOST):
+    for number in range(api_tokens.MOST):
         made(services, f"T{number}")
     with pytest.raises(ValuesRefused) as caught:
         made(services, "one more")
     assert [key for key, _ in caught.value.faults] == ["name"]
-    tokens.revoke(services, tokens.listing(services, NOW)[0].id, who=SUZUKI, now=NOW)
+    api_tokens.revoke(services, api_tokens.listing(services, NOW)[0].id, who=SUZUKI, now=NOW)
     made(services, "one more")
 
 
@@ -166,7 +166,7 @@ def test_no_mail_about_a_token_that_was_revoked(
 ) -> None:
     made(services, now=NOW - timedelta(days=2), expires_on=TODAY + timedelta(days=13))
     tick.run(services, NOW)
-    tokens.revoke(services, tokens.listing(services, NOW)[0].id, who="test", now=NOW)
+    api_tokens.revoke(services, api_tokens.listing(services, NOW)[0].id, who="test", now=NOW)
     send(services, lambda: NOW)
     with db.read() as session:
         notice = select(OutboxMail.state).where(OutboxMail.kind == Kind.TOKEN_NOTICE)
@@ -193,10 +193,10 @@ def test_a_member_makes_and_ends_their_own_on_a_page(
         "/settings/tokens", data={"name": "CI", "scopes": ["read", "report"]}, headers=OURS
     )
     key = page.text.partition("<code>tpk_")[2][:43]
-    assert tokens.caller(services, f"tpk_{key}", NOW).name == "CI"
+    assert api_tokens.caller(services, f"tpk_{key}", NOW).name == "CI"
     assert f"tpk_{key}" not in browser.get("/settings/tokens").text
     assert browser.post("/settings/tokens", data={"name": ""}, headers=OURS).status_code == 422
-    (row,) = tokens.listing(services, NOW)
+    (row,) = api_tokens.listing(services, NOW)
     other = signed_in(app, services, team.tanaka.email)
     path = f"/settings/tokens/{row.id}/revoke"
     assert other.post(path, headers=OURS).status_code == 404
@@ -209,9 +209,9 @@ def test_an_admin_sees_and_ends_everybodys(
 ) -> None:
     made(services)
     assert SUZUKI in admin.get("/admin/tokens").text
-    (row,) = tokens.listing(services, NOW)
+    (row,) = api_tokens.listing(services, NOW)
     assert admin.post(f"/admin/tokens/{row.id}/revoke", headers=OURS).status_code == 303
-    assert tokens.listing(services, NOW)[0].ended
+    assert api_tokens.listing(services, NOW)[0].ended
     browser = signed_in(app, services, SUZUKI)
     assert browser.get("/admin/tokens").status_code == 403
 
@@ -226,7 +226,7 @@ def test_a_token_has_the_rights_that_its_owner_has_now(
     services: Services, db: Database, team: People
 ) -> None:
     key = made(services)
-    assert not tokens.caller(services, key, NOW).me.is_admin
+    assert not api_tokens.caller(services, key, NOW).me.is_admin
     with db.write() as session:
         session.get_one(Member, team.suzuki.id).role = Role.ADMIN
-    assert tokens.caller(services, key, NOW).me.is_admin
+    assert api_tokens.caller(services, key, NOW).me.is_admin

@@ -16,7 +16,7 @@ from werkzeug.routing import BaseConverter
 from app import clock
 from app.access import api_calls
 from app.access.api_calls import CallKey, Stored
-from app.access.tokens import Caller
+from app.access.api_tokens import Caller
 from app.api import docs_page, gate, openapi, reading, resources  # noqa: F401 - they declare
 from app.api.operation import OPERATIONS, Call, Operation, Reply
 from app.api.problems import BadCall

@@ -10,8 +10,8 @@ from limits import RateLimitItemPerMinute
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app import clock
-from app.access import tokens
-from app.access.tokens import Caller
+from app.access import api_tokens
+from app.access.api_tokens import Caller
 from app.api import problems, reading
 from app.api.problems import HTTP, BadCall
 from app.locale import Both
@@ -56,12 +56,12 @@ def _bound() -> None:
 def caller(services: Services) -> Caller:
     """By the header Authorization alone: an address is logged on its way, a cookie is a browser's."""
     said = (text for pair in request.args.items(multi=True) for text in pair)
-    if any(map(tokens.KEY.search, said)):
+    if any(map(api_tokens.KEY.search, said)):
         raise BadCall(400, _IN_ADDRESS)
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Refused(Code.TOKEN_UNKNOWN, _NONE)
-    return tokens.caller(services, key.strip(), clock.now())
+    return api_tokens.caller(services, key.strip(), clock.now())
 
 
 def take_quota(services: Services, whose: Caller) -> None:

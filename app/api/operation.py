@@ -14,7 +14,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar, 
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.access.tokens import Caller, Scope
+from app.access.api_tokens import Caller, Scope
 from app.locale import Both
 from app.models import LARGEST_ID, Via
 from app.refused import Code, Refused

@@ -6,8 +6,8 @@ from datetime import date
 import click
 
 from app import clock
-from app.access import tokens
-from app.access.tokens import Scope
+from app.access import api_tokens
+from app.access.api_tokens import Scope
 from app.cli.language import say, t
 from app.cli.shell import DAY, ROW_ID, Shell, as_json, email_argument, flag, group, option, who
 from app.cli.show import show_json, show_table
@@ -37,7 +37,7 @@ def create(
     """The key is shown this once."""
     services = shell.services()
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-    key = tokens.create(
+    key = api_tokens.create(
         services, email, name, wanted, who=who(), now=clock.now(), expires_on=last, test=test
     )
     click.echo(key)
@@ -55,7 +55,7 @@ def list_tokens(shell: Shell, email: str | None, json_wanted: bool) -> None:
     """The newest first."""
     services = shell.services()
     member_id = roster.known_id(services, email) if email is not None else None
-    found = tokens.listing(services, clock.now(), member_id)
+    found = api_tokens.listing(services, clock.now(), member_id)
     if json_wanted:
         show_json([asdict(one) for one in found])
     elif found:
@@ -64,7 +64,7 @@ def list_tokens(shell: Shell, email: str | None, json_wanted: bool) -> None:
         say("トークンはありません。", "There are no tokens.")
 
 
-def _row(one: tokens.TokenRow) -> tuple[object, ...]:
+def _row(one: api_tokens.TokenRow) -> tuple[object, ...]:
     used = f"{one.last_used_at:%Y-%m-%d %H:00Z}" if one.last_used_at else None
     state = t("終わり", "ended") if one.ended else t("有効", "valid")
     return (
@@ -78,5 +78,5 @@ def _row(one: tokens.TokenRow) -> tuple[object, ...]:
 @click.pass_obj
 def revoke(shell: Shell, token_id: int) -> None:
     """At once; twice is as good as once."""
-    tokens.revoke(shell.services(), token_id, who=who(), now=clock.now())
+    api_tokens.revoke(shell.services(), token_id, who=who(), now=clock.now())
     say(f"トークン {token_id} を取り消しました。", f"Token {token_id} is revoked.")

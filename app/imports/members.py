@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.access.api_tokens import revoke_all
 from app.access.sessions import end_all
-from app.access.tokens import revoke_all
 from app.imports.context import ImportContext, assign, differing
 from app.locale import Both
 from app.members.admins import LAST_ADMIN, lock_admins

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from app.access.api_tokens import revoke_all
 from app.access.sessions import end_all
-from app.access.tokens import revoke_all
 from app.ai.recap_store import forget_member
 from app.alerts import Alarm, close_alert, name_of
 from app.alerts.catalogue import OF_MAILS

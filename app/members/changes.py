@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.access import sent_forms
+from app.access.api_tokens import revoke_all
 from app.access.sessions import end_all
-from app.access.tokens import revoke_all
 from app.alerts import Alarm, close_alert
 from app.locale import Both
 from app.members import spans

@@ -7,8 +7,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.access import tokens
-from app.access.tokens import Scope
+from app.access import api_tokens
+from app.access.api_tokens import Scope
 from app.locale import Both
 from app.people.values import ValuesRefused
 from app.refused import UnusableValue
@@ -45,18 +45,20 @@ def pages(services: Services) -> Blueprint:
     @signed_in
     def revoke(token_id: int) -> ResponseReturnValue:
         me = myself()
-        tokens.revoke(services, token_id, who=me.email, now=clock.now(), owner=me.id)
+        api_tokens.revoke(services, token_id, who=me.email, now=clock.now(), owner=me.id)
         return redirect(url_for(".index"), 303)
 
     @blueprint.get("/admin/tokens")
     @admin
     def everybody() -> ResponseReturnValue:
-        return render_template("admin/tokens.html", **_shown(tokens.listing(services, clock.now())))
+        return render_template(
+            "admin/tokens.html", **_shown(api_tokens.listing(services, clock.now()))
+        )
 
     @blueprint.post("/admin/tokens/<int:token_id>/revoke")
     @admin
     def revoke_any(token_id: int) -> ResponseReturnValue:
-        tokens.revoke(services, token_id, who=myself().email, now=clock.now())
+        api_tokens.revoke(services, token_id, who=myself().email, now=clock.now())
         return redirect(url_for(".everybody"), 303)
 
     return blueprint
@@ -68,7 +70,7 @@ def _create(services: Services) -> str:
         last = read_date(typed) if typed else None
     except UnusableValue as error:
         raise ValuesRefused([("expires_on", error.sentence)]) from None
-    return tokens.create(
+    return api_tokens.create(
         services,
         myself().email,
         request_args.form("name"),
@@ -90,7 +92,7 @@ def _page(
         faults=faults or {},
         typed=request.form if faults else {},
         chosen=request.form.getlist("scopes") if faults else [Scope.READ.value],
-        **_shown(tokens.listing(services, clock.now(), myself().id)),
+        **_shown(api_tokens.listing(services, clock.now(), myself().id)),
     )
 
 
@@ -103,7 +105,7 @@ def _agents(services: Services, key: str | None) -> str | None:
     return json.dumps({"mcpServers": {"task-progress": server}}, ensure_ascii=False)
 
 
-def _shown(found: list[tokens.TokenRow]) -> dict[str, object]:
+def _shown(found: list[api_tokens.TokenRow]) -> dict[str, object]:
     return {
         "found": found,
         "scopes_offered": [(scope.value, t(*words)) for scope, words in SCOPES.items()],

@@ -18,7 +18,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from app import clock
 from app.access import api_calls
 from app.access.api_calls import CallKey, Stored
-from app.access.tokens import Caller
+from app.access.api_tokens import Caller
 from app.api import gate, problems, reading
 from app.api.mcp import messages, tools  # noqa: F401 - they declare
 from app.api.mcp.answers import DATA_NOT_ORDERS, MOST_BYTES, fitted

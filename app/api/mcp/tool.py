@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
-from app.access.tokens import Scope
+from app.access.api_tokens import Scope
 from app.api.mcp.answers import DATA_NOT_ORDERS, AgentAnswer
 from app.api.openapi import inlined
 from app.api.operation import Answered, Asked, Call

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
-from app.access.tokens import Scope
+from app.access.api_tokens import Scope
 from app.api.mcp.answers import Refs, Sentence, Text, cut_text
 from app.api.mcp.tool import Found, tool
 from app.api.operation import Answered, Asked, Call, Day, RowId

@@ -5,7 +5,7 @@ from datetime import date
 
 from pydantic import Field
 
-from app.access.tokens import Scope
+from app.access.api_tokens import Scope
 from app.api.operation import Answered, Asked, Call, Day, RowId, operation
 from app.locale import Both
 from app.members import seen

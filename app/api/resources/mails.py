@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from app.access.tokens import Scope
+from app.access.api_tokens import Scope
 from app.api.operation import Answered, Call, Day, ListEntry, Paged, Piece, Reply, RowId, operation
 from app.locale import Both
 from app.models import Kind, State

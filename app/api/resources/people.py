@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from app.access.tokens import Scope
+from app.access.api_tokens import Scope
 from app.api.operation import Answered, Asked, Call, Day, ListEntry, Paged, Piece, RowId, operation
 from app.api.problems import FieldFault, FieldsRefused
 from app.locale import Both

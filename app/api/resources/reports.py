@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from app.access.tokens import Scope
+from app.access.api_tokens import Scope
 from app.api.operation import Asked, Call, ListEntry, Paged, Piece, Reply, RowId, operation
 from app.locale import Both
 from app.models import StatusWord

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from app.access import rights
-from app.access.tokens import Scope
+from app.access.api_tokens import Scope
 from app.api.operation import Answered, Asked, Call, Reply, RowId, operation
 from app.api.resources.mails import NewMailAnswer, written
 from app.locale import Both

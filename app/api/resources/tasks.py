@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.access.tokens import Scope
+from app.access.api_tokens import Scope
 from app.api.operation import Asked, Call, ListEntry, Paged, Piece, Reply, RowId, operation
 from app.imports import one_task
 from app.locale import Both

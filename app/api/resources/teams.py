@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from app.access.tokens import Scope
+from app.access.api_tokens import Scope
 from app.api.operation import Answered, Call, Paged, operation
 from app.board import today as board_today
 from app.board.today import StandingNow
