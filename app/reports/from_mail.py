@@ -154,7 +154,7 @@ def write(
         )
 
 
-def take_back(
+def undo_reports(
     services: Services, link: ReportLink, report_ids: Iterable[int], now: datetime
 ) -> list[TaskDetail]:
     """Undoes reports of the link's member (see `undo`); returns the tasks as they are now.

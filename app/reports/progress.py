@@ -277,10 +277,10 @@ def undo(session: Session, person: Person, report_ids: Iterable[int], now: datet
         )
         .order_by(Task.ref)  # the order in which `write` locks them
     ).all()
-    return [ref for ref, report_id in known if _take_back(session, ref, report_id)]
+    return [ref for ref, report_id in known if _undo_one(session, ref, report_id)]
 
 
-def _take_back(session: Session, ref: str, report_id: int) -> bool:
+def _undo_one(session: Session, ref: str, report_id: int) -> bool:
     task = session.scalars(select(Task).where(Task.ref == ref).with_for_update()).one()
     report = session.get(Report, report_id)
     if report is None:

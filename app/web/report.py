@@ -53,7 +53,7 @@ def pages(services: Services) -> Blueprint:
         page = from_mail.page(services, link, now)
         g.locale = "en" if page.person.locale.startswith("en") else "ja"
         ids = [int(one) for one in request.form.getlist("report") if report_form.is_id(one)]
-        tasks = from_mail.take_back(services, link, ids, now)
+        tasks = from_mail.undo_reports(services, link, ids, now)
         return render_template(
             "report_undone.html", **_common(services, link, page), tasks=tasks
         ), 200 if tasks else 409

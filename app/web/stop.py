@@ -54,7 +54,7 @@ def pages(services: Services) -> Blueprint:
         if wish == "undo":
             typed = {key: _narrow(request.form[key]) for key in KEYS if key in request.form}
             try:
-                mail_preferences.change_back(services, member_id, typed, now=clock.now())
+                mail_preferences.undo(services, member_id, typed, now=clock.now())
             except ValuesRefused:  # only a hand-made one
                 abort(400)
         if reminders.frequency is Frequency.NONE:
