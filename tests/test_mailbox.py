@@ -168,6 +168,16 @@ def test_broken_mails_do_not_break_the_page(folder: Path, browser: FlaskClient) 
     assert "nuqneH" in browser.get(f"/mailbox/{mail_id}").text
 
 
+def test_a_mail_that_is_deleted_while_the_list_is_made_is_left_out(
+    folder: Path, browser: FlaskClient
+) -> None:
+    kept = put(folder, b"Subject: kept\r\n\r\n", EVENING)
+    gone = put(folder, b"", EVENING.replace(second=1))
+    (folder / f"{gone}.eml").unlink()
+    (folder / f"{gone}.eml").symlink_to("nothing")  # its name is listed still
+    assert kept in browser.get("/mailbox").text
+
+
 # -- one mail -------------------------------------------------------------------------------
 
 

@@ -49,7 +49,8 @@ def newest(folder: Path, *, before: str | None = None, limit: int = 50) -> list[
     """The `limit` newest mails, newest first; with `before`, those older than that mail."""
     ids = (name.removesuffix(".eml") for name in _names(folder) if name.endswith(".eml"))
     wanted = (i for i in ids if _ID.fullmatch(i) and (before is None or i < before))
-    return [_caught(folder, mail_id) for mail_id in nlargest(limit, wanted)]
+    found = (_caught(folder, mail_id) for mail_id in nlargest(limit, wanted))
+    return [one for one in found if one is not None]
 
 
 def _names(folder: Path) -> Sequence[str]:
@@ -60,9 +61,13 @@ def _names(folder: Path) -> Sequence[str]:
         return ()
 
 
-def _caught(folder: Path, mail_id: str) -> Caught:
-    with (folder / f"{mail_id}.eml").open("rb") as file:
-        message = parse(file.read(_HEAD_BYTES))
+def _caught(folder: Path, mail_id: str) -> Caught | None:
+    """None for a mail that was deleted meanwhile."""
+    try:
+        with (folder / f"{mail_id}.eml").open("rb") as file:
+            message = parse(file.read(_HEAD_BYTES))
+    except FileNotFoundError:
+        return None
     return Caught(
         id=mail_id,
         sender=header(message, "From"),
