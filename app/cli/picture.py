@@ -13,6 +13,7 @@ from itertools import groupby
 import click
 
 from app.cli.language import LOCALE, t
+from app.compose.text import WEEKDAYS
 from app.locale import Both
 from app.mime.message import width
 from app.rules.decision import DAY_OFF, Reason
@@ -27,7 +28,6 @@ _LEGEND = Both(
 )
 _CHANGED = Both("  * 変わる日", "  * changed")
 _STOPPING = {Reason.ADDRESS_SUPPRESSED, Reason.FREQUENCY_NONE, Reason.PAUSED}
-_WEEKDAYS = Both("月火水木金土日", "MoTuWeThFrSaSu")
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Picture:
         """A week a line, from Monday on, after the week's first date."""
         ((email, marks),) = self.rows.items()
         yield f"\n{email}"
-        yield " " * 12 + "".join(f"{_weekday(n)} " for n in range(7))
+        yield " " * 12 + "".join(f"{WEEKDAYS[n].to(LOCALE)[:2]} " for n in range(7))
         for monday, days in groupby(
             dates(self.first, self.last), lambda day: day - day.weekday() * DAY
         ):
@@ -74,7 +74,7 @@ class Picture:
         space = " " * label
         yield "\n" + space + _months(days)
         yield space + "".join(f"{day.day:2} " for day in days)
-        yield space + "".join(f"{_weekday(day.weekday())} " for day in days)
+        yield space + "".join(f"{WEEKDAYS[day.weekday()].to(LOCALE)[:2]} " for day in days)
         for email, marks in self.rows.items():
             yield f"{email:{label}}" + "".join(marks[day] for day in days)
         sends = [sum(marks[day].startswith(SEND) for marks in self.rows.values()) for day in days]
@@ -89,12 +89,6 @@ def _mark(reason: str | None) -> str:
     if reason in DAY_OFF:
         return OFF
     return STOPPED if reason in _STOPPING else NONE
-
-
-def _weekday(number: int) -> str:
-    letters = _WEEKDAYS.to(LOCALE)
-    each = len(letters) // 7
-    return letters[number * each : (number + 1) * each]
 
 
 def _months(days: Iterable[date]) -> str:

@@ -23,7 +23,7 @@ from app.compose.colours import (
 from app.compose.letter import LetterFacts
 from app.compose.recap import recap_of
 from app.compose.rendering import rendered
-from app.compose.text import Locale, shorten, show_date
+from app.compose.text import WEEKDAYS, Locale, shorten, show_date
 from app.locale import Both
 from app.mime.message import MailMessage
 from app.rules.week import Away, MemberWeek, Note, Progress, Week
@@ -106,10 +106,6 @@ class Listed(NamedTuple):
         return self.total - len(self.entries)
 
 
-_WEEKDAYS = Both("月火水木金土日", "MTWTFSS")
-_DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
-
 def _words(facts: DigestFacts) -> dict[str, Any]:
     week, locale = facts.week, facts.locale
     lines = recap_of(week, locale) if facts.recap is None else facts.recap
@@ -128,7 +124,7 @@ def _words(facts: DigestFacts) -> dict[str, Any]:
         "clock": f"{facts.as_of:%H:%M}",
         "recap": [shorten(line, 2 * QUOTE) for line in lines],
         "recap_by": facts.recap_by,
-        "days": [_WEEKDAYS.to(locale)[day.weekday()] for day in week.days],
+        "days": [WEEKDAYS[day.weekday()].to(locale)[0] for day in week.days],
         "rows": rows,
         "tones": {sign: tone for sign, _, tone in legend},
         "more_rows": sum(one.expected for one in week.members) - len(rows),
@@ -183,14 +179,17 @@ def _rows(facts: DigestFacts) -> list[PictureRow]:
 def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> PictureRow:
     locale, days = facts.locale, facts.week.days
     share = f"{one.reported}/{one.workdays}"
-    told = [
-        (day.weekday(), DAYS[mark][1].to(locale)) for day, mark in zip(days, one.marks, strict=True)
-    ]
-    ja = "、".join(f"{'月火水木金土日'[day]} {word}" for day, word in told)
-    en = ", ".join(f"{_DAY_NAMES[day]} {word}" for day, word in told)
+    told = (
+        Both("、", ", ")
+        .to(locale)
+        .join(
+            f"{WEEKDAYS[day.weekday()].to(locale)} {DAYS[mark][1].to(locale)}"
+            for day, mark in zip(days, one.marks, strict=True)
+        )
+    )
     alt = Both(
-        f"{one.workdays}日中{one.reported}日報告: {ja}",
-        f"{one.reported} of {one.workdays} days reported: {en}",
+        f"{one.workdays}日中{one.reported}日報告: {told}",
+        f"{one.reported} of {one.workdays} days reported: {told}",
     )
     signs = "".join(DAYS[mark][0].sign for mark in one.marks)
     return PictureRow(heading, shorten(one.name, ROW_NAME), signs, alt.to(locale), share)

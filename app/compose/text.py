@@ -14,6 +14,7 @@ from app.mime.headers import emoji, width
 
 Locale = Literal["ja", "en"]
 
+WEEKDAYS = tuple(map(Both, "月火水木金土日", ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")))
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -44,10 +45,9 @@ def show_date(day: date, locale: Locale, with_year: bool = False) -> str:
     """A date as people write it: 11月24日(火), Tue 24 Nov; `with_year` adds the year."""
     if locale == "ja":
         year = f"{day.year}年" if with_year else ""
-        return f"{year}{day.month}月{day.day}日({'月火水木金土日'[day.weekday()]})"
-    weekday = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[day.weekday()]
+        return f"{year}{day.month}月{day.day}日({WEEKDAYS[day.weekday()].ja})"
     year = f" {day.year}" if with_year else ""
-    return f"{weekday} {day.day} {_MONTHS[day.month - 1]}{year}"
+    return f"{WEEKDAYS[day.weekday()].en} {day.day} {_MONTHS[day.month - 1]}{year}"
 
 
 def date_words(day: date, with_year: bool = True) -> Both:
