@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -92,7 +92,7 @@ def _mail(desk: PlanningContext, lead: Person, today: date) -> NewMail:
         to_addr=lead.member.email,
         local_date=today,
         not_before=desk.real,
-        expires_at=hours.instant(lead.rhythm.zone, today + DAY, time(0)) - desk.shift,
+        expires_at=hours.end_of(today, lead.rhythm.zone) - desk.shift,
         held=desk.held(lead, today),
         clock_shift=desk.shift,
     )

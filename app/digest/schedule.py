@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, time
+from datetime import date, datetime
 
 from app.people.settings import Organisation, Person
 from app.rules import decision, hours
 from app.rules.decision import Decision, Past, Reason, Verdict
 from app.rules.hours import Frequency, Rhythm
-from app.rules.workdays import DAY
 
 
 def rhythm_of_digest(one: Person, defaults: Organisation) -> Rhythm:
@@ -42,7 +41,7 @@ def decide(
     there is something to say is not asked here.
     """
     rhythm = rhythm_of_digest(one, defaults)
-    ends = hours.instant(rhythm.zone, day + DAY, time(0))
+    ends = hours.end_of(day, rhythm.zone)
     reason = decision.day_reason(rhythm, one.calendar, day, past)
     if any_weekday and reason in {Reason.NOT_THIS_WEEKDAY, Reason.ALREADY_SENT}:
         reason = None

@@ -138,9 +138,7 @@ def change_rhythm(
     return set_member(services, email, changes, email, now) if changes else []
 
 
-def undo(
-    services: Services, member_id: int, before: Mapping[str, str], *, now: datetime
-) -> None:
+def undo(services: Services, member_id: int, before: Mapping[str, str], *, now: datetime) -> None:
     """Gives the member's own values back, "" being the organisation's default; see `Change`.
 
     Raises NoSuchMember; ValuesRefused.

@@ -21,8 +21,7 @@ from app.reminders.decide_batch import decide_all
 from app.reminders.plan import store
 from app.rules import decision
 from app.rules.decision import ASKED_AT_MOST, Reason, Verdict
-from app.rules.hours import MIDNIGHT, instant, quiet_begins, quiet_until
-from app.rules.workdays import DAY
+from app.rules.hours import end_of, instant, quiet_begins, quiet_until
 from app.services import Services
 
 SNOOZED = "snoozed_until"  # in a decision's facts: the hour to which the member put the reminder
@@ -188,7 +187,7 @@ def asked_mail(session: Session, one: Person, day: date, at: datetime) -> NewMai
             f"今日はもう{ASKED_AT_MOST}回お送りしました。次は明日以降にしてください。",
             f"There were {ASKED_AT_MOST} today already. Try again tomorrow.",
         )
-    midnight = instant(one.rhythm.zone, day + DAY, MIDNIGHT)
+    midnight = end_of(day, one.rhythm.zone)
     decided = (
         DecisionRow.user_id == one.member.id,
         DecisionRow.slot == "reminder",

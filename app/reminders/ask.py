@@ -16,7 +16,6 @@ from app.reminders.decide_batch import decide_all, past_of_week
 from app.reminders.plan import BATCH, alert_broken_members, store
 from app.rules import hours
 from app.rules.decision import Decision, Verdict
-from app.rules.workdays import DAY
 from app.services import Services
 from app.util.grouped import grouped
 
@@ -145,7 +144,7 @@ def _decide(
 
 def _as_asked(person: Person, decision: Decision, now: datetime, *, rehearsed: bool) -> _Asked:
     rhythm, day = person.rhythm, decision.local_date
-    midnight = hours.instant(rhythm.zone, day + DAY, hours.MIDNIGHT)
+    midnight = hours.end_of(day, rhythm.zone)
     if decision.verdict is Verdict.SKIP:
         # Before the hour a reason not to send may still pass: the hour decides.
         moment = decision.at if rehearsed else now

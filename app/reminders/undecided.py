@@ -1,6 +1,6 @@
 """Active members who should have today's decision and have none."""
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, exists, func, or_, select, true
@@ -11,7 +11,6 @@ from app.models import DecisionRow, Member
 from app.outbox.early_decisions import STANDS
 from app.people.settings import organisation, people
 from app.rules import hours
-from app.rules.workdays import DAY
 from app.services import Services
 
 WITHIN = timedelta(minutes=10)  # after the hour
@@ -52,7 +51,7 @@ def _without(
         DecisionRow.local_date == today,
         stands,
     )
-    tomorrow = hours.instant(zone, today + DAY, time(0))
+    tomorrow = hours.end_of(today, zone)
     wrong = or_(
         Member.next_due_at.is_(None),
         Member.next_due_at <= now - WITHIN,

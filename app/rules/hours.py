@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 from app.rules.workdays import DAY
 
 LOOK_BACK = 7 * DAY  # dates on which nothing ran are decided this far back
-MIDNIGHT = time(0)
 
 
 class Frequency(StrEnum):
@@ -54,6 +53,11 @@ class Rhythm:
 
 
 @lru_cache(maxsize=4096)  # a team shares its few hours, and each is asked for several times
+def end_of(day: date, zone: ZoneInfo) -> datetime:
+    """The instant (UTC) at which the local date `day` is over."""
+    return instant(zone, day + DAY, time(0))
+
+
 def instant(zone: ZoneInfo, day: date, wall: time) -> datetime:
     """The first instant (UTC) at or after `day` `wall` in `zone`.
 
@@ -92,8 +96,7 @@ def too_late(rhythm: Rhythm, day: date, at: datetime | None = None) -> datetime:
     """
     at = at or hour(rhythm, day)
     limit = max(instant(rhythm.zone, day, rhythm.catch_up_until), at + rhythm.catch_up_for)
-    midnight = instant(rhythm.zone, day + DAY, MIDNIGHT)
-    return min(limit, quiet_begins(rhythm, at, midnight))
+    return min(limit, quiet_begins(rhythm, at, end_of(day, rhythm.zone)))
 
 
 def quiet_begins(rhythm: Rhythm, now: datetime, midnight: datetime) -> datetime:
