@@ -17,6 +17,7 @@ import pytest
 from app.config.sources import HOME
 from app.mime.message import Attachment, Envelope, build
 from app.smtp.errors import failure
+from app.smtp.settings import BEFORE_DOT
 from app.smtp.wire import BadReplyError
 from app.util.mailer import (
     Answer,
@@ -196,11 +197,11 @@ def test_a_refused_mail_gets_no_dot_from_a_server_that_wants_its_body_anyway() -
 
 
 def test_what_the_connection_took_is_taken_from_the_first_mails_time() -> None:
-    plan, waits = Plan(script={"banner": ["slow"]}, slow=0.5), {"timeout": 200, "time_scale": 0.01}
+    plan, waits = Plan(script={"banner": ["slow"]}, slow=0.5), {"timeout": 200, "time_scale": 0.1}
     with SmtpServer(plan) as server, SmtpSession(settings(server, **waits)) as session:
         session.open()
         session.offer(envelope())
-        assert session._limit - time.monotonic() < 0.4
+        assert session._limit - time.monotonic() < 0.1 * BEFORE_DOT - 0.4
 
 
 def test_the_steps_of_several_sessions_overlap(either: SmtpServer) -> None:

@@ -40,12 +40,17 @@ class Watchdog:
     last_tick: Callable[[], object] = lambda: None
     ask_for_tick: Callable[[], None] | None = None
     no_tick_for: float = NO_TICK_FOR
-    _heard: float = field(default_factory=time.monotonic)
-    _seen: tuple[object, float] = field(default_factory=lambda: (None, time.monotonic()))
+    clock: Callable[[], float] = time.monotonic
+    _heard: float = field(init=False)
+    _seen: tuple[object, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._heard = self.clock()
+        self._seen = (None, self._heard)
 
     def heard(self) -> None:
         """The worker received a message."""
-        self._heard = time.monotonic()
+        self._heard = self.clock()
 
     def start(self) -> None:
         """Looks from a thread of its own, for as long as the process lives."""
@@ -59,7 +64,7 @@ class Watchdog:
         except Exception as error:  # noqa: BLE001 - Redis away: then no worker could receive anything
             log.debug("watchdog: %s", type(error).__name__)
             self.heard()
-        return time.monotonic() - self._heard > DEAF_FOR * self.scale
+        return self.clock() - self._heard > DEAF_FOR * self.scale
 
     def look_for_ticks(self) -> None:
         """Asks for a tick when none came for 3 minutes, by a clock that cannot be set."""
@@ -68,11 +73,11 @@ class Watchdog:
         try:
             mark, since = self.last_tick(), self._seen[1]
             if mark != self._seen[0]:
-                since = time.monotonic()
-            elif time.monotonic() - since > self.no_tick_for * self.scale:
-                log.warning("no tick for %.0f s: asking for one", time.monotonic() - since)
+                since = self.clock()
+            elif self.clock() - since > self.no_tick_for * self.scale:
+                log.warning("no tick for %.0f s: asking for one", self.clock() - since)
                 self.ask_for_tick()
-                since = time.monotonic()
+                since = self.clock()
             self._seen = (mark, since)
         except Exception as error:  # noqa: BLE001 - no database, no Redis: no worker could run a tick
             log.debug("watchdog: %s", type(error).__name__)
