@@ -80,7 +80,8 @@ class Supervisor:
     """Use as a context manager in the main thread; leaving it stops every part.
 
     `logs`: folder for one log file per part. `environ`: the environment of the parts. `say`:
-    shows one line to the person at the terminal. `pace` multiplies every wait (TEST_TIME_SCALE).
+    shows one line to the person at the terminal. `pace` (TEST_TIME_SCALE) multiplies every wait but
+    that for a start.
     """
 
     def __init__(
