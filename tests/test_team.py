@@ -123,11 +123,14 @@ def test_today_is_not_held_against_anybody(db: Database, services: Services, tea
 
 
 def test_whoever_is_on_leave_is_not_on_top(loaded: Services) -> None:
+    before = {one.row.email: one.row.silent for one in seen(loaded, SATO).shown}
+    assert before["ito.sakura@example.jp"] > 0
     off_today(loaded, "ito.sakura@example.jp", "test", NOW)
     found = seen(loaded, SATO)
     assert found.shown[-1].row.email == "ito.sakura@example.jp"
     assert found.shown[-1].row.standing is Standing.AWAY
     assert not found.shown[-1].can_nudge
+    assert found.shown[-1].row.silent == 0
 
 
 def test_an_overdue_task_is_marked_as_on_its_own_page(

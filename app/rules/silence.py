@@ -24,11 +24,11 @@ class Silence:
 
 
 def silent_for(tasks: Iterable[OpenTask], calendar: Calendar, on: date) -> int:
-    """The workdays for which the member of these tasks is silent on `on`; 0 when they are not.
+    """The workdays for which the member of these tasks is silent on `on`; 0 when not, or on leave.
 
     The one number of letter, board and digest; escalation leaves out days before the member was active.
     """
-    late = unreported(tasks, calendar, on)
+    late = () if calendar.on_leave(on) else unreported(tasks, calendar, on)
     return late[0].silent if late else 0
 
 

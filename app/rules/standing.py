@@ -123,8 +123,7 @@ def _standing(tasks: Sequence[TaskFacts], silent: int, away: DayOff | None) -> S
     said = {task.said[-1].status for task in tasks if task.said}
     if "blocked" in said:
         return Standing.BLOCKED
-    # Also on a public holiday: silent members stay on top. Who is on leave cannot report.
-    if silent and away is not DayOff.ON_LEAVE:
+    if silent:  # also on a public holiday: silent members stay on top
         return Standing.SILENT
     if away is not None:
         return Standing.AWAY

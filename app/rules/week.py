@@ -101,7 +101,7 @@ class MemberWeek:
     marks: tuple[Mark, ...]
     reported: int
     workdays: int
-    silent: int  # workdays, today; 0 on leave
+    silent: int  # workdays, today
 
     @property
     def expected(self) -> bool:
@@ -230,7 +230,7 @@ def _row(one: MemberFacts, marks: Mapping[date, Mark], days: Sequence[date]) -> 
         marks=tuple(marks[day] for day in days),
         reported=sum(day in reported for day in workdays),
         workdays=len(workdays),
-        silent=0 if one.calendar.on_leave(one.today) else silent_workdays(one),
+        silent=silent_workdays(one),
     )
 
 
