@@ -5,6 +5,7 @@ import io
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, time, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 import time_machine
@@ -21,8 +22,9 @@ from app.imports import uploads
 from app.imports.file_rows import ImportRefused
 from app.imports.files import import_file
 from app.imports.uploads import MOST_LINES
+from app.links import ReportLink, StopLink
 from app.locale import Both
-from app.members import changes, defaults, teams
+from app.members import changes, defaults, sign_in, teams
 from app.members.admins import an_admin_stays
 from app.members.days import LEAVE, WORKDAYS
 from app.models import Audit, Kind, Member, OutboxMail, Role, Task, Team, Upload
@@ -80,6 +82,34 @@ def test_each_setting_has_a_name() -> None:
 
 
 # --- members ----------------------------------------------------------------------------------
+
+
+def test_a_row_edited_by_hand_breaks_no_page_and_is_mended_on_the_members(
+    admin: FlaskClient, app: Flask, db: Database, services: Services, team: People
+) -> None:
+    theirs = signed_in(app, services, SUZUKI)
+    with db.write() as session:
+        find(session, SUZUKI).timezone = "Asia/Tokio"
+    refused = theirs.get("/")
+    assert (refused.status_code, "(timezone: &#39;Asia/Tokio&#39;)" in refused.text) == (422, True)
+    assert "Asia/Tokio" in theirs.get("/settings/data.json").text
+    assert 'aria-invalid="true"' in theirs.get("/settings").text  # beside the field
+    for links in (services.links.report_url(ReportLink(team.suzuki.id, TODAY)),
+                  services.links.stop_url(StopLink(team.suzuki.id, "reminder"))):  # fmt: skip
+        assert theirs.get(urlsplit(links).path).status_code == 422
+    sign_in.ask(services, SUZUKI, "/", clock.now())
+    assert member(db, SUZUKI).id in asked_to_sign_in(db)
+    path = f"/admin/members/{team.suzuki.id}"
+    assert admin.get(path).status_code == 200
+    assert post(admin, path, timezone="Asia/Tokyo").status_code == 303
+    assert theirs.get("/").status_code == 200
+
+
+def asked_to_sign_in(db: Database) -> set[int | None]:
+    """Whose sign-in mails there are."""
+    with db.read() as session:
+        mails = select(OutboxMail.user_id).where(OutboxMail.kind == Kind.SIGN_IN)
+        return set(session.scalars(mails))
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text
 
 from app.config import load
 from app.db import Database
 from app.links import ReportLink, StopLink
-from app.models import Member
 from app.services import make
 from app.util.logs import mask_tokens
 from tests import servers
@@ -118,7 +117,7 @@ def _two_members(db: Database) -> tuple[int, int]:
         session.flush()
         session.add_all([task("T-1", good), task("T-2", broken)])
         session.execute(
-            update(Member).where(Member.id == broken.id).values(timezone="Nowhere/Atall")
+            text("UPDATE users SET notify_at = 'no time' WHERE id = :id"), {"id": broken.id}
         )
         return good.id, broken.id
 

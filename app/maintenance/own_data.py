@@ -15,7 +15,7 @@ from app.alerts.catalogue import OF_MAILS
 from app.audit import by_member
 from app.db import among
 from app.members.admins import an_admin_stays
-from app.members.changes import locked, show_member
+from app.members.changes import locked, own_settings, show_member
 from app.models import (
     Alert,
     ApiToken,
@@ -34,6 +34,7 @@ from app.models import (
 )
 from app.outbox import end_ready
 from app.people.lookup import find
+from app.people.settings import BrokenSettings
 from app.rules.decision import Reason
 from app.services import Services
 
@@ -44,7 +45,10 @@ _BOOKKEEPING = {"next_due_at", "led_through", "active_since", "refusals_after"}
 
 def export(services: Services, email: str) -> dict[str, Any]:
     """Everything stored about the member, for a JSON file. Raises NoSuchMember."""
-    settings = show_member(services, email)
+    try:
+        settings = show_member(services, email)
+    except BrokenSettings:
+        settings = own_settings(services, email)
     with services.db.read() as session:
         member = find(session, email)
         member_id = member.id

@@ -22,7 +22,7 @@ from app.mime.address import address_key
 from app.models import Audit, Member, OutboxMail, Role, Team
 from app.people import values
 from app.people.lookup import OWN_MANAGER, find, no_such_member, no_such_team, with_address
-from app.people.settings import Organisation, Person, organisation, person, put, rhythm
+from app.people.settings import Organisation, Person, days_of, organisation, person, put, rhythm
 from app.people.values import ValuesRefused
 from app.people.weekend_and_region import NONE
 from app.reminders.plan import plan
@@ -243,27 +243,39 @@ def audit(
     session.add(Audit(at=now, who=who, what=what, data={"email": member.email, **data}))
 
 
-def show_member(services: Services, email: str) -> dict[str, Any]:
-    """The member's settings: the own ones, what holds, and where the planning stands.
+def own_settings(services: Services, email: str) -> dict[str, Any]:
+    """The member, their own settings and days as they are stored. Raises NoSuchMember."""
+    with services.db.read() as session:
+        return _stored(session, find(session, email))
 
-    Raises NoSuchMember.
+
+def _stored(session: Session, member: Member) -> dict[str, Any]:
+    leave, works = days_of(session, member.id)
+    return {
+        "email": member.email,
+        "name": member.name,
+        "role": member.role,
+        "team": typed_of(member, "team") or None,
+        "manager": typed_of(member, "manager") or None,
+        "active": member.active,
+        "own": {key: typed_of(member, key) or None for key in values.MEMBER_SETTINGS},
+        "suppressed": member.suppressed_reason,
+        "leave": [spans.noted(span) for span in leave],
+        "extra_workdays": [spans.noted(span) for span in works],
+    }
+
+
+def show_member(services: Services, email: str) -> dict[str, Any]:
+    """The same, with what holds, and where the planning stands.
+
+    Raises NoSuchMember; BrokenSettings.
     """
     with services.db.read() as session:
         member = find(session, email)
         one = person(session, organisation(session, services.config), member)
         due = member.next_due_at
-        return {
-            "email": member.email,
-            "name": member.name,
-            "role": member.role,
-            "team": typed_of(member, "team") or None,
-            "manager": typed_of(member, "manager") or None,
-            "active": member.active,
-            "own": {key: typed_of(member, key) or None for key in values.MEMBER_SETTINGS},
+        return _stored(session, member) | {
             "holds": _holding(one),
-            "suppressed": member.suppressed_reason,
-            "leave": [spans.noted(span) for span in one.calendar.leave],
-            "extra_workdays": [spans.noted(span) for span in one.calendar.extra],
             "decided_through": member.decided_through.isoformat(),
             "next_due_at": due.astimezone(one.rhythm.zone).isoformat() if due else None,
         }

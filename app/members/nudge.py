@@ -39,7 +39,7 @@ def nudge(
         if (known := sent_forms.made_before(session, form_key, now)) is not None:
             return known
         member = locked(session, email)
-        one = _person(session, services, member)
+        one = person(session, organisation(session, services.config), member)
         day = one.today(now)
         check_day(one, day)
         _check_hour(one, day, now)
@@ -58,17 +58,6 @@ def nudge(
         sent_forms.made(session, form_key, ids[0])
     services.publish(ids)
     return ids[0]
-
-
-def _person(session: Session, services: Services, member: Member) -> Person:
-    try:
-        return person(session, organisation(session, services.config), member)
-    except ValueError:  # a row edited by hand
-        raise NotNow(
-            Code.BROKEN_SETTINGS,
-            "設定に正しくない値があります。管理者に知らせてください。",
-            "A stored setting makes no sense. Please tell an admin.",
-        ) from None
 
 
 def _check_hour(one: Person, day: date, now: datetime) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -16,7 +15,7 @@ from app.outbox import restored
 from app.outbox.enqueue import NewMail, enqueue
 from app.people import values
 from app.people.lookup import with_address
-from app.people.settings import organisation
+from app.people.settings import organisation, zone_of
 from app.people.values import ValuesRefused
 from app.services import Services
 
@@ -83,7 +82,7 @@ def _readdress(session: Session, member: Member) -> None:
 def _mail(
     services: Services, session: Session, member: Member, before: str, now: datetime
 ) -> NewMail:
-    zone = ZoneInfo(member.timezone or organisation(session, services.config).timezone)
+    zone = zone_of(member, organisation(session, services.config))
     today = now.astimezone(zone).date()
     earlier = (
         OutboxMail.user_id == member.id,

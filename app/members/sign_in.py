@@ -3,7 +3,6 @@
 import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from limits import RateLimitItemPerMinute
 from sqlalchemy import select, update
@@ -17,7 +16,7 @@ from app.mime.address import bare
 from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink
 from app.outbox.enqueue import NewMail, enqueue
 from app.people.lookup import with_address
-from app.people.settings import organisation
+from app.people.settings import organisation, zone_of
 from app.refused import Code, Refused
 from app.services import Services
 
@@ -187,12 +186,12 @@ def _new_link(session: Session, member: Member, next_path: str, now: datetime) -
 
 
 def _mail(services: Services, session: Session, member: Member, link: SignInLink) -> NewMail:
-    zone = member.timezone or organisation(session, services.config).timezone
+    zone = zone_of(member, organisation(session, services.config))
     return NewMail(
         kind=Kind.SIGN_IN,
         user_id=member.id,
         to_addr=member.email,
-        local_date=link.created_at.astimezone(ZoneInfo(zone)).date(),
+        local_date=link.created_at.astimezone(zone).date(),
         not_before=link.created_at,
         expires_at=link.expires_at,
         n=link.id,

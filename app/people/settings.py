@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from app.config import Config
 from app.db import among
+from app.locale import Both
 from app.models import DaysOff, ExtraWorkday, Member, Setting, Spans
 from app.people.values import ORGANISATION, check_quiet_hours, check_steps
 from app.people.weekend_and_region import WEEKDAYS
+from app.refused import Code, Refused
 from app.rules.hours import Frequency, QuietHours, Rhythm
 from app.rules.workdays import Calendar, Company, Span, merge, regions, week_begins
 from app.util.grouped import grouped
@@ -174,6 +176,28 @@ def rhythm(member: Member, defaults: Organisation) -> Rhythm:
     )
 
 
+class BrokenSettings(Refused, ValueError):
+    """A stored value of the member makes no sense, as in a row edited by hand. `fault`: which."""
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        sentence = Both(
+            f"保存された設定に正しくない値があります({fault})。管理者がメンバーのページか "
+            "`task-progress member set` で直せます。",
+            f"A stored setting makes no sense ({fault}). An admin can mend it on the member's page "
+            "or with `task-progress member set`.",
+        )
+        super().__init__(Code.BROKEN_SETTINGS, sentence)
+
+
+def zone_of(member: Member, defaults: Organisation) -> ZoneInfo:
+    """The member's time zone; the organisation's where the stored one makes no sense."""
+    try:
+        return _zone(member.timezone or defaults.timezone)
+    except ValueError:
+        return _zone(defaults.timezone)
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -216,11 +240,17 @@ def people(
 
 
 def person(session: Session, defaults: Organisation, member: Member) -> Person:
-    """One member with rhythm and calendar; ValueError when a stored value makes no sense."""
+    """One member with rhythm and calendar; BrokenSettings when a stored value makes no sense."""
     good, broken = people(session, defaults, [member])
     if broken:
-        raise ValueError(broken[member.id])
+        raise BrokenSettings(broken[member.id])
     return good[0]
+
+
+def days_of(session: Session, member_id: int) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """The member's leave, and their extra workdays."""
+    leave, extra = _spans(session, _of(lambda table: table.user_id == member_id))
+    return leave.get(member_id, ()), extra.get(member_id, ())
 
 
 _SPANS: tuple[type[Spans], ...] = (DaysOff, ExtraWorkday)

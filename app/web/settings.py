@@ -100,7 +100,7 @@ def _narrow(name: str) -> str:
 
 
 def _stored(services: Services) -> dict[str, str]:
-    own = changes.show_member(services, myself().email)["own"]
+    own = changes.own_settings(services, myself().email)["own"]
     return {key: own[key] or "" for key in values.MEMBER_SETTINGS}
 
 

@@ -17,7 +17,7 @@ from app.outbox.reasons import REASONS, STATES
 from app.outbox.seen import REMINDERS
 from app.people import values
 from app.people.lookup import find
-from app.people.settings import Person, organisation, person, put
+from app.people.settings import BrokenSettings, Person, organisation, person, put
 from app.reminders.decide_batch import A_WEEK
 from app.reminders.forecast import ahead
 from app.rules import hours
@@ -55,8 +55,8 @@ def explain(
         member = find(session, email)
         try:
             one = person(session, organisation(session, services.config), member)
-        except ValueError as error:
-            return _broken(member, str(error), on)
+        except BrokenSettings as error:
+            return _broken(member, error.fault, on)
         home = services.config.app_timezone
         day = on or _latest(session, one, now)
         row = session.scalars(

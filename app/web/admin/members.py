@@ -75,7 +75,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
                 services, email, edited.typed, myself().email, clock.now(), edited.was
             )
         except ValuesRefused as error:
-            again = edited.again(_stored(changes.show_member(services, email)), error)
+            again = edited.again(_stored(changes.own_settings(services, email)), error)
             return _page(services, member_id, again, again.faults), again.status
         return redirect(url_for(".member", member_id=member_id, done="saved"), 303)
 
@@ -136,7 +136,7 @@ def _page(
     to: str = "",
 ) -> str:
     """The page of one member, with what was typed and what is wrong with it."""
-    found = changes.show_member(services, roster.address_of(services, member_id))
+    found = changes.own_settings(services, roster.address_of(services, member_id))
     form = form or fresh(_stored(found))
     return render_template(
         "admin/member.html",
