@@ -36,22 +36,21 @@ class Question:
     locale: Locale
 
 
-def summarize(services: Services, team_id: int, iso_week: str, clock: Clock) -> str:
+def summarize(services: Services, lead_id: int, iso_week: str, clock: Clock) -> str:
     """Has the week summed up, if it is wanted and not there; returns what came of it, in a word.
 
-    `team_id` is the lead's: a team is the members a lead leads; an admin's is all members.
-    `iso_week` like 2026-W47. Running it twice, or twice at once, asks once. Raises ValueError on
-    what is no week.
+    Of the members whom the lead leads; of all where that is an admin. `iso_week` like 2026-W47.
+    Running it twice, or twice at once, asks once. Raises ValueError on what is no week.
     """
     now, monday = clock(), date.fromisocalendar(*_week(iso_week), 1)
     with services.db.read() as session:
         defaults = organisation(session, services.config)
         if not is_on(services.config, defaults):
             return "off"
-        question = _question(session, defaults, team_id, monday + 7 * DAY, now)
+        question = _question(session, defaults, lead_id, monday + 7 * DAY, now)
         if question is None:
             return "no_such_team"
-    row = _row(services, team_id, iso_week, now)
+    row = _row(services, lead_id, iso_week, now)
     return _settled(services, row, question, now) or _ask(services, defaults, row, question, clock)
 
 
@@ -61,9 +60,9 @@ def _week(text: str) -> tuple[int, int]:
 
 
 def _question(
-    session: Session, defaults: Organisation, team_id: int, today: date, now: datetime
+    session: Session, defaults: Organisation, lead_id: int, today: date, now: datetime
 ) -> Question | None:
-    lead = session.get(Member, team_id)
+    lead = session.get(Member, lead_id)
     good, _broken = people(session, defaults, [lead] if lead is not None and lead.active else [])
     if not good:
         return None
@@ -72,14 +71,14 @@ def _question(
     return Question(prompt_of(week, locale, names=defaults.ai_names), locale)
 
 
-def _row(services: Services, team_id: int, iso_week: str, now: datetime) -> Recap:
-    which = select(Recap).where(Recap.team_id == team_id, Recap.iso_week == iso_week)
+def _row(services: Services, lead_id: int, iso_week: str, now: datetime) -> Recap:
+    which = select(Recap).where(Recap.lead_id == lead_id, Recap.iso_week == iso_week)
     with services.db.read() as session:
         found = session.scalars(which).one_or_none()
     if found is not None:
         return found
     with services.db.write() as session:
-        recap_store.want(session, team_id, iso_week, now=now, needed_by=now + BY_HAND)
+        recap_store.want(session, lead_id, iso_week, now=now, needed_by=now + BY_HAND)
         return session.scalars(which).one()
 
 

@@ -28,14 +28,14 @@ def iso_week(first: date) -> str:
     return f"{year}-W{week:02}"
 
 
-def found(session: Session, team_id: int, week: Week, locale: Locale) -> list[str] | None:
+def found(session: Session, lead_id: int, week: Week, locale: Locale) -> list[str] | None:
     """The lines for this lead's letter, if they are there and every report in them still stands.
 
     One look at one row; nothing is waited for.
     """
     lines = session.scalar(
         select(Recap.lines).where(
-            Recap.team_id == team_id,
+            Recap.lead_id == lead_id,
             Recap.iso_week == iso_week(week.first),
             Recap.state == RecapState.GOOD,
         )
@@ -45,6 +45,6 @@ def found(session: Session, team_id: int, week: Week, locale: Locale) -> list[st
     try:
         good = still_so(lines, prompt_of(week, locale, names=True))
     except Unusable as error:
-        log.info("the recap of team %s is not used: %s", team_id, error)
+        log.info("the recap for lead %s is not used: %s", lead_id, error)
         return None
     return [line.shown() for line in good]

@@ -35,10 +35,10 @@ class Mine:
     day: date
 
 
-def want(session: Session, team_id: int, week: str, *, now: datetime, needed_by: datetime) -> None:
+def want(session: Session, lead_id: int, week: str, *, now: datetime, needed_by: datetime) -> None:
     """A recap is wanted; one that is there stays as it is."""
     row = {
-        "team_id": team_id,
+        "team_id": lead_id,  # the column's older name
         "iso_week": week,
         "state": RecapState.WAITING,
         "attempts": 0,
@@ -53,18 +53,18 @@ def want(session: Session, team_id: int, week: str, *, now: datetime, needed_by:
 
 
 def open_now(services: Services, now: datetime, at_most: int) -> list[tuple[int, str]]:
-    """Teams and weeks that may be asked about now; what is no longer needed is closed."""
+    """Leads and weeks that may be asked about now; what is no longer needed is closed."""
     with services.db.read() as session:
         late = session.scalar(
             select(Recap.id).where(Recap.state.in_(_OPEN), Recap.needed_by <= now).limit(1)
         )
         open_ones = (
-            select(Recap.team_id, Recap.iso_week)
+            select(Recap.lead_id, Recap.iso_week)
             .where(_free(now), Recap.state.in_(_OPEN), Recap.needed_by > now)
             .order_by(Recap.needed_by, Recap.id)
             .limit(at_most)
         )
-        found = [(team_id, week) for team_id, week in session.execute(open_ones)]
+        found = [(lead_id, week) for lead_id, week in session.execute(open_ones)]
     if late is not None:
         with services.db.write() as session:
             session.execute(
@@ -206,7 +206,7 @@ def forget_member(session: Session, member_id: int, now: datetime) -> None:
     about = Recap.member_ids.contains(f" {member_id} ")
     session.execute(
         update(Recap)
-        .where(or_(Recap.team_id == member_id, about))
+        .where(or_(Recap.lead_id == member_id, about))
         .values(
             state=RecapState.REFUSED,
             why="member_deleted",

@@ -28,7 +28,7 @@ class Recap(WithId):
 
     __tablename__ = "ai_recaps"
 
-    team_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))  # the lead
+    lead_id: Mapped[int] = mapped_column("team_id", ForeignKey("users.id", ondelete="CASCADE"))
     iso_week: Mapped[str] = mapped_column(String(8))  # 2026-W47
     state: Mapped[str] = mapped_column(String(10), default=RecapState.WAITING)
     why: Mapped[str | None] = mapped_column(String(60))  # no answer, or not used
