@@ -232,19 +232,6 @@ def test_a_very_long_mail_is_cut_and_says_where_the_rest_is(
     assert f"DATA_DIR/mailbox/{mail_id}.eml" in page
 
 
-def test_inline_pictures_are_shown_without_loading_anything(
-    folder: Path, browser: FlaskClient
-) -> None:
-    message = EmailMessage()
-    message.set_content("t")
-    message.add_alternative('<img src="cid:week">', subtype="html")
-    _text, html = message.iter_parts()
-    assert isinstance(html, EmailMessage)
-    html.add_related(b"\x89PNG", "image", "png", cid="<week>")
-    mail_id = put(folder, message.as_bytes())
-    assert 'src="data:image/png;base64,iVBORw=="' in browser.get(f"/mailbox/{mail_id}/html").text
-
-
 @pytest.mark.parametrize("wrong", ["x", "..%2Frun.env", "20261124T000000000000-00000000", "%00"])
 def test_what_is_no_mail_is_a_designed_404(browser: FlaskClient, wrong: str) -> None:
     answer = browser.get(f"/mailbox/{wrong}")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from app.config.sources import HOME
-from app.mime.message import Attachment, Envelope, build
+from app.mime.message import Envelope, build
 from app.smtp.errors import failure
 from app.smtp.settings import BEFORE_DOT
 from app.smtp.wire import BadReplyError
@@ -420,10 +420,9 @@ def test_a_mail_above_the_servers_limit_is_refused_before_data_with_both_sizes()
         message = MailMessage(
             to="hanako@example.jp",
             subject="図",
-            text="",
+            text="x" * 40_000,
             mail_from="app@example.com",
             message_id="<a@example.com>",
-            attachments=[Attachment("図.png", b"\0" * 40_000, "image/png")],
         )
         mail = build(message, date=datetime(2026, 11, 24, tzinfo=UTC))
         error = error_of(server, mail)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from app.mime.address import read_mailbox, write_mailbox
 from app.mime.body_encoding import Quoted, quote
-from app.mime.message import Attachment, Envelope, MailMessage, UnusableMessage, build, width
+from app.mime.message import Envelope, MailMessage, UnusableMessage, build, width
 
 WHEN = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -97,7 +97,7 @@ def test_the_return_path_is_the_envelope_sender_and_in_no_header() -> None:
 
 
 def test_the_same_letter_gives_the_same_bytes_every_time() -> None:
-    both = [built(html="<b>x</b>", attachments=[Attachment("a", b"1")]).data for _ in "12"]
+    both = [built(html="<b>x</b>").data for _ in "12"]
     assert both[0] == both[1]
 
 
@@ -199,19 +199,6 @@ def test_further_headers_are_added_and_folded_only_at_blanks() -> None:
     message = parsed(headers=extra)
     assert message["List-Unsubscribe"] == link
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-
-
-def test_files_stand_beside_the_letter() -> None:
-    picture = Attachment("図.png", b"\x89PNG", "image/png")
-    files = [picture, Attachment("../../x", b""), Attachment("all.csv", b"a,b\r\n", "text/csv")]
-    message = parsed(html="<b>x</b>", attachments=files)
-    assert [one.get_content_type() for one in message.walk()] == [
-        *("multipart/mixed", "multipart/alternative", "text/plain", "text/html"),
-        *("image/png", "application/octet-stream", "text/csv"),
-    ]
-    shown = [one for one in message.walk() if one.get_filename()]
-    assert [one.get_filename() for one in shown] == ["図.png", "x", "all.csv"]
-    assert [one.get_payload(decode=True) for one in shown] == [b"\x89PNG", b"", b"a,b\r\n"]
 
 
 # --- addresses ------------------------------------------------------------------------------
@@ -337,30 +324,6 @@ def test_a_message_id_is_needed_and_checked(given_id: str | None) -> None:
 @pytest.mark.parametrize("place", ["text", "html"])
 def test_half_a_character_in_a_text_is_refused_by_name(place: str) -> None:
     assert refusal(**{place: "a\ud800b"}).field == place
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        *(Attachment("a\r\nBcc: x", b""), Attachment("a", b"", "image/png\r\nX: y")),
-        Attachment("a", b"", "multipart/mixed"),
-    ],
-)
-def test_an_attachment_cannot_add_a_header(file: Attachment) -> None:
-    assert refusal(attachments=[file]).field == "attachments"
-
-
-@pytest.mark.parametrize(
-    ("given_name", "sent"),
-    [
-        *(("../../x", "x"), ("C:\\a\\b.txt", "b.txt"), (".htaccess", "htaccess"), ("..", "file")),
-        *(("", "file"), ('a"b.txt', 'a"b.txt'), ("進捗 一覧.csv", "進捗 一覧.csv")),
-        ("x" * 200, "x" * 80),
-    ],
-)
-def test_a_file_name_is_only_a_name(given_name: str, sent: str) -> None:
-    message = parsed(attachments=[Attachment(given_name, b"1")])
-    assert next(message.iter_attachments()).get_filename() == sent
 
 
 def test_a_date_without_a_zone_is_a_mistake_of_the_program() -> None:

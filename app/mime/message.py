@@ -6,14 +6,12 @@ with the standard library's parser.
 """
 
 import hashlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.utils import encode_rfc2231
 
-from app.mime.address import UnusableMessage, check_line, quoted_string, read_mailbox, refused
-from app.mime.body_encoding import base64_lines, encoded
+from app.mime.address import UnusableMessage, read_mailbox, refused
+from app.mime.body_encoding import encoded
 from app.mime.headers import (
     date_value,
     extra_line,
@@ -25,19 +23,7 @@ from app.mime.headers import (
     width,
 )
 
-__all__ = ["Attachment", "Envelope", "MailMessage", "UnusableMessage", "build", "width"]
-
-MAX_FILE_NAME = 80
-_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*")
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """A file in the mail."""
-
-    name: str
-    content: bytes
-    content_type: str = "application/octet-stream"
+__all__ = ["Envelope", "MailMessage", "UnusableMessage", "build", "width"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +43,6 @@ class MailMessage:
     return_path: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     message_id: str | None = None
-    attachments: Sequence[Attachment] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +57,7 @@ class Envelope:
 def build(message: MailMessage, *, date: datetime, allow_localhost: bool = False) -> Envelope:
     """The envelope of `message`, the same bytes every time. Needs mail_from and message_id.
 
-    RFC 5322, 2045 to 2047, 2231. A text without a last line end gets one; display names wider
+    RFC 5322, 2045 to 2047. A text without a last line end gets one; display names wider
     than 64 columns (a kanji is two) are cut and end in "…". `date` is aware. `allow_localhost`
     takes addresses at localhost. Raises UnusableMessage.
     """
@@ -100,26 +85,17 @@ def build(message: MailMessage, *, date: datetime, allow_localhost: bool = False
 
 def _body(message: MailMessage) -> bytes:
     """Everything after the message's own header lines, from Content-Type on."""
-    seed = message.message_id or ""
-    parts = [_text("text", "plain", message.text)]
-    if message.html is not None:
-        parts.append(_text("html", "html", message.html))
-    letter = _multipart("alternative", parts, seed)
-    return _multipart("mixed", [letter, *map(_file, message.attachments)], seed)
-
-
-def _multipart(subtype: str, parts: list[bytes], seed: str) -> bytes:
-    """`parts` under one roof; a single part needs none.
-
-    The boundary follows from the Message-ID and cannot occur in a part: quoted-printable writes
-    "=" as "=3D", base64 has no "_".
-    """
-    if len(parts) == 1:
-        return parts[0]
-    boundary = "=_" + hashlib.sha256(f"{subtype} {seed}".encode()).hexdigest()[:32]
-    head = f'Content-Type: multipart/{subtype};\r\n boundary="{boundary}"\r\n\r\n'
-    inner = b"".join(b"--%b\r\n%b\r\n" % (boundary.encode(), part) for part in parts)
-    return head.encode() + inner + f"--{boundary}--\r\n".encode()
+    text = _text("text", "plain", message.text)
+    if message.html is None:
+        return text
+    # It follows from the Message-ID, and cannot occur in a part: quoted-printable writes "=" as
+    # "=3D", base64 has no "_".
+    seed = f"alternative {message.message_id or ''}"
+    boundary = b"=_%b" % hashlib.sha256(seed.encode()).hexdigest()[:32].encode()
+    head = b'Content-Type: multipart/alternative;\r\n boundary="%b"\r\n\r\n' % boundary
+    html = _text("html", "html", message.html)
+    parts = b"".join(b"--%b\r\n%b\r\n" % (boundary, part) for part in (text, html))
+    return b"%b%b--%b--\r\n" % (head, parts, boundary)
 
 
 def _text(name: str, subtype: str, text: str) -> bytes:
@@ -136,35 +112,3 @@ def _text(name: str, subtype: str, text: str) -> bytes:
         ) from None
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}"
     return f"{head}\r\n\r\n".encode() + body
-
-
-def _file(file: Attachment) -> bytes:
-    name = _file_name(file.name)
-    shown = f"; filename={quoted_string(name)}"
-    if not name.isascii():
-        shown = f";\r\n filename*={encode_rfc2231(name, 'utf-8')}"
-    head = (
-        f"Content-Type: {_media_type(file.content_type)}\r\n"
-        "Content-Transfer-Encoding: base64\r\n"
-        f"Content-Disposition: attachment{shown}\r\n\r\n"
-    )
-    return head.encode() + base64_lines(file.content)
-
-
-def _file_name(given: str) -> str:
-    """The last part of a path without leading dots, at most 80 characters."""
-    name = re.split(r"[/\\]", check_line("attachments", given))[-1].lstrip(". ").rstrip()
-    return name[:MAX_FILE_NAME] or "file"
-
-
-def _media_type(given: str) -> str:
-    if _MEDIA_TYPE.fullmatch(given) and not given.startswith(("multipart/", "message/")):
-        return given
-    raise refused(
-        "attachments",
-        given,
-        "添付できる種類ではありません。",
-        "It is no type of content that can be attached.",
-        "image/png のように書いてください。",
-        "Write one such as image/png.",
-    )

@@ -12,7 +12,7 @@ from app import clock
 from app.channel import Answer
 from app.config import Config, load
 from app.mime.address import read_mailbox
-from app.mime.message import Attachment, MailMessage, UnusableMessage, build
+from app.mime.message import MailMessage, UnusableMessage, build
 from app.smtp.capabilities import Dialect
 from app.smtp.errors import MailSendError, Phase
 from app.smtp.session import SmtpSession
@@ -20,7 +20,6 @@ from app.smtp.settings import SmtpSettings
 
 __all__ = [
     "Answer",
-    "Attachment",
     "MailMessage",
     "MailSendError",
     "Phase",
