@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 APP = PROJECT / "app"
@@ -151,6 +152,22 @@ def doors_know_no_database() -> Iterator[str]:
             for imported, node in imports(file):
                 if is_part_of(imported, {"sqlalchemy", "app.util.mailer", "smtplib"}):
                     yield f"{place(file, node)} imports {imported}"
+
+
+def a_room_is_entered_by_its_front() -> Iterator[str]:
+    """Other rooms import a package, or those of its modules that pyproject.toml calls public."""
+    public = {f"{room}.{one}" for room, some in tools()["house"]["public"].items() for one in some}
+    used = set()
+    for file in files():
+        own = module(file).split(".")[1:2]
+        for name, node in imports(file):
+            top, entered, part = (*name.split("."), "", "")[:3]
+            if top != "app" or [entered] == own or not part or not room(f"{entered}/{part}"):
+                continue
+            used.add(f"{entered}.{part}")
+            if f"{entered}.{part}" not in public:
+                yield f"{place(file, node)} {entered}.{part} is that room's own"
+    yield from (f"pyproject.toml:1 no other room needs {one}" for one in sorted(public - used))
 
 
 def nobody_on_the_way_of_a_mail_asks_an_ai() -> Iterator[str]:
@@ -354,10 +371,16 @@ def every_path_that_a_page_names_exists() -> Iterator[str]:
                     yield f"{page.relative_to(PROJECT)}:{number} {path} does not exist"
 
 
+@cache
+def tools() -> dict[str, Any]:
+    """What pyproject.toml says to the tools."""
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    return dict(settings["tool"])
+
+
 def layers() -> list[str]:
     """The floors of import-linter's contract, from above: "web | cli | tasks"."""
-    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-    contracts = settings["tool"]["importlinter"]["contracts"]
+    contracts = tools()["importlinter"]["contracts"]
     return [layer for one in contracts if one["type"] == "layers" for layer in one["layers"]]
 
 
@@ -401,6 +424,7 @@ RULES: tuple[Callable[[], Iterator[str]], ...] = (
     pure_rooms_are_told_the_time,
     only_the_clock_looks_at_the_time,
     doors_know_no_database,
+    a_room_is_entered_by_its_front,
     nobody_on_the_way_of_a_mail_asks_an_ai,
     only_the_settings_read_the_environment,
     no_test_replaces_our_own_code,
