@@ -1,9 +1,10 @@
-"""The audit: who changed what, and when; its words, and reading it."""
+"""The audit: who changed what, and when; its words, writing it and reading it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, true
+from sqlalchemy import ColumnElement, and_, insert, or_, select, true
 from sqlalchemy.orm import Session
 
 from app.locale import Both
@@ -71,6 +72,22 @@ WHAT: dict[str, Both] = {
         "取り込み: 休み・出勤日の変更", "import: days off or workdays changed"
     ),
 }
+
+
+def note(session: Session, *, who: str, what: str, now: datetime, **data: Any) -> Audit:
+    """Writes down who did what, with the transaction that does it. `what` is a key of WHAT."""
+    entry = Audit(at=now, who=who, what=what, data=data)
+    session.add(entry)
+    return entry
+
+
+def note_many(
+    session: Session, found: Iterable[tuple[str, dict[str, Any]]], *, who: str, now: datetime
+) -> None:
+    """Writes down many (what, data) in one statement."""
+    rows = [{"at": now, "who": who, "what": what, "data": data} for what, data in found]
+    if rows:
+        session.execute(insert(Audit), rows)
 
 
 def entries(

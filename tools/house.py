@@ -192,6 +192,17 @@ def only_the_settings_read_the_environment() -> Iterator[str]:
                 yield f"{place(file, node)} reads the environment"
 
 
+def only_the_audit_writes_the_audit() -> Iterator[str]:
+    """An entry is made by audit.note in app/audit.py, and nowhere else."""
+    for file in set(files()) - {APP / "audit.py"}:
+        for called, node in calls(file):
+            table = (
+                ast.unparse(node.args[0]) if called in {"insert", "update", "delete"} else called
+            )
+            if table == "Audit":
+                yield f"{place(file, node)} writes the audit by {called}"
+
+
 def no_test_replaces_our_own_code() -> Iterator[str]:
     """Tests run on real parts: no mock, no freezegun."""
     for file in (PROJECT / "tests").glob("**/*.py"):
@@ -427,6 +438,7 @@ RULES: tuple[Callable[[], Iterator[str]], ...] = (
     a_room_is_entered_by_its_front,
     nobody_on_the_way_of_a_mail_asks_an_ai,
     only_the_settings_read_the_environment,
+    only_the_audit_writes_the_audit,
     no_test_replaces_our_own_code,
     files_fit_a_head,
     functions_are_short,

@@ -13,10 +13,11 @@ from enum import StrEnum
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.access.sessions import ABOUT_ME, Me, hash_of, me_of
 from app.compose.text import composed
 from app.locale import Both
-from app.models import ApiToken, Audit, Member
+from app.models import ApiToken, Member
 from app.people.lookup import find
 from app.people.values import ValuesRefused
 from app.refused import Code, Refused
@@ -126,7 +127,7 @@ def create(
         session.add(token)
         session.flush()
         data = {"email": member.email, "token": token.id, "name": name, "scopes": token.scopes}
-        session.add(Audit(at=now, who=who, what="token.create", data=data))
+        audit.note(session, who=who, what="token.create", now=now, **data)
     return key
 
 
@@ -218,7 +219,7 @@ def _end(
         if token.revoked_at is None:
             token.revoked_at = now
             data = {"email": email, "token": token.id, "name": token.name}
-            session.add(Audit(at=now, who=who, what="token.revoke", data=data))
+            audit.note(session, who=who, what="token.revoke", now=now, **data)
 
 
 def _living(session: Session, member_id: int, today: date) -> Sequence[ApiToken]:

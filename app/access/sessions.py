@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
+from app import audit
 from app.config import Config
-from app.models import Audit, Member, Role, WebSession
+from app.models import Member, Role, WebSession
 from app.people.settings import own_value
 from app.services import Services
 
@@ -52,7 +53,7 @@ def begin(session: Session, member: Member, now: datetime, replaces: str | None 
     session.add(
         WebSession(key_hash=hash_of(key), user_id=member.id, created_at=now, expires_at=expires_at)
     )
-    session.add(Audit(at=now, who=member.email, what="session.begin", data={"member": member.id}))
+    audit.note(session, who=member.email, what="session.begin", now=now, member=member.id)
     return key
 
 
@@ -106,7 +107,7 @@ def end(services: Services, me: Me, key: str, now: datetime) -> None:
     """Signs this browser out."""
     with services.db.write() as session:
         session.execute(delete(WebSession).where(WebSession.key_hash == hash_of(key)))
-        session.add(Audit(at=now, who=me.email, what="session.end", data={"member": me.id}))
+        audit.note(session, who=me.email, what="session.end", now=now, member=me.id)
 
 
 def end_all(session: Session, member: Member, who: str, now: datetime) -> int:
@@ -116,7 +117,7 @@ def end_all(session: Session, member: Member, who: str, now: datetime) -> int:
     ).all()
     if ended:
         data = {"member": member.id, "browsers": len(ended)}
-        session.add(Audit(at=now, who=who, what="session.end_all", data=data))
+        audit.note(session, who=who, what="session.end_all", now=now, **data)
     return len(ended)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.alerts.catalogue import EVENTS, Alarm, name_of
 from app.db import among, insert_new
-from app.models import Alert, Audit
+from app.models import Alert
 from app.services import Services
 
 __all__ = [
@@ -125,5 +126,5 @@ def acknowledge(services: Services, ids: list[int], *, who: str, now: datetime) 
             alarm = one.name.partition(":")[0]
             if alarm in EVENTS or alarm not in set(Alarm):  # or of a version that had other names
                 one.closed_at = now
-            session.add(Audit(at=now, who=who, what="alert.ack", data={"alert": one.name}))
+            audit.note(session, who=who, what="alert.ack", now=now, alert=one.name)
     return seen

@@ -14,12 +14,12 @@ from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import clock
+from app import audit, clock
 from app.alerts import Alarm, close_alert, raise_alert
 from app.clock_trust.judge import HOUR, ClockReading, Doubt, judge, moved
 from app.clock_trust.repair import may_be_ahead, put_back
 from app.db import database_now, put
-from app.models import TICK, Audit, Service
+from app.models import TICK, Service
 from app.services import Services
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ def accept(services: Services, *, who: str, now: datetime) -> list[str]:
             row.data = row.data | {"accepted": row.data["doubt"]}
         hosts = [str(row.data["host"]) for row in rows]
         if hosts:
-            session.add(Audit(at=now, who=who, what="clock.accept", data={"machines": hosts}))
+            audit.note(session, who=who, what="clock.accept", now=now, machines=hosts)
     return hosts
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from app import schema
+from app import audit, schema
 from app.config import SECRET_KEY_FILE, Config, load_or_exit
 from app.config.sources import relative
 from app.db import DatabaseDown, insert_new, put
@@ -33,7 +33,7 @@ from app.identity.fingerprints import (
 )
 from app.identity.sentences import COMMAND, how_to_confirm, other_server, value_words
 from app.locale import Both
-from app.models import Audit, OutboxMail, Service, Setting, State
+from app.models import OutboxMail, Service, Setting, State
 from app.refused import Code, Refused
 from app.services import Services, make
 from app.util.urls import is_loopback, leads_home
@@ -126,7 +126,7 @@ def may_send(session: Session, services: Services, now: datetime) -> bool:
     if learnt != row.value:
         _store(session, learnt, who="installation", now=now)
         data = _noted(verdict, key=learnt["keys"] != row.value["keys"])
-        session.add(Audit(at=now, who="installation", what="identity.change", data=data))
+        audit.note(session, who="installation", what="identity.change", now=now, **data)
     return True
 
 
@@ -147,7 +147,7 @@ def confirm(services: Services, *, who: str, now: datetime) -> None:
         _store(session, stored, who=who, now=now)
         session.execute(delete(Service).where(Service.name.startswith(NOTES)))
         data = _noted(verdict, key=verdict.foreign_key)
-        session.add(Audit(at=now, who=who, what="identity.confirm", data=data))
+        audit.note(session, who=who, what="identity.confirm", now=now, **data)
 
 
 def another_server(services: Services) -> Both | None:

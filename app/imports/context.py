@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.imports.file_rows import ImportRefused
 from app.locale import Both
 from app.mime.address import address_key
-from app.models import Audit, Member
+from app.models import Member
 from app.people.lookup import no_such_member
 from app.people.settings import Organisation
 from app.people.table import LineFault, Table
@@ -150,13 +151,8 @@ class ImportContext:
         """One row per line that was new or changed something."""
         both: Iterable[tuple[str, list[dict[str, Any]]]]
         both = (("add", self._added), ("change", self._changed))
-        rows = [
-            {"at": self.now, "who": self.who, "what": f"import.{what}.{verb}", "data": data}
-            for verb, found in both
-            for data in found
-        ]
-        if rows:
-            self.session.execute(insert(Audit), rows)
+        entries = [(f"import.{what}.{verb}", data) for verb, found in both for data in found]
+        audit.note_many(self.session, entries, who=self.who, now=self.now)
 
 
 def _cell(value: object) -> str:

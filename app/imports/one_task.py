@@ -10,13 +10,14 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.access.sessions import Me
 from app.imports.context import ImportContext
 from app.imports.work import upsert_task
 from app.locale import Both
 from app.members.assign import DUE_BEFORE_START, NOT_ACTIVE
 from app.members.own_tasks import refuse_too_many
-from app.models import Audit, Member, Task
+from app.models import Member, Task
 from app.people import file_records
 from app.people.file_records import TaskRecord
 from app.people.lookup import no_such_member, with_address
@@ -138,7 +139,7 @@ def _note(context: ImportContext, line: TaskRecord, assignee: Member | None) -> 
     else:
         data["changed"] = {column: [before, after] for column, before, after in done.changes}
     what = {"new": "task.add", "changed": "task.edit"}[done.verdict]
-    context.session.add(Audit(at=context.now, who=context.who, what=what, data=data))
+    audit.note(context.session, who=context.who, what=what, now=context.now, **data)
 
 
 _ONLY_OWN = Both(

@@ -12,7 +12,7 @@ from app.access.sessions import end_all
 from app.ai.recap_store import forget_member
 from app.alerts import Alarm, close_alert, name_of
 from app.alerts.catalogue import OF_MAILS
-from app.audit import by_member
+from app.audit import by_member, note
 from app.db import among
 from app.members.admins import an_admin_stays
 from app.members.changes import locked, own_settings, show_member
@@ -103,7 +103,7 @@ def forget(services: Services, member_id: int, now: datetime) -> None:
         _clear_alerts(session, member.id, now)
         _clear_mails(session, member, now)
         forget_member(session, member_id, now)
-        session.add(Audit(at=now, who=was, what="member.deleted", data={"member": member_id}))
+        note(session, who=was, what="member.deleted", now=now, member=member_id)
 
 
 def _clear(member: Member) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.access import api_calls
 from app.db import among, put
 from app.imports import uploads
@@ -68,8 +69,7 @@ def purge(
         raise ValueError(before)
     data: dict[str, Any] = {"before": before.isoformat()}
     with services.db.write() as session:  # first: whatever ends it, the audit names the operator
-        entry = Audit(at=now, who=who, what="purge", data=data)
-        session.add(entry)
+        entry = audit.note(session, who=who, what="purge", now=now, **data)
         session.flush()
         entry_id = entry.id
     done = {}

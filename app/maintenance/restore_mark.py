@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.alerts import Alarm, close_alert, raise_alert
 from app.maintenance import ids_after_restore
-from app.models import TICK, TIMER, ApiToken, Audit, Service, SignInLink, WebSession
+from app.models import TICK, TIMER, ApiToken, Service, SignInLink, WebSession
 from app.monitoring.checks import LOOKED, PARTS
 from app.outbox import restored
 from app.outbox.restored import Restored
@@ -54,8 +55,8 @@ def mark_in(
     session.execute(update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(revoked_at=now))
     parts = or_(*(Service.name.startswith(part, autoescape=True) for part in PARTS))
     session.execute(delete(Service).where(or_(parts, Service.name.in_([TICK, TIMER, LOOKED]))))
-    data = {"held": held, "as_of": as_of.isoformat() if as_of else None}
-    session.add(Audit(at=now, who=who, what="restore", data=data))
+    told = as_of.isoformat() if as_of else None
+    audit.note(session, who=who, what="restore", now=now, held=held, as_of=told)
     close_alert(session, Alarm.RESTORED, now=now)  # of a restore before
     raise_alert(session, Alarm.RESTORED, now=now, **restored.alert_facts(found, ZoneInfo(zone)))
     return held

@@ -7,11 +7,12 @@ from datetime import date, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.access import sent_forms
 from app.locale import Both
 from app.members.changes import decide_before
 from app.members.roster import member_with
-from app.models import Audit, Member, Report, Task
+from app.models import Member, Report, Task
 from app.people import file_records
 from app.people.columns import HEADERS
 from app.people.file_records import TaskRecord
@@ -102,8 +103,7 @@ def add_task(  # noqa: PLR0917 - whose, what, by whom, when
             report_every=line.report_every,
         )
         session.add(task)
-        data = {"ref": task.ref, "email": member.email}
-        session.add(Audit(at=now, who=who, what="task.add", data=data))
+        audit.note(session, who=who, what="task.add", now=now, ref=task.ref, email=member.email)
 
 
 def _read(typed: Mapping[str, str]) -> tuple[TaskRecord, date, list[tuple[str, Both]]]:
@@ -150,7 +150,7 @@ def close_task(services: Services, ref: str, status: str, who: str, now: datetim
         if task.assignee is not None:
             task.assignee.next_due_at = None  # the next plan looks again
         data = {"ref": ref, "email": _address(task), "status": status}
-        session.add(Audit(at=now, who=who, what="task.close", data=data))
+        audit.note(session, who=who, what="task.close", now=now, **data)
 
 
 def check_receiver(session: Session, email: str) -> Member:
@@ -170,7 +170,7 @@ def give(  # noqa: PLR0917 - what, to whom, by whom, when
     data = {"ref": task.ref, "before": _address(task), "after": after.email}
     task.assignee = after
     task.assigned_on = _today(session, services, now)
-    session.add(Audit(at=now, who=who, what="task.assign", data=data))
+    audit.note(session, who=who, what="task.assign", now=now, **data)
 
 
 def _task(session: Session, ref: str, *, lock: bool = False) -> Task:

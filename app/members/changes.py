@@ -14,12 +14,13 @@ from app.access import sent_forms
 from app.access.api_tokens import revoke_all
 from app.access.sessions import end_all
 from app.alerts import Alarm, close_alert
+from app.audit import note
 from app.locale import Both
 from app.members import spans
 from app.members.admins import LastAdmin, an_admin_stays
 from app.members.teams import id_of
 from app.mime.address import address_key
-from app.models import Audit, Member, OutboxMail, Role, Team
+from app.models import Member, OutboxMail, Role, Team
 from app.people import values
 from app.people.lookup import OWN_MANAGER, find, no_such_member, no_such_team, with_address
 from app.people.settings import Organisation, Person, days_of, organisation, person, put, rhythm
@@ -240,7 +241,7 @@ def audit(
 ) -> None:
     """Notes who changed what of the member; and the next plan looks at the member again."""
     member.next_due_at = None
-    session.add(Audit(at=now, who=who, what=what, data={"email": member.email, **data}))
+    note(session, who=who, what=what, now=now, email=member.email, **data)
 
 
 def own_settings(services: Services, email: str) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from datetime import date, datetime
 
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.compose.text import composed, date_words
 from app.locale import Both
 from app.members import spans
 from app.members.changes import locked
-from app.models import Audit, DaysOff, ExtraWorkday, Member
+from app.models import DaysOff, ExtraWorkday, Member
 from app.people.lookup import find
 from app.people.settings import organisation, person
 from app.people.values import ValuesRefused
@@ -65,7 +66,8 @@ class OwnedDays:
             owner = member.id if member else None
             if self.table is ExtraWorkday:
                 _check_workdays(session, owner, days)
-            session.add(self._noted("add", member, days, who, now))
+            what = f"{self._called(member)}.add"
+            audit.note(session, who=who, what=what, now=now, **_noted(member, days))
             return spans.add(session, self.table, owner, days)
 
     def remove(
@@ -80,17 +82,12 @@ class OwnedDays:
             left = spans.remove(session, self.table, member.id if member else None, days)
             if left is None:
                 raise NoSuchDays(Code.NO_SUCH_DAYS, self.none)
-            session.add(self._noted("remove", member, days, who, now))
+            what = f"{self._called(member)}.remove"
+            audit.note(session, who=who, what=what, now=now, **_noted(member, days))
             return left
 
-    def _noted(
-        self, what: str, member: Member | None, days: Span, who: str, now: datetime
-    ) -> Audit:
-        if member is None:
-            name, data = self.of_company, spans.noted(days)
-        else:
-            name, data = self.of_member, {"email": member.email} | spans.noted(days)
-        return Audit(at=now, who=who, what=f"{name}.{what}", data=data)
+    def _called(self, member: Member | None) -> str:
+        return self.of_member if member else self.of_company
 
 
 LEAVE = OwnedDays(
@@ -117,6 +114,10 @@ def off_today(services: Services, email: str, who: str, now: datetime) -> date:
         today = person(session, organisation(session, services.config), member).today(now)
     LEAVE.add(services, email, Span(today, today), who, now)
     return today
+
+
+def _noted(member: Member | None, days: Span) -> dict[str, str | None]:
+    return ({"email": member.email} if member else {}) | spans.noted(days)
 
 
 def _check_workdays(session: Session, owner: int | None, days: Span) -> None:

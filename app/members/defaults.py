@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.db import one_after_the_other, put
 from app.members.changes import Change, set_member, typed_of
-from app.models import Audit, Member, Setting
+from app.models import Member, Setting
 from app.people import values
 from app.people.settings import organisation, original, with_values
 from app.reminders.plan import plan
@@ -75,7 +76,7 @@ def set_settings(
             _store(session, key, value, who, now)
         _look_again(session, [one.key for one in done])
         for one in done:
-            session.add(Audit(at=now, who=who, what="settings.set", data=asdict(one)))
+            audit.note(session, who=who, what="settings.set", now=now, **asdict(one))
     return done
 
 

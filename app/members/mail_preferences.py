@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.audit import by_member
+from app.audit import by_member, note
 from app.locale import Both
 from app.members.changes import Change, set_member, show_member
 from app.models import Audit, Kind, Member
@@ -83,7 +83,7 @@ def team_mails(
         member = active_member(session, member_id, lock=wanted is not None)
         if wanted is not None and wanted is not (getattr(member, key) is not False):
             data = {"member": member.id, "key": key, "wanted": wanted}
-            session.add(Audit(at=now, who=member.email, what="member.team_mails", data=data))
+            note(session, who=member.email, what="member.team_mails", now=now, **data)
             setattr(member, key, wanted)
         defaults = organisation(session, services.config)
         return TeamMails(
@@ -170,7 +170,7 @@ def _change(
     data = {"member": member.id, "before": member.notify_frequency}
     member.notify_frequency = frequency
     member.next_due_at = None  # look at the next plan
-    session.add(Audit(at=now, who=member.email, what=what, data=data))
+    note(session, who=member.email, what=what, now=now, **data)
 
 
 def _before(session: Session, member: Member) -> str | None:

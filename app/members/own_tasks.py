@@ -8,10 +8,11 @@ from uuid import uuid4
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.access import sent_forms
 from app.compose.text import inert
 from app.locale import Both
-from app.models import Audit, Member, Report, ReportEvery, Task
+from app.models import Member, Report, ReportEvery, Task
 from app.people.settings import Person, organisation, person
 from app.people.values import ValuesRefused, refuse_changed
 from app.refused import UnusableValue
@@ -234,4 +235,4 @@ def _note(
     session: Session, member: Member, what: str, task: Task, now: datetime, **data: object
 ) -> None:
     member.next_due_at = None  # look at the next plan
-    session.add(Audit(at=now, who=member.email, what=what, data={"ref": task.ref, **data}))
+    audit.note(session, who=member.email, what=what, now=now, ref=task.ref, **data)

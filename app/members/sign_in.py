@@ -8,12 +8,13 @@ from limits import RateLimitItemPerMinute
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.access import sessions
 from app.links import SIGN_IN_MINUTES, BadToken
 from app.locale import Both
 from app.members.changes import begin as begin_member
 from app.mime.address import bare
-from app.models import Audit, Kind, Member, OutboxMail, Role, SignInLink
+from app.models import Kind, Member, OutboxMail, Role, SignInLink
 from app.outbox.enqueue import NewMail, enqueue
 from app.people.lookup import with_address
 from app.people.settings import organisation, zone_of
@@ -85,8 +86,7 @@ def ask(services: Services, email: str, next_path: str, now: datetime) -> None:
             return
         link = _new_link(session, member, next_path, now)
         ids = enqueue(session, services, [_mail(services, session, member, link)], now=now)
-        data = {"member": member.id}
-        session.add(Audit(at=now, who=member.email, what="sign_in.asked", data=data))
+        audit.note(session, who=member.email, what="sign_in.asked", now=now, member=member.id)
     services.publish(ids)
 
 
@@ -140,7 +140,7 @@ def make_admin(services: Services, email: str, who: str, now: datetime) -> str:
             begin_member(member, defaults, now)
         session.flush()
         data = {"member": member.id, "before": before}
-        session.add(Audit(at=now, who=who, what="member.admin", data=data))
+        audit.note(session, who=who, what="member.admin", now=now, **data)
         return services.links.sign_in_url(_new_link(session, member, "/", now).id)
 
 

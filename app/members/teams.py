@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.access import sent_forms
 from app.locale import Both
-from app.models import Audit, Member, Team
+from app.models import Member, Team
 from app.people import values
 from app.people.lookup import no_such_team
 from app.people.values import ValuesRefused
@@ -69,7 +69,7 @@ def add_team(
         team = Team(name=_checked(session, name))
         session.add(team)
         session.flush()
-        _audit(session, who, "team.add", now, team=team.name)
+        audit.note(session, who=who, what="team.add", now=now, team=team.name)
         sent_forms.made(session, form_key, team.id)
         return team.id
 
@@ -90,7 +90,7 @@ def rename_team(  # noqa: PLR0917 - which, how, by whom, when
         if name.strip() == before:
             return
         team.name = _checked(session, name)
-        _audit(session, who, "team.rename", now, before=before, after=team.name)
+        audit.note(session, who=who, what="team.rename", now=now, before=before, after=team.name)
 
 
 def remove_team(services: Services, team_id: int, who: str, now: datetime) -> None:
@@ -102,7 +102,7 @@ def remove_team(services: Services, team_id: int, who: str, now: datetime) -> No
         if session.scalar(select(Member.id).where(Member.team_id == team_id).limit(1)) is not None:
             raise ValuesRefused([("name", _NOT_EMPTY)])
         session.delete(team)
-        _audit(session, who, "team.remove", now, team=team.name)
+        audit.note(session, who=who, what="team.remove", now=now, team=team.name)
 
 
 def _get(session: Session, team_id: int) -> Team:
@@ -120,10 +120,6 @@ def _checked(session: Session, name: str) -> str:
     if session.scalar(select(Team.id).where(Team.name == wanted)) is not None:
         raise ValuesRefused([("name", _TWICE)])
     return wanted
-
-
-def _audit(session: Session, who: str, what: str, now: datetime, **data: Any) -> None:
-    session.add(Audit(at=now, who=who, what=what, data=data))
 
 
 _EMPTY = Both("チーム名を入力してください。", "Write the team's name.")

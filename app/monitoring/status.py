@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.alerts import open_alerts
 from app.alerts.catalogue import words_of
 from app.clock_trust import ticks
@@ -15,7 +16,6 @@ from app.models import (
     FIRST_DUE,
     OPEN,
     TICK,
-    Audit,
     DecisionRow,
     Member,
     OutboxMail,
@@ -38,7 +38,7 @@ def pause(services: Services, *, who: str, now: datetime) -> None:
     """Stops all sending at once, for all members. Mails stay ready, and expire at their time."""
     with services.db.write() as session:
         put(session, Setting, {"key": PAUSE}, {"value": True, "changed_by": who, "changed_at": now})
-        session.add(Audit(at=now, who=who, what="pause", data={}))
+        audit.note(session, who=who, what="pause", now=now)
 
 
 def paused(services: Services) -> bool:
@@ -68,7 +68,7 @@ def resume(services: Services, *, who: str, now: datetime) -> int:
             session.delete(paused)
         released = brake.release(session, who=who, now=now)
         released += restored.release(session, out, who=who, now=now)
-        session.add(Audit(at=now, who=who, what="resume", data={"released": len(released)}))
+        audit.note(session, who=who, what="resume", now=now, released=len(released))
     services.publish(released)
     return len(released)
 

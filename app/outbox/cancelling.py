@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, update
 from sqlalchemy.orm import Session
 
-from app.models import Audit, OutboxMail, State
+from app import audit
+from app.models import OutboxMail, State
 from app.outbox import log_records
 from app.outbox.browse import NotPossible, find
 from app.outbox.lease import AnyMail, record, take_back
@@ -21,7 +22,7 @@ def cancel(services: Services, mail_id: int, *, who: str, now: datetime) -> None
         if not end_ready(session, OutboxMail.id == mail_id, why=who, now=now):
             session.refresh(mail)
             raise NotPossible(mail)
-        session.add(Audit(at=now, who=who, what="outbox.cancel", data={"mail": mail_id}))
+        audit.note(session, who=who, what="outbox.cancel", now=now, mail=mail_id)
 
 
 def end_ready(

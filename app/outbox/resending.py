@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
 from sqlalchemy.orm import Session, aliased, contains_eager, defer
 
+from app import audit
 from app.access import sent_forms
 from app.alerts import close_alerts
 from app.alerts.catalogue import OF_MAILS, Alarm
 from app.db import among, insert_new
-from app.models import ENDS, Audit, Kind, MailEvent, Member, OutboxMail, State
+from app.models import ENDS, Kind, MailEvent, Member, OutboxMail, State
 from app.outbox import restored
 from app.outbox.allowlist import in_pilot
 from app.outbox.browse import NotPossible, find, says, wanted, whose
@@ -89,7 +90,7 @@ def resend(
         record(session, ids[0], f"resend of {mail_id}", who, now=now)
         if not trial:
             _close_alerts_of(session, [mail], now)
-        session.add(Audit(at=now, who=who, what="outbox.resend", data={"mail": mail_id}))
+        audit.note(session, who=who, what="outbox.resend", now=now, mail=mail_id)
         sent_forms.made(session, form_key, ids[0])
     services.publish(ids)
     return ids[0]
@@ -263,7 +264,7 @@ def _resend(
         data = {"date": which.on.isoformat(), "state": which.state, "mails": len(ids)}
         if which.reason is not None:
             data["reason"] = which.reason
-        session.add(Audit(at=now, who=who, what="outbox.resend", data=data))
+        audit.note(session, who=who, what="outbox.resend", now=now, **data)
     return ids, held
 
 
