@@ -10,7 +10,7 @@ from app.access.sessions import end_all
 from app.imports.context import ImportContext, assign, differing
 from app.locale import Both
 from app.members.admins import LAST_ADMIN, lock_admins
-from app.members.changes import begin
+from app.members.changes import begin, plan_anew
 from app.mime.address import address_key
 from app.models import Member, Role, Team
 from app.people.file_records import MemberRecord
@@ -113,7 +113,7 @@ def _upsert(
     if changes.get("active"):
         begin(member, desk.organisation, desk.now)
     if settings:
-        member.next_due_at = None  # the hour may be another: the next plan looks
+        plan_anew(member)
     names = {team.id: team.name for team in teams.values()}
     return _shown(before, names), _shown(changes, names)
 

@@ -147,8 +147,6 @@ def close_task(services: Services, ref: str, status: str, who: str, now: datetim
     with services.db.write() as session:
         task = _task(session, ref, lock=True)
         task.status, task.closed_on = status, _today(session, services, now)
-        if task.assignee is not None:
-            task.assignee.next_due_at = None  # the next plan looks again
         data = {"ref": ref, "email": _address(task), "status": status}
         audit.note(session, who=who, what="task.close", now=now, **data)
 

@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.access import sent_forms
 from app.access.api_tokens import revoke_all
 from app.access.sessions import end_all
 from app.alerts import Alarm, close_alert
-from app.audit import note
 from app.locale import Both
 from app.members import spans
 from app.members.admins import LastAdmin, an_admin_stays
@@ -118,7 +118,9 @@ def _set(  # noqa: PLR0917 - whose, what, by whom, when
         for key, old in before.items()
         if old != (now_is := typed_of(member, key))
     ]
-    audit(session, member, "member.set", who, now, changes=[asdict(one) for one in done])
+    plan_anew(member)
+    listed = [asdict(one) for one in done]
+    audit.note(session, who=who, what="member.set", now=now, email=member.email, changes=listed)
     return done
 
 
@@ -166,7 +168,8 @@ def add_member(
         _check(member, defaults)
         begin(member, defaults, now)
         _insert(session, member)
-        audit(session, member, "member.add", who, now, name=member.name)
+        about = {"email": member.email, "name": member.name}
+        audit.note(session, who=who, what="member.add", now=now, **about)
         sent_forms.made(session, form_key, member.id)
         return member.id
 
@@ -223,7 +226,7 @@ def begin(member: Member, defaults: Organisation, now: datetime) -> None:
     before = hours.first_date(rhythm(member, defaults), now) - timedelta(days=1)
     known: Any = member.decided_through  # None while it is new
     member.decided_through = before if known is None else max(known, before)
-    member.next_due_at = None
+    plan_anew(member)
     member.active_since = now.astimezone(rhythm(member, defaults).zone).date()
 
 
@@ -236,12 +239,9 @@ def locked(session: Session, email: str) -> Member:
     return member if member.email == address else locked(session, email)
 
 
-def audit(
-    session: Session, member: Member, what: str, who: str, now: datetime, **data: Any
-) -> None:
-    """Notes who changed what of the member; and the next plan looks at the member again."""
+def plan_anew(member: Member) -> None:
+    """The next plan looks at the member: their hour may be another one."""
     member.next_due_at = None
-    note(session, who=who, what=what, now=now, email=member.email, **data)
 
 
 def own_settings(services: Services, email: str) -> dict[str, Any]:

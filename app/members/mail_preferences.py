@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.audit import by_member, note
 from app.locale import Both
-from app.members.changes import Change, set_member, show_member
+from app.members.changes import Change, plan_anew, set_member, show_member
 from app.models import Audit, Kind, Member
 from app.people import values
 from app.people.lookup import active_member
@@ -169,7 +169,7 @@ def _change(
 ) -> None:
     data = {"member": member.id, "before": member.notify_frequency}
     member.notify_frequency = frequency
-    member.next_due_at = None  # look at the next plan
+    plan_anew(member)
     note(session, who=member.email, what=what, now=now, **data)
 
 

@@ -6,8 +6,9 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.access import sent_forms
-from app.members.changes import audit, decide_before, locked
+from app.members.changes import decide_before, locked
 from app.members.snooze import NotNow, asked_mail, check_day
 from app.models import Kind, Member, OutboxMail, State
 from app.outbox.enqueue import enqueue
@@ -54,7 +55,7 @@ def nudge(
         held = "brake" if brake.holds_asked(services, session, day, now) else None
         mail = replace(asked_mail(session, one, day, now), held=held)
         ids = enqueue(session, services, [mail], now=now)
-        audit(session, member, "nudge", who, now, mail=ids[0])
+        audit.note(session, who=who, what="nudge", now=now, email=member.email, mail=ids[0])
         sent_forms.made(session, form_key, ids[0])
     services.publish(ids)
     return ids[0]

@@ -234,5 +234,4 @@ def _date(typed: Mapping[str, str], name: str, faults: list[tuple[str, Both]]) -
 def _note(
     session: Session, member: Member, what: str, task: Task, now: datetime, **data: object
 ) -> None:
-    member.next_due_at = None  # look at the next plan
     audit.note(session, who=member.email, what=what, now=now, ref=task.ref, **data)

@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.access.sessions import end_all
-from app.audit import RENAMED
+from app.audit import RENAMED, note
 from app.locale import Both
 from app.members import changes
 from app.models import OPEN, Kind, Member, OutboxMail, SignInLink, State
@@ -49,7 +49,7 @@ def rename_address(services: Services, email: str, to: str, who: str, now: datet
         changes.believe_address(session, member, now)
         mails = [_mail(services, session, member, before, now)] if takes_mail else []
         ids = enqueue(session, services, mails, now=now)
-        changes.audit(session, member, RENAMED, who, now, before=before)
+        note(session, who=who, what=RENAMED, now=now, email=member.email, before=before)
     services.publish(ids)
     return Renamed(before, wanted, next(iter(ids), None))
 

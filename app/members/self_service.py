@@ -8,9 +8,9 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.locale import Both
 from app.members import spans
-from app.members.changes import audit
 from app.members.days import LEAVE, NoSuchDays
 from app.members.snooze import NotNow, asked_mail
 from app.models import ENDS, Audit, Kind, Member, OutboxMail, State
@@ -119,7 +119,8 @@ def send_again(services: Services, member_id: int, now: datetime) -> None:
         if _may_ask(session, one, day, now):
             with suppress(NotNow):  # the fourth one of a day
                 ids = enqueue(session, services, [asked_mail(session, one, day, now)], now=now)
-                audit(session, member, "mail.asked_again", member.email, now)
+                who = member.email
+                audit.note(session, who=who, what="mail.asked_again", now=now, email=who)
     services.publish(ids)
 
 

@@ -6,10 +6,11 @@ from datetime import date, datetime, time
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.access import sent_forms
 from app.compose.text import date_words
 from app.locale import Both
-from app.members.changes import audit, decide_before, locked
+from app.members.changes import decide_before, locked, plan_anew
 from app.models import DecisionRow, Kind, OutboxMail, State
 from app.outbox import end_ready, restored
 from app.outbox.enqueue import NewMail, enqueue
@@ -75,7 +76,8 @@ def snooze_today(  # noqa: PLR0917 - whose, until when, by whom, when
                 store(session, services, decisions, now=now)
         _cancel(session, member.id, day, until, now)
         ids = enqueue(session, services, [asked_mail(session, one, day, at)], now=now)
-        audit(session, member, "snooze", who, now, until=at.isoformat())
+        about = {"email": member.email, "until": at.isoformat()}
+        audit.note(session, who=who, what="snooze", now=now, **about)
         sent_forms.made(session, form_key, ids[0])
     return Snoozed(at=at.astimezone(one.rhythm.zone), mail_id=ids[0])
 
@@ -112,8 +114,10 @@ def snooze_until(
                 'To resume earlier, change "Resume on" in the settings.',
             )
         member.paused_until = day
+        plan_anew(member)
         was = before.isoformat() if before else None
-        audit(session, member, "snooze", who, now, before=was, until=day.isoformat())
+        about = {"email": member.email, "before": was, "until": day.isoformat()}
+        audit.note(session, who=who, what="snooze", now=now, **about)
     return Snoozed(until=day)
 
 

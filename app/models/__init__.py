@@ -155,7 +155,7 @@ class Member(WithId):
     # Every local date up to and including this one has its decision, or is before the member's
     # first one. It never goes back, so a change of time zone decides no date twice.
     decided_through: Mapped[date] = mapped_column(Date)
-    # The next hour, UTC; NULL: look at the next plan (settings or tasks came anew).
+    # The next hour, UTC; NULL: look at the next plan (the hour may be another).
     next_due_at: Mapped[datetime | None]
     # A lead's or admin's dates on which the mails about the team are settled: each date follows
     # once `decided_through` has reached it. NULL: leads no one.
