@@ -1,10 +1,12 @@
 """What the operator's commands do, on both databases: addresses, whole teams, tasks that move."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from functools import partial
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from app.audit import by_member
 from app.members import assign, defaults, handover
@@ -76,6 +78,27 @@ def test_tasks_move_close_and_are_listed(services: Services, team: People) -> No
             (TODAY, "open"), (TODAY, "cancelled"),
         ]  # fmt: skip
     assert list(handover.left_behind(services, team.sato.email).led) == [suzuki, tanaka]
+
+
+@pytest.mark.parametrize("way", ["assign", "hand over"])
+def test_who_is_deactivated_while_tasks_are_passed_on_is_given_none(
+    services: Services, team: People, way: str
+) -> None:
+    tasks_of_suzuki(services, team)
+    suzuki, tanaka = team.suzuki.email, team.tanaka.email
+
+    def deactivate(_connection: object) -> None:
+        set_member(services, tanaka, {"active": "no"}, WHO, NOW)
+
+    ways: dict[str, Callable[[str, str, datetime], object]] = {
+        "assign": partial(assign.assign_task, services, "T-1"),
+        "hand over": partial(handover.hand_over, services, suzuki),
+    }
+    event.listen(services.db.engine, "rollback", deactivate, once=True)  # the first look is over
+    with pytest.raises(ValuesRefused) as refused:
+        ways[way](tanaka, WHO, NOW)
+    assert refused.value.faults == [("email", assign.NOT_ACTIVE)]
+    assert assign.list_tasks(services, team.tanaka.id) == []
 
 
 def test_a_team_and_those_with_own_values_change_together(services: Services, team: People) -> None:

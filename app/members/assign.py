@@ -16,7 +16,7 @@ from app.models import Member, Report, Task
 from app.people import file_records
 from app.people.columns import HEADERS
 from app.people.file_records import TaskRecord
-from app.people.lookup import find, no_such_member, with_address
+from app.people.lookup import no_such_member, with_address
 from app.people.settings import organisation
 from app.people.values import ValuesRefused
 from app.refused import Code, Refused
@@ -129,9 +129,10 @@ def assign_task(services: Services, ref: str, email: str, who: str, now: datetim
         if one is not None:
             decide_before(services, one, now)
     with services.db.write() as session:
+        after = check_receiver(session, email, lock=True)
         task = _task(session, ref, lock=True)
         before = _address(task)
-        give(session, services, task, find(session, email), who, now)
+        give(session, services, task, after, who, now)
         return before
 
 
@@ -151,9 +152,13 @@ def close_task(services: Services, ref: str, status: str, who: str, now: datetim
         audit.note(session, who=who, what="task.close", now=now, **data)
 
 
-def check_receiver(session: Session, email: str) -> Member:
-    """The member who may be given tasks. Raises ValuesRefused for an unknown or inactive one."""
-    member = session.scalars(with_address(email)).first()
+def check_receiver(session: Session, email: str, *, lock: bool = False) -> Member:
+    """The member who may be given tasks; with `lock`, nobody deactivates them meanwhile.
+
+    Raises ValuesRefused for an unknown or inactive one.
+    """
+    query = with_address(email)
+    member = session.scalars(query.with_for_update() if lock else query).first()
     if member is None or not member.active:
         raise ValuesRefused([("email", NOT_ACTIVE if member else no_such_member(email))])
     return member

@@ -63,8 +63,8 @@ def hand_over(  # noqa: PLR0917 - whose, to whom, by whom, when
     with services.db.write() as session:
         if sent_forms.made_before(session, form_key, now) is not None:
             return ()
+        after = check_receiver(session, to, lock=True)
         tasks = _open_tasks(session, find(session, email), refs)
-        after = find(session, to)
         for task in tasks:
             give(session, services, task, after, who, now)
         return [task.ref for task in tasks]
