@@ -13,7 +13,7 @@ from app.members import assign, defaults, handover
 from app.members.changes import add_member, set_member, set_team
 from app.members.own_tasks import edit_task
 from app.members.rename_address import rename_address
-from app.members.sign_in import make_admin
+from app.members.sign_in import ask, make_admin
 from app.models import Audit, Kind, Member, OutboxMail, SignInLink, State, Task
 from app.monitoring import status
 from app.people.lookup import NoSuchMember, find
@@ -51,6 +51,14 @@ def test_mails_that_wait_follow_the_member_and_links_of_the_old_mailbox_end(
     assert (done.mail_id, again.mail_id) == tuple(sorted([done.mail_id or 0, again.mail_id or 0]))
     with services.db.read() as session:
         assert None not in session.scalars(select(SignInLink.used_at)).all()
+
+
+def test_a_sign_in_mail_that_waits_ends_with_its_link(services: Services, team: People) -> None:
+    ask(services, team.suzuki.email, "/", NOW)
+    rename_address(services, team.suzuki.email, NEW, WHO, NOW)
+    with services.db.read() as session:
+        mail = session.scalars(select(OutboxMail).where(OutboxMail.kind == Kind.SIGN_IN)).one()
+    assert (mail.state, mail.to_addr) == (State.CANCELLED, team.suzuki.email)
 
 
 def test_a_mail_that_may_have_arrived_keeps_its_address(

@@ -11,7 +11,7 @@ from app.audit import RENAMED, note
 from app.locale import Both
 from app.members import changes
 from app.models import OPEN, Kind, Member, OutboxMail, SignInLink, State
-from app.outbox import restored
+from app.outbox import end_ready, restored
 from app.outbox.enqueue import NewMail, enqueue
 from app.people import values
 from app.people.lookup import with_address
@@ -61,10 +61,12 @@ def _refuse_taken(session: Session, member: Member, wanted: str) -> None:
 
 
 def _end_access(session: Session, member: Member, who: str, now: datetime) -> None:
-    """Whoever reads the old mailbox does not sign in any more."""
+    """Whoever reads the old mailbox signs in no more, and no mail brings a link that is used up."""
     end_all(session, member, who, now)
     unused = (SignInLink.user_id == member.id, SignInLink.used_at.is_(None))
     session.execute(update(SignInLink).where(*unused).values(used_at=now))
+    links = (OutboxMail.user_id == member.id, OutboxMail.kind == Kind.SIGN_IN)
+    end_ready(session, *links, why="the address changed", now=now)
 
 
 def _readdress(session: Session, member: Member) -> None:
