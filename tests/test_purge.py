@@ -14,6 +14,7 @@ from app.mime.message import Envelope
 from app.models import Alert, Audit, DecisionRow, MailEvent, Member, OutboxMail, Report, State
 from app.outbox.compression import pack
 from app.outbox.lease import record
+from app.refused import UnusableValue
 from app.rules.workdays import DAY
 from app.services import Services
 from tests import sending
@@ -154,7 +155,7 @@ def test_reports_and_the_audit_stay_and_open_alerts_too(
 def test_the_last_thirty_days_stay(services: Services, db: Database, team: People) -> None:
     assert newest(services, NOW) == LAST
     fill(db, team.suzuki, LAST)
-    with pytest.raises(ValueError, match=str(LAST + DAY)):
+    with pytest.raises(UnusableValue, match=str(LAST)):
         clear(services, LAST + DAY)
     assert dates(db, OutboxMail) == [LAST]
 

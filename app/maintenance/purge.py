@@ -27,6 +27,7 @@ from app.models import (
     Upload,
     WebSession,
 )
+from app.refused import UnusableValue
 from app.rules.workdays import DAY
 from app.services import Services
 
@@ -44,11 +45,11 @@ def newest(services: Services, now: datetime) -> date:
 
 
 def what_goes(services: Services, before: date, now: datetime) -> dict[str, int]:
-    """How many rows `purge` would remove, by what they are."""
+    """How many rows `purge` would remove, by what they are. Raises UnusableValue as it does."""
     with services.db.read() as session:
         return {
             name: session.scalar(select(func.count()).select_from(table).where(which)) or 0
-            for name, (table, which) in _old(before, now).items()
+            for name, (table, which) in _old(services, before, now).items()
         }
 
 
@@ -63,17 +64,16 @@ def purge(
     """Removes what belongs to local dates before `before`, and never a mail that is open.
 
     In transactions of 500 rows, so that no sender waits. `progress` is called for each. Raises
-    ValueError for a date that is too new, DatabaseDown; what was removed by then stays so.
+    UnusableValue for a date that is too new, DatabaseDown; what was removed by then stays so.
     """
-    if before > newest(services, now):
-        raise ValueError(before)
+    old = _old(services, before, now)
     data: dict[str, Any] = {"before": before.isoformat()}
     with services.db.write() as session:  # first: whatever ends it, the audit names the operator
         entry = audit.note(session, who=who, what="purge", now=now, **data)
         session.flush()
         entry_id = entry.id
     done = {}
-    for name, (table, which) in _old(before, now).items():
+    for name, (table, which) in old.items():
         done[name] = 0
         while number := _remove_some(services, table, which):
             done[name] += number
@@ -83,8 +83,15 @@ def purge(
     return done
 
 
-def _old(before: date, now: datetime) -> dict[str, tuple[type[Any], ColumnElement[bool]]]:
-    """The rows that go, mails before their decisions."""
+def _old(
+    services: Services, before: date, now: datetime
+) -> dict[str, tuple[type[Any], ColumnElement[bool]]]:
+    """The rows that go, mails before their decisions. Raises UnusableValue."""
+    if before > (last := newest(services, now)):
+        raise UnusableValue(
+            f"{last} までの日付を指定してください(直近30日分は消しません)。",
+            f"The date can be {last} or earlier: the last 30 days stay.",
+        )
     instant = datetime.combine(before, time(), UTC)
     of_open_mails = select(OutboxMail.decision_id).where(OPEN, OutboxMail.decision_id.is_not(None))
     step = DecisionRow.slot == "escalation"
