@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.access.sessions import Me
 from app.db import among
-from app.models import Kind, Member, OutboxMail, Report, State, Task, Team
+from app.models import REMINDERS, Member, OutboxMail, Report, State, Task, Team
 from app.people.settings import Organisation, Person, people
 from app.rules.standing import BoardRow, days_shown, row
 from app.rules.week import MemberFacts, TaskFacts, WeekReport
@@ -112,7 +112,7 @@ def reminded(session: Session, days: Iterable[tuple[int, date]]) -> dict[int, da
         .where(
             among(OutboxMail.user_id, list(wanted)),
             OutboxMail.local_date.between(min(wanted.values()), max(wanted.values())),
-            OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
+            REMINDERS,
             OutboxMail.state == State.ACCEPTED,
         )
         .group_by(OutboxMail.user_id, OutboxMail.local_date)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.db import among
 from app.letters.notice import notices
 from app.links import StopLink
-from app.models import Kind, Member, OutboxMail, State
+from app.models import REMINDERS, Kind, Member, OutboxMail, State
 from app.outbox.enqueue import origin
 from app.outbox.lease import Claimed
 from app.outbox.precheck import Defer, Skip
@@ -26,7 +26,7 @@ from app.services import Services
 _WAS_REMINDED = exists(
     select(OutboxMail.id).where(
         OutboxMail.user_id == Member.id,
-        OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
+        REMINDERS,
         OutboxMail.accepted_at.is_not(None),
     )
 )

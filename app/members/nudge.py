@@ -10,7 +10,7 @@ from app import audit
 from app.access import sent_forms
 from app.members.changes import decide_before, locked
 from app.members.snooze import NotNow, asked_mail, check_day
-from app.models import Kind, Member, OutboxMail, State
+from app.models import REMINDERS, Member, OutboxMail, State
 from app.outbox.enqueue import enqueue
 from app.people.settings import Person, organisation, person
 from app.refused import Code
@@ -92,7 +92,7 @@ def _check_mails(session: Session, one: Person, day: date, now: datetime) -> Non
         select(OutboxMail.ended, OutboxMail.not_before, went_out.label("at")).where(
             OutboxMail.user_id == one.member.id,
             OutboxMail.local_date.between(day - DAY, day),  # a moment ago may be yesterday
-            OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
+            REMINDERS,
             OutboxMail.state.not_in([State.CANCELLED, State.SUPPRESSED, State.EXPIRED]),
         )
     ).all()

@@ -11,11 +11,10 @@ from app.access import sent_forms
 from app.compose.text import date_words
 from app.locale import Both
 from app.members.changes import decide_before, locked, plan_anew
-from app.models import DecisionRow, Kind, OutboxMail, State
+from app.models import REMINDERS, DecisionRow, Kind, OutboxMail, State
 from app.outbox import end_ready, restored
 from app.outbox.enqueue import NewMail, enqueue
 from app.outbox.reasons import REASONS, TRIAL
-from app.outbox.seen import REMINDERS
 from app.people.settings import Person, organisation, person
 from app.refused import Code, Refused
 from app.reminders.decide_batch import decide_all

@@ -345,3 +345,6 @@ class OutboxMail(WithId):
 FIRST_DUE: ColumnElement[datetime] = case(
     (OutboxMail.clock_shift == 0, OutboxMail.date_header), else_=OutboxMail.created_at
 )
+
+# Mails that remind a member of their tasks, by themselves or asked for.
+REMINDERS: ColumnElement[bool] = OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER])

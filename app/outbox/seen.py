@@ -12,11 +12,9 @@ from sqlalchemy.orm import Session
 from app.access.rights import of_visible, visible_ids
 from app.access.sessions import Me
 from app.db import among
-from app.models import Kind, OutboxMail
+from app.models import REMINDERS, OutboxMail
 from app.outbox.browse import SHOWN, NoSuchMail, find, row, show, wanted
 from app.services import Services
-
-REMINDERS: ColumnElement[bool] = OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER])
 
 
 def mails(
@@ -53,11 +51,10 @@ def mail(services: Services, me: Me, mail_id: int) -> dict[str, Any]:
     with services.db.read() as session:
         one = find(session, mail_id)
         mine = one.user_id == me.id
-        reminder = one.kind in (Kind.REMINDER, Kind.ASKED_REMINDER)
         theirs = select(OutboxMail.id).where(
-            OutboxMail.id == mail_id, of_visible(OutboxMail.user_id, me)
+            OutboxMail.id == mail_id, REMINDERS, of_visible(OutboxMail.user_id, me)
         )
-        if not (me.is_admin or mine or (reminder and session.scalar(theirs) is not None)):
+        if not (me.is_admin or mine or session.scalar(theirs) is not None):
             raise NoSuchMail(mail_id)
     return show(services, mail_id)
 

@@ -7,8 +7,7 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.models import DecisionRow, OutboxMail, Report, Task
-from app.outbox.seen import REMINDERS
+from app.models import REMINDERS, DecisionRow, OutboxMail, Report, Task
 from app.rules.workdays import dates
 from app.services import Services
 from app.util.grouped import grouped

@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 from app.compose.text import date_words
 from app.locale import Both
 from app.members.snooze import SNOOZED
-from app.models import ENDS, DecisionRow, Kind, Member, OutboxMail
+from app.models import ENDS, REMINDERS, DecisionRow, Member, OutboxMail
 from app.outbox import restored
 from app.outbox.reasons import REASONS, STATES
-from app.outbox.seen import REMINDERS
 from app.people import values
 from app.people.lookup import find
 from app.people.settings import BrokenSettings, Person, organisation, person, put
@@ -154,7 +153,7 @@ def _next_mail(session: Session, one: Person, now: datetime) -> datetime | None:
         .where(
             OutboxMail.user_id == one.member.id,
             OutboxMail.local_date >= today - DAY,
-            OutboxMail.kind.in_([Kind.REMINDER, Kind.ASKED_REMINDER]),
+            REMINDERS,
             OutboxMail.state.not_in([state.value for state in ENDS]),
             OutboxMail.expires_at > now,
         )
