@@ -52,13 +52,13 @@ def plan(
     real_now: datetime | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Led:
-    """Settles each lead's open dates, at most 7 days back; one lead's trouble stops no other.
+    """Settles the open dates of each lead that `find_leads` found, at most 7 days back; one lead's
+    trouble stops no other.
 
     Running it twice, or twice at once, changes nothing. `real_now` is the clock's instant when
     `now` is a rehearsal's. After `stopped()` the others are left to the next planning.
     """
     led = Led()
-    find_leads(services, now)
     leads = _leads(rehearsed=real_now not in {None, now})
     with services.db.read() as session:
         ids = sorted(session.scalars(select(Member.id).where(leads)))
@@ -81,7 +81,6 @@ def digests_now(services: Services, now: datetime) -> list[int]:
 
     A decision that exists stands, and a day off is one. Returns the new mails' ids.
     """
-    find_leads(services, now)
     with services.db.read() as session:
         leads = select(Member.id).where(Member.active.is_(True), Member.led_through.is_not(None))
         ids = sorted(session.scalars(leads))

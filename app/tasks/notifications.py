@@ -53,6 +53,7 @@ def weekly_progress_digest(*, only_due: bool = False) -> None:
     now = clock.now()
     if not story.may_work(services(), now):
         return
+    digest.find_leads(services(), now)
     if only_due:
         services().publish(digest.plan(services(), now).ids)
     else:
