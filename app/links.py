@@ -61,7 +61,7 @@ class Links:
         keys = [
             key.get_secret_value() for key in (config.secret_key_previous, config.secret_key) if key
         ]
-        self._base = config.app_base_url.rstrip("/")
+        self._base = config.app_base_url
         self._report = _serializer(keys, "report")
         self._stop = _serializer(keys, "stop")
         self._sign_in = _serializer(keys, "sign-in")
@@ -77,10 +77,9 @@ class Links:
         said = link.local_date.toordinal().to_bytes(_DATE_BYTES) + member_id
         return base64_encode(_page_signature(self._page_keys[0], said) + said).decode()
 
-    @property
-    def team_url(self) -> str:
-        """The board of a lead's team; below it, by id, a member's page. It asks who is reading."""
-        return f"{self._base}/team"
+    def page(self, path: str) -> str:
+        """The address of a page that asks who is reading; `path` is "/team" or the like."""
+        return f"{self._base}{path}"
 
     def stop_url(self, link: StopLink) -> str:
         """The address of the stop page, also for RFC 8058 one-click."""

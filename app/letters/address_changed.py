@@ -33,7 +33,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
             "Your tasks and reports stay as they are.",
         ),
         button=Both("サインインの画面を開く", "Open the sign-in page"),
-        url=f"{case.services.config.app_base_url.rstrip('/')}/login",
+        url=case.services.links.page("/login"),
         foot=[[_NOT_EXPECTED]],
     )
     return Send(note(facts), [])

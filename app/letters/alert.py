@@ -24,7 +24,7 @@ def letter(case: LetterContext) -> Send:
         locale=case.locale,
         open=opened,
         over=over,
-        url=f"{case.services.config.app_base_url.rstrip('/')}/admin",
+        url=case.services.links.page("/admin"),
     )
     return Send(alert(facts), [])
 

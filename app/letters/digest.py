@@ -30,7 +30,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
         as_of=case.as_of.astimezone(one.rhythm.zone),
         everybody=one.member.role == "admin",
         week=week,
-        team_url=case.services.links.team_url,
+        team_url=case.services.links.page("/team"),
         recap=by_ai,
         recap_by="count" if by_ai is None else "ai",
     )

@@ -33,7 +33,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
     if not silent:
         return Skip(State.SUPPRESSED, gone[0][1] if gone else Reason.REPORTED_MEANWHILE)
     facts = EscalationFacts(
-        **case.common(Kind.ESCALATION), silent=silent, team_url=case.services.links.team_url
+        **case.common(Kind.ESCALATION), silent=silent, team_url=case.services.links.page("/team")
     )
     return Send(escalation(facts), [], taken_back=gone)
 

@@ -41,7 +41,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
             "none does, there is nothing to do.",
         ),
         button=Both("トークンの画面を開く", "Open the page of tokens"),
-        url=f"{case.services.config.app_base_url.rstrip('/')}/settings/tokens",
+        url=case.services.links.page("/settings/tokens"),
         foot=[],
     )
     return Send(note(facts), [])
