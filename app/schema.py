@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.orm import Session
 
 from app import installation
-from app.db import Database, database_now, put
+from app.db import AdvisoryLock, Database, database_now, put
 from app.locale import Both
 from app.models import Setting
 from app.refused import Code, Refused
@@ -27,7 +27,6 @@ SERVES_SINCE = "0008"
 SERVES = "schema_serves"  # settings key: what the program that upgraded last said of this
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 UPGRADE = "task-progress db upgrade"
-_UPGRADE_LOCK = 7_305_516_001  # any fixed number: PostgreSQL's advisory lock of this program
 
 
 class SchemaError(Refused):
@@ -62,7 +61,7 @@ def upgrade_on(connection: Connection) -> str:
     if connection.dialect.name == "postgresql":
         refuse_encoding(connection)
         connection.execute(text("SET LOCAL lock_timeout = 0"))  # for another upgrade, however long
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({AdvisoryLock.UPGRADE})"))
     current = version_in(connection)
     if current is not None and not _is_known(current):
         refuse_unknown(connection)

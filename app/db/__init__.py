@@ -6,6 +6,7 @@ of failing half-way; readers begin plainly. PostgreSQL needs none of that.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "PAGES",
     "POOLED",
     "SENDERS",
+    "AdvisoryLock",
     "AutocommitConnection",
     "Database",
     "DatabaseDown",
@@ -60,7 +62,16 @@ def after_commit(session: Session, call: Callable[[], None]) -> None:
     session.info.setdefault(_AFTER, []).append(call)
 
 
-def one_after_the_other(session: Session, lock: int) -> None:
+class AdvisoryLock(IntEnum):
+    """What PostgreSQL lets one transaction of this program do at a time; the numbers mean nothing."""
+
+    UPGRADE = 7_305_516_001
+    IMPORT = 7_305_516_002
+    ADMINS = 7_305_516_003
+    DEFAULTS = 7_305_516_004
+
+
+def one_after_the_other(session: Session, lock: AdvisoryLock) -> None:
     """Waits until no other transaction holds this lock, and holds it until the end of this one.
 
     An advisory lock of PostgreSQL; SQLite has one writer anyway.

@@ -12,7 +12,7 @@ from typing import Any, TypedDict, Unpack
 from sqlalchemy.orm import Session
 
 from app.config import Config
-from app.db import one_after_the_other
+from app.db import AdvisoryLock, one_after_the_other
 from app.imports import days_off, members, work
 from app.imports.context import ImportContext, LineOutcome
 from app.imports.file_rows import MAX_LINES
@@ -25,7 +25,6 @@ from app.refused import Code, Refused
 from app.reminders.plan import plan
 from app.services import Services
 
-_IMPORT_LOCK = 7_305_516_002  # any fixed number
 # Leave, closures and reports say themselves for which dates they are; these do not.
 _WITHOUT_HISTORY = {"members", "tasks"}
 _PREVIEW = 3  # rows shown so that a person can see whether the names are readable
@@ -156,7 +155,7 @@ def _write(
     **options: Unpack[ImportOptions],
 ) -> ImportResult:
     """Writes the lines. With `preview` a faulty one is left out and listed in the result."""
-    one_after_the_other(session, _IMPORT_LOCK)
+    one_after_the_other(session, AdvisoryLock.IMPORT)
     desk = ImportContext(
         session=session,
         organisation=organisation(session, config),

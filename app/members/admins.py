@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db import one_after_the_other
+from app.db import AdvisoryLock, one_after_the_other
 from app.locale import Both
 from app.models import Member, Role
 from app.refused import Code, Refused
 
-_LOCK = 7_305_516_003  # any fixed number
 _ADMINS = select(Member.id).where(Member.role == Role.ADMIN, Member.active.is_(True))
 
 LAST_ADMIN = Both(
@@ -49,4 +48,4 @@ def has_admin(session: Session) -> bool:
 
 def lock_admins(session: Session) -> None:
     """No other transaction removes a role or a member until this one ends."""
-    one_after_the_other(session, _LOCK)
+    one_after_the_other(session, AdvisoryLock.ADMINS)

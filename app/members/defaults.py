@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import audit
-from app.db import one_after_the_other, put
+from app.db import AdvisoryLock, one_after_the_other, put
 from app.members.changes import Change, set_member, typed_of
 from app.models import Member, Setting
 from app.people import values
@@ -17,7 +17,6 @@ from app.people.settings import organisation, original, with_values
 from app.reminders.plan import plan
 from app.services import Services
 
-_LOCK = 7_305_516_004  # any fixed number
 # Settings that move the hour, with the column in which members have their own.
 _MOVES_THE_HOUR = {
     "notify_at": Member.notify_at,
@@ -65,7 +64,7 @@ def set_settings(
         with_values(services.config, organisation(session, services.config), wanted)
     plan(services, now)
     with services.db.write() as session:
-        one_after_the_other(session, _LOCK)
+        one_after_the_other(session, AdvisoryLock.DEFAULTS)
         before = organisation(session, services.config)
         now_is = {key: values.typed(key, getattr(before, key)) for key in wanted}
         values.refuse_changed(wanted, now_is, was or {})
