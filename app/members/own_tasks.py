@@ -115,7 +115,7 @@ def add_task(
         session.flush()
         task.ref = f"own-{task.id}"
         sent_forms.made(session, form_key, task.id)
-        _note(session, one.member, "task.add", task, now)
+        audit.note(session, who=one.member.email, what="task.add", now=now, ref=task.ref)
         return task.id
 
 
@@ -156,7 +156,8 @@ def edit_task(  # noqa: PLR0917 - whose, which, what, when
             setattr(task, name, value)
         changed = {n: [was, str(values[n])] for n, was in before.items() if was != str(values[n])}
         if changed:
-            _note(session, member, "task.edit", task, now, changed=changed)
+            data = {"ref": task.ref, "changed": changed}
+            audit.note(session, who=member.email, what="task.edit", now=now, **data)
 
 
 def cancel_task(services: Services, member_id: int, task_id: int, now: datetime) -> None:
@@ -166,7 +167,8 @@ def cancel_task(services: Services, member_id: int, task_id: int, now: datetime)
         task = _mine(session, member_id, task_id, lock=True)
         if task.status == "open":
             task.status, task.closed_on = "cancelled", today
-            _note(session, one.member, "task.cancel", task, now)
+            who = one.member.email
+            audit.note(session, who=who, what="task.cancel", now=now, ref=task.ref)
 
 
 def typed_of(task: Task) -> dict[str, str]:
@@ -229,9 +231,3 @@ def _date(typed: Mapping[str, str], name: str, faults: list[tuple[str, Both]]) -
     except UnusableValue as error:
         faults.append((name, error.sentence))
         return None
-
-
-def _note(
-    session: Session, member: Member, what: str, task: Task, now: datetime, **data: object
-) -> None:
-    audit.note(session, who=member.email, what=what, now=now, ref=task.ref, **data)
