@@ -71,6 +71,17 @@ def test_called_by_hand_it_sends_at_once_and_a_second_call_sends_nothing(
 
 
 @pytest.mark.slow
+@on_sqlite
+def test_the_digest_called_by_hand_finds_its_leads_by_itself(stack: Stack, db: Database) -> None:
+    with db.write() as session:
+        session.execute(update(Member).values(weekly_digest=True))
+    stack.worker()
+    stack.publish("notifications.weekly_progress_digest")
+    wait_until(lambda: states(db) == [State.ACCEPTED], stack.logs())
+    assert stack.recipients() == EVERYBODY[:1]
+
+
+@pytest.mark.slow
 def test_two_beats_ten_copies_and_ticks_by_hand_send_one_mail_each(
     stack: Stack, db: Database, redis_admin: redis.Redis
 ) -> None:
