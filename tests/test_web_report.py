@@ -17,7 +17,7 @@ from app import create_app, reminders
 from app.config import Config
 from app.db import Database
 from app.links import ReportLink, StopLink
-from app.models import Member, Report, Task
+from app.models import Member, Report, Setting, Task
 from app.reports import from_mail
 from app.services import Services, make
 from tests.conftest import NOW, TODAY, People, task
@@ -948,12 +948,13 @@ def test_a_fault_of_ours_is_logged_without_the_token(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with db.write() as session:
-        session.execute(update(Member).values(timezone="Nowhere/Atall"))
+        setting = {"key": "notify_at", "value": "no time"}
+        session.add(Setting(**setting, changed_by="by hand", changed_at=NOW))
     address = link(services, work.suzuki)
     with caplog.at_level(logging.DEBUG):
         answer = browser.get(address)
     assert answer.status_code == 500
     assert "こちらの不具合です" in answer.text
     assert "Exception on /r/<token> [GET]" in caplog.text
-    assert "Nowhere/Atall" in caplog.text
+    assert "no time" in caplog.text
     assert address.removeprefix("/r/") not in caplog.text
