@@ -11,8 +11,7 @@ from typing import Any
 
 import click
 
-from app import clock, clock_trust, outbox, reminders
-from app import tick as story
+from app import clock, clock_trust, outbox, reminders, tick
 from app.cli.common import interrupted, now_option, rehearsal_option
 from app.cli.language import complain, say
 from app.cli.shell import Shell, cli
@@ -30,21 +29,21 @@ SEND_WITHIN = 240.0
 @now_option
 @rehearsal_option
 @click.pass_obj
-def tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
+def run_tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
     """Plans, sweeps and delivers in this process, without a broker."""
     if now is not None:
         shell.rehearsal("--now", said=rehearsal)
     services = shell.services()
     real = clock.now()
     if now is None:
-        ticked = story.run(services, real, heartbeats=(TICK, TIMER))
+        ticked = tick.run(services, real, heartbeats=(TICK, TIMER))
     else:
-        ticked = story.rehearse(services, now, real)
+        ticked = tick.rehearse(services, now, real)
     end = time.monotonic() + SEND_WITHIN * services.config.test_time_scale
     if ticked.planned is None:
         complain(clock_trust.IN_DOUBT)
     with _Patience() as patience:
-        sent = story.deliver(services, clock.now, lambda: patience.over or time.monotonic() > end)
+        sent = tick.deliver(services, clock.now, lambda: patience.over or time.monotonic() > end)
     left = outbox.ready_number(services, clock.now())
     if patience.over:
         raise interrupted(sent.accepted, left)

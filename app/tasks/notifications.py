@@ -6,8 +6,7 @@ from datetime import timedelta
 
 from celery import current_app, shared_task
 
-from app import clock, digest, outbox, reminders
-from app import tick as story
+from app import clock, digest, outbox, reminders, tick
 from app.queue import db_lock, publishing
 from app.tasks.ai import ask_for
 from app.tasks.worker import services
@@ -39,7 +38,7 @@ def _over(seconds: float) -> Callable[[], bool]:
 def daily_progress_reminder(*, only_due: bool = False) -> None:
     """Reminds all members not reminded today; `only_due`: only those whose hour has come."""
     now = clock.now()
-    if not story.may_work(services(), now):
+    if not tick.may_work(services(), now):
         return
     if only_due:
         reminders.plan(services(), now, publish=services().publish)
@@ -51,7 +50,7 @@ def daily_progress_reminder(*, only_due: bool = False) -> None:
 def weekly_progress_digest(*, only_due: bool = False) -> None:
     """Sends each lead the week, today's if it was not sent; `only_due`: only where it is time."""
     now = clock.now()
-    if not story.may_work(services(), now):
+    if not tick.may_work(services(), now):
         return
     digest.find_leads(services(), now)
     if only_due:
@@ -61,10 +60,10 @@ def weekly_progress_digest(*, only_due: bool = False) -> None:
 
 
 @shared_task(name=publishing.TICK, ignore_result=True)
-def tick() -> None:
+def run_tick() -> None:
     """Each minute: decide for those whose hour has come, sweep, and queue what is to be sent."""
     now, scale = clock.now(), services().config.test_time_scale
-    ticked = story.run(
+    ticked = tick.run(
         services(),
         now,
         my_turn=db_lock.of(services(), PLANNING, now, PLANNING_LASTS * scale),
@@ -83,7 +82,7 @@ def deliver(ids: list[int]) -> None:
 
     With a clock in doubt only alerts and sign-in links.
     """
-    sent = story.deliver(services(), clock.now, _over(SEND_WITHIN), first=ids)
+    sent = tick.deliver(services(), clock.now, _over(SEND_WITHIN), first=ids)
     if sent.more:
         publishing.poke(current_app)
         return
