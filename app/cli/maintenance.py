@@ -13,10 +13,7 @@ from app.cli.show import show_json
 from app.compose.text import date_words
 from app.config.sources import relative
 from app.locale import Both
-from app.maintenance import backup as keeping
-from app.maintenance import purge as clearing
-from app.maintenance import restore as bringing
-from app.maintenance import restore_mark as marking
+from app.maintenance import backup, purge, restore, restore_mark
 from app.services import Services
 
 
@@ -28,10 +25,10 @@ from app.services import Services
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
 @as_json
 @click.pass_obj
-def backup(shell: Shell, file: Path, json_wanted: bool) -> None:
+def make_backup(shell: Shell, file: Path, json_wanted: bool) -> None:
     """Whole and checked, or not there at all."""
     services = shell.services(any_schema=True)  # before an upgrade, too
-    done = keeping.backup(services, file)
+    done = backup.backup(services, file)
     if json_wanted:
         show_json({"file": str(done.file), "bytes": done.size, "secret_key_file": done.key_file})
         return
@@ -67,7 +64,7 @@ def backup(shell: Shell, file: Path, json_wanted: bool) -> None:
     "mark_only",
 )
 @click.pass_obj
-def restore(
+def restore_backup(
     shell: Shell,
     *,
     file: Path | None,
@@ -82,12 +79,12 @@ def restore(
             "FILE か --mark のどちらか一方を指定してください。", "Say FILE or --mark, one of them."
         )
     if file is None:
-        _say_what_waits(marking.mark(shell.services(), who=who(), now=clock.now()))
+        _say_what_waits(restore_mark.mark(shell.services(), who=who(), now=clock.now()))
         return
     services = shell.services(any_schema=True)
-    bringing.check(services, file)
+    restore.check(services, file)
     _refuse_or_ask(shell, services, replace=replace, yes=yes, while_running=while_running)
-    done = bringing.restore(services, file, who=who(), now=clock.now())
+    done = restore.restore(services, file, who=who(), now=clock.now())
     say(f"{relative(file)} を戻しました。", f"{relative(file)} is restored.")
     if done.kept is not None:
         say(
@@ -100,7 +97,7 @@ def restore(
 def _refuse_or_ask(
     shell: Shell, services: Services, *, replace: bool, yes: bool, while_running: bool
 ) -> None:
-    target = bringing.what_is_replaced(services)
+    target = restore.what_is_replaced(services)
     if target.empty:
         return
     there = Both(
@@ -122,14 +119,14 @@ def _refuse_or_ask(
         _wait_for_silence(services, target)
 
 
-def _wait_for_silence(services: Services, target: bringing.Target) -> None:
+def _wait_for_silence(services: Services, target: restore.Target) -> None:
     """Programs that were just stopped were alive a moment ago; one that still runs says so again.
 
     Raises Failed where one does.
     """
     now, last = clock.now(), target.seen
     if target.in_use(now):
-        left = round(bringing.ALIVE_WITHIN.total_seconds()) - target.silent_for(now)
+        left = round(restore.ALIVE_WITHIN.total_seconds()) - target.silent_for(now)
         words = t(
             f"プログラムの最後の動きは{target.silent_for(now)}秒前です。止まっていることを確かめるため、"
             f"あと{left}秒待ちます(止めるには `{_STOP}`)。",
@@ -139,7 +136,7 @@ def _wait_for_silence(services: Services, target: bringing.Target) -> None:
         click.echo(words, err=True)
     while target.in_use(clock.now()):
         time.sleep(_LOOK_EVERY)
-        target = bringing.what_is_replaced(services)
+        target = restore.what_is_replaced(services)
         if target.seen != last:
             raise Failed(*_STILL_RUNNING)
 
@@ -184,10 +181,10 @@ def _say_what_waits(held: int) -> None:
 @flag("--yes", "確認せずに行う", "do not ask")
 @as_json
 @click.pass_obj
-def purge(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_wanted: bool) -> None:
+def purge_old(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_wanted: bool) -> None:
     """Never a mail that is open; reports, tasks, members and the audit stay."""
     services, now = shell.services(), clock.now()
-    found = clearing.what_goes(services, before, now)
+    found = purge.what_goes(services, before, now)
     if dry_run or not any(found.values()):
         _show_purge(found, before, dry_run=True, json_wanted=json_wanted)
         return
@@ -199,7 +196,7 @@ def purge(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_wanted: 
             f"{counted.en} To remove them, say --yes. {untouched.en}",
         )
         ask(counted.to(LOCALE) + t("削除しますか", " Remove them"), alone, untouched)
-    done = clearing.purge(services, before, who=who(), now=now)
+    done = purge.purge(services, before, who=who(), now=now)
     _show_purge(done, before, dry_run=False, json_wanted=json_wanted)
 
 
