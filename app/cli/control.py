@@ -12,8 +12,7 @@ from app.cli.shell import Shell, TypedValue, as_json, cli, flag, option, who
 from app.cli.show import show_json
 from app.compose.colours import GOOD, LATE, STUCK
 from app.identity import known_settings
-from app.monitoring import status as state
-from app.monitoring import status_lines
+from app.monitoring import status, status_lines
 from app.util.dates_and_numbers import read_whole
 
 _MARKS = {"ok": GOOD, "warn": LATE, "bad": STUCK}
@@ -23,7 +22,7 @@ _MARKS = {"ok": GOOD, "warn": LATE, "bad": STUCK}
 @click.pass_obj
 def pause(shell: Shell) -> None:
     """Stops all sending at once."""
-    state.pause(shell.services(), who=who(), now=clock.now())
+    status.pause(shell.services(), who=who(), now=clock.now())
     say(
         "すべての送信を止めました。再開するには: task-progress resume",
         "All sending is stopped. To start it again: task-progress resume",
@@ -37,8 +36,8 @@ def pause(shell: Shell) -> None:
 def resume(shell: Shell) -> None:
     """Starts sending again and lets held mails go."""
     services = shell.services(queue=True)
-    was_paused, (held, outside) = state.paused(services), state.held_mails(services)
-    released = state.resume(services, who=who(), now=clock.now())
+    was_paused, (held, outside) = status.paused(services), status.held_mails(services)
+    released = status.resume(services, who=who(), now=clock.now())
     if not was_paused and not held:
         say(
             "送信は止まっておらず、確認待ちのメールもありません。",
@@ -138,9 +137,9 @@ def confirm(shell: Shell, *, new_key: bool) -> None:
 @cli.entry("status", "いまの状態を見る", "show how things stand")
 @as_json
 @click.pass_obj
-def status(shell: Shell, json_wanted: bool) -> None:
+def show_status(shell: Shell, json_wanted: bool) -> None:
     """The facts as sentences, the worst first."""
-    facts = state.status(shell.services(), clock.now())
+    facts = status.status(shell.services(), clock.now())
     if json_wanted:
         show_json(facts)
         return
