@@ -14,7 +14,7 @@ from app.cli.shell import ROW_ID, OneOf, Shell, ask, flag, on_terminal, option, 
 from app.locale import Both
 from app.models import ENDS
 from app.monitoring import status
-from app.outbox import resending as use_case
+from app.outbox import resending
 from app.outbox.resending import Extent, Which
 from app.outbox.restored import held_of
 from app.people.lookup import check_known
@@ -67,8 +67,8 @@ def resend(
 
 def _one(services: Services, mail_id: int, *, yes: bool) -> None:
     mail = outbox.show(services, mail_id)
-    copies = use_case.copies_out(services, mail_id)
-    if copies and use_case.may_resend(mail["state"], mail["user_id"], mail["kind"]):
+    copies = resending.copies_out(services, mail_id)
+    if copies and resending.may_resend(mail["state"], mail["user_id"], mail["kind"]):
         listed = ", ".join(map(str, copies))
         said = Both(
             f"{mail['email']} には {mail['local_date']} の分としてすでに{len(copies)}通"
@@ -82,7 +82,7 @@ def _one(services: Services, mail_id: int, *, yes: bool) -> None:
 
 
 def _many(services: Services, which: Which, *, yes: bool) -> None:
-    all_of_it = use_case.extent(services, which)
+    all_of_it = resending.extent(services, which)
     if not all_of_it.mails:
         nothing = _words(which, all_of_it)
         raise Failed(f"{nothing.ja}何も送っていません。", f"{nothing.en} Nothing was sent.")
@@ -90,9 +90,9 @@ def _many(services: Services, which: Which, *, yes: bool) -> None:
     question = Both("送り直しますか", "Send them again")
     _ask(_words(which, all_of_it), question, must_say=must_say, yes=yes)
     try:
-        made = use_case.resend_all(services, which, who=who(), now=clock.now())
+        made = resending.resend_all(services, which, who=who(), now=clock.now())
     except KeyboardInterrupt:
-        left = use_case.extent(services, which).mails
+        left = resending.extent(services, which).mails
         raise interrupted(all_of_it.mails - left, left, _SAME_AGAIN) from None
     say(f"{len(made)}通を送り直します。", f"{len(made)} go out again.")
     say_what_waits(held_of(services, made))

@@ -13,8 +13,7 @@ from app.cli.shell import OneOf, Shell, as_json, email_argument, option, who
 from app.cli.show import show_json, show_table
 from app.compose.text import date_words
 from app.locale import Both
-from app.members import changes, roster, teams
-from app.members.rename_address import rename_address as to_rename
+from app.members import changes, rename_address, roster, teams
 from app.people import values
 from app.people.values import ValuesRefused
 
@@ -58,10 +57,10 @@ def add_member(shell: Shell, email: str, words: Sequence[str]) -> None:
 @email_argument
 @click.argument("to", metavar="TO")
 @click.pass_obj
-def rename_address(shell: Shell, email: str, to: str) -> None:
+def change_address(shell: Shell, email: str, to: str) -> None:
     """The old address is told, where it takes mail."""
     services = shell.services(queue=True)
-    done = to_rename(services, email, to, who(), clock.now())
+    done = rename_address.rename_address(services, email, to, who(), clock.now())
     click.echo(f"{done.before} → {done.after}")
     say("サインインはすべて終わりました。", "All sessions have ended.")
     if done.mail_id is None:

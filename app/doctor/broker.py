@@ -17,8 +17,7 @@ from app.doctor.finding import (
     red,
     yellow,
 )
-from app.identity.sentences import old_rights
-from app.identity.sentences import shared_redis as words_of_sharing
+from app.identity import sentences
 from app.locale import Both
 from app.queue import redis_cluster
 from app.services import guard_url
@@ -118,7 +117,7 @@ def _shared(case: CheckContext, server: "redis.Redis") -> list[Finding]:
         others = shared_redis.others(server, ours or "")
         server.exists(f"{shared_redis.TICKS}doctor")
     except redis.exceptions.NoPermissionError:
-        what, fix = old_rights()
+        what, fix = sentences.old_rights()
         return yellow("redis-shared", what.ja, what.en, fix)
     if ours is None or not others:
         return green(
@@ -126,7 +125,7 @@ def _shared(case: CheckContext, server: "redis.Redis") -> list[Finding]:
             "Redis: この Task Progress だけが使っています。",
             "Redis: no other Task Progress uses it.",
         )
-    what, fix = words_of_sharing(others, Both("", ""))
+    what, fix = sentences.shared_redis(others, Both("", ""))
     return red("redis-shared", what.ja, what.en, fix)
 
 

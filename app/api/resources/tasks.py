@@ -9,8 +9,7 @@ from app.access.api_tokens import Scope
 from app.api.operation import Asked, Call, ListEntry, Paged, Piece, Reply, RowId, operation
 from app.imports import one_task
 from app.locale import Both
-from app.members import seen
-from app.members.assign import close_task as to_close
+from app.members import assign, seen
 from app.models import ReportEvery
 from app.refused import Code
 from app.reports.progress import NoSuchTask
@@ -128,7 +127,7 @@ def close_task(call: Call, task_id: int, body: TaskClosing) -> TaskEntry:
     found = seen.task(call.services, caller.me, task_id)
     if not caller.me.is_admin and found.assignee_id != caller.me.id:
         raise NoSuchTask
-    to_close(call.services, found.ref, body.status, caller.who, call.now)
+    assign.close_task(call.services, found.ref, body.status, caller.who, call.now)
     return get_task(call, task_id)
 
 
