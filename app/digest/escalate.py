@@ -53,48 +53,50 @@ class PlanningContext:
         return restore.hold(lead.rhythm.zone, day, week_begins=0) if restore else None
 
 
-def escalate(desk: PlanningContext, lead: Person) -> list[int]:
+def escalate(context: PlanningContext, lead: Person) -> list[int]:
     """Writes the steps that are due for those below `lead`; one mail, however many they are.
 
     The mail goes to the lead alone. Returns the new mail's id.
     """
-    session, today = desk.session, lead.today(desk.now)
-    found = find_due(session, desk.defaults, lead, desk.now)
+    session, today = context.session, lead.today(context.now)
+    found = find_due(session, context.defaults, lead, context.now)
     told: dict[int, dict[str, Any]] = {}
     if may_notify(session, lead, today):
-        rows = [_row(one, desk.real, lead, today) for one in found if one.step is not Step.NOTICE]
-        told = written(desk, rows)
-    noticed = _noticed(session, found, steps_of(desk.defaults))
-    also = written(desk, [_row(one, desk.real, None, None) for one in noticed])
-    mails = [_mail(desk, lead, today)] if told else []
-    ids = enqueue(session, desk.services, mails, now=desk.real)
+        rows = [
+            _row(one, context.real, lead, today) for one in found if one.step is not Step.NOTICE
+        ]
+        told = written(context, rows)
+    noticed = _noticed(session, found, steps_of(context.defaults))
+    also = written(context, [_row(one, context.real, None, None) for one in noticed])
+    mails = [_mail(context, lead, today)] if told else []
+    ids = enqueue(session, context.services, mails, now=context.real)
     log_records.decided(session, told | also, {decision_id: ids[0] for decision_id in told if ids})
     return ids
 
 
-def written(desk: PlanningContext, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+def written(context: PlanningContext, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """Writes the decisions of these rows where there are none; those that are new, by their ids."""
     new = insert_decisions(
-        desk.session,
-        desk.services.config,
+        context.session,
+        context.services.config,
         rows,
-        early=bool(desk.shift),
+        early=bool(context.shift),
         returning=(DecisionRow.id, DecisionRow.user_id),
     )
     by_member = {row["user_id"]: row for row in rows}
     return {decision_id: by_member[member_id] for decision_id, member_id in new}
 
 
-def _mail(desk: PlanningContext, lead: Person, today: date) -> NewMail:
+def _mail(context: PlanningContext, lead: Person, today: date) -> NewMail:
     return NewMail(
         kind=Kind.ESCALATION,
         user_id=lead.member.id,
         to_addr=lead.member.email,
         local_date=today,
-        not_before=desk.real,
-        expires_at=hours.end_of(today, lead.rhythm.zone) - desk.shift,
-        held=desk.held(lead, today),
-        clock_shift=desk.shift,
+        not_before=context.real,
+        expires_at=hours.end_of(today, lead.rhythm.zone) - context.shift,
+        held=context.held(lead, today),
+        clock_shift=context.shift,
     )
 
 

@@ -88,12 +88,12 @@ def digests_now(services: Services, now: datetime) -> list[int]:
     for lead_id in ids:
         with services.db.write() as session:
             defaults = organisation(session, services.config)
-            desk = PlanningContext(session, services, defaults, now, timedelta())
+            context = PlanningContext(session, services, defaults, now, timedelta())
             for one in people(session, defaults, [session.get_one(Member, lead_id)])[0]:
                 day = one.today(now)
-                decision = decide(one, desk.defaults, day, now=now, any_weekday=True)
-                if decision.verdict is Verdict.SEND and _says_something(desk, one, day):
-                    made += store(desk, one, replace(decision, at=now))
+                decision = decide(one, context.defaults, day, now=now, any_weekday=True)
+                if decision.verdict is Verdict.SEND and _says_something(context, one, day):
+                    made += store(context, one, replace(decision, at=now))
     return made
 
 
@@ -157,29 +157,29 @@ def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, l
         good, _broken = people(session, defaults, [member])
         if not good or (member.role != Role.ADMIN and not below(session, member)):
             return
-        desk = PlanningContext(session, services, defaults, now, shift)
+        context = PlanningContext(session, services, defaults, now, shift)
         if shift:  # a rehearsal settles no date, of the reminders neither
             through = max([through, *hours.dates_due(good[0].rhythm, through, now)])
         today = good[0].today(now)
         for day in dates(max(settled + DAY, today - hours.LOOK_BACK), through):
-            led.ids += _digest(desk, good[0], day)
+            led.ids += _digest(context, good[0], day)
             if day == today:
-                led.ids += escalate(desk, good[0])
+                led.ids += escalate(context, good[0])
 
 
 # --- the digest ---------------------------------------------------------------------------
 
 
-def _digest(desk: PlanningContext, one: Person, day: date) -> list[int]:
-    past = past_digests(desk.session, one.member.id, day)
-    decision = decide(one, desk.defaults, day, now=desk.now, past=past)
-    if decision.verdict is Verdict.SEND and not _says_something(desk, one, day):
+def _digest(context: PlanningContext, one: Person, day: date) -> list[int]:
+    past = past_digests(context.session, one.member.id, day)
+    decision = decide(one, context.defaults, day, now=context.now, past=past)
+    if decision.verdict is Verdict.SEND and not _says_something(context, one, day):
         decision = replace(decision, verdict=Verdict.SKIP, reason=Reason.NOTHING_UNREPORTED)
-    return [] if decision.reason in _NO_ROW else store(desk, one, decision)
+    return [] if decision.reason in _NO_ROW else store(context, one, decision)
 
 
-def _says_something(desk: PlanningContext, one: Person, day: date) -> bool:
-    return week_of(desk.session, desk.defaults, one, day, desk.now).says_something
+def _says_something(context: PlanningContext, one: Person, day: date) -> bool:
+    return week_of(context.session, context.defaults, one, day, context.now).says_something
 
 
 def past_digests(session: Session, member_id: int, day: date) -> list[Past]:
@@ -200,7 +200,7 @@ def past_digests(session: Session, member_id: int, day: date) -> list[Past]:
     ]
 
 
-def store(desk: PlanningContext, one: Person, decision: Decision) -> list[int]:
+def store(context: PlanningContext, one: Person, decision: Decision) -> list[int]:
     """Writes the decision and the mail that follows; a decision that exists stands."""
     row = {
         "user_id": one.member.id,
@@ -210,27 +210,29 @@ def store(desk: PlanningContext, one: Person, decision: Decision) -> list[int]:
         "reason": decision.reason,
         "facts": {"timezone": one.rhythm.zone.key, "role": one.member.role},
         "at": decision.at,
-        "decided_at": desk.real,
+        "decided_at": context.real,
     }
-    new = written(desk, [row])
+    new = written(context, [row])
     if not new:
         return []
     (decision_id,) = new
-    ids = [] if decision.verdict is Verdict.SKIP else _enqueue(desk, one, decision, decision_id)
-    log_records.decided(desk.session, new, {decision_id: ids[0]} if ids else {})
+    ids = [] if decision.verdict is Verdict.SKIP else _enqueue(context, one, decision, decision_id)
+    log_records.decided(context.session, new, {decision_id: ids[0]} if ids else {})
     return ids
 
 
-def _enqueue(desk: PlanningContext, one: Person, decision: Decision, decision_id: int) -> list[int]:
+def _enqueue(
+    context: PlanningContext, one: Person, decision: Decision, decision_id: int
+) -> list[int]:
     mail = NewMail(
         kind=Kind.WEEKLY_DIGEST,
         user_id=one.member.id,
         to_addr=one.member.email,
         local_date=decision.local_date,
         decision_id=decision_id,
-        not_before=max(desk.real, decision.at - desk.shift),
-        expires_at=decision.expires_at - desk.shift,
-        held=desk.held(one, decision.local_date),
-        clock_shift=desk.shift,
+        not_before=max(context.real, decision.at - context.shift),
+        expires_at=decision.expires_at - context.shift,
+        held=context.held(one, decision.local_date),
+        clock_shift=context.shift,
     )
-    return enqueue(desk.session, desk.services, [mail], now=desk.real)
+    return enqueue(context.session, context.services, [mail], now=context.real)

@@ -17,55 +17,57 @@ _LONG = timedelta(days=366)
 _Owner = tuple[spans.Table, int | None]  # whose: a member's id, or None for the company
 
 
-def run(desk: ImportContext, found: Sequence[DaysOffRecord]) -> None:
+def run(context: ImportContext, found: Sequence[DaysOffRecord]) -> None:
     """Writes the spans; raises ImportRefused before that if anything is wrong."""
-    members = desk.members()
+    members = context.members()
     seen: dict[tuple[bool, str, date, date], int] = {}
     owned: dict[_Owner, list[DaysOffRecord]] = {}
-    faulty = {fault.line for fault in desk.faults}
+    faulty = {fault.line for fault in context.faults}
     for line in found:
-        desk.known(members, line.email, line.line, "email")
+        context.known(members, line.email, line.line, "email")
         key = (line.workday, address_key(line.email or ""), line.first_day, line.last_day)
         if line.line not in faulty:  # its key would not be the one that was meant
-            desk.once(seen, key, line.line, "first_day")
+            context.once(seen, key, line.line, "first_day")
         if line.last_day - line.first_day > _LONG:
-            desk.warn(line.line, "last_day", _VERY_LONG)
-    for line in desk.sound(found):
+            context.warn(line.line, "last_day", _VERY_LONG)
+    for line in context.sound(found):
         member = members[address_key(line.email)] if line.email else None
         table: spans.Table = ExtraWorkday if line.workday else DaysOff
         owned.setdefault((table, member.id if member else None), []).append(line)
-    rows = _rows(desk)
+    rows = _rows(context)
     for owner, lines in owned.items():
-        _write(desk, owner, lines, rows.get(owner, []))
-    _warn_of_no_effect(desk, owned, rows)
-    desk.session.flush()
+        _write(context, owner, lines, rows.get(owner, []))
+    _warn_of_no_effect(context, owned, rows)
+    context.session.flush()
 
 
-def _rows(desk: ImportContext) -> dict[_Owner, list[Spans]]:
+def _rows(context: ImportContext) -> dict[_Owner, list[Spans]]:
     rows: dict[_Owner, list[Spans]] = {}
     table: spans.Table
     for table in (DaysOff, ExtraWorkday):
-        for row in desk.session.scalars(select(table)):
+        for row in context.session.scalars(select(table)):
             rows.setdefault((table, row.user_id), []).append(row)
     return rows
 
 
 def _write(
-    desk: ImportContext, owner: _Owner, lines: Sequence[DaysOffRecord], rows: list[Spans]
+    context: ImportContext, owner: _Owner, lines: Sequence[DaysOffRecord], rows: list[Spans]
 ) -> None:
     """Brings one owner's rows to the union of what was there and what the file says."""
     before = {(row.first_day, row.last_day): row.name for row in rows}
     for line in lines:
-        _count(desk, line, before)
+        _count(context, line, before)
     said: dict[tuple[date, date | None], str] = {
         (line.first_day, line.last_day): line.name for line in lines
     }
     wanted = unite(Span(*days, name) for days, name in (before | said).items())
-    spans.replace(desk.session, *owner, rows, wanted)
+    spans.replace(context.session, *owner, rows, wanted)
 
 
 def _warn_of_no_effect(
-    desk: ImportContext, owned: dict[_Owner, list[DaysOffRecord]], rows: dict[_Owner, list[Spans]]
+    context: ImportContext,
+    owned: dict[_Owner, list[DaysOffRecord]],
+    rows: dict[_Owner, list[Spans]],
 ) -> None:
     """A workday on a day off of the same owner: the day off stands."""
     for (table, owner), lines in owned.items():
@@ -75,11 +77,11 @@ def _warn_of_no_effect(
         off += [Span(one.first_day, one.last_day) for one in owned.get((DaysOff, owner), ())]
         for line in lines:
             if any(_overlap(span, Span(line.first_day, line.last_day)) for span in off):
-                desk.warn(line.line, "first_day", _NO_EFFECT)
+                context.warn(line.line, "first_day", _NO_EFFECT)
 
 
 def _count(
-    desk: ImportContext, line: DaysOffRecord, before: dict[tuple[date, date | None], str]
+    context: ImportContext, line: DaysOffRecord, before: dict[tuple[date, date | None], str]
 ) -> None:
     span = Span(line.first_day, line.last_day, line.name)
     exact = before.get((span.first, span.last))
@@ -92,14 +94,14 @@ def _count(
     if line.workday:
         note["workday"] = "yes"
     if not touched:
-        desk.add(line, about, **note)
+        context.add(line, about, **note)
         return
     if covered if exact is None else exact == line.name:
-        desk.change(line, about, {}, {}, **note)
+        context.change(line, about, {}, {}, **note)
         return
     was = "; ".join(f"{span_words(Span(*days))} {before[days]}".rstrip() for days in touched)
     now = f"{span_words(span)} {line.name}".rstrip()
-    desk.change(line, about, {"days": was}, {"days": now}, **note)
+    context.change(line, about, {"days": was}, {"days": now}, **note)
 
 
 def span_words(span: Span) -> str:

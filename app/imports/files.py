@@ -156,7 +156,7 @@ def _write(
 ) -> ImportResult:
     """Writes the lines. With `preview` a faulty one is left out and listed in the result."""
     one_after_the_other(session, AdvisoryLock.IMPORT)
-    desk = ImportContext(
+    context = ImportContext(
         session=session,
         organisation=organisation(session, config),
         now=now,
@@ -165,32 +165,32 @@ def _write(
         overwrite_settings=options.get("overwrite_settings", False),
         preview=preview,
     )
-    _run(desk, what, table, allow_localhost=config.rehearsal_allowed)
-    desk.write_audit(what)
-    return _result(desk, table)
+    _run(context, what, table, allow_localhost=config.rehearsal_allowed)
+    context.write_audit(what)
+    return _result(context, table)
 
 
-def _run(desk: ImportContext, what: str, table: Table, *, allow_localhost: bool) -> None:
+def _run(context: ImportContext, what: str, table: Table, *, allow_localhost: bool) -> None:
     if what == "members":
-        members.run(desk, file_records.members(table, allow_localhost=allow_localhost))
+        members.run(context, file_records.members(table, allow_localhost=allow_localhost))
     elif what == "tasks":
-        work.run_tasks(desk, file_records.tasks(table))
+        work.run_tasks(context, file_records.tasks(table))
     elif what == "reports":
-        work.run_reports(desk, file_records.reports(table))
+        work.run_reports(context, file_records.reports(table))
     else:
-        days_off.run(desk, file_records.days_off(table))
+        days_off.run(context, file_records.days_off(table))
 
 
-def _result(desk: ImportContext, table: Table) -> ImportResult:
+def _result(context: ImportContext, table: Table) -> ImportResult:
     return ImportResult(
-        *desk.counts,
-        warnings=desk.warnings,
-        missing=desk.missing,
+        *context.counts,
+        warnings=context.warnings,
+        missing=context.missing,
         encoding=table.encoding,
         kind=table.kind,
         skipped=table.skipped,
         hidden=[(*cell[:3], table.read[cell[0]][cell[1]]) for cell in table.hidden],
         preview=[list(row.cells.values()) for row in table.rows[:_PREVIEW]],
-        faults=sorted(desk.faults, key=lambda one: one.line),
-        lines=sorted(desk.outcomes),
+        faults=sorted(context.faults, key=lambda one: one.line),
+        lines=sorted(context.outcomes),
     )

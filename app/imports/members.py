@@ -21,42 +21,44 @@ _COLUMNS = {"team_id": "team"}  # of the file, where it has another name
 _Changed = tuple[dict[str, Any], dict[str, Any]]  # the changed cells before, and after
 
 
-def run(desk: ImportContext, found: Sequence[MemberRecord]) -> None:
+def run(context: ImportContext, found: Sequence[MemberRecord]) -> None:
     """Writes the lines; raises ImportRefused before that if anything is wrong."""
-    lock_admins(desk.session)
-    members = desk.members()
-    _check(desk, found, members)
-    _keep_an_admin(desk, found, members)
-    found = desk.sound(found)
-    teams = _teams(desk, found)
-    changes = [_upsert(desk, line, members, teams) for line in found]
-    desk.session.flush()  # the new ones have ids now
+    lock_admins(context.session)
+    members = context.members()
+    _check(context, found, members)
+    _keep_an_admin(context, found, members)
+    found = context.sound(found)
+    teams = _teams(context, found)
+    changes = [_upsert(context, line, members, teams) for line in found]
+    context.session.flush()  # the new ones have ids now
     emails = {member.id: member.email for member in members.values()}
     for line, changed in zip(found, changes, strict=True):
-        _finish(desk, line, members, emails, changed)
-    desk.session.flush()
+        _finish(context, line, members, emails, changed)
+    context.session.flush()
     in_file = {address_key(line.email) for line in found}
-    desk.missing = sorted(
+    context.missing = sorted(
         one.email for key, one in members.items() if one.active and key not in in_file
     )
 
 
-def _check(desk: ImportContext, found: Sequence[MemberRecord], members: dict[str, Member]) -> None:
+def _check(
+    context: ImportContext, found: Sequence[MemberRecord], members: dict[str, Member]
+) -> None:
     """Managers may stand anywhere in the file, so they are looked up only now."""
     seen: dict[str, int] = {}
     for line in found:
         if line.email:
-            desk.once(seen, address_key(line.email), line.line, "email")
+            context.once(seen, address_key(line.email), line.line, "email")
     for line in found:
         manager = address_key(line.manager_email or "")
         if manager and manager not in seen and manager not in members:
-            desk.fault(line.line, "manager_email", _no_manager(line.manager_email or ""))
+            context.fault(line.line, "manager_email", _no_manager(line.manager_email or ""))
         if manager and manager == address_key(line.email):
-            desk.fault(line.line, "manager_email", OWN_MANAGER)
+            context.fault(line.line, "manager_email", OWN_MANAGER)
 
 
 def _keep_an_admin(
-    desk: ImportContext, found: Sequence[MemberRecord], members: dict[str, Member]
+    context: ImportContext, found: Sequence[MemberRecord], members: dict[str, Member]
 ) -> None:
     """A file that would leave no active admin is refused at each line that takes one away."""
     admins = {key for key, one in members.items() if one.active and one.role == Role.ADMIN}
@@ -65,7 +67,7 @@ def _keep_an_admin(
     for line in found:
         if admins and not stays and address_key(line.email) in admins:
             demoted = "role" in line.columns and line.role != Role.ADMIN
-            desk.fault(line.line, "role" if demoted else "active", LAST_ADMIN)
+            context.fault(line.line, "role" if demoted else "active", LAST_ADMIN)
 
 
 def _stays_admin(line: MemberRecord, members: dict[str, Member]) -> bool:
@@ -77,17 +79,17 @@ def _stays_admin(line: MemberRecord, members: dict[str, Member]) -> bool:
     return role == Role.ADMIN and (member.active if member and keeps_active else line.active)
 
 
-def _teams(desk: ImportContext, found: Sequence[MemberRecord]) -> dict[str, Team]:
-    teams = {team.name: team for team in desk.session.scalars(select(Team))}
+def _teams(context: ImportContext, found: Sequence[MemberRecord]) -> dict[str, Team]:
+    teams = {team.name: team for team in context.session.scalars(select(Team))}
     for name in sorted({line.team for line in found if line.team} - teams.keys()):
         teams[name] = Team(name=name)
-        desk.session.add(teams[name])
-    desk.session.flush()
+        context.session.add(teams[name])
+    context.session.flush()
     return teams
 
 
 def _upsert(
-    desk: ImportContext, line: MemberRecord, members: dict[str, Member], teams: dict[str, Team]
+    context: ImportContext, line: MemberRecord, members: dict[str, Member], teams: dict[str, Team]
 ) -> _Changed | None:
     """Everything but the manager. Returns what changed; None for a new member."""
     values: dict[str, Any] = {
@@ -98,20 +100,20 @@ def _upsert(
     }
     member = members.get(address_key(line.email))
     if member is None:
-        member = Member(email=line.email, created_at=desk.now, **values, **line.settings)
-        begin(member, desk.organisation, desk.now)
+        member = Member(email=line.email, created_at=context.now, **values, **line.settings)
+        begin(member, context.organisation, context.now)
         members[address_key(line.email)] = member
-        desk.session.add(member)
+        context.session.add(member)
         return None
-    settings = differing(member, line.settings) if desk.overwrite_settings else {}
+    settings = differing(member, line.settings) if context.overwrite_settings else {}
     said = {key: new for key, new in values.items() if _COLUMNS.get(key, key) in line.columns}
     changes = differing(member, said) | settings
     before = assign(member, changes)
     if changes.get("active") is False:
-        end_all(desk.session, member, desk.who, desk.now)
-        revoke_all(desk.session, member, desk.who, desk.now)
+        end_all(context.session, member, context.who, context.now)
+        revoke_all(context.session, member, context.who, context.now)
     if changes.get("active"):
-        begin(member, desk.organisation, desk.now)
+        begin(member, context.organisation, context.now)
     if settings:
         plan_anew(member)
     names = {team.id: team.name for team in teams.values()}
@@ -130,7 +132,7 @@ def _shown(values: dict[str, Any], teams: dict[int, str]) -> dict[str, Any]:
 
 
 def _finish(
-    desk: ImportContext,
+    context: ImportContext,
     line: MemberRecord,
     members: dict[str, Member],
     emails: dict[int, str],
@@ -144,7 +146,7 @@ def _finish(
     if "manager_email" in line.columns:
         member.manager_id = manager.id if manager else None
     if changed is None:
-        desk.add(line, line.email, email=member.email)
+        context.add(line, line.email, email=member.email)
         return
     before, after = changed
     known = emails.get(was) if was is not None else None
@@ -155,7 +157,7 @@ def _finish(
             after | {"manager_email": manager.email if manager else line.manager_email},
         )
     data = {name: value if value is None else str(value) for name, value in after.items()}
-    desk.change(line, line.email, before, after, email=member.email, **data)
+    context.change(line, line.email, before, after, email=member.email, **data)
 
 
 def _no_manager(email: str) -> Both:

@@ -22,23 +22,23 @@ _COLUMNS = {"assignee_id": "assignee_email"}  # of the file, where it has anothe
 T = TypeVar("T")
 
 
-def run_tasks(desk: ImportContext, found: Sequence[TaskRecord]) -> None:
+def run_tasks(context: ImportContext, found: Sequence[TaskRecord]) -> None:
     """Writes the tasks; raises ImportRefused before that if anything is wrong."""
-    members = desk.members()
-    tasks = _Refs({task.ref: task for task in desk.session.scalars(select(Task))})
+    members = context.members()
+    tasks = _Refs({task.ref: task for task in context.session.scalars(select(Task))})
     seen: dict[str, int] = {}
     for line in found:
         if line.ref:
-            desk.once(seen, ref_key(line.ref), line.line, "ref")
-        desk.known(members, line.assignee_email, line.line, "assignee_email")
+            context.once(seen, ref_key(line.ref), line.line, "ref")
+        context.known(members, line.assignee_email, line.line, "assignee_email")
         if line.due_on and line.start_on and line.due_on < line.start_on:
-            desk.warn(line.line, "due_on", _due_before_start(line.due_on, line.start_on))
-    _warn_of_zeros(desk, found, tasks)
+            context.warn(line.line, "due_on", _due_before_start(line.due_on, line.start_on))
+    _warn_of_zeros(context, found, tasks)
     emails = {member.id: member.email for member in members.values()}
-    for line in desk.sound(found):
+    for line in context.sound(found):
         assignee = members[address_key(line.assignee_email)] if line.assignee_email else None
-        upsert_task(desk, line, assignee, tasks.get(line.ref), emails)
-    desk.session.flush()
+        upsert_task(context, line, assignee, tasks.get(line.ref), emails)
+    context.session.flush()
 
 
 class _Refs(Generic[T]):
@@ -61,7 +61,7 @@ class _Refs(Generic[T]):
         return entry[1] if entry else None
 
 
-def _warn_of_zeros(desk: ImportContext, found: Sequence[TaskRecord], tasks: _Refs[Task]) -> None:
+def _warn_of_zeros(context: ImportContext, found: Sequence[TaskRecord], tasks: _Refs[Task]) -> None:
     """A ref beside one that differs by leading zeros alone: a spreadsheet may have cut them off."""
     alike: dict[str, dict[str, str]] = {}
     for ref in (*tasks, *(line.ref for line in found)):
@@ -73,11 +73,11 @@ def _warn_of_zeros(desk: ImportContext, found: Sequence[TaskRecord], tasks: _Ref
             if key != ref_key(line.ref)
         ]
         if line.ref and others:
-            desk.warn(line.line, "ref", _zeros(line.ref, others[0]))
+            context.warn(line.line, "ref", _zeros(line.ref, others[0]))
 
 
 def upsert_task(
-    desk: ImportContext,
+    context: ImportContext,
     line: TaskRecord,
     assignee: Member | None,
     task: Task | None,
@@ -88,32 +88,32 @@ def upsert_task(
         "title": line.title,
         "assignee_id": assignee.id if assignee else None,
         "status": line.status,
-        "start_on": line.start_on or desk.today,
+        "start_on": line.start_on or context.today,
         "due_on": line.due_on,
         "report_every": line.report_every,
     }
     if task is None:
         # Without assigned_on the assignee has had it since its start, and it came here today.
         # closed_on stays empty: a task that comes closed was never open here.
-        came = {"assigned_on": line.assigned_on, "added_on": line.assigned_on or desk.today}
+        came = {"assigned_on": line.assigned_on, "added_on": line.assigned_on or context.today}
         made = Task(ref=line.ref, **came, **values)
-        desk.session.add(made)
-        desk.add(line, line.ref, ref=line.ref)
+        context.session.add(made)
+        context.add(line, line.ref, ref=line.ref)
         return made
     said = {key: new for key, new in values.items() if _COLUMNS.get(key, key) in line.columns}
     changes = differing(task, said)
     if "assignee_id" in changes:
-        changes["assigned_on"] = desk.today if assignee else None
+        changes["assigned_on"] = context.today if assignee else None
     if line.assigned_on is not None:
         came = {"assigned_on": line.assigned_on, "added_on": line.assigned_on}
         changes |= differing(task, came)
     status = changes.get("status", task.status)
     if (status == "open") != (task.status == "open"):
-        changes["closed_on"] = None if status == "open" else desk.today
+        changes["closed_on"] = None if status == "open" else context.today
     follows = {"added_on", "closed_on"} | ({"assigned_on"} if line.assigned_on is None else set())
     before = _shown(assign(task, changes), emails, follows)
     noted = {name: str(new) for name, new in changes.items()}
-    desk.change(line, line.ref, before, _shown(changes, emails, follows), ref=line.ref, **noted)
+    context.change(line, line.ref, before, _shown(changes, emails, follows), ref=line.ref, **noted)
     return task
 
 
@@ -128,37 +128,39 @@ def _shown(
     return found
 
 
-def run_reports(desk: ImportContext, found: Sequence[ReportRecord]) -> None:
+def run_reports(context: ImportContext, found: Sequence[ReportRecord]) -> None:
     """Writes the reports; raises ImportRefused before that if anything is wrong.
 
     A report counts for its reported_on as it stands; its status closes no task.
     """
-    members = desk.members()
-    ids = dict(iter(desk.session.execute(select(Task.ref, Task.id))))
+    members = context.members()
+    ids = dict(iter(context.session.execute(select(Task.ref, Task.id))))
     tasks = _Refs(ids)
     found = [replace(line, task_ref=_stored(tasks, line.task_ref)) for line in found]
     keys = {line.line: import_keys(line) for line in found}
     seen: dict[str, int] = {}
     for line in found:
         if line.task_ref and line.reporter_email:
-            desk.once(seen, keys[line.line][0], line.line, "text")
+            context.once(seen, keys[line.line][0], line.line, "text")
         if line.task_ref and tasks.get(line.task_ref) is None:
-            desk.fault(line.line, "task_ref", _no_task(line.task_ref))
-        desk.known(members, line.reporter_email, line.line, "reporter_email")
-        if line.reported_on > desk.today:
-            desk.warn(line.line, "reported_on", _IN_FUTURE)
-    found = desk.sound(found)
-    known = _known_reports(desk, [key for line in found for key in keys[line.line]])
+            context.fault(line.line, "task_ref", _no_task(line.task_ref))
+        context.known(members, line.reporter_email, line.line, "reporter_email")
+        if line.reported_on > context.today:
+            context.warn(line.line, "reported_on", _IN_FUTURE)
+    found = context.sound(found)
+    known = _known_reports(context, [key for line in found for key in keys[line.line]])
     new = []
     for line in found:
         reporter, its = members[address_key(line.reporter_email)], keys[line.line]
         report = next((known[key] for key in its if key in known), None)
         if report is None:
-            new.append(_new_report(desk, line, reporter, its[0]) | {"task_id": ids[line.task_ref]})
+            new.append(
+                _new_report(context, line, reporter, its[0]) | {"task_id": ids[line.task_ref]}
+            )
         else:
-            _change_report(desk, line, reporter, report)
+            _change_report(context, line, reporter, report)
     if new:  # as rows: objects would take twice the time, in which nobody else writes on SQLite
-        desk.session.execute(insert(Report), new)
+        context.session.execute(insert(Report), new)
 
 
 def _stored(tasks: _Refs[int], ref: str) -> str:
@@ -179,16 +181,16 @@ def import_keys(line: ReportRecord) -> list[str]:
     ]
 
 
-def _known_reports(desk: ImportContext, keys: Sequence[str]) -> dict[str, Report]:
-    reports = desk.session.scalars(select(Report).where(among(Report.import_key, keys)))
+def _known_reports(context: ImportContext, keys: Sequence[str]) -> dict[str, Report]:
+    reports = context.session.scalars(select(Report).where(among(Report.import_key, keys)))
     return {report.import_key or "": report for report in reports}
 
 
 def _new_report(
-    desk: ImportContext, line: ReportRecord, reporter: Member, key: str
+    context: ImportContext, line: ReportRecord, reporter: Member, key: str
 ) -> dict[str, Any]:
     on = line.reported_on.isoformat()
-    desk.add(line, _about(line, reporter), ref=line.task_ref, email=reporter.email, on=on)
+    context.add(line, _about(line, reporter), ref=line.task_ref, email=reporter.email, on=on)
     return {
         "reporter_id": reporter.id,
         "counts_for": line.reported_on,
@@ -197,17 +199,17 @@ def _new_report(
         "text": line.text,
         "import_key": key,
         "via": Via.IMPORT,
-        "created_at": desk.now,
+        "created_at": context.now,
     }
 
 
 def _change_report(
-    desk: ImportContext, line: ReportRecord, reporter: Member, report: Report
+    context: ImportContext, line: ReportRecord, reporter: Member, report: Report
 ) -> None:
     changes = differing(report, {"percent": line.percent, "status": line.status})
     before = assign(report, changes)
     about = _about(line, reporter)
-    desk.change(line, about, before, changes, ref=line.task_ref, report=report.id, **changes)
+    context.change(line, about, before, changes, ref=line.task_ref, report=report.id, **changes)
 
 
 def _about(line: ReportRecord, reporter: Member) -> str:
