@@ -27,7 +27,7 @@ LETTER_BYTES = 92_160  # a letter stays under 90 KB
 
 
 def mail_server(case: CheckContext) -> list[Finding]:
-    """Connects, secures and logs in as for a mail, then says goodbye: nothing is sent."""
+    """Connects, secures and logs in as for a mail, then sends QUIT: nothing is sent."""
     config = case.config
     if config.smtp_host is None:
         return red(

@@ -32,7 +32,7 @@ class IdleConnections:
             self._stop_timer()
             fresh = monotonic() - self._since <= settings.idle
         good = [one for one in waiting if fresh and one.settings == settings][:number]
-        farewell([one for one in waiting if one not in good])
+        quit_all([one for one in waiting if one not in good])
         # What one connection learnt of the server, all others of this process know.
         dialect = self._dialects.setdefault(settings, Dialect())
         return good + [SmtpSession(settings, dialect) for _ in range(number - len(good))]
@@ -47,13 +47,13 @@ class IdleConnections:
                 self._timer = threading.Timer(self._waiting[0].settings.idle, self.close)
                 self._timer.daemon = True
                 self._timer.start()
-        farewell([*left, *(one for one in sessions if not one.is_free)])
+        quit_all([*left, *(one for one in sessions if not one.is_free)])
 
     def close(self) -> None:
-        """Says goodbye to all that wait."""
+        """Sends QUIT on all that wait, and closes them."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
-        farewell(waiting)
+        quit_all(waiting)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -61,9 +61,9 @@ class IdleConnections:
         self._timer = None
 
 
-def farewell(sessions: Sequence[SmtpSession]) -> None:
+def quit_all(sessions: Sequence[SmtpSession]) -> None:
     """Closes all; they wait together for what the server says. Never raises."""
     for session in sessions:
-        session.say_goodbye()
+        session.send_quit()
     for session in sessions:
         session.close()

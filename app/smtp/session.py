@@ -76,12 +76,12 @@ class SmtpSession(SmtpConnection):
         """Whether it is connected, as far as is known, and ready for any mail."""
         return self._wire is not None and not self._busy
 
-    def say_goodbye(self) -> None:
+    def send_quit(self) -> None:
         """Writes QUIT and does not wait for the answer; `close` comes next. Never raises.
 
-        Who closes several sessions says goodbye on all of them first: so they wait together.
+        Who closes several sessions sends it on all of them first: so they wait together.
         """
-        self._leave_by = monotonic() + self.settings.farewell
+        self._leave_by = monotonic() + self.settings.quit_wait
         if self._wire and not self._busy:
             try:
                 self._wire.write(b"QUIT\r\n", self._leave_by)
@@ -89,9 +89,9 @@ class SmtpSession(SmtpConnection):
                 self.abandon()
 
     def close(self) -> None:
-        """Says goodbye and closes. Never raises: a mail once accepted stays accepted."""
+        """Sends QUIT and closes. Never raises: a mail once accepted stays accepted."""
         if self._leave_by is None:
-            self.say_goodbye()
+            self.send_quit()
         if self._wire and not self._busy and self._leave_by is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._wire.read_answer(self._leave_by)

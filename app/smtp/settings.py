@@ -13,7 +13,7 @@ from app.smtp.errors import MailSendError, Phase
 # Seconds. The lease of a mail is 100 s before its dot and 660 s after it.
 BEFORE_DOT = 90.0
 DOT_ANSWER = 600.0  # RFC 5321 4.5.3.2.6: less would double mails at slow servers
-FAREWELL = 2.0  # for QUIT, whose answer is ignored
+QUIT_WAIT = 2.0  # for QUIT, whose answer is ignored
 IDLE = 2.0  # a connection waits this long for the next mail (Postfix's own limit is the same)
 OLDEST = 300.0  # then a connection is closed and opened anew (as Postfix does)
 
@@ -73,9 +73,9 @@ class SmtpSettings:
         return DOT_ANSWER * self.time_scale
 
     @property
-    def farewell(self) -> float:
-        """Seconds the server may take to say goodbye."""
-        return FAREWELL * self.time_scale
+    def quit_wait(self) -> float:
+        """Seconds the server may take to answer QUIT."""
+        return QUIT_WAIT * self.time_scale
 
     @property
     def idle(self) -> float:

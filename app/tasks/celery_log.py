@@ -58,7 +58,7 @@ def _no_banner(instance: Any = None, **_: object) -> None:
 
 
 def _said_in_a_signal(message: str, _stream: Any = None) -> None:
-    """Celery's farewell. The signal may have come in the middle of a line: no stream is asked."""
+    """Writes past the streams: the signal may have come in the middle of a line."""
     line = logs.line("celery.worker", logging.WARNING, message)
     with contextlib.suppress(OSError):
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{line}\n".encode())
