@@ -275,9 +275,9 @@ def _twice_if_needed(measure: Callable[[], Measured]) -> Measured:
 
 def peers(case: Case) -> tuple[Case, Case]:
     """What the case is compared with: the same delay, as many connections."""
-    delay, lines = case.delay_ms, case.connections * case.processes
+    delay, connections = case.delay_ms, case.connections * case.processes
     loop = Case("smtplib", "", FAR_PEER.get(delay, PEER_MAILS), 1, delay)
-    return loop, Case("smtp-source", "", FAR_SOURCE.get(delay, SOURCE_MAILS), lines, delay)
+    return loop, Case("smtp-source", "", FAR_SOURCE.get(delay, SOURCE_MAILS), connections, delay)
 
 
 def _summary(case: Case, runs: list[Measured]) -> dict[str, Any]:

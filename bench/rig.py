@@ -70,8 +70,11 @@ def slow(folder: Path, port: int, milliseconds: int) -> Iterator[int]:
 
 
 def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as line:
-        return len(line.recv(HELLO_BYTES)) == HELLO_BYTES
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), 1) as connection,
+    ):
+        return len(connection.recv(HELLO_BYTES)) == HELLO_BYTES
     return False
 
 

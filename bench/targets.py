@@ -34,11 +34,12 @@ def _speeds(cases: Sequence[Run], database: str, share: float, most: int) -> lis
         key=lambda one: float(one["rate"]),
         default=None,
     )
-    lines = best["connections"] if best else "?"
+    connections = best["connections"] if best else "?"
     one = _find(cases, **ready, connections=1)
     due = _find(cases, what="due", database=database, mails=most)
     return [
-        _row(f"outbox → accepted, {database}, {lines} connections", f"{6 * share:g} times smtplib",
+        _row(f"outbox → accepted, {database}, {connections} connections",
+            f"{6 * share:g} times smtplib",
             _value(best, "times_smtplib"), 6 * share, "{:.1f} times"),
         _row("the same beside smtp-source", f"{0.2 * share:.0%}",
             _value(best, "of_smtp_source"), 0.2 * share, "{:.0%}"),

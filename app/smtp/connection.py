@@ -105,7 +105,7 @@ class SmtpConnection:
     def _hello(self) -> None:
         with self._at(Phase.EHLO):
             name = socket.gethostname()  # asks no DNS, unlike getfqdn()
-            name = name if _FULL_NAME.fullmatch(name) else self._line().own_address()
+            name = name if _FULL_NAME.fullmatch(name) else self._connection().own_address()
         self._say(Phase.EHLO, f"EHLO {name}")
         answer = self._read(Phase.EHLO)
         if answer.code in _NO_EHLO:
@@ -126,7 +126,7 @@ class SmtpConnection:
     def _secure(self) -> None:
         with self._at(Phase.TLS):
             context = self.settings.ssl_context or client_context(self.settings.ca_file)
-            self._line().secure(context, self.settings.host, self._until())
+            self._connection().secure(context, self.settings.host, self._until())
 
     def _log_in(self, username: str, password: str) -> None:
         offered = self._features.get("AUTH", "").split()
@@ -208,7 +208,7 @@ class SmtpConnection:
             self.abandon()
             raise
 
-    def _line(self) -> Wire:
+    def _connection(self) -> Wire:
         if self._wire is None:
             raise ConnectionResetError("not connected")
         return self._wire
@@ -219,10 +219,10 @@ class SmtpConnection:
     def _write(self, phase: Phase, data: bytes) -> None:
         with self._at(phase):
             try:
-                self._line().write(data, self._until())
+                self._connection().write(data, self._until())
             except ConnectionError:
                 # It may have said why before it hung up: "421 too busy", "552 too big".
-                answer = self._line().last_answer(monotonic() + LAST_WORDS)
+                answer = self._connection().last_answer(monotonic() + LAST_WORDS)
                 if answer is None:
                     raise
             else:
@@ -232,7 +232,7 @@ class SmtpConnection:
 
     def _read(self, phase: Phase, until: float | None = None) -> Answer:
         with self._at(phase):
-            return self._line().read_answer(self._until() if until is None else until)
+            return self._connection().read_answer(self._until() if until is None else until)
 
     def _command(self, command: SmtpCommand) -> Answer:
         self._say(command.phase, command.line)

@@ -178,9 +178,9 @@ class SmtpSession(SmtpConnection):
         connection made anew.
         """
         with self._at(Phase.BODY):
-            line = self._line()
-            heard = line.has_spoken()
-            objection = line.read_answer(monotonic() + LAST_WORDS) if heard else None
+            connection = self._connection()
+            heard = connection.has_spoken()
+            objection = connection.read_answer(monotonic() + LAST_WORDS) if heard else None
         if objection:
             self.abandon()
             raise refusal(Phase.BODY, objection)
@@ -188,14 +188,14 @@ class SmtpSession(SmtpConnection):
         until = monotonic() + self.settings.operation
         self._answer_by = monotonic() + self.settings.dot_answer
         with self._at(Phase.DOT, in_doubt=True):
-            self._line().write(words, until)
+            self._connection().write(words, until)
 
     def read_answer(self) -> Answer:
         """The server's 2xx answer to the dot. An error here is in doubt unless it has a code."""
         ahead = self._next is not None
         try:
             with self._at(Phase.DOT, in_doubt=True):
-                answer = self._line().read_answer(self._answer_by)
+                answer = self._connection().read_answer(self._answer_by)
                 if answer.code // 100 == 3:
                     raise BadReplyError("neither yes nor no")
         except MailSendError:
@@ -268,7 +268,7 @@ class SmtpSession(SmtpConnection):
     def _check_still_there(self) -> None:
         """A pause came after the dot: a server that did not wait for the body gets a new offer."""
         with self._at(Phase.MAIL):
-            if self._line().has_spoken():
+            if self._connection().has_spoken():
                 raise ConnectionResetError("did not wait for the body")
 
     def _check_size(self, envelope: Envelope) -> None:
@@ -312,7 +312,7 @@ class SmtpSession(SmtpConnection):
             try:
                 if number and not pipelined:
                     self._say(command.phase, command.line)
-                # All lines that waited for their dots wait for this together.
+                # All connections that waited for their dots wait for this together.
                 answer = self._read(command.phase, None if number else self._mail_by)
             except MailSendError:
                 if refused is None:

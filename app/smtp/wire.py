@@ -1,4 +1,4 @@
-"""One TCP connection that speaks lines, on which no wait is longer than was said.
+"""One TCP connection to an SMTP server, on which no wait is longer than was said.
 
 smtplib is not used: its time-out starts anew with every byte of a dripping server, it turns a
 reply line that is too long into a "500", and it hides at which step a connection was lost.
@@ -133,8 +133,8 @@ class Wire:
     def _receive(self, until: float) -> bytes:
         """What has come, or comes in time. Past `until` only what lies here already counts.
 
-        A caller with several lines reads them in turn: an answer that came in time must not be
-        lost because another line was slow.
+        A caller with several connections reads them in turn: an answer that came in time must not
+        be lost because another connection was slow.
         """
         while True:
             try:
@@ -166,20 +166,20 @@ def _connect(host: str, port: int, until: float) -> socket.socket:
     places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     trouble: OSError | None = None
     for number, (family, kind, protocol, _, address) in enumerate(places):
-        line = socket.socket(family, kind, protocol)
+        connection = socket.socket(family, kind, protocol)
         try:
             # An address that swallows everything must not use up the time of the next one.
-            line.settimeout(_left(until) / (len(places) - number))
-            line.connect(address)
+            connection.settimeout(_left(until) / (len(places) - number))
+            connection.connect(address)
             # The body and the dot are written apart; Nagle's algorithm would hold back the dot.
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            line.settimeout(0)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.settimeout(0)
         except OSError as error:
-            line.close()
+            connection.close()
             trouble = error
         except BaseException:
-            line.close()
+            connection.close()
             raise
         else:
-            return line
+            return connection
     raise trouble or OSError("no address")

@@ -216,11 +216,11 @@ def _read(answer: HTTPResponse, at_most: int) -> HttpAnswer:
     return HttpAnswer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, read)
 
 
-def _cut(line: socket.socket | None) -> None:
+def _cut(connection: socket.socket | None) -> None:
     """Ends the wait of whoever reads from it."""
     with suppress(OSError):
-        if line is not None:
-            line.shutdown(socket.SHUT_RDWR)
+        if connection is not None:
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _place(url: str) -> SplitResult:
