@@ -74,7 +74,7 @@ def resume(services: Services, *, who: str, now: datetime) -> int:
 
 
 def note_heartbeat(services: Services, name: str, now: datetime, **data: Any) -> None:
-    """Notes that the part `name` (tick, timer, a worker) is alive. Ticks are counted."""
+    """Notes that the part `name` (tick, timer, a worker) is running. Ticks are counted."""
     with services.db.write() as session:
         data |= ticks.one_more(session) if name == TICK else {}
         put(session, Service, {"name": name}, {"at": now, "data": data})
@@ -92,7 +92,7 @@ def status(services: Services, now: datetime) -> dict[str, Any]:
     with services.db.read() as session:
         today = services.config.day_of(now)
         return {
-            **_life(services, session, now),
+            **_sending_facts(services, session, now),
             "version": version(),
             "members": session.scalar(
                 select(func.count()).select_from(Member).where(Member.active.is_(True))
@@ -106,7 +106,7 @@ def status(services: Services, now: datetime) -> dict[str, Any]:
 def troubles(services: Services, now: datetime) -> list[status_lines.StatusLine]:
     """What keeps mails from going out now, for the banner of each of the operator's pages."""
     with services.db.read() as session:
-        facts = _life(services, session, now)
+        facts = _sending_facts(services, session, now)
     found = [
         *status_lines.stopped(facts, status_lines.ON_PAGE),
         *status_lines.notices(facts, status_lines.ON_PAGE),
@@ -117,10 +117,10 @@ def troubles(services: Services, now: datetime) -> list[status_lines.StatusLine]
 def stopped(services: Services, now: datetime) -> list[status_lines.StatusLine]:
     """What keeps a mail that is ready from being sent now; [] while nothing does."""
     with services.db.read() as session:
-        return status_lines.stopped(_life(services, session, now))
+        return status_lines.stopped(_sending_facts(services, session, now))
 
 
-def _life(services: Services, session: Session, now: datetime) -> dict[str, Any]:
+def _sending_facts(services: Services, session: Session, now: datetime) -> dict[str, Any]:
     """The facts that say whether mails go out; no question that grows with the mails sent."""
     paused = session.get(Setting, PAUSE)
     tick, stuck = session.get(Service, TICK), session.get(Service, breaker.NAME)

@@ -103,7 +103,7 @@ def _add_list(blueprint: Blueprint, services: Services) -> None:
 
 
 def _add_mail(blueprint: Blueprint, services: Services) -> None:
-    """One mail: its life and its letter, sending it again, cancelling it."""
+    """One mail: its history and its letter, sending it again, cancelling it."""
 
     @blueprint.get(f"/{_ID}")
     @admin
@@ -193,7 +193,7 @@ def _page(services: Services, mail_id: int, fault: Both | None = None) -> str:
         height=frame.height(html) if html else 0,
         may_resend=_may_resend(mail),
         may_cancel=mail["state"] == State.READY,
-        life=_life(mail),
+        history=_history(mail),
         **_words(services),
     )
 
@@ -217,7 +217,7 @@ def _words(services: Services) -> dict[str, Any]:
     }
 
 
-def _life(mail: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _history(mail: dict[str, Any]) -> list[tuple[str, str, str]]:
     """(when, what happened, details), from the row's first day to its end."""
     first = (mail["created_at"], EVENTS["created"].to(current()), "")
     noted = [(one["at"], _event(one["event"]), _detail(one["detail"])) for one in mail["history"]]

@@ -75,7 +75,7 @@ def explain(
             sentences = [_not_decided(session, one, day, now)]
         else:
             sentences = [_decided(one, row, home)]
-        sentences += [_life(one, mail, home) for mail in mails]
+        sentences += [_mail_state(one, mail, home) for mail in mails]
         team_facts: dict[str, Any] = {}
         if not reminders_only:
             about_team, team_facts = escalation_sentences(session, one, day, REASONS)
@@ -297,7 +297,7 @@ def _no_record(one: Person, day: date, now: datetime) -> Both:
     )
 
 
-def _life(one: Person, mail: OutboxMail, home: str) -> Both:
+def _mail_state(one: Person, mail: OutboxMail, home: str) -> Both:
     words, what = STATES[mail.state], _what(mail)
     if mail.accepted_at is not None:
         when = _when(mail.accepted_at, one, mail.local_date, home)
