@@ -59,8 +59,8 @@ def run(
     """Decides for those whose hour has come, and does what else each minute brings.
 
     Nothing is decided unless it is `my_turn`, nor anything further after `within` seconds. What was
-    queued less than `fresh` ago is left to its message. `heartbeats`: the parts that this tick shows
-    to be alive.
+    queued less than `fresh` ago is left to its message. `heartbeats`: the parts whose heartbeat
+    this tick renews.
     """
     with heartbeat_url.ping(services, now):
         ticked = Ticked(None)

@@ -1,4 +1,4 @@
-"""The alarms: sentence 2 of the promise, whoever of the programs is still alive to look."""
+"""The alarms: sentence 2 of the promise, whichever program still runs the checks."""
 
 import json
 import logging
@@ -139,10 +139,10 @@ def test_nothing_but_the_pages_alive_still_raises_it(
     late = clock.now() - 10 * MINUTE - SECOND
     with db.write() as session:
         session.execute(update(OutboxMail).values(not_before=late))
-    heart = Heartbeat(None, lambda: services)
-    heart.start()
+    heartbeat = Heartbeat(None, lambda: services)
+    heartbeat.start()
     servers.wait_until(lambda: names(db) == ["mails_not_attempted"], "the alert", 20)
-    heart.stop()
+    heartbeat.stop()
 
 
 def test_two_who_look_at_once_open_it_once(services: Services, db: Database, due: int) -> None:

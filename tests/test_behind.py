@@ -313,7 +313,7 @@ def test_a_backup_that_restore_brings_back_is_marked_by_it_alone(
 def test_a_tick_of_a_former_version_begins_a_new_count(
     services: Services, redis_admin: redis.Redis
 ) -> None:
-    """It writes its sign of life without one."""
+    """It writes its heartbeat without one."""
     for n in range(3):
         tick(services, EARLY + n * MINUTE)
     with services.db.write() as session:

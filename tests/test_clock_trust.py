@@ -299,7 +299,7 @@ def test_once_the_clock_is_right_each_day_has_its_decision_and_its_mail(
     assert len(message_ids(smtp)) == len(set(message_ids(smtp)))
 
 
-def test_what_was_put_back_is_told_and_signs_of_life_are_of_now(
+def test_what_was_put_back_is_told_and_heartbeats_are_of_now(
     services: Services, db: Database, smtp: SmtpServer, tasks: None
 ) -> None:
     started_ahead(services, MONTH)

@@ -194,9 +194,9 @@ def test_a_part_that_starts_5_times_in_10_minutes_is_an_alarm(
 ) -> None:
     for n in range(5):
         assert [name for name in names(db) if name.startswith("part_restarts")] == []
-        heart = Heartbeat("worker-mail@here", lambda: services)
-        heart.start()
-        heart.stop()
+        heartbeat = Heartbeat("worker-mail@here", lambda: services)
+        heartbeat.start()
+        heartbeat.stop()
         checks.run(services, clock.now() + n * MINUTE)
     assert "part_restarts:worker-mail@here" in names(db)
     with db.read() as session:

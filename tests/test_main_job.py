@@ -132,7 +132,7 @@ def test_beat_alone_brings_the_morning_mail(stack: Stack, db: Database) -> None:
 
 
 def alive(db: Database) -> list[str]:
-    """The parts whose sign of life is stored, without the name of this machine."""
+    """The parts whose heartbeat is stored, without the name of this machine."""
     with db.read() as session:
         return [name.partition("@")[0] for name in session.scalars(select(Service.name))]
 

@@ -85,7 +85,7 @@ def firing(services: Services, now: datetime) -> list[str]:
 
 
 def alive(services: Services, now: datetime) -> None:
-    """Everybody gave a sign of life just now."""
+    """Every program renewed its heartbeat just now."""
     for name in (TICK, "timer", "beat", "worker-mail@a", "worker-ai@a"):
         status.note_heartbeat(services, name, now)
 

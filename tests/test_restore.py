@@ -853,12 +853,12 @@ def test_a_token_made_after_a_restore_is_announced_before_it_ends(
         assert found.all() == [api_tokens.listing(services, NOW)[0].id]
 
 
-def test_programs_of_another_database_are_no_sign_of_life(services: Services) -> None:
+def test_programs_of_another_database_are_no_heartbeat(services: Services) -> None:
     status.note_heartbeat(services, "beat", EARLY)
     status.note_heartbeat(services, "tick", EARLY)
     saved = Saved(services)
     saved.back(TEN)
-    assert what_is_replaced(services).seen is None
+    assert what_is_replaced(services).last_seen is None
     with services.db.read() as session:
         assert session.scalars(select(Service.name)).all() == []
 

@@ -37,7 +37,7 @@ class Alarm(StrEnum):
     ADDRESS = "address_suppressed"
     CLOCK = "clock_in_doubt"
     CLOCK_BACK = "clock_was_ahead"
-    SIGN_AHEAD = "heartbeat_ahead"
+    HEARTBEAT_AHEAD = "heartbeat_ahead"
 
 
 # They happened, and nothing takes them back: closed by a person's word or by a resend.
@@ -355,7 +355,7 @@ _WORDS: dict[Alarm, Callable[[str, Facts], AlertWords]] = {
         "Look at what went out meanwhile with `task-progress outbox list`, and at the clock "
         "with `timedatectl`.",
     ),
-    Alarm.SIGN_AHEAD: _told(
+    Alarm.HEARTBEAT_AHEAD: _told(
         "{part.ja}の最後の記録が、約{ahead.ja}先の時刻になっています。時計がずれています。",
         "{part.en} was last seen {ahead.en} in the future: a clock is wrong.",
         "すべてのマシンで `timedatectl` を確かめ、時刻同期を有効にしてください。",

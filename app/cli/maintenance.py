@@ -120,24 +120,24 @@ def _refuse_or_ask(
 
 
 def _wait_for_silence(services: Services, target: restore.Target) -> None:
-    """Programs that were just stopped were alive a moment ago; one that still runs says so again.
+    """Programs that were just stopped have a recent heartbeat; one that still runs renews it.
 
     Raises Failed where one does.
     """
-    now, last = clock.now(), target.seen
+    now, last = clock.now(), target.last_seen
     if target.in_use(now):
         left = round(restore.ALIVE_WITHIN.total_seconds()) - target.silent_for(now)
         words = t(
-            f"プログラムの最後の動きは{target.silent_for(now)}秒前です。止まっていることを確かめるため、"
+            f"プログラムの最後の応答は{target.silent_for(now)}秒前です。止まっていることを確かめるため、"
             f"あと{left}秒待ちます(止めるには `{_STOP}`)。",
-            f"The last sign of life of a program was {target.silent_for(now)} s ago. Waiting {left} s "
+            f"The last heartbeat of a program was {target.silent_for(now)} s ago. Waiting {left} s "
             f"to see that all are stopped (`{_STOP}` stops them).",
         )
         click.echo(words, err=True)
     while target.in_use(clock.now()):
         time.sleep(_LOOK_EVERY)
         target = restore.what_is_replaced(services)
-        if target.seen != last:
+        if target.last_seen != last:
             raise Failed(*_STILL_RUNNING)
 
 

@@ -52,7 +52,7 @@ def put_back(services: Services, now: datetime) -> dict[str, int]:
         after = ids[-1]
     with services.db.write() as session:
         found["mails"] = _mails(session, now) + _leases(session, services.config.test_time_scale)
-        found["signs"] = _signs(session, now)
+        found["signs"] = _heartbeats(session, now)
         facts: dict[str, Any] = {name: number for name, number in found.items() if number}
         if facts:
             log.error("put back, as the clock ran ahead: %s", facts)
@@ -218,7 +218,7 @@ def _leases(session: Session, scale: float) -> int:
     return len(again.all())
 
 
-def _signs(session: Session, now: datetime) -> int:
+def _heartbeats(session: Session, now: datetime) -> int:
     """Heartbeats, the breaker, and when alerts were raised and mailed: they were at most now."""
     columns = (Service.at, Alert.opened_at, Alert.mailed_at, Alert.over_mailed_at)
     number = 0

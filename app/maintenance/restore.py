@@ -27,19 +27,19 @@ ALIVE_WITHIN = timedelta(seconds=75)  # programs say so, or look for alarms, twi
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What stands in the database now. `seen`: the last heartbeat of a program that uses it."""
+    """What stands in the database now. `last_seen`: the last heartbeat of a program that uses it."""
 
     empty: bool
     members: int
-    seen: datetime | None
+    last_seen: datetime | None
 
     def in_use(self, now: datetime) -> bool:
-        """True while programs live on it."""
-        return self.seen is not None and now - self.seen < ALIVE_WITHIN
+        """True while programs use it."""
+        return self.last_seen is not None and now - self.last_seen < ALIVE_WITHIN
 
     def silent_for(self, now: datetime) -> int:
         """Seconds since the last heartbeat."""
-        return max(0, round((now - self.seen).total_seconds())) if self.seen else 0
+        return max(0, round((now - self.last_seen).total_seconds())) if self.last_seen else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,20 @@ def what_is_replaced(services: Services) -> Target:
     """What a restore would replace. Makes nothing. Raises BackupFailed, DatabaseDown."""
     if services.db.is_sqlite:
         if services.db.missing_file() is not None:
-            return Target(empty=True, members=0, seen=None)
+            return Target(empty=True, members=0, last_seen=None)
         _refuse_damaged(services.db.file)
     with services.db.connect() as connection:
         if not services.db.is_sqlite:
             _refuse_tables_of_others(connection)
         names = inspect(connection)
         if not (names.has_table("users") and names.has_table("service")):
-            return Target(empty=not names.get_table_names(), members=0, seen=None)
-        # Beat and workers sign; the pages only look.
+            return Target(empty=not names.get_table_names(), members=0, last_seen=None)
+        # Beat and workers write heartbeats; the pages note only that they ran the checks.
         parts = [Service.name.startswith(part, autoescape=True) for part in (*PARTS, LOOKED)]
         return Target(
             empty=False,
             members=connection.scalar(select(func.count()).select_from(Member)) or 0,
-            seen=connection.scalar(select(func.max(Service.at)).where(or_(*parts))),
+            last_seen=connection.scalar(select(func.max(Service.at)).where(or_(*parts))),
         )
 
 

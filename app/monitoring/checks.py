@@ -37,7 +37,7 @@ _OURS = (
     Alarm.NOT_ENDED,
     Alarm.NO_TICK,
     Alarm.SILENT,
-    Alarm.SIGN_AHEAD,
+    Alarm.HEARTBEAT_AHEAD,
     Alarm.RESTARTS,
     Alarm.REDIS,
     Alarm.REDIS_SHARED,
@@ -115,7 +115,7 @@ def causes(session: Session, now: datetime, scale: float) -> Found:
             found[Alarm.SILENT, part] = {}
     for part, minutes in restarts.restless(session, now).items():
         found[Alarm.RESTARTS, part] = {"minutes": minutes}
-    return found | _of_machines(session, now) | signs_ahead(session, now)
+    return found | _of_machines(session, now) | heartbeats_ahead(session, now)
 
 
 def _of_machines(session: Session, now: datetime) -> Found:
@@ -129,14 +129,14 @@ def _of_machines(session: Session, now: datetime) -> Found:
     return found
 
 
-def signs_ahead(session: Session, now: datetime) -> Found:
+def heartbeats_ahead(session: Session, now: datetime) -> Found:
     """Heartbeats from the future: one of two clocks is wrong, and silence would go unnoticed."""
     ages = heartbeats(session, now)
     tick = session.get(Service, TICK)
     if tick is not None:
         ages[TICK] = now - tick.at
     return {
-        (Alarm.SIGN_AHEAD, part): {"ahead": round(-age.total_seconds())}
+        (Alarm.HEARTBEAT_AHEAD, part): {"ahead": round(-age.total_seconds())}
         for part, age in ages.items()
         if age < -STALE
     }
@@ -156,9 +156,9 @@ def not_ended(due_by: datetime) -> Any:
 
 
 def heartbeats(session: Session, now: datetime) -> dict[str, timedelta]:
-    """How long ago each part was last alive; of several workers of a queue, the latest.
+    """How old the last heartbeat of each part is; of several workers of a queue, the latest.
 
-    Beat and each worker's parent say so twice a minute, the timer each time it ran.
+    Beat and each worker's parent renew it twice a minute, the timer each time it ran.
     """
     ages: dict[str, timedelta] = {}
     rows = session.execute(select(Service.name, Service.at))

@@ -15,9 +15,9 @@ BEAT_EVERY = 30.0  # seconds
 
 
 class Heartbeat:
-    """Beats in the thread of one program for as long as it lives.
+    """Renews a program's heartbeat and runs the checks, for as long as the process runs.
 
-    `name`: as whom it signs (`beat`, `worker-mail@host`); None: it only looks, as the pages do.
+    `name`: whose heartbeat it is (`beat`, `worker-mail@host`); None: the checks alone, as the pages do.
     `services`: asked in the thread, so that a fork inherits no connection in use.
     """
 
@@ -25,10 +25,10 @@ class Heartbeat:
         self._name = name
         self._services = services
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begins at once. The start itself is noted first: the program may not live for long."""
+        """Begins at once. The start itself is noted first: the program may end soon."""
         if self._name is not None:
             try:
                 with self._services().db.write() as session:
@@ -51,7 +51,7 @@ class Heartbeat:
             checks.run(self._services(), now)
             alert_mails.notify_admins(self._services(), now)
         except DatabaseDown as error:
-            log.warning("no sign of life can be stored: %s", error.sentence.en)
+            log.warning("no heartbeat can be stored: %s", error.sentence.en)
         except Exception:
             log.exception("the look for alarms broke")
 

@@ -97,7 +97,7 @@ def facts(services: Services, now: datetime) -> list[Metric]:
         return [
             *_mails(session, now, scale),
             *_sending(session, now),
-            *_life(session, now),
+            *_heartbeats(session, now),
             *(_redis(session, now, queues) if is_redis else ()),
             *_machines(session, now),
         ]
@@ -154,7 +154,7 @@ def _sending(session: Session, now: datetime) -> Iterator[Metric]:
     yield gauge("paused", "1 while all sending is paused.", session.get(Setting, PAUSE) is not None)
 
 
-def _life(session: Session, now: datetime) -> Iterator[Metric]:
+def _heartbeats(session: Session, now: datetime) -> Iterator[Metric]:
     since = checks.ticked_since(session)
     yield gauge(
         "last_tick_age_seconds",
@@ -164,7 +164,7 @@ def _life(session: Session, now: datetime) -> Iterator[Metric]:
     ages = checks.heartbeats(session, now).items()
     yield gauge(
         "heartbeat_age_seconds",
-        "Since a part was last alive; of several workers of a queue, the latest.",
+        "Since the last heartbeat of a part; of several workers of a queue, the latest.",
         # A part that was taken down for good is no part any more.
         {(part,): max(0.0, a.total_seconds()) for part, a in ages if a < checks.FORGOTTEN},
         "part",

@@ -93,7 +93,7 @@ def _watch(sender: Any = None, **_: object) -> None:
 
 
 @signals.beat_init.connect(weak=False)
-def _sign_of_life(**_: object) -> None:
+def _start_beats_heartbeat(**_: object) -> None:
     try:
         _check()
     except (schema.SchemaError, DatabaseDown) as error:
