@@ -684,9 +684,9 @@ def test_simulating_two_weeks_and_living_them_give_the_same(
         if one.verdict == "send"
     ]
     told = {
-        (one.email, one.local_date, one.step, one.told)
+        (one.email, one.local_date, one.step, one.notified)
         for one in digest.ahead(services, "escalation", TODAY, last)
-        if one.told
+        if one.notified
     }
     for n in range(14):
         tick(services, NOW + n * DAY)

@@ -173,20 +173,20 @@ def _about_teams(
     found = (
         one
         for one in digest.ahead(services, kind, first, last)
-        if wanted in {None, address_key(one.email), address_key(one.told or "")}
+        if wanted in {None, address_key(one.email), address_key(one.notified or "")}
     )
     if json_wanted:
         show_json_list(one.as_json() for one in found)
     else:
-        told = t("知らせる相手", "told")
-        _show_decisions(found, t("メンバー", "member"), told, _step_words)
+        notified = t("知らせる相手", "told")
+        _show_decisions(found, t("メンバー", "member"), notified, _step_words)
 
 
 def _step_words(one: digest.Ahead) -> str | None:
     if one.step is None:
         return None
     days = t(f"{one.silent}営業日", f"{one.silent} workdays")
-    return f"{one.told or t('本人に予告', 'a word beforehand')} ({days})"
+    return f"{one.notified or t('本人に予告', 'a word beforehand')} ({days})"
 
 
 def _tell_left_out(services: Services, email: str | None) -> None:

@@ -53,7 +53,7 @@ class ReminderFacts(LetterFacts):
     `report_url` is the mail's page: all tasks; with `?t=TASK_ID&c=CHOICE` one task, filled in; below
     it `/later` and `/off`. One address, signed once, serves every link of the letter but one, its
     `stop_url`. `first`: no reminder has reached this member before, so it says what it is.
-    `lead_told`: after days of silence, the lead's name and the date on which the
+    `lead_notice`: after days of silence, the lead's name and the date on which the
     lead will be notified if nothing is reported.
     """
 
@@ -61,7 +61,7 @@ class ReminderFacts(LetterFacts):
     tasks: Sequence[TaskLine]
     report_url: str
     first: bool = False
-    lead_told: tuple[str, date] | None = None
+    lead_notice: tuple[str, date] | None = None
 
 
 def reminder(facts: ReminderFacts) -> MailMessage:
@@ -125,7 +125,7 @@ def _words(facts: ReminderFacts) -> dict[str, Any]:
         "cards": cards,
         "offer_help": max(task.silent for task in facts.tasks) >= HELP_AFTER,
         "first": facts.first,
-        "told": _told(facts),
+        "lead_notice": _lead_notice(facts),
         "asked": facts.kind == "asked_reminder",
         "reply_to": shorten(facts.reply_to_shown or "", NAME),
         "report_url": facts.report_url,
@@ -133,11 +133,11 @@ def _words(facts: ReminderFacts) -> dict[str, Any]:
     }
 
 
-def _told(facts: ReminderFacts) -> str:
+def _lead_notice(facts: ReminderFacts) -> str:
     """The lead is notified so that two people can look at it; never as a threat."""
-    if facts.lead_told is None:
+    if facts.lead_notice is None:
         return ""
-    name, day = shorten(facts.lead_told[0], NAME), show_date(facts.lead_told[1], facts.locale)
+    name, day = shorten(facts.lead_notice[0], NAME), show_date(facts.lead_notice[1], facts.locale)
     return Both(
         f"{day}になっても報告がないときは、一緒に進め方を考えられるように、"
         f"{name}さんにもお知らせします。",

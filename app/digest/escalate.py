@@ -16,7 +16,7 @@ from app.outbox.early_decisions import STANDS, insert_decisions
 from app.outbox.enqueue import NewMail, enqueue
 from app.people.settings import Organisation, Person, people
 from app.rules import hours
-from app.rules.escalation import Step, Steps, Taken, is_due, may_be_told
+from app.rules.escalation import Step, Steps, Taken, is_due, may_be_notified
 from app.rules.silence import Silence
 from app.rules.workdays import DAY, week_of
 from app.services import Services
@@ -60,17 +60,19 @@ def escalate(context: PlanningContext, lead: Person) -> list[int]:
     """
     session, today = context.session, lead.today(context.now)
     found = find_due(session, context.defaults, lead, context.now)
-    told: dict[int, dict[str, Any]] = {}
+    notified: dict[int, dict[str, Any]] = {}
     if may_notify(session, lead, today):
         rows = [
             _row(one, context.real, lead, today) for one in found if one.step is not Step.NOTICE
         ]
-        told = written(context, rows)
+        notified = written(context, rows)
     noticed = _noticed(session, found, steps_of(context.defaults))
     also = written(context, [_row(one, context.real, None, None) for one in noticed])
-    mails = [_mail(context, lead, today)] if told else []
+    mails = [_mail(context, lead, today)] if notified else []
     ids = enqueue(session, context.services, mails, now=context.real)
-    log_records.decided(session, told | also, {decision_id: ids[0] for decision_id in told if ids})
+    log_records.decided(
+        session, notified | also, {decision_id: ids[0] for decision_id in notified if ids}
+    )
     return ids
 
 
@@ -114,7 +116,7 @@ def may_notify(session: Session, lead: Person, today: date, also: Sequence[date]
             STANDS,
         )
     )
-    return may_be_told(
+    return may_be_notified(
         lead.rhythm,
         lead.calendar,
         today,
@@ -139,7 +141,7 @@ def find_due(
     found = silences(session, [(one, one.today(now)) for one in good])
     before = taken(session, found)
     by_id = {one.member.id: one for one in good}
-    tellings: list[Escalation] = []
+    due: list[Escalation] = []
     for member, role in roles:
         long, one = found.get(member.id), by_id.get(member.id)
         if long is None or one is None:
@@ -147,15 +149,15 @@ def find_due(
         done = [*before.get(member.id, ()), *(also or {}).get(member.id, ())]
         step = _next_step(role, steps, long, done)
         if step is not None:
-            tellings.append(Escalation(one, step, long, one.today(now)))
-    return tellings
+            due.append(Escalation(one, step, long, one.today(now)))
+    return due
 
 
 def _next_step(role: Step, steps: Steps, found: Silence, before: Sequence[Taken]) -> Step | None:
     if is_due(role, steps, found, before):
         return role
-    told = any(one.step is Step.LEAD and one.of(found) for one in before)
-    noticed = role is Step.MANAGER or told or not is_due(Step.NOTICE, steps, found, before)
+    lead_notified = any(one.step is Step.LEAD and one.of(found) for one in before)
+    noticed = role is Step.MANAGER or lead_notified or not is_due(Step.NOTICE, steps, found, before)
     return None if noticed else Step.NOTICE
 
 

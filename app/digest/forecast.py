@@ -27,7 +27,7 @@ from app.services import Services
 class Ahead:
     """A digest, or a step of escalation, that would come if no more reports came.
 
-    `email`: of a digest the lead, of a step the silent member; `told` is whom the step notifies.
+    `email`: of a digest the lead, of a step the silent member; `notified` is whom the step notifies.
     """
 
     email: str
@@ -38,10 +38,10 @@ class Ahead:
     at: datetime | None
     step: str | None = None
     silent: int | None = None
-    told: str | None = None
+    notified: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Like a forecast of `simulate`; a step says which, and whom it tells."""
+        """Like a forecast of `simulate`; a step says which, and whom it notifies."""
         plain: dict[str, Any] = {
             "email": self.email,
             "kind": self.kind,
@@ -50,7 +50,7 @@ class Ahead:
             "reason": self.reason,
             "at": self.at.isoformat() if self.at else None,
         }
-        more = {"step": self.step, "silent": self.silent, "told": self.told}
+        more = {"step": self.step, "silent": self.silent, "told": self.notified}
         return plain if self.kind == Kind.WEEKLY_DIGEST else plain | more
 
 
@@ -92,11 +92,11 @@ def _steps(
     session: Session, defaults: Organisation, leads: list[Person], first: date, last: date
 ) -> Iterator[Ahead]:
     taken: dict[int, list[Taken]] = {}
-    told_on: dict[int, list[date]] = {}
+    notified_on: dict[int, list[date]] = {}
     for day in dates(first, last):
         for lead in leads:
             at = hours.hour(lead.rhythm, day)
-            may = may_notify(session, lead, day, also=told_on.get(lead.member.id, ()))
+            may = may_notify(session, lead, day, also=notified_on.get(lead.member.id, ()))
             for one in find_due(session, defaults, lead, at, also=taken):
                 if not (_noticed(one) if one.step is Step.NOTICE else may):
                     continue
@@ -104,7 +104,7 @@ def _steps(
                     Taken(one.step, one.silence.since)
                 )
                 if one.step is not Step.NOTICE:
-                    told_on.setdefault(lead.member.id, []).append(day)
+                    notified_on.setdefault(lead.member.id, []).append(day)
                 yield _ahead(one, lead, at)
 
 
@@ -123,5 +123,5 @@ def _ahead(one: Escalation, lead: Person, at: datetime) -> Ahead:
         at=at.astimezone(lead.rhythm.zone),
         step=one.step,
         silent=one.silence.workdays,
-        told=None if one.step is Step.NOTICE else lead.member.email,
+        notified=None if one.step is Step.NOTICE else lead.member.email,
     )

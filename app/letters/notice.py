@@ -10,7 +10,7 @@ from app.db import among
 from app.digest.silences import silences, steps_of, taken
 from app.models import Member
 from app.people.settings import Organisation, Person, people
-from app.rules.escalation import Step, next_telling
+from app.rules.escalation import Step, next_notification
 from app.rules.silence import Silence
 from app.rules.workdays import DAY
 
@@ -35,22 +35,22 @@ def notices(
         silence, lead = found.get(one.member.id), leads.get(one.member.manager_id or 0)
         if silence is None or lead is None or silence.workdays < defaults.escalate_notice_after:
             continue
-        told = [step for step in before.get(one.member.id, ()) if step.step is not Step.NOTICE]
-        if any(step.of(silence) for step in told):
+        notified = [step for step in before.get(one.member.id, ()) if step.step is not Step.NOTICE]
+        if any(step.of(silence) for step in notified):
             continue
-        when = when_told(defaults, one, lead, (silence, day), now)
+        when = when_notified(defaults, one, lead, (silence, day), now)
         if when is not None:
             said[one.member.id, day] = (lead.member.name, when)
     return said
 
 
-def when_told(
+def when_notified(
     defaults: Organisation, one: Person, lead: Person, found: tuple[Silence, date], now: datetime
 ) -> date | None:
     """The lead's date on which they will be notified of `one`, silent so long on that date."""
     today = lead.today(now)
     settled = lead.member.led_through
-    return next_telling(
+    return next_notification(
         found[0],
         one.calendar,
         steps_of(defaults),

@@ -36,7 +36,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
         tasks=lines,
         report_url=case.services.links.report_url(ReportLink(*which, None)),
         first=case.one.member.id in case.batch.newcomers,
-        lead_told=case.batch.notices.get(which),
+        lead_notice=case.batch.notices.get(which),
     )
     return Send(reminder(facts), [line.ref for line in lines])
 

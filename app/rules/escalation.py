@@ -58,7 +58,7 @@ def is_due(step: Step, steps: Steps, found: Silence | None, taken: Collection[Ta
     return not any(one.step is step and one.of(found) for one in taken)
 
 
-def may_be_told(
+def may_be_notified(
     rhythm: Rhythm, calendar: Calendar, day: date, *, wanted: bool, this_week: Iterable[date] = ()
 ) -> bool:
     """True when this person may be notified on their local date `day`: calendar and frequency rule.
@@ -83,7 +83,7 @@ def may_be_told(
     return target is not None and day >= target and not any(target <= one for one in this_week)
 
 
-def next_telling(
+def next_notification(
     found: Silence,
     calendar: Calendar,
     steps: Steps,
@@ -105,9 +105,11 @@ def next_telling(
         missing -= calendar.is_workday(day)
     if missing > 0:
         return None
-    told = max(earliest, day)
+    notified_on = max(earliest, day)
     for _ in range(LOOK_AHEAD):
-        if not calendar.on_leave(told) and may_be_told(*lead, told, wanted=wanted):
-            return told
-        told += DAY
+        if not calendar.on_leave(notified_on) and may_be_notified(
+            *lead, notified_on, wanted=wanted
+        ):
+            return notified_on
+        notified_on += DAY
     return None
