@@ -71,7 +71,7 @@ def simulate(
     if kind != "reminder":
         _about_teams(services, kind, first, last, (email, words), json_wanted=json_wanted)
         return
-    _tell_left_out(services, email)
+    _show_left_out(services, email)
     if words:
         compared = reminders.compare(services, first, last, email, pairs(words))
         _show_compared(compared, first, last, json_wanted=json_wanted)
@@ -90,8 +90,8 @@ def simulate(
         for one in looked:
             picture.add(one.email, one.local_date, one.reason)
         picture.show()
-    seen.tell()
-    stopped.tell()
+    seen.show()
+    stopped.show()
 
 
 class _Stopped:
@@ -109,7 +109,7 @@ class _Stopped:
             self.outside += not in_pilot(self.services.config.mail_only_to, one.email)
         return one
 
-    def tell(self) -> None:
+    def show(self) -> None:
         """A note for each way, where there is one."""
         total = sum(self.sends.values())
         if self.outside:
@@ -141,7 +141,7 @@ class _Passed:
         self.passed = self.passed or (one.at is not None and one.at <= self.now)
         return one
 
-    def tell(self) -> None:
+    def show(self) -> None:
         """The note, where it is due."""
         if self.passed:
             shown = date_words(self.first)
@@ -189,7 +189,7 @@ def _step_words(one: digest.Ahead) -> str | None:
     return f"{one.notified or t('本人に予告', 'a word beforehand')} ({days})"
 
 
-def _tell_left_out(services: Services, email: str | None) -> None:
+def _show_left_out(services: Services, email: str | None) -> None:
     """Names who is missing in what follows; asked about that one member it ends here."""
     for address, why_not in reminders.left_out(services, email).items():
         sentence = Both(f"{address}: {why_not.ja}", f"{address}: {why_not.en}")

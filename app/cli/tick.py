@@ -48,7 +48,7 @@ def run_tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
     if patience.over:
         raise interrupted(sent.accepted, left)
     try:
-        _tell(ticked.planned or reminders.Planned(), sent.accepted, sent.accepted + left)
+        _show(ticked.planned or reminders.Planned(), sent.accepted, sent.accepted + left)
     except OSError as error:  # the work is done; `status` says that it could not be written down
         if error.errno != errno.ENOSPC:
             raise
@@ -64,7 +64,7 @@ def run_tick(shell: Shell, now: datetime | None, *, rehearsal: bool) -> None:
         )
 
 
-def _tell(planned: reminders.Planned, accepted: int, of: int) -> None:
+def _show(planned: reminders.Planned, accepted: int, of: int) -> None:
     if logs.in_json():
         facts = {"decided": planned.decided, "accepted": accepted, "of": of, "held": planned.held}
         print(logs.line(__name__, logging.INFO, "tick", **facts))
