@@ -16,7 +16,7 @@ from app.models import Member
 from app.people.lookup import no_such_member
 from app.people.settings import Organisation
 from app.people.table import LineFault, Table
-from app.util.dates_and_numbers import told
+from app.util.dates_and_numbers import written_as
 
 
 class Numbered(Protocol):
@@ -157,7 +157,7 @@ class ImportContext:
 
 def _cell(value: object) -> str:
     """A value as the file would have it."""
-    return "" if value is None else told(value)
+    return "" if value is None else written_as(value)
 
 
 def differing(row: object, values: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,14 @@ from app.people.table import LineFault, Table, TableRow
 from app.people.weekend_and_region import NONE, WEEKDAYS, parse_region, parse_weekday, parse_weekend
 from app.refused import UnusableValue
 from app.util import parse
-from app.util.dates_and_numbers import is_hidden, read_date, read_percent, read_time, read_yes, told
+from app.util.dates_and_numbers import (
+    is_hidden,
+    read_date,
+    read_percent,
+    read_time,
+    read_yes,
+    written_as,
+)
 
 MAX_REPORT = 10_000  # characters
 # How Excel shows a long number, of which the last digits are gone: 1.23457E+14.
@@ -123,7 +130,7 @@ class Cells:
         except UnusableValue as error:
             self.fault(column, error.sentence)
             return empty
-        self.read[column] = told(value)
+        self.read[column] = written_as(value)
         if is_hidden(cell, value):
             self.hidden.append((self.row.line, column, cell))
         return value

@@ -11,7 +11,7 @@ from app.people.file_records import SETTINGS, read_address
 from app.people.setting_names import shown_value
 from app.people.weekend_and_region import NONE, WEEKDAYS
 from app.refused import Code, Refused, UnusableValue
-from app.util.dates_and_numbers import read_date, read_time, read_whole, read_yes
+from app.util.dates_and_numbers import read_date, read_time, read_whole, read_yes, written_as
 from app.util.parse import parse_choice, shown, similar
 
 UNTIL_FURTHER_NOTICE = "until-further-notice"
@@ -191,9 +191,7 @@ def typed(key: str, value: Any) -> str:
         return WEEKDAYS[int(value)]
     if key in {"weekend", "holidays"}:
         return value or NONE
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return value.isoformat("minutes") if isinstance(value, time) else str(value)
+    return written_as(value)
 
 
 def read_last(text: str | None, first: date) -> date | None:

@@ -289,7 +289,7 @@ def read_yes(text: str) -> bool:
     return YES_NO.read(text) == "yes"
 
 
-def told(value: object) -> str:
+def written_as(value: object) -> str:
     """A value that was read, as a file of ours has it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
