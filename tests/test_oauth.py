@@ -384,7 +384,7 @@ def google(file: Path) -> dict[str, str]:
 def faults(tmp_path: Path, **values: str) -> dict[str, str]:
     with pytest.raises(ConfigError) as caught:
         load(values, tmp_path)
-    assert SECRET not in caught.value.told("ja") + caught.value.told("en")
+    assert SECRET not in caught.value.text("ja") + caught.value.text("en")
     return {name: sentence.en for name, sentence in caught.value.faults}
 
 

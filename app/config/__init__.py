@@ -54,14 +54,14 @@ class ConfigError(Exception):
         self.faults = faults
 
     def __str__(self) -> str:
-        return self.told("ja")
+        return self.text("ja")
 
     @property
     def passing(self) -> bool:
         """Whether all of it may come right by waiting."""
         return all(isinstance(sentence, Passing) for _, sentence in self.faults)
 
-    def told(self, locale: str) -> str:
+    def text(self, locale: str) -> str:
         """The whole list, by name, in the language `locale`."""
         head = Both(
             f"設定に直すところが{len(self.faults)}件あります。直すまで何も始まりません。",
@@ -255,7 +255,7 @@ def load_or_exit(*, lives: bool = False) -> Config:
     try:
         return load()
     except ConfigError as error:
-        print(error.told(shell_locale(os.environ)), file=sys.stderr)
+        print(error.text(shell_locale(os.environ)), file=sys.stderr)
         service = os.EX_TEMPFAIL if error.passing else os.EX_CONFIG
         raise SystemExit(service if lives else 2) from None
 

@@ -60,7 +60,7 @@ def run(port: int, data_dir: Path | None = None, *, locale: str | None = None) -
         with only_run(data_dir):
             return _run(make_plan(port, data_dir, environ), environ, say)
     except config.ConfigError as error:
-        say(Both(error.told("ja"), error.told("en")))
+        say(Both(error.text("ja"), error.text("en")))
         return BAD_CONFIGURATION
     except CannotRunError as error:
         say(error.reason)
