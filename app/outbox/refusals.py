@@ -73,12 +73,12 @@ class Sender:
 class BreakerKnows:
     """How far the breaker knows what this delivery met.
 
-    told: the breaker recorded that the server takes mails. proved: one was accepted after the last
+    acknowledged: the breaker has recorded that the server takes mails. proved: one was accepted after the last
     refusal, so no streak goes on. counted: how many were accepted when the last refusal came.
     tripped: this delivery has opened the breaker.
     """
 
-    told: bool = False
+    acknowledged: bool = False
     proved: bool = False
     counted: int = 0
     tripped: bool = False
@@ -128,10 +128,10 @@ def _proven(session: Session, accepted: int, standing: BreakerKnows, by: Sender)
     """A mail was accepted after the last refusal: the server is well, and no streak goes on."""
     if standing.proved or accepted <= standing.counted:
         return standing
-    if not standing.told:
+    if not standing.acknowledged:
         by.breaker.reset(session, by.now)
     repeated_refusals.forget(session, by.channel.name)
-    return replace(standing, told=True, proved=True)
+    return replace(standing, acknowledged=True, proved=True)
 
 
 def _recorded(session: Session, one: RefusedMail, by: Sender) -> ServerTrouble | None:
