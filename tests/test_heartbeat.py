@@ -171,7 +171,7 @@ def test_without_an_address_nobody_is_told(
 ) -> None:
     tick(services, NOW)
     with db.read() as session:
-        assert session.get(Service, heartbeat_url.TOLD) is None
+        assert session.get(Service, heartbeat_url.ROW) is None
 
 
 # --- once a minute, whoever ticks -----------------------------------------------------------
@@ -297,7 +297,7 @@ def test_the_timers_tick_and_the_workers_tell_and_send_though_the_listener_hangs
         assert "suzuki.ichiro@example.jp" in stack.recipients()
         with db.write() as session:  # as if a minute had passed
             session.execute(update(Service).values(at=Service.at))
-            row = session.scalars(select(Service).where(Service.name == heartbeat_url.TOLD)).one()
+            row = session.scalars(select(Service).where(Service.name == heartbeat_url.ROW)).one()
             row.at -= MINUTE
         worker = stack.worker()
         stack.publish("notifications.tick")

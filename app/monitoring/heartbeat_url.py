@@ -24,7 +24,7 @@ from app.util.http import HttpError
 ANSWER_WITHIN = 5.0  # seconds for the call
 # Seconds for all of it, the database included; a command's end waits so long at most.
 OVER_WITHIN = 10.0
-TOLD = "heartbeat_url"  # its row in `service`: when it was called last
+ROW = "heartbeat_url"  # its row in `service`: when it was called last
 MINUTE = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
@@ -54,12 +54,12 @@ def _ping(services: Services, now: datetime, *, broke: bool) -> None:
 
 def _bounded(services: Services, url: str, now: datetime, broke: bool) -> None:
     """Ends after OVER_WITHIN, whatever the database does."""
-    tells = threading.Thread(target=_told, args=(services, url, now, broke), daemon=True)
-    tells.start()
-    tells.join(OVER_WITHIN * services.config.test_time_scale)
+    call = threading.Thread(target=_call, args=(services, url, now, broke), daemon=True)
+    call.start()
+    call.join(OVER_WITHIN * services.config.test_time_scale)
 
 
-def _told(services: Services, url: str, now: datetime, broke: bool) -> None:
+def _call(services: Services, url: str, now: datetime, broke: bool) -> None:
     try:
         if _first_this_minute(services, now, broke=broke):
             good = not broke and not checks.unwell(services, now)
@@ -77,7 +77,7 @@ def _told(services: Services, url: str, now: datetime, broke: bool) -> None:
 
 
 def _first_this_minute(services: Services, now: datetime, *, broke: bool) -> bool:
-    """True for the one tick of this minute that may tell, of all processes and machines.
+    """True for the one tick of this minute that may call, of all processes and machines.
 
     By the clock's minutes, as beat ticks: 60 seconds since the last one would leave out every tick
     that comes a little sooner than the one before. A row of the future is a clock set back.
@@ -86,7 +86,7 @@ def _first_this_minute(services: Services, now: datetime, *, broke: bool) -> boo
     earlier = or_(Service.at < minute, Service.at >= minute + MINUTE)
     try:
         with services.db.write() as session:
-            return db_lock.take(session, TOLD, now, earlier)
+            return db_lock.take(session, ROW, now, earlier)
     except DatabaseDown:
         # The programs cannot agree on one caller, and this must be reported. Twice does no harm.
         return broke
