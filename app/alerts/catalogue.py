@@ -66,8 +66,8 @@ def words_of(name: str, facts: Facts | None, detail: str = "") -> AlertWords:
     """The sentences for a row. One that a former version opened says what it said then."""
     alarm, _, about = name.partition(":")
     if facts is None or alarm not in _WORDS:
-        told = Both.of(detail)
-        what = Both(f"{name}({told.ja})", f"{name} ({told.en})") if detail else Both(name, name)
+        words = Both.of(detail)
+        what = Both(f"{name}({words.ja})", f"{name} ({words.en})") if detail else Both(name, name)
         return AlertWords(what, _LOOK)
     return _WORDS[Alarm(alarm)](about, facts)
 
@@ -103,7 +103,7 @@ _UNSAID = {"number": 1, "minutes": 10, "free_mb": 0, "day": None, "limit": None}
 _UNSAID |= {"members": 0, "mails": 0}
 
 
-def _told(ja: str, en: str, *fix: str | Both) -> Callable[[str, Facts], AlertWords]:
+def _sentences(ja: str, en: str, *fix: str | Both) -> Callable[[str, Facts], AlertWords]:
     """The sentences of an alert, filled from its facts and what follows from them."""
 
     def filled(about: str, facts: Facts) -> AlertWords:
@@ -260,54 +260,54 @@ _LOOK = Both("`task-progress status` で確かめてください。", "Look at `
 _WORDS: dict[Alarm, Callable[[str, Facts], AlertWords]] = {
     Alarm.MAIL_SERVER: _mail_server,
     Alarm.MAIL_SERVER_CHANGED: _mail_server_changed,
-    Alarm.NOT_ATTEMPTED: _told(
+    Alarm.NOT_ATTEMPTED: _sentences(
         "時刻から10分たっても送信を試みていないメールが{number}通あります。{waits.ja}",
         "Mails due for 10 minutes that nobody tried to send: {number}.{waits.en}",
         _doctor("", ""),
     ),
-    Alarm.NOT_ENDED: _told(
+    Alarm.NOT_ENDED: _sentences(
         "時刻から30分たっても送り終えていないメールが{number}通あります。{waits.ja}",
         "Mails due 30 minutes ago that have not ended: {number}.{waits.en}",
         "`task-progress outbox list` でサーバーの応答を確かめてください。",
         "Look at the server's answers with `task-progress outbox list`.",
     ),
-    Alarm.NO_TICK: _told(
+    Alarm.NO_TICK: _sentences(
         "5分以上、定期処理が動いていません。",
         "No tick for more than 5 minutes.",
         _status_of("celery-beat celery-worker-mail task-progress-tick.timer"),
     ),
-    Alarm.SILENT: _told(
+    Alarm.SILENT: _sentences(
         "{part.ja}から5分以上、応答がありません。",
         "{part.en} has been silent for 5 minutes.",
         _status_of("{unit}"),
     ),
-    Alarm.RESTARTS: _told(
+    Alarm.RESTARTS: _sentences(
         "{about} が{minutes}分のあいだに5回起動しました。起動のたびに終わっています。",
         "{about} started 5 times in {minutes} minutes: something ends it each time.",
         "`journalctl -u {unit} -n 100` で、終わる前の行を確かめてください。",
         "Look at what it says before it ends: `journalctl -u {unit} -n 100`.",
     ),
-    Alarm.REDIS: _told(
+    Alarm.REDIS: _sentences(
         "Redis が5分以上応答していません{where.ja}。メールは安全タイマー(5分ごと)だけで送られます。",
         "Redis has not answered for 5 minutes{where.en}. Mails only leave by the safety timer, "
         "every 5 minutes.",
         _doctor("", ""),
     ),
     Alarm.REDIS_SHARED: _redis_shared,
-    Alarm.DISK: _told(
+    Alarm.DISK: _sentences(
         "ディスクの空きが {free_mb} MB しかありません{where.ja}。なくなるとメールを送れません。",
         "The disk has only {free_mb} MB left{where.en}. Without room no mail is sent.",
         "`df -h` で確かめ、空きを作ってください。",
         "Look at `df -h` and make room.",
     ),
-    Alarm.LOGIN_ENDS: _told(
+    Alarm.LOGIN_ENDS: _sentences(
         "メールアカウントの OAuth のシークレット(証明書)の期限は {day.ja} です{where.ja}。過ぎるとメールを送れません。",
         "The OAuth secret (certificate) of the mail account ends on {day.en}{where.en}. After that no mail "
         "is sent.",
         "新しいものを作り、SMTP_OAUTH_CLIENT_SECRET と SMTP_OAUTH_SECRET_EXPIRES を替えて再起動してください。",
         "Make a new one, change SMTP_OAUTH_CLIENT_SECRET and SMTP_OAUTH_SECRET_EXPIRES, and restart.",
     ),
-    Alarm.UNUSUAL_NUMBER: _told(
+    Alarm.UNUSUAL_NUMBER: _sentences(
         "{day.ja}のリマインダーが{number}通あり、いつもの上限{limit}通を超えています。",
         "{number} reminders for {day.en} exceed the usual limit of {limit}.",
         "確認のうえ `task-progress resume` で送信できます。",
@@ -323,19 +323,19 @@ _WORDS: dict[Alarm, Callable[[str, Facts], AlertWords]] = {
         "may or may not have been accepted, as no answer was recorded",
     ),
     Alarm.MAILS_EXPIRED: _expired,
-    Alarm.MEMBER: _told(
+    Alarm.MEMBER: _sentences(
         "メンバー {who} の設定が正しくないため、リマインダーを決められません({fault.ja})。",
         "Nothing can be decided for member {who}, whose settings make no sense ({fault.en}).",
         "`task-progress member set` で設定を直してください。",
         "Mend the settings with `task-progress member set`.",
     ),
-    Alarm.TEAM: _told(
+    Alarm.TEAM: _sentences(
         "メンバー {who} へのチームのメールを決められません({fault.ja})。",
         "The mails about the team of member {who} cannot be planned ({fault.en}).",
         _status_of("celery-worker-mail"),
     ),
     Alarm.ADDRESS: _address,
-    Alarm.CLOCK: _told(
+    Alarm.CLOCK: _sentences(
         "{about} の時計が、{against.ja}より約{ahead.ja}進んでいます。"
         "確かめられるまで、このマシンではリマインダーを決めず、送りません。",
         "The clock of {about} is {ahead.en} ahead of {against.en}. Until that is settled, this "
@@ -345,7 +345,7 @@ _WORDS: dict[Alarm, Callable[[str, Facts], AlertWords]] = {
         "Look at `timedatectl`; once the clock is right, it goes on by itself. If it is right as "
         'it is, say `task-progress clock --accept`, or use the button on "Sending status".',
     ),
-    Alarm.CLOCK_BACK: _told(
+    Alarm.CLOCK_BACK: _sentences(
         "このマシンの時計が進んでいたため、未来の日時が記録されていました。元に戻しました"
         "(メンバー {members}人、メール {mails}通)。",
         "The clock had been ahead, and instants from the future were stored. They were put back "
@@ -355,7 +355,7 @@ _WORDS: dict[Alarm, Callable[[str, Facts], AlertWords]] = {
         "Look at what went out meanwhile with `task-progress outbox list`, and at the clock "
         "with `timedatectl`.",
     ),
-    Alarm.HEARTBEAT_AHEAD: _told(
+    Alarm.HEARTBEAT_AHEAD: _sentences(
         "{part.ja}の最後の記録が、約{ahead.ja}先の時刻になっています。時計がずれています。",
         "{part.en} was last seen {ahead.en} in the future: a clock is wrong.",
         "すべてのマシンで `timedatectl` を確かめ、時刻同期を有効にしてください。",

@@ -179,7 +179,7 @@ def _rows(facts: DigestFacts) -> list[PictureRow]:
 def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> PictureRow:
     locale, days = facts.locale, facts.week.days
     share = f"{one.reported}/{one.workdays}"
-    told = (
+    days_in_words = (
         Both("、", ", ")
         .to(locale)
         .join(
@@ -188,8 +188,8 @@ def _row(one: MemberWeek, facts: DigestFacts, heading: str) -> PictureRow:
         )
     )
     alt = Both(
-        f"{one.workdays}日中{one.reported}日報告: {told}",
-        f"{one.reported} of {one.workdays} days reported: {told}",
+        f"{one.workdays}日中{one.reported}日報告: {days_in_words}",
+        f"{one.reported} of {one.workdays} days reported: {days_in_words}",
     )
     signs = "".join(DAYS[mark][0].sign for mark in one.marks)
     return PictureRow(heading, shorten(one.name, ROW_NAME), signs, alt.to(locale), share)

@@ -26,8 +26,8 @@ def recap_of(week: Week, locale: Locale) -> list[str]:
 def _blocked(week: Week, locale: Locale) -> str:
     if not week.blocked:
         return Both("止まっているタスクはありません。", "Nothing is blocked.").to(locale)
-    told = [_stuck(one, locale) for one in week.blocked[:NAMED]]
-    return _sentence(Both("止まっている", "Blocked"), told, len(week.blocked), locale)
+    items = [_stuck(one, locale) for one in week.blocked[:NAMED]]
+    return _sentence(Both("止まっている", "Blocked"), items, len(week.blocked), locale)
 
 
 def _stuck(one: Note, locale: Locale) -> str:
@@ -38,40 +38,40 @@ def _stuck(one: Note, locale: Locale) -> str:
 
 def _silent(week: Week, locale: Locale) -> str:
     silent = week.silent
-    told = [
+    items = [
         Both(
             f"{shorten(one.name, NAME)}さん {one.silent}営業日",
             f"{shorten(one.name, NAME)} for {one.silent} workday{'s' * (one.silent > 1)}",
         ).to(locale)
         for one in silent[:NAMED]
     ]
-    return _sentence(Both("報告がない", "Silent"), told, len(silent), locale, Both("人", ""))
+    return _sentence(Both("報告がない", "Silent"), items, len(silent), locale, Both("人", ""))
 
 
 def _dates(week: Week, locale: Locale) -> str:
-    told = []
+    items = []
     if week.overdue:
-        told.append(Both(f"期限切れ {len(week.overdue)}件", f"{len(week.overdue)} overdue"))
+        items.append(Both(f"期限切れ {len(week.overdue)}件", f"{len(week.overdue)} overdue"))
     if week.due:
-        told.append(Both(f"今週が期限 {len(week.due)}件", f"{len(week.due)} due this week"))
-    return Both("、".join(one.ja for one in told), ", ".join(one.en for one in told)).to(locale)
+        items.append(Both(f"今週が期限 {len(week.due)}件", f"{len(week.due)} due this week"))
+    return Both("、".join(one.ja for one in items), ", ".join(one.en for one in items)).to(locale)
 
 
 def _counted(name: Both, notes: Sequence[Note], locale: Locale) -> str:
-    told = [shorten(one.title, TITLE) for one in notes[:NAMED]]
-    return _sentence(name, told, len(notes), locale)
+    items = [shorten(one.title, TITLE) for one in notes[:NAMED]]
+    return _sentence(name, items, len(notes), locale)
 
 
 def _sentence(
-    name: Both, told: Sequence[str], total: int, locale: Locale, unit: Both | None = None
+    name: Both, items: Sequence[str], total: int, locale: Locale, unit: Both | None = None
 ) -> str:
     """「止まっている 3件: A、B、ほか1件」; "" where there is none."""
     if not total:
         return ""
     one = unit or Both("件", "")
-    more = total - len(told)
+    more = total - len(items)
     others = [Both(f"ほか{more}{one.ja}", f"{more} more").to(locale)] if more else []
     return Both(
-        f"{name.ja} {total}{one.ja}: {'、'.join([*told, *others])}",
-        f"{name.en}, {total}: {', '.join([*told, *others])}",
+        f"{name.ja} {total}{one.ja}: {'、'.join([*items, *others])}",
+        f"{name.en}, {total}: {', '.join([*items, *others])}",
     ).to(locale)

@@ -13,7 +13,7 @@ Stored = Mapping[str, Any]
 KEYS_KEPT = 5  # one machine after the other is given the new key; none of the last ones is foreign
 MAILBOX, LOOPBACK = "local mailbox", "this machine"  # whatever their port
 SERVER = "SMTP_HOST"
-_TOLD = {"mail_from": "MAIL_FROM", "pages": "APP_BASE_URL"}
+_ALERTED = {"mail_from": "MAIL_FROM", "pages": "APP_BASE_URL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def compare(known: Stored, here: Here) -> Comparison:
         server=None if open_still else SettingChange(SERVER, str(before), here.mail_server),
         news=[
             SettingChange(setting, known.get(name), getattr(here, name))
-            for name, setting in _TOLD.items()
+            for name, setting in _ALERTED.items()
             if known.get(name) != getattr(here, name)
         ],
     )
@@ -90,12 +90,12 @@ def learnt(known: Stored, here: Here) -> dict[str, Any]:
     first real mail server, and which differences raised an alert.
     """
     keys = [one for one in known["keys"] if one != here.key]
-    told = [one for one in (here.mail_from, here.pages) if one not in known["told"]]
+    new = [one for one in (here.mail_from, here.pages) if one not in known["told"]]
     if known.get("mail_server") in (None, MAILBOX) and here.mail_server not in (None, MAILBOX):
         return {**taken(here), "keys": [here.key, *keys][:KEYS_KEPT]}
     stored = dict(known)
     if here.key not in known["keys"]:
         stored["keys"] = [here.key, *keys][:KEYS_KEPT]
-    if compare(known, here).news and told:
-        stored["told"] = [*told, *known["told"]][:20]
+    if compare(known, here).news and new:
+        stored["told"] = [*new, *known["told"]][:20]
     return stored

@@ -19,7 +19,7 @@ from app.people.settings import organisation, zone_of
 from app.people.values import ValuesRefused
 from app.services import Services
 
-_TOLD_WITHIN = timedelta(days=2)
+_NOTIFIED_WITHIN = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _mail(
         to_addr=before,
         local_date=today,
         not_before=now,
-        expires_at=now + _TOLD_WITHIN,
+        expires_at=now + _NOTIFIED_WITHIN,
         n=max(restored.first_n(session, today), (last or 0) + 1),
     )
 

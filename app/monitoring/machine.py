@@ -88,14 +88,14 @@ def others_on_redis(services: Services) -> list[str]:
             shared_redis.note(client, ours, services.config.app_base_url, counted)
             return shared_redis.others(client, ours)
     except redis.exceptions.NoPermissionError:
-        _tell_of_old_rights()
+        _warn_of_old_rights()
     except redis.RedisError as error:  # it went away just now
         log.info("who else uses this Redis cannot be asked: %s", type(error).__name__)
     return []
 
 
 @cache
-def _tell_of_old_rights() -> None:
+def _warn_of_old_rights() -> None:
     """Once in each process; `doctor` says it as often as it is asked."""
     what, fix = sentences.old_rights()
     log.warning("%s %s", what.en, fix.en)

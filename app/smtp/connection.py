@@ -23,7 +23,7 @@ from app.util.tls import client_context
 
 _NO_EHLO = {500, 502}  # a server older than RFC 1869, which knows HELO only (RFC 5321 3.2)
 
-_TOLD = ("status", "error", "schemes", "scope")  # what of a 334's JSON is shown
+_SHOWN = ("status", "error", "schemes", "scope")  # what of a 334's JSON is shown
 
 LAST_WORDS = 0.2  # seconds for what a server said before it cut the connection
 
@@ -186,10 +186,10 @@ class SmtpConnection:
         if answer.code == 235:
             return
         # Masked before anything is cut: half a token is one too many.
-        told = masked(f"{answer.text}{reason and f' ({reason})'}", (token, word))
-        fault = judge(Phase.AUTH, answer.code, told)
+        words = masked(f"{answer.text}{reason and f' ({reason})'}", (token, word))
+        fault = judge(Phase.AUTH, answer.code, words)
         fault = Fault.OAUTH if fault is Fault.LOGIN else fault
-        raise refusal(Phase.AUTH, Answer(answer.code, told), fault)
+        raise refusal(Phase.AUTH, Answer(answer.code, words), fault)
 
     # --- the words on the wire ------------------------------------------------------------
 
@@ -258,8 +258,8 @@ def _reason(challenge: str) -> str:
         found = json.loads(base64.b64decode(challenge, validate=True))
     except (ValueError, RecursionError):
         return ""
-    told = found if isinstance(found, dict) else {}
-    return " ".join(f"{key}={told[key]}" for key in _TOLD if key in told)
+    said = found if isinstance(found, dict) else {}
+    return " ".join(f"{key}={said[key]}" for key in _SHOWN if key in said)
 
 
 def _is_about_mechanism(answer: Answer) -> bool:

@@ -139,7 +139,7 @@ class HttpClient:
         except Exception as error:
             for one in (*sockets, *(connection.sock for connection in opened)):
                 _cut(one)
-            raise _told(error) from error
+            raise _as_http_error(error) from error
 
     def _connect(self, place: SplitResult, ends: float, opened: list[HTTPConnection]) -> None:
         """To the first address that answers; each gets an equal share of the time."""
@@ -256,7 +256,7 @@ _UNKNOWN = Both(
 )
 
 
-def _told(error: BaseException) -> HttpError:
+def _as_http_error(error: BaseException) -> HttpError:
     """The error for people: urllib3 wraps what the system said."""
     cause = error.__cause__ if isinstance(error, Urllib3Error) and error.__cause__ else error
     kind = type(cause).__name__
