@@ -73,9 +73,9 @@ class Sender:
 class BreakerKnows:
     """How far the breaker knows what this delivery met.
 
-    acknowledged: the breaker has recorded that the server takes mails. proved: one was accepted after the last
-    refusal, so no streak goes on. counted: how many were accepted when the last refusal came.
-    tripped: this delivery has opened the breaker.
+    acknowledged: the breaker has recorded that the server takes mails. proved: one was accepted
+    after the last refusal, so no streak goes on. counted: how many were accepted when the last
+    refusal came. tripped: this delivery has opened the breaker.
     """
 
     acknowledged: bool = False

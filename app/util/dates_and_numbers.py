@@ -290,7 +290,7 @@ def read_yes(text: str) -> bool:
 
 
 def written_as(value: object) -> str:
-    """A value that was read, as a file of ours has it."""
+    """A value as a file of ours and a command have it: the other way round of reading."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return value.isoformat("minutes") if isinstance(value, time) else str(value)
