@@ -42,7 +42,7 @@ class Fault(StrEnum):
 
     @property
     def is_login(self) -> bool:
-        """Whether nobody is logged in, by whatever means."""
+        """Whether the login was refused, with a password or a token."""
         return self in {Fault.LOGIN, Fault.OAUTH}
 
     @property

@@ -11,7 +11,7 @@ from app.services import Services
 
 
 def led_by(me: Me) -> ColumnElement[bool]:
-    """The condition on `Member` for those `me` leads; being an admin alone leads no one."""
+    """The condition on `Member` for those `me` leads; an admin as such leads no member."""
     by_role = me.role == Role.LEAD and me.team_id is not None
     return or_(
         Member.manager_id == me.id,
@@ -34,7 +34,7 @@ def visible_ids(session: Session, me: Me) -> Sequence[int] | None:
 
 
 def of_visible(column: InstrumentedAttribute[int | None], me: Me) -> ColumnElement[bool]:
-    """The condition that the column names one of `visible`; of an admin any, or nobody.
+    """The condition that the column names one of `visible`; of an admin any, or none at all.
 
     For one row; of many, `visible_ids` is the way.
     """

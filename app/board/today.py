@@ -48,7 +48,7 @@ class TeamNow(NamedTuple):
 def today(
     services: Services, me: Me, team_id: int, now: datetime, *, limit: int, before: int | None
 ) -> TeamNow:
-    """Those of the team whom `me` leads, or all for an admin. Raises NoSuchTeam where that is no one."""
+    """Those of the team whom `me` leads, or all for an admin. Raises NoSuchTeam where no member is left."""
     with services.db.read() as session:
         whom = select(Member).where(scope(me, Wanted(team=team_id)))
         team = session.scalars(select(Team).where(Team.id == team_id, whom.exists())).one_or_none()

@@ -53,7 +53,7 @@ def _main(arguments: Sequence[str] | None, shell: Shell) -> int:
         complain(Both("中断しました。", "Interrupted."))
         return INTERRUPTED
     except BrokenPipeError:
-        return _nobody_reads()
+        return _reader_gone()
     except Exception as error:  # noqa: BLE001 - the one place that turns errors into words
         return _failed(error, shell)
     finally:
@@ -145,7 +145,7 @@ def _unexpected(error: Exception, shell: Shell) -> Both:
     )
 
 
-def _nobody_reads() -> int:
+def _reader_gone() -> int:
     """`task-progress … | head` is no failure worth words; but what is buffered must not be tried."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -46,7 +46,7 @@ def _hand_over(services: Services, email: str, to: str, refs: Sequence[str] = ()
 @flag("--leave-open", "残るタスクをそのままにする", "leave the open tasks as they are")
 @click.pass_obj
 def deactivate(shell: Shell, email: str, to: str | None, *, leave_open: bool) -> None:
-    """Whoever is named for the tasks is looked up before anything changes."""
+    """The member named for the tasks is looked up before anything changes."""
     if to is not None and leave_open:
         raise UsageRefused(
             "--hand-over-to と --leave-open は、どちらか一方だけを書いてください。",

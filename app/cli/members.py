@@ -283,7 +283,7 @@ def admin(shell: Shell, email: str, *, yes: bool) -> None:
 
 
 def _ask_for_a_new_one(services: Services, address: str) -> None:
-    """An address that is mistyped makes a member of nobody; the very first one cannot be."""
+    """Asks before an unknown address, perhaps mistyped, becomes a member; the very first one does unasked."""
     unknown = roster.unknown(services, address)
     if unknown is None:
         return

@@ -80,7 +80,7 @@ def add_task(shell: Shell, email: str, words: Sequence[str]) -> None:
 @email_argument
 @click.pass_obj
 def assign_task(shell: Shell, ref: str, email: str) -> None:
-    """Whoever had it."""
+    """From any member, or from none."""
     before = assign.assign_task(shell.services(), ref, email, who(), clock.now())
     click.echo(f"{ref}: {before or t('なし', 'none')} → {email}")
 

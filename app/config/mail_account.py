@@ -52,7 +52,7 @@ def read_provider(text: str | None, info: ValidationInfo) -> str | None:
 
 
 def _is_encrypted(url: str) -> bool:
-    """Whether what is posted there is read by nobody on its way."""
+    """Whether what is posted there cannot be read on its way."""
     return url.startswith("https://") or (url.startswith("http://") and urls.leads_home(url))
 
 
@@ -181,6 +181,6 @@ class MailAccount(BaseModel):
 
     @property
     def key_files(self) -> tuple[Path, ...]:
-        """The files that hold a key, and are nobody else's to read."""
+        """The files that hold a key: only the account of the programs may read them."""
         both = (self.smtp_oauth_certificate_file, self.smtp_oauth_service_account_file)
         return tuple(one for one in both if one is not None)

@@ -45,9 +45,9 @@ def _why_read_only(case: CheckContext, error: DatabaseDown) -> list[Finding]:
         return []
     url = make_url(case.config.database_url).update_query_dict({"target_session_attrs": "any"})
     with (
-        closing(Database(url.render_as_string(hide_password=False))) as anyone,
+        closing(Database(url.render_as_string(hide_password=False))) as database,
         suppress(DatabaseDown),
-        anyone.connect() as connection,
+        database.connect() as connection,
     ):
         return [one for one in _promises(connection) if one.level is Level.RED]
     return []

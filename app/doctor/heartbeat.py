@@ -8,7 +8,7 @@ def listener(case: CheckContext) -> list[Finding]:
     """Connects and asks for nothing: a question would pass for a tick. The address is not shown."""
     url = case.config.heartbeat_url
     if url is None:
-        return _nobody(case)
+        return _not_set(case)
     try:
         case.config.http.reach(url, ANSWER_WITHIN)
     except HttpError as error:
@@ -26,7 +26,7 @@ def listener(case: CheckContext) -> list[Finding]:
     )
 
 
-def _nobody(case: CheckContext) -> list[Finding]:
+def _not_set(case: CheckContext) -> list[Finding]:
     ja = "HEARTBEAT_URL: 設定されていません。このマシンが止まっても、外からは気づかれません。"
     en = "HEARTBEAT_URL: not set. Nobody outside would notice that this machine is off."
     if case.config.local_mailbox:  # `make run`: no reader waits for its mails

@@ -139,7 +139,7 @@ def import_into(
 
 
 def _table(what: str, data: bytes, options: ImportOptions) -> Table:
-    """The file, read before a transaction begins: nobody who writes waits for a large one."""
+    """The file, read before a transaction begins: no other writer waits for a large one."""
     most_lines, skip = options.get("most_lines", MAX_LINES), options.get("skip_unknown", False)
     return read_table(data, what, most_lines=most_lines, skip_unknown=skip)
 

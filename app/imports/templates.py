@@ -1,7 +1,7 @@
 """A file to fill in: the headings in the reader's language, one example line, a page of help.
 
 A workbook's columns have the formats that keep what is typed (001 stays 001), and lists to choose
-from. The example must be written over: the import refuses it, so that nobody mails a sample.
+from. The example must be written over: the import refuses it, so that no sample is mailed.
 """
 
 import csv

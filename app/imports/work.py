@@ -159,7 +159,9 @@ def run_reports(context: ImportContext, found: Sequence[ReportRecord]) -> None:
             )
         else:
             _change_report(context, line, reporter, report)
-    if new:  # as rows: objects would take twice the time, in which nobody else writes on SQLite
+    if (
+        new
+    ):  # as rows: objects would take twice the time, in which no other program writes on SQLite
         context.session.execute(insert(Report), new)
 
 

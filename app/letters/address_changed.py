@@ -1,6 +1,6 @@
 """The mail to the address that a member had: from now on mails go to another one.
 
-It does not name the other one: the old mailbox may be somebody else's by now.
+It does not name the other one: the old mailbox may be another person's by now.
 """
 
 from app.compose.note import NoteFacts, note
@@ -10,7 +10,7 @@ from app.outbox.precheck import Defer, Send, Skip
 
 
 def letter(case: LetterContext) -> Send | Skip | Defer:
-    """It waits through quiet hours: nobody has to do anything at once."""
+    """It waits through quiet hours: the member has to do nothing at once."""
     quiet = case.quiet()
     if quiet is not None:
         return quiet

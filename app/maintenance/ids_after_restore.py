@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Alert, Base, Member, OutboxMail
 
-# Whatever nobody reads: far above all that was given away, as long as those were fewer than 100 a second.
+# Ids that no person reads: far above all that was given away, as long as those were fewer than 100 a second.
 _COUNTED_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 IDS_A_SECOND = 100
 # These ids become the number of a mail (outbox.n), which holds 31 bits: they last until 2037.
@@ -54,7 +54,7 @@ def jump(session: Session, now: datetime, given: Mapping[str, int]) -> None:
 def _reaches(session: Session, now: datetime) -> datetime:
     """The last instant at which this database gave such a number away, as far as it knows.
 
-    No heartbeat: a program may have been started on a copied file before anybody marked it.
+    No heartbeat: a program may have been started on a copied file before an operator marked it.
     """
     instants = [
         session.scalar(select(instant).order_by(instant.class_.id.desc()).limit(1))

@@ -85,7 +85,7 @@ def reports(services: Services, member_id: int) -> list[dict[str, Any]]:
 def forget(services: Services, member_id: int, now: datetime) -> None:
     """Takes the member's name, address, settings, leave and extra workdays out, for good.
 
-    What belongs to the team stays without a name: tasks (assigned to nobody), reports, the counts of
+    What belongs to the team stays without a name: tasks (assigned to no member), reports, the counts of
     mails. What an AI was told of them goes, and what a server or an alert said of mails to them; the
     audit stays, and says this too. Mails not sent yet end as inactive. Raises LastAdmin.
     """

@@ -117,7 +117,7 @@ def _read(typed: Mapping[str, str]) -> tuple[TaskRecord, date, list[tuple[str, B
 
 
 def assign_task(services: Services, ref: str, email: str, who: str, now: datetime) -> str | None:
-    """Gives the open task to the member, whoever had it; returns whose it was, by address.
+    """Gives the open task to the member, from any other or none; returns whose it was, by address.
 
     What is due of both is decided before. Raises NoSuchTask, TaskClosed, and ValuesRefused for an
     unknown address, or one of a member who is not active.

@@ -235,7 +235,7 @@ def locked(session: Session, email: str) -> Member:
     member = find(session, email)
     address = member.email
     session.refresh(member, with_for_update=True)
-    # Renamed while this waited: the address is another member's by now, or nobody's.
+    # Renamed while this waited: the address is another member's by now, or no member's.
     return member if member.email == address else locked(session, email)
 
 

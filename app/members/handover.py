@@ -20,7 +20,7 @@ from app.services import Services
 
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
-    """What waits for somebody else when the member goes: open tasks, and members they lead."""
+    """What waits for another member when this one goes: open tasks, and members they lead."""
 
     name: str
     tasks: Sequence[AssignedTask]

@@ -61,7 +61,7 @@ def _refuse_taken(session: Session, member: Member, wanted: str) -> None:
 
 
 def _end_access(session: Session, member: Member, who: str, now: datetime) -> None:
-    """Whoever reads the old mailbox signs in no more, and no mail brings a link that is used up."""
+    """The reader of the old mailbox signs in no more, and no mail brings a link that is used up."""
     end_all(session, member, who, now)
     unused = (SignInLink.user_id == member.id, SignInLink.used_at.is_(None))
     session.execute(update(SignInLink).where(*unused).values(used_at=now))

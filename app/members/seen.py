@@ -83,7 +83,7 @@ def tasks(
     ref: str | None = None,
     status: str | None = None,
 ) -> Sequence[SeenTask]:
-    """The tasks of those whom `me` may see; an admin also sees those of nobody."""
+    """The tasks of those whom `me` may see; an admin also sees those without an assignee."""
     wanted: list[ColumnElement[bool]] = []
     if member_id is not None:
         wanted.append(Task.assignee_id == member_id)

@@ -137,7 +137,7 @@ def _may_ask(session: Session, one: Person, day: date, now: datetime) -> bool:
             OutboxMail.local_date == day,
             OutboxMail.kind == Kind.ASKED_REMINDER,
             OutboxMail.state != State.CANCELLED,
-            OutboxMail.reason.is_distinct_from(TRIAL),  # a program's rehearsal: nobody got it
+            OutboxMail.reason.is_distinct_from(TRIAL),  # a program's rehearsal: no member got it
         )
     ).all()
     waiting = any(mail.state not in ENDS for mail in asked)

@@ -25,7 +25,7 @@ from app.services import Services
 # in the outbox: Redis may be emptied, and one person has several spellings of an address.
 MAILS = ((timedelta(minutes=1), 1), (timedelta(hours=1), 5), (timedelta(days=1), 10))
 # How far the clocks of two machines may differ. What is dated later was made while a clock ran ahead:
-# such a mail does not count, and such a link signs nobody in.
+# such a mail does not count, and such a link signs no member in.
 AHEAD = timedelta(minutes=5)
 ASKS = RateLimitItemPerMinute(60)  # by network: an office asks from one
 _HOME_BITS = 64  # of IPv6: what one customer is given (RFC 6177)

@@ -158,7 +158,7 @@ class Member(WithId):
     # The next hour, UTC; NULL: look at the next plan (the hour may be another).
     next_due_at: Mapped[datetime | None]
     # A lead's or admin's dates on which the mails about the team are settled: each date follows
-    # once `decided_through` has reached it. NULL: leads no one.
+    # once `decided_through` has reached it. NULL: leads no member.
     led_through: Mapped[date | None] = mapped_column(Date)
     # Since when the member is active here; NULL: since `created_at`. Silence before it
     # is not escalated.

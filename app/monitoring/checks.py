@@ -55,7 +55,7 @@ _UNWELL = (*_LASTING, *(one for one in _OURS if one not in _WELL))
 def run(services: Services, now: datetime) -> None:
     """Opens and closes the alerts about what lasts. Raises DatabaseDown.
 
-    A machine whose clock is in doubt says that, and judges no one else's lateness by it.
+    A machine whose clock is in doubt says that, and judges no other program's lateness by it.
     """
     if clock_trust.doubted(services, now) is not None:
         return

@@ -47,7 +47,7 @@ class TokenSource:
 
     def __init__(self, account: OAuthAccount) -> None:
         self._account = account
-        self._lock = threading.Lock()  # whoever has it asks the endpoint
+        self._lock = threading.Lock()  # the thread that has it asks the endpoint
         self._held: _Held | None = None
         self._asked = 0  # how often the endpoint was asked, and what came of it the last time
         self._error: TokenError | None = None

@@ -48,7 +48,7 @@ class FileKind:
         return {one.key: text for one in self.columns if (text := one.example.to(locale))}
 
     def is_example(self, cells: Mapping[str, str]) -> bool:
-        """Whether a line is the template's example, which somebody forgot to write over."""
+        """Whether a line is the template's example, which was not written over."""
         given = {key: text for key, text in cells.items() if text}
         return given in _EXAMPLES[self.what]
 

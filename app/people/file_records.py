@@ -154,7 +154,7 @@ class Cells:
 
 
 def _lines(table: Table, what: str) -> list[Cells]:
-    """The lines to read; the template's example that somebody left there is a fault."""
+    """The lines to read; the template's example left there is a fault."""
     found = []
     for row in table.rows:
         if FILES[what].is_example(row.cells):

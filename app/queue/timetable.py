@@ -12,8 +12,8 @@ ROUTES: dict[str, dict[str, str]] = {
 }
 
 # Beat keeps no file: the database remembers what was done, and a missed tick is caught up by the
-# next one. crontab(), not an interval: a beat that restarts again and again still ticks. Nobody reads
-# a result of what beat sends; to keep one, beat would first wait for the result backend, and no tick
+# next one. crontab(), not an interval: a beat that restarts again and again still ticks. No program
+# reads a result of what beat sends; to keep one, beat would first wait for the result backend, and no tick
 # would go meanwhile.
 TIMETABLE: dict[str, dict[str, Any]] = {
     "daily-progress-reminder-09": {

@@ -102,7 +102,7 @@ def settle(services: Services, now: datetime) -> Settled:
 
 
 def holds_asked(services: Services, session: Session, day: date, now: datetime) -> bool:
-    """Whether one more reminder of this local date that somebody asks for has to wait."""
+    """Whether one more reminder of this local date, asked for by hand, has to wait."""
     asked = _asked_of(session, day)
     if asked < ALWAYS_ALLOWED or day.isoformat() in _released(session):
         return False

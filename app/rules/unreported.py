@@ -21,7 +21,7 @@ class OpenTask:
     start_on: date
     assigned_on: date | None  # the local date on which the task came to this member
     report_every: str  # a key of REPORT_EVERY
-    last_counts_for: date | None  # of the last report on or before the date, whoever made it
+    last_counts_for: date | None  # of the last report on or before the date, by any member
     added_on: date | None = None  # the local date on which the task was created or imported here
 
     @property
@@ -32,7 +32,7 @@ class OpenTask:
 
     @property
     def silent_since(self) -> date:
-        """The date after which workdays count as silence: before it came here no one could report."""
+        """The date after which workdays count as silence: before it came here no member could report."""
         since = self.reported_through
         return since if self.added_on is None else max(since, self.added_on - DAY)
 

@@ -217,7 +217,7 @@ def _read(answer: HTTPResponse, at_most: int) -> HttpAnswer:
 
 
 def _cut(connection: socket.socket | None) -> None:
-    """Ends the wait of whoever reads from it."""
+    """Ends the wait of the thread that reads from it."""
     with suppress(OSError):
         if connection is not None:
             connection.shutdown(socket.SHUT_RDWR)

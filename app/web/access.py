@@ -79,8 +79,8 @@ def me() -> Me | None:
     return found
 
 
-def nobody() -> None:
-    """For the rest of this answer no member is signed in: the database cannot be asked who it is."""
+def forget_visitor() -> None:
+    """For the rest of this answer the visitor is not signed in: the database cannot be asked who it is."""
     g.me = None
 
 
@@ -135,7 +135,7 @@ def signed_in(view: View[P]) -> View[P]:
 
 
 def _only(view: View[P], allowed: Callable[[], bool], otherwise: int) -> View[P]:
-    """For whoever is signed in and `allowed`; others get the status `otherwise`."""
+    """For a signed-in member who is `allowed`; others get the status `otherwise`."""
 
     @signed_in
     @wraps(view)

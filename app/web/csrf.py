@@ -22,9 +22,9 @@ from app.web.origin import Origin, origin
 
 # Their links say who is asking and no cookie is looked at: no other site can send their forms.
 TOKEN_PAGES = frozenset({"report", "stop"})
-# Asking for a sign-in mail is open to all, and done in no member's name: no token, but not for
+# Asking for a sign-in mail is open to a visitor who is not signed in: no token, but not for
 # other sites, whose visitors would each ask from a network of their own.
-_NOBODYS = frozenset({"login.ask"})
+_SIGNED_OUT = frozenset({"login.ask"})
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 _WAS = "was."  # see app/web/edited.py
 _UNSEEN = frozenset({"csrf_token", "form"})  # the only fields no person filled in
@@ -114,7 +114,7 @@ def _check() -> ResponseReturnValue | None:
 
 
 def _is_trusted() -> bool:
-    if request.endpoint in _NOBODYS:
+    if request.endpoint in _SIGNED_OUT:
         return True
     token = request.form.get("csrf_token", "")
     if not token or not has_one_spelling(token):

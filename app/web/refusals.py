@@ -24,9 +24,9 @@ def status_of(refused: Refused) -> int:
 
 def _page(refused: Refused) -> tuple[str, int, dict[str, str]]:
     status = status_of(refused)
-    if status >= 500:  # nobody's fault who is here; and the database cannot say who that is
+    if status >= 500:  # not the visitor's fault; and the database cannot say who that is
         current_app.logger.warning("%s: %s", request.url_rule, refused.sentence.en)
-        access.nobody()
+        access.forget_visitor()
     shown = render_template(_PAGES.get(refused.code, "error.html"), code=status, refused=refused)
     headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
     return shown, status, headers

@@ -155,7 +155,7 @@ def _word(what: str, column: str, value: str) -> Both:
 def _rows(found: UploadPreview) -> list[dict[str, Any]]:
     """Every line of the file: what it does, or all that is wrong with it.
 
-    `admin`: it makes somebody an admin. `typed`: by column, what the file has where a person
+    `admin`: it makes a member an admin. `typed`: by column, what the file has where a person
     does not see in it what is written.
     """
     result = found.found
