@@ -23,7 +23,7 @@ from markupsafe import escape
 from app import letters
 from app.compose import message_id, rendering, show_date
 from app.compose.colours import DARK, LIGHT
-from app.compose.lines import LINE, wrap
+from app.compose.line_breaking import LINE, wrap
 from app.compose.reminder import ReminderFacts, TaskLine, reminder
 from app.compose.text import composed, inert, shorten
 from app.mime.message import MailMessage, build, width

@@ -12,7 +12,7 @@ import pytest
 from app.compose.colours import DAYS
 from app.compose.digest import DigestFacts, weekly_digest
 from app.compose.escalation import EscalationFacts, escalation
-from app.compose.lines import LINE
+from app.compose.line_breaking import LINE
 from app.compose.recap import LINES, recap_of
 from app.mime.message import MailMessage, build, width
 from app.rules.week import Mark, Week

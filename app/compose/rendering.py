@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import escape
 
 from app.compose.colours import DARK, LIGHT
-from app.compose.lines import LINE, within, wrap
+from app.compose.line_breaking import LINE, within, wrap
 from app.mime.body_encoding import Quoted, quote
 
 Words = Mapping[str, object]

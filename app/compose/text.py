@@ -8,7 +8,7 @@ from typing import Literal
 
 from markupsafe import escape
 
-from app.compose.lines import clings, within
+from app.compose.line_breaking import clings, within
 from app.locale import Both
 from app.mime.headers import emoji, width
 
