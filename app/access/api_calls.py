@@ -15,7 +15,7 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from app.db import insert_new
-from app.db.one import OneTransaction
+from app.db.nested import OneTransaction
 from app.locale import Both
 from app.models import ApiCall
 from app.refused import Code, Refused
