@@ -10,7 +10,7 @@ from app.locale import Both
 from app.models import StatusWord
 from app.people.file_records import MAX_REPORT
 from app.refused import Code
-from app.reports import browse, by_program
+from app.reports import by_program, seen
 from app.reports.from_mail import FilledReport
 
 
@@ -55,7 +55,7 @@ class ReportMade(Asked):
 )  # fmt: skip
 def list_reports(call: Call, asked: ReportsAsked) -> ReportList:
     """By members whom the caller may see."""
-    found = browse.reports(
+    found = seen.reports(
         call.services, call.caller.me, limit=asked.limit, before=asked.before,
         task_id=asked.task, member_id=asked.member,
     )  # fmt: skip
@@ -76,5 +76,5 @@ def make_report(call: Call, body: ReportMade) -> Reply:
     made = by_program.report(
         services, me.id, filled, call.now, via=call.via, token_id=call.caller.token_id
     )
-    found = browse.report(services, me, made.report.id)
+    found = seen.report(services, me, made.report.id)
     return Reply(ReportEntry.model_validate(found), 201 if made.new else 200)
