@@ -19,7 +19,7 @@ from app import clock, doctor, reminders
 from app.config import load
 from app.db import Database, DatabaseDown
 from app.doctor import CheckContext, Level
-from app.doctor.heartbeat import listener
+from app.doctor.heartbeat_url import listener
 from app.models import TICK, OutboxMail, Service
 from app.monitoring import heartbeat_url, status
 from app.services import Services, make

@@ -16,7 +16,7 @@ from app.config import ConfigError, load
 from app.doctor import (
     broker,
     database,
-    heartbeat,
+    heartbeat_url,
     letters,
     machine,
     mail,
@@ -78,7 +78,7 @@ def _whole(case: CheckContext, recipient: str | None) -> list[Finding]:
         "pages": lambda: pages.pages(case),
         "agents": lambda: pages.agents(case),
         "people": lambda: people.sample_people(case),
-        "heartbeat": lambda: heartbeat.listener(case),
+        "heartbeat": lambda: heartbeat_url.listener(case),
         "holidays": lambda: letters.holidays(case),
         "time-zones-elsewhere": lambda: machine.newer_time_zones(case),
         "disk": lambda: machine.disk(case),
