@@ -1,6 +1,6 @@
 """One question to an OpenAI-compatible server: bounded in time and size, tried once.
 
-Trying again is the business of `rows`, which all workers share; the client's own retries are off.
+Trying again is the business of `recap_store`, which all workers share; the client's own retries are off.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The mails about a team: the lead's weekly digest, and escalation.
 
-`plan` decides and enqueues, `escalate` chooses whom a lead is notified of, `ahead` looks forward;
+`plan` decides and enqueues, `escalate` chooses whom a lead is notified of, `forecast` looks ahead;
 app/letters writes the mails right before they are sent.
 """
 

@@ -22,8 +22,8 @@ _TEMPLATES = Path(__file__).with_name("templates")
 STEPS_SINCE = 254  # the first systemd that lets the pause before a restart grow
 
 # Seconds after TERM before systemd kills. A sender killed between the final dot and the answer
-# leaves a mail in doubt, so those who send get the time of a whole job (celery_wiring.JOB_SECONDS),
-# in which also the slowest server's last answer is in; the tests hold these numbers to those.
+# leaves a mail in doubt, so those who send get the time of a whole job (JOB_SECONDS of
+# app/queue/application.py), in which also the slowest server's last answer is in; the tests hold these numbers to those.
 MAIL_STOP_SECONDS = 930
 TICK_STOP_SECONDS = 720
 AI_STOP_SECONDS = 150
