@@ -46,7 +46,7 @@ class Fault(StrEnum):
         return self in {Fault.LOGIN, Fault.OAUTH}
 
     @property
-    def needs_a_hand(self) -> bool:
+    def needs_operator(self) -> bool:
         """Whether waiting does not help: an operator has to mend something, so the alert opens at once."""
         return self in _OF_THE_OPERATOR
 

@@ -112,7 +112,7 @@ def test_what_happens_on_a_line_of_the_table(
 
 def test_every_row_in_code_has_its_source_and_every_fault_of_the_operators_a_remedy() -> None:
     assert all(rule.source for rule in RULES)
-    assert {one for one in Fault if one.needs_a_hand} <= set(REMEDIES)
+    assert {one for one in Fault if one.needs_operator} <= set(REMEDIES)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class ServerTrouble:
     def at_once(self) -> bool:
         """Whether the alert opens now and not in two minutes: waiting does not help."""
         for_good = self.fault is Fault.EVERYONE and self.error.permanent
-        return self.fault.needs_a_hand or for_good
+        return self.fault.needs_operator or for_good
 
 
 @dataclass(frozen=True, slots=True)
