@@ -1,4 +1,4 @@
-"""The story: one minute of the product. Both doors call it, the worker's job and the command.
+"""One tick: what the product does each minute, in order. The worker's job and the command call it.
 
     look for leads -> plan reminders -> plan digests and escalations -> sweep -> heartbeat
     -> checks -> alert mails -> forget the text of old mails -> ask for recaps

@@ -138,7 +138,7 @@ def _finish(
     emails: dict[int, str],
     changed: _Changed | None,
 ) -> None:
-    """The manager, who may be new himself; then the counts."""
+    """Sets the manager, who may come with the same file; then counts what the line changed."""
     member = members[address_key(line.email)]
     # In a preview the manager's own line may be a faulty one.
     manager = members.get(address_key(line.manager_email)) if line.manager_email else None

@@ -33,7 +33,7 @@ SKEW = timedelta(minutes=5)  # between the clocks of two machines
 
 
 class Gate(Enum):
-    """Whether mails may be tried. (An electrician's words: an open circuit lets nothing pass.)"""
+    """Whether mails may be tried: the states of a circuit breaker. Open: none is."""
 
     CLOSED = "closed"
     OPEN = "open"

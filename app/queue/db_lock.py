@@ -1,6 +1,7 @@
-"""Turns: one process at a time, of all machines. A turn is a row of `service` with its end.
+"""A lock in the database: one process at a time, of all machines, has the turn.
 
-A process that dies in its turn keeps it until that end. Turns save work; no promise depends on them.
+It is a row of `service` with the instant at which it ends; a process that dies keeps it until then.
+It saves work that two would only repeat; no promise depends on it.
 """
 
 from collections.abc import Iterator

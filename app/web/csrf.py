@@ -1,4 +1,4 @@
-"""Forged forms are refused, and honest ones that came too late lose nothing.
+"""CSRF protection: a form that another site sent is refused; one of ours whose session ended is kept.
 
 A form is taken when the browser itself says that our own pages sent it (app/web/origin.py), so one
 that lay open over night, or over a sign-in in another tab, is simply taken; or, where it says

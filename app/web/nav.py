@@ -11,7 +11,10 @@ from app.web.access import me
 
 
 class NavEntry(NamedTuple):
-    """A page's line in the navigation: `NAV` of its module; its blueprint, of the module's name, has the view `index`."""
+    """A page's entry in the navigation: `NAV` of its module.
+
+    The page's blueprint has the name of the module, and a view `index`.
+    """
 
     place: int  # from the left
     words: Both

@@ -48,7 +48,8 @@ def explain(
     """What was decided for the member's local date, and what became of it.
 
     By default that is today; while today has no record, a date that was decided ahead of it.
-    `reminders_only`: without their other mails, and what they were told as a lead. Of a member whose stored settings make no sense it tells the fault. Raises NoSuchMember.
+    `reminders_only`: without their other mails, and without the escalations to them as a lead. Of a
+    member whose stored settings make no sense it names the fault. Raises NoSuchMember.
     """
     with services.db.read() as session:
         member = find(session, email)
