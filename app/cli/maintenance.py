@@ -1,4 +1,4 @@
-"""`backup`, `restore`, `purge`: a copy of the database, its way back, and deletion of old rows."""
+"""`backup`, `restore`, `purge`: a copy of the database, its restore, and deletion of old rows."""
 
 import time
 from datetime import date

@@ -1,4 +1,4 @@
-"""`task`: whose work is what."""
+"""`task`: a member's tasks; adding, assigning and closing one."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Checks of the sender's domain: may our mail server send for it, and will others believe it?
+"""Checks of the sender's domain: may our mail server send for it, and do receivers accept that?
 
 SPF: RFC 7208. DKIM: RFC 6376. DMARC: RFC 7489. What the DNS says is all that is looked at; whether
 a mail server really signs, only a mail that has arrived can show.

@@ -1,1 +1,1 @@
-"""Looking after the data: backup, restore, purge."""
+"""Maintenance: backup, restore, purge, and what is stored about one member."""

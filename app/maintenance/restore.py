@@ -1,4 +1,4 @@
-"""Bringing a backup back: all or nothing, marked before any program can send from it."""
+"""Restoring a backup: all or nothing, marked before any program can send from it."""
 
 import contextlib
 import tempfile

@@ -1,4 +1,4 @@
-"""SQLite: a copy of a database that is in use, and its way back."""
+"""SQLite: a copy of a database that is in use, and its restore."""
 
 import contextlib
 import sqlite3

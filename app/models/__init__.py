@@ -1,4 +1,4 @@
-"""Tables and constraints. The constraints carry the promises; no clock, no mail."""
+"""Tables and constraints. The constraints keep the promises; nothing here reads a clock or sends a mail."""
 
 from datetime import date, datetime, time
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Status: how things stand; and pause and resume, which stop and start all sending."""
+"""Status: whether mails go out, and what waits; and pause and resume, which stop and start all sending."""
 
 from datetime import date, datetime, timedelta
 from typing import Any

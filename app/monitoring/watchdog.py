@@ -3,7 +3,7 @@
 Seen after restarts of Redis: the connection is there, the queue fills, nothing is received. The
 supervisor (systemd, `make run`) starts it again. Whatever is running is finished first.
 
-It also asks for a tick when beat sends none, or none that this machine's clock lets live.
+It also asks for a tick when beat sends none, or none that has not expired by this machine's clock.
 """
 
 import logging

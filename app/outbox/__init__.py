@@ -1,4 +1,4 @@
-"""The life of one message, from the row that says it shall be sent to its end.
+"""The outbox: one message, from the row that says it shall be sent to its end state.
 
 rows -> claim -> deliver (read again, compose, guard) -> connections -> settle; sweep ends and
 requeues what no sender ended; breaker and probe decide whether the server is tried at all.

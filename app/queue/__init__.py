@@ -1,1 +1,1 @@
-"""Celery's application, its timetable, and the way to the queue."""
+"""Celery's application, its timetable, and publishing to the queue `mail`."""

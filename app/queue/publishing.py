@@ -1,4 +1,4 @@
-"""The way to the queue `mail`: a message says that there is something to send.
+"""Publishing to the queue `mail`: a message says that there is something to send.
 
 It names the mails where they are few. A sender takes all that is ready from the database, so that
 no mail hangs on a message, and eight that wait for a free process are as good as eight hundred.

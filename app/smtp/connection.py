@@ -1,4 +1,4 @@
-"""One connection to the mail server, from its banner to the login, and the words on it."""
+"""One connection to the mail server, from its banner to the login; commands and replies."""
 
 import base64
 import contextlib

@@ -1,6 +1,6 @@
-"""The SMTP session: one connection, mail after mail. The mailer hands it on.
+"""The SMTP session: one connection, mail after mail; app/util/mailer.py exports it.
 
-One mail's way: MAIL, RCPT, DATA (in one go where the server takes that, RFC 2920), the body
+The steps of one mail: MAIL, RCPT, DATA (in one go where the server takes that, RFC 2920), the body
 without its final dot, `before_dot()`, the dot, the answer. Before the dot the server has nothing:
 a sender that stops there closes the connection, and the mail was never sent.
 """

@@ -1,6 +1,6 @@
 """Limits on how much a request may hold, checked before anything is done with it.
 
-What a stranger sends costs next to nothing, whatever its length: reading, searching and normalising
+What a visitor who is not signed in sends costs next to nothing, whatever its length: reading, searching and normalising
 text take time that grows with it, in part with its square. A member known by a session or by a
 mail's link has room for a text far beyond its limit: it is refused with words, and comes back as it
 was typed (app/web/report_form.py).

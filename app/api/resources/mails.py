@@ -1,4 +1,4 @@
-"""Mails: listed, one with its life; sent again, cancelled."""
+"""Mails: listed, one with its history; sent again, cancelled."""
 
 from datetime import date, datetime
 from typing import Any
