@@ -42,7 +42,7 @@ class Fault(StrEnum):
 
     @property
     def is_login(self) -> bool:
-        """Whether the login was refused, with a password or a token."""
+        """Whether the login failed, by a password or for want of a token."""
         return self in {Fault.LOGIN, Fault.OAUTH}
 
     @property
