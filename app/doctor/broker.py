@@ -38,7 +38,7 @@ def broker(case: CheckContext) -> list[Finding]:
         try:
             server.ping()
         except redis.RedisError as error:
-            if redis_cluster.says_so(error):
+            if redis_cluster.is_cluster_refusal(error):
                 return _cluster(case, server)
             return _unreachable(url, error)
         here = mask_url(url)
@@ -99,7 +99,7 @@ def _results(case: CheckContext, broker_url: str) -> list[Finding]:
 
 def _cluster(case: CheckContext, server: "redis.Redis") -> list[Finding]:
     """Workers and beat do not start with one."""
-    if not redis_cluster.is_one(server):
+    if not redis_cluster.is_cluster(server):
         return []
     what, fix = redis_cluster.words(case.config)
     return red("redis-cluster", what.ja, what.en, fix)

@@ -23,7 +23,7 @@ def refused(config: Config) -> Both | None:
         return None
     try:
         with shared_redis.connect(url) as client:
-            if not is_one(client):
+            if not is_cluster(client):
                 return None
     except redis.RedisError:
         return None
@@ -31,17 +31,17 @@ def refused(config: Config) -> Both | None:
     return Both(f"{what.ja}{fix.ja}", f"{what.en} {fix.en}")
 
 
-def is_one(client: "redis.Redis") -> bool:
+def is_cluster(client: "redis.Redis") -> bool:
     """Whether it runs in cluster mode. Raises redis.RedisError."""
     try:
         return bool(client.info("cluster").get("cluster_enabled"))
     except redis.ResponseError as error:
-        if says_so(error):
+        if is_cluster_refusal(error):
             return True
         raise
 
 
-def says_so(error: redis.RedisError) -> bool:
+def is_cluster_refusal(error: redis.RedisError) -> bool:
     """Whether the server refused a database other than 0, because a cluster has no other."""
     return "not allowed in cluster mode" in str(error)
 
