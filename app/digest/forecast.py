@@ -73,19 +73,19 @@ def ahead(services: Services, kind: str, first: date, last: date) -> Iterator[Ah
 
 
 def _digests(
-    session: Session, defaults: Organisation, one: Person, first: date, last: date
+    session: Session, defaults: Organisation, lead: Person, first: date, last: date
 ) -> Iterator[Ahead]:
-    past = past_digests(session, one.member.id, first)
+    past = past_digests(session, lead.member.id, first)
     for day in dates(first, last):
         if not day.weekday():
             past = []
-        at = hours.hour(one.rhythm, day)
-        found = decide(one, defaults, day, now=at, past=past)
-        if found.reason is None and not week_of(session, defaults, one, day, at).says_something:
+        at = hours.hour(lead.rhythm, day)
+        found = decide(lead, defaults, day, now=at, past=past)
+        if found.reason is None and not week_of(session, defaults, lead, day, at).says_something:
             found = replace(found, verdict=Verdict.SKIP, reason=Reason.NOTHING_UNREPORTED)
         past.append(Past(day, found.verdict, found.reason, hours.Frequency.WEEKLY))
-        when = None if found.reason else found.at.astimezone(one.rhythm.zone)
-        yield Ahead(one.member.email, Kind.WEEKLY_DIGEST, day, found.verdict, found.reason, when)
+        when = None if found.reason else found.at.astimezone(lead.rhythm.zone)
+        yield Ahead(lead.member.email, Kind.WEEKLY_DIGEST, day, found.verdict, found.reason, when)
 
 
 def _steps(

@@ -170,16 +170,16 @@ def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, l
 # --- the digest ---------------------------------------------------------------------------
 
 
-def _digest(context: PlanningContext, one: Person, day: date) -> list[int]:
-    past = past_digests(context.session, one.member.id, day)
-    decision = decide(one, context.defaults, day, now=context.now, past=past)
-    if decision.verdict is Verdict.SEND and not _says_something(context, one, day):
+def _digest(context: PlanningContext, lead: Person, day: date) -> list[int]:
+    past = past_digests(context.session, lead.member.id, day)
+    decision = decide(lead, context.defaults, day, now=context.now, past=past)
+    if decision.verdict is Verdict.SEND and not _says_something(context, lead, day):
         decision = replace(decision, verdict=Verdict.SKIP, reason=Reason.NOTHING_UNREPORTED)
-    return [] if decision.reason in _NO_ROW else store(context, one, decision)
+    return [] if decision.reason in _NO_ROW else store(context, lead, decision)
 
 
-def _says_something(context: PlanningContext, one: Person, day: date) -> bool:
-    return week_of(context.session, context.defaults, one, day, context.now).says_something
+def _says_something(context: PlanningContext, lead: Person, day: date) -> bool:
+    return week_of(context.session, context.defaults, lead, day, context.now).says_something
 
 
 def past_digests(session: Session, member_id: int, day: date) -> list[Past]:
@@ -200,15 +200,15 @@ def past_digests(session: Session, member_id: int, day: date) -> list[Past]:
     ]
 
 
-def store(context: PlanningContext, one: Person, decision: Decision) -> list[int]:
+def store(context: PlanningContext, lead: Person, decision: Decision) -> list[int]:
     """Writes the decision and the mail that follows; a decision that exists stands."""
     row = {
-        "user_id": one.member.id,
+        "user_id": lead.member.id,
         "slot": "digest",
         "local_date": decision.local_date,
         "verdict": decision.verdict,
         "reason": decision.reason,
-        "facts": {"timezone": one.rhythm.zone.key, "role": one.member.role},
+        "facts": {"timezone": lead.rhythm.zone.key, "role": lead.member.role},
         "at": decision.at,
         "decided_at": context.real,
     }
@@ -216,23 +216,23 @@ def store(context: PlanningContext, one: Person, decision: Decision) -> list[int
     if not new:
         return []
     (decision_id,) = new
-    ids = [] if decision.verdict is Verdict.SKIP else _enqueue(context, one, decision, decision_id)
+    ids = [] if decision.verdict is Verdict.SKIP else _enqueue(context, lead, decision, decision_id)
     log_records.decided(context.session, new, {decision_id: ids[0]} if ids else {})
     return ids
 
 
 def _enqueue(
-    context: PlanningContext, one: Person, decision: Decision, decision_id: int
+    context: PlanningContext, lead: Person, decision: Decision, decision_id: int
 ) -> list[int]:
     mail = NewMail(
         kind=Kind.WEEKLY_DIGEST,
-        user_id=one.member.id,
-        to_addr=one.member.email,
+        user_id=lead.member.id,
+        to_addr=lead.member.email,
         local_date=decision.local_date,
         decision_id=decision_id,
         not_before=max(context.real, decision.at - context.shift),
         expires_at=decision.expires_at - context.shift,
-        held=context.held(one, decision.local_date),
+        held=context.held(lead, decision.local_date),
         clock_shift=context.shift,
     )
     return enqueue(context.session, context.services, [mail], now=context.real)

@@ -10,16 +10,16 @@ from app.rules.decision import Decision, Past, Reason, Verdict
 from app.rules.hours import Frequency, Rhythm
 
 
-def rhythm_of_digest(one: Person, defaults: Organisation) -> Rhythm:
+def rhythm_of_digest(lead: Person, defaults: Organisation) -> Rhythm:
     """The lead's own rhythm, once an ISO week from Monday on, whatever their weekend.
 
     A digest tells of the ISO week before, so that all leads read of the same seven days. Its
     switch of its own stands for the frequency.
     """
-    at = one.rhythm.notify_at
+    at = lead.rhythm.notify_at
     return replace(
-        one.rhythm,
-        frequency=Frequency.WEEKLY if one.weekly_digest else Frequency.NONE,
+        lead.rhythm,
+        frequency=Frequency.WEEKLY if lead.weekly_digest else Frequency.NONE,
         weekly_day=0,
         week_begins=0,
         notify_at=max(at, defaults.digest_at) if defaults.digest_at else at,
@@ -27,7 +27,7 @@ def rhythm_of_digest(one: Person, defaults: Organisation) -> Rhythm:
 
 
 def decide(
-    one: Person,
+    lead: Person,
     defaults: Organisation,
     day: date,
     *,
@@ -40,9 +40,9 @@ def decide(
     By the rule of weekly reminders, from Monday on, but late until the end of the date. Whether
     there is something to say is not asked here.
     """
-    rhythm = rhythm_of_digest(one, defaults)
+    rhythm = rhythm_of_digest(lead, defaults)
     ends = hours.end_of(day, rhythm.zone)
-    reason = decision.day_reason(rhythm, one.calendar, day, past)
+    reason = decision.day_reason(rhythm, lead.calendar, day, past)
     if any_weekday and reason in {Reason.NOT_THIS_WEEKDAY, Reason.ALREADY_SENT}:
         reason = None
     if reason is None and now >= ends:

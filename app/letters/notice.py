@@ -45,14 +45,14 @@ def notices(
 
 
 def when_notified(
-    defaults: Organisation, one: Person, lead: Person, found: tuple[Silence, date], now: datetime
+    defaults: Organisation, member: Person, lead: Person, found: tuple[Silence, date], now: datetime
 ) -> date | None:
-    """The lead's date on which they will be notified of `one`, silent so long on that date."""
+    """The lead's date on which they will be notified of `member`, silent so long on that date."""
     today = lead.today(now)
     settled = lead.member.led_through
     return next_notification(
         found[0],
-        one.calendar,
+        member.calendar,
         steps_of(defaults),
         (lead.rhythm, lead.calendar),
         on=found[1],

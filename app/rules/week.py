@@ -220,57 +220,59 @@ def _worked(rows: Iterable[tuple[MemberFacts, Mapping[date, Mark]]], day: date) 
     return any(marks[day] is not Mark.OFF for _, marks in rows)
 
 
-def _row(one: MemberFacts, marks: Mapping[date, Mark], days: Sequence[date]) -> MemberWeek:
-    workdays = [day for day in marks if _expected(one, day)]
-    reported = {said.counts_for for said in one.said}
+def _row(facts: MemberFacts, marks: Mapping[date, Mark], days: Sequence[date]) -> MemberWeek:
+    workdays = [day for day in marks if _expected(facts, day)]
+    reported = {said.counts_for for said in facts.said}
     return MemberWeek(
-        id=one.id,
-        name=one.name,
-        team=one.team,
+        id=facts.id,
+        name=facts.name,
+        team=facts.team,
         marks=tuple(marks[day] for day in days),
         reported=sum(day in reported for day in workdays),
         workdays=len(workdays),
-        silent=silent_workdays(one),
+        silent=silent_workdays(facts),
     )
 
 
-def _expected(one: MemberFacts, day: date) -> bool:
+def _expected(facts: MemberFacts, day: date) -> bool:
     """A workday of the member on which they had something to report on."""
-    return one.calendar.is_workday(day) and any(task.open_on(day) for task in one.tasks)
+    return facts.calendar.is_workday(day) and any(task.open_on(day) for task in facts.tasks)
 
 
-def silent_workdays(one: MemberFacts) -> int:
+def silent_workdays(facts: MemberFacts) -> int:
     """For how many workdays the member is silent today."""
-    return silent_for((task.as_open() for task in worked_on(one)), one.calendar, one.today)
+    return silent_for((task.as_open() for task in worked_on(facts)), facts.calendar, facts.today)
 
 
-def worked_on(one: MemberFacts) -> list[TaskFacts]:
+def worked_on(facts: MemberFacts) -> list[TaskFacts]:
     """The member's open tasks that have begun."""
-    return [task for task in one.tasks if task.status == "open" and task.open_on(one.today)]
+    return [task for task in facts.tasks if task.status == "open" and task.open_on(facts.today)]
 
 
-def mark(one: MemberFacts, day: date) -> Mark:
+def mark(facts: MemberFacts, day: date) -> Mark:
     """One day of the member: a report says most; without one, why there is none."""
-    last = {said.ref: said.status for said in one.said if said.counts_for == day}
+    last = {said.ref: said.status for said in facts.said if said.counts_for == day}
     if "blocked" in last.values():
         return Mark.BLOCKED
     if "at_risk" in last.values():
         return Mark.AT_RISK
     if last:
         return Mark.REPORTED
-    if not one.calendar.is_workday(day):
+    if not facts.calendar.is_workday(day):
         return Mark.OFF
-    return Mark.SILENT if _expected(one, day) else Mark.NO_TASK
+    return Mark.SILENT if _expected(facts, day) else Mark.NO_TASK
 
 
-def _note_tasks(week: Week, one: MemberFacts) -> None:
+def _note_tasks(week: Week, facts: MemberFacts) -> None:
     sunday = week.last + 7 * DAY
-    for task in one.tasks:
+    for task in facts.tasks:
         last = task.said[-1] if task.said else None
-        note = Note(one.id, one.name, task.ref, task.title, task.due_on, task.status_since, last)
+        note = Note(
+            facts.id, facts.name, task.ref, task.title, task.due_on, task.status_since, last
+        )
         if _finished_in(task, week):
             week.finished.append(note)
-        moved = _progress(one, task, week)
+        moved = _progress(facts, task, week)
         if moved is not None:
             week.progress.append(moved)
         if task.status != "open":
@@ -290,22 +292,22 @@ def _finished_in(task: TaskFacts, week: Week) -> bool:
     return ended is not None and week.first <= ended <= week.last
 
 
-def _progress(one: MemberFacts, task: TaskFacts, week: Week) -> Progress | None:
+def _progress(facts: MemberFacts, task: TaskFacts, week: Week) -> Progress | None:
     before = [said for said in task.said if said.counts_for < week.first]
     during = [said for said in task.said if week.first <= said.counts_for <= week.last]
     if not during or task.status == "cancelled":
         return None
     start = before[-1].percent if before else None
-    return Progress(one.id, one.name, task.ref, task.title, start, during[-1])
+    return Progress(facts.id, facts.name, task.ref, task.title, start, during[-1])
 
 
-def _note_leave(week: Week, one: MemberFacts) -> None:
+def _note_leave(week: Week, facts: MemberFacts) -> None:
     """Days of leave that would be workdays, in the week of the digest and in this one."""
     sunday = week.last + 7 * DAY
-    for span in one.calendar.leave:
+    for span in facts.calendar.leave:
         first, last = max(span.first, week.first), min(span.last or sunday, sunday)
-        if replace(one.calendar, leave=()).workdays(first - DAY, last):
-            week.away.append(Away(one.id, one.name, first, last))
+        if replace(facts.calendar, leave=()).workdays(first - DAY, last):
+            week.away.append(Away(facts.id, facts.name, first, last))
 
 
 def _sort(week: Week) -> None:

@@ -18,7 +18,7 @@ _OF_DIGEST = {"nothing_unreported": NOTHING_TO_SAY, "frequency_none": SWITCHED_O
 
 
 def escalation_sentences(
-    session: Session, one: Person, day: date, reasons: dict[str, Both]
+    session: Session, person: Person, day: date, reasons: dict[str, Both]
 ) -> tuple[list[Both], dict[str, Any]]:
     """The sentences and the facts of the member's local date `day`, beside its reminder."""
     rows = session.execute(
@@ -27,11 +27,11 @@ def escalation_sentences(
         .where(
             or_(
                 and_(
-                    DecisionRow.user_id == one.member.id,
+                    DecisionRow.user_id == person.member.id,
                     DecisionRow.local_date == day,
                     DecisionRow.slot != "reminder",
                 ),
-                and_(DecisionRow.told_id == one.member.id, DecisionRow.told_on == day),
+                and_(DecisionRow.told_id == person.member.id, DecisionRow.told_on == day),
             )
         )
         .order_by(DecisionRow.id)
