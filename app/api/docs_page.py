@@ -48,15 +48,15 @@ def answer() -> Response:
     return response
 
 
-def _fields(one: Operation) -> Iterator[tuple[str, str, bool, str]]:
+def _fields(op: Operation) -> Iterator[tuple[str, str, bool, str]]:
     """Name, type, whether it is required, and what it says, of each parameter and field."""
-    made = document()["paths"][f"/api/v1{one.path}"][one.method.lower()]
+    made = document()["paths"][f"/api/v1{op.path}"][op.method.lower()]
     for said in made["parameters"]:
         if said["in"] != "header":
             schema = said["schema"]
             yield said["name"], _type(schema), said["required"], schema.get("description", "")
-    if one.body is not None:
-        schema = one.body.model_json_schema()
+    if op.body is not None:
+        schema = op.body.model_json_schema()
         for name, field in schema["properties"].items():
             required = name in schema.get("required", ())
             yield name, _type(field), required, field.get("description", "")

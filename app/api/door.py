@@ -54,33 +54,33 @@ class _RowId(BaseConverter):
         return min(int(value), LARGEST_ID)
 
 
-def _answer(services: Services, one: Operation, **path: int) -> Response:
+def _answer(services: Services, op: Operation, **path: int) -> Response:
     caller = gate.caller(services)
     gate.take_quota(services, caller)
-    if one.scope is not None and one.scope not in caller.scopes:
-        raise Refused(Code.MISSING_SCOPE, _scope(one.scope))
+    if op.scope is not None and op.scope not in caller.scopes:
+        raise Refused(Code.MISSING_SCOPE, _scope(op.scope))
     asked: dict[str, Any] = dict(path)
-    if (found := reading.query(one.query, request.args)) is not None:
+    if (found := reading.query(op.query, request.args)) is not None:
         asked["asked"] = found
-    sent = _sent(one)
-    if one.body is not None:
-        asked["body"] = reading.body(one.body, sent)
+    sent = _sent(op)
+    if op.body is not None:
+        asked["body"] = reading.body(op.body, sent)
     now = clock.now()  # a body may take its time, and the hour be a quiet one at its end
 
     def act(with_these: Services) -> Stored:
         # In the transaction once more: token, owner and rights may have ended meanwhile.
-        still = gate.caller(with_these) if one.writes else caller
-        return _stored(one, one.view(Call(with_these, still, now), **asked))
+        still = gate.caller(with_these) if op.writes else caller
+        return _stored(op, op.view(Call(with_these, still, now), **asked))
 
-    if not one.writes:
+    if not op.writes:
         return _response(act(services))
-    key = _key(caller, sent) if one.method == "POST" else None
+    key = _key(caller, sent) if op.method == "POST" else None
     return _response(api_calls.whole(services, key, now, act))
 
 
-def _stored(one: Operation, made: BaseModel | Reply) -> Stored:
+def _stored(op: Operation, made: BaseModel | Reply) -> Stored:
     if not isinstance(made, Reply):
-        made = Reply(made, next(iter(one.answers)))
+        made = Reply(made, next(iter(op.answers)))
     return Stored(made.status, made.model.model_dump_json(), made.location)
 
 
@@ -93,10 +93,10 @@ def _response(stored: Stored) -> Response:
     return response
 
 
-def _sent(one: Operation) -> bytes:
+def _sent(op: Operation) -> bytes:
     """The body; where none is asked for there may be none."""
     sent = gate.body()
-    if one.body is None:
+    if op.body is None:
         if sent.strip() not in (b"", b"{}"):
             raise BadCall(400, _NO_BODY)
     elif request.mimetype != "application/json":

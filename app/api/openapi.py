@@ -57,14 +57,14 @@ def document() -> dict[str, Any]:
     }
 
 
-def statuses(one: Operation) -> list[int]:
+def statuses(op: Operation) -> list[int]:
     """The statuses of all refusals that this operation may answer."""
-    found = {*_ALWAYS, *map(status_of, one.refuses)}
-    if one.body is not None:
+    found = {*_ALWAYS, *map(status_of, op.refuses)}
+    if op.body is not None:
         found |= {413, 415}
-    if one.method == "POST":
+    if op.method == "POST":
         found |= {409, 413}
-    if "{" in one.path:
+    if "{" in op.path:
         found.add(404)
     return sorted(found)
 
@@ -83,35 +83,35 @@ def _schemas() -> dict[str, Any]:
     return schemas
 
 
-def _operation(one: Operation) -> dict[str, Any]:
-    said = " ".join((one.view.__doc__ or "").split())
+def _operation(op: Operation) -> dict[str, Any]:
+    said = " ".join((op.view.__doc__ or "").split())
     made: dict[str, Any] = {
-        "operationId": one.name,
-        "tags": [one.tag],
-        "summary": one.summary.en,
-        "description": f"{said} Scope: {one.scope or 'any'}.",
-        "parameters": [*_parameters(one), *([_KEY] if one.method == "POST" else [])],
+        "operationId": op.name,
+        "tags": [op.tag],
+        "summary": op.summary.en,
+        "description": f"{said} Scope: {op.scope or 'any'}.",
+        "parameters": [*_parameters(op), *([_KEY] if op.method == "POST" else [])],
         "responses": {
-            **{str(status): _good(model) for status, model in one.answers.items()},
-            **{str(status): _refusal(one, status) for status in statuses(one)},
+            **{str(status): _good(model) for status, model in op.answers.items()},
+            **{str(status): _refusal(op, status) for status in statuses(op)},
         },
     }
-    if one.body is not None:
-        content: dict[str, Any] = {"schema": {"$ref": _REF.format(model=one.body.__name__)}}
-        if "body" in one.example:
-            content["example"] = one.example["body"]
+    if op.body is not None:
+        content: dict[str, Any] = {"schema": {"$ref": _REF.format(model=op.body.__name__)}}
+        if "body" in op.example:
+            content["example"] = op.example["body"]
         made["requestBody"] = {"required": True, "content": {"application/json": content}}
     return made
 
 
-def _parameters(one: Operation) -> Iterator[dict[str, Any]]:
-    for name in re.findall(r"{(\w+)}", one.path):
-        yield _parameter(name, "path", _ID, one.example, required=True)
-    if one.query is not None:
-        schema = inlined(one.query)
+def _parameters(op: Operation) -> Iterator[dict[str, Any]]:
+    for name in re.findall(r"{(\w+)}", op.path):
+        yield _parameter(name, "path", _ID, op.example, required=True)
+    if op.query is not None:
+        schema = inlined(op.query)
         for name, described in schema["properties"].items():
             required = name in schema.get("required", ())
-            yield _parameter(name, "query", described, one.example, required=required)
+            yield _parameter(name, "query", described, op.example, required=required)
 
 
 def _parameter(
@@ -144,8 +144,8 @@ def _good(model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def _refusal(one: Operation, status: int) -> dict[str, Any]:
-    own = [str(code) for code in one.refuses if status_of(code) == status]
+def _refusal(op: Operation, status: int) -> dict[str, Any]:
+    own = [str(code) for code in op.refuses if status_of(code) == status]
     words = ", ".join(own) or title(HTTP[status][0] if status in HTTP else _WORDS[status])
     content = {CONTENT_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
     return {"description": words, "content": content}

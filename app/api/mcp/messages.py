@@ -85,32 +85,34 @@ def read(sent: bytes) -> Message:
     return Message(method, params, key)
 
 
-def version_of(one: Message, headers: Headers) -> str:
+def version_of(message: Message, headers: Headers) -> str:
     """The version that the message is in, its headers being what they must be. Raises RpcError."""
-    said, meta = headers.get("MCP-Protocol-Version"), one.params.get("_meta")
+    said, meta = headers.get("MCP-Protocol-Version"), message.params.get("_meta")
     meta = meta if isinstance(meta, dict) else {}
     named = meta.get(f"{_META}protocolVersion")
-    if one.method == "initialize" and named is None and said != NEWEST:
+    if message.method == "initialize" and named is None and said != NEWEST:
         return WITH_HANDSHAKE[0]  # what it wants is in its params
-    if one.id is None and said is None:
+    if message.id is None and said is None:
         return NEWEST  # of a notification no header is asked for
     if said is None or named not in (None, said):
         raise RpcError(ErrorCode.HEADER_MISMATCH, _must_equal("MCP-Protocol-Version", "_meta"))
     if said not in SUPPORTED:
         data = {"supported": SUPPORTED, "requested": shown(said)}
         raise RpcError(ErrorCode.UNSUPPORTED_VERSION, "Unsupported protocol version", data)
-    if said == NEWEST and one.id is not None:
-        _check_newest(one, meta, headers)
+    if said == NEWEST and message.id is not None:
+        _check_newest(message, meta, headers)
     return said
 
 
-def _check_newest(one: Message, meta: Mapping[str, Any], headers: Headers) -> None:
+def _check_newest(message: Message, meta: Mapping[str, Any], headers: Headers) -> None:
     for name, kind in (("protocolVersion", str), ("clientCapabilities", dict)):
         if not isinstance(meta.get(_META + name), kind):
             raise RpcError(ErrorCode.INVALID_PARAMS, f"params._meta lacks {_META}{name}.")
-    if headers.get("Mcp-Method") != one.method:
+    if headers.get("Mcp-Method") != message.method:
         raise RpcError(ErrorCode.HEADER_MISMATCH, _must_equal("Mcp-Method", "method"))
-    if one.method == "tools/call" and _decoded(headers.get("Mcp-Name")) != one.params.get("name"):
+    if message.method == "tools/call" and _decoded(headers.get("Mcp-Name")) != message.params.get(
+        "name"
+    ):
         raise RpcError(ErrorCode.HEADER_MISMATCH, _must_equal("Mcp-Name", "params.name"))
 
 
