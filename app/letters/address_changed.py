@@ -15,7 +15,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
     if quiet is not None:
         return quiet
     facts = NoteFacts(
-        name=case.one.member.name,
+        name=case.reader.member.name,
         email=case.mail.to_addr,
         locale=case.locale,
         subject=Both("メールアドレスが変更されました", "Your mail address was changed"),

@@ -17,9 +17,9 @@ OVER_FOR = timedelta(days=1)  # so long an alert that is over is named
 
 def letter(case: LetterContext) -> Send:
     """Whatever was the matter when it was written down; whatever the hour."""
-    opened, over = _alerts(case.session, case.one.rhythm.zone, case.now)
+    opened, over = _alerts(case.session, case.reader.rhythm.zone, case.now)
     facts = AlertFacts(
-        name=case.one.member.name,
+        name=case.reader.member.name,
         email=case.mail.to_addr,
         locale=case.locale,
         open=opened,

@@ -70,7 +70,7 @@ class LetterContext:
     session: Session
     batch: Batch
     mail: Claimed
-    one: Person
+    reader: Person
     now: datetime  # the real clock's
 
     @property
@@ -81,11 +81,11 @@ class LetterContext:
     @property
     def locale(self) -> Literal["ja", "en"]:
         """The language of the letter."""
-        return "en" if self.one.locale.startswith("en") else "ja"
+        return "en" if self.reader.locale.startswith("en") else "ja"
 
     def common(self, kind: Kind) -> dict[str, Any]:
         """What all letters about a date say (`compose.LetterFacts`); `kind`: which its link stops."""
-        one, mail = self.one.member, self.mail
+        one, mail = self.reader.member, self.mail
         return {
             "member_id": one.id,
             "name": one.name,
@@ -102,7 +102,7 @@ class LetterContext:
         """A mail waits through quiet hours, or expires in them; a rehearsal does neither."""
         if self.mail.clock_shift:
             return None
-        quiet_end = hours.quiet_until(self.one.rhythm, self.now)
+        quiet_end = hours.quiet_until(self.reader.rhythm, self.now)
         if quiet_end is None:
             return None
         if quiet_end >= self.mail.expires_at:
@@ -117,5 +117,5 @@ class LetterContext:
             return Reason.OPTED_OUT
         if rhythm.paused_until is not None and self.mail.local_date < rhythm.paused_until:
             return Reason.PAUSED
-        off = self.one.calendar.day_off(self.mail.local_date)
+        off = self.reader.calendar.day_off(self.mail.local_date)
         return Reason(off.value) if off else None

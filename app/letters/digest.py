@@ -15,7 +15,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
     quiet = case.quiet()
     if quiet is not None:
         return quiet
-    one, mail, defaults = case.one, case.mail, case.batch.defaults
+    one, mail, defaults = case.reader, case.mail, case.batch.defaults
     reason = case.no_longer(rhythm_of_digest(one, defaults))
     if reason is not None:
         return Skip(State.SUPPRESSED, reason)

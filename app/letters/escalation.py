@@ -23,8 +23,8 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
     quiet = case.quiet()
     if quiet is not None:
         return quiet
-    wanted = case.one.member.escalations is not False
-    reason = case.no_longer(case.one.rhythm, wanted=wanted)
+    wanted = case.reader.member.escalations is not False
+    reason = case.no_longer(case.reader.rhythm, wanted=wanted)
     if reason is not None:
         return Skip(State.SUPPRESSED, reason)
     still = _still(case)
@@ -40,7 +40,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
 
 def _still(case: LetterContext) -> list[tuple[DecisionRow, SilentLine | Reason]]:
     """For each decision its line in the letter, or why there is none any more."""
-    session, lead, defaults = case.session, case.one, case.batch.defaults
+    session, lead, defaults = case.session, case.reader, case.batch.defaults
     rows = _decided(session, lead.member.id, case.mail.local_date)
     roles = {member.id: step for member, step in below(session, lead.member)}
     members = session.scalars(select(Member).where(Member.id.in_([row.user_id for row in rows])))

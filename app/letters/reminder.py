@@ -16,18 +16,18 @@ NEVER = date.max
 
 def letter(case: LetterContext) -> Send | Skip | Defer:
     """Skipped when all was reported meanwhile, or when its reader shall get none any more."""
-    reason = case.no_longer(case.one.rhythm)
+    reason = case.no_longer(case.reader.rhythm)
     if reason is not None:
         return Skip(State.SUPPRESSED, reason)
     quiet = case.quiet()
     if quiet is not None:
         return quiet
-    which = case.one.member.id, case.mail.local_date
+    which = case.reader.member.id, case.mail.local_date
     late = case.batch.late[which]
     if not late:
         return Skip(State.SUPPRESSED, Reason.REPORTED_MEANWHILE)
     known = case.batch.known[which]
-    lines = [_line(case.one.member.id, task, known[task.ref]) for task in late]
+    lines = [_line(case.reader.member.id, task, known[task.ref]) for task in late]
     # What is due first comes first, then the longest silent.
     lines.sort(key=lambda line: (line.due_on or NEVER, -line.silent, line.ref))
     facts = ReminderFacts(
@@ -35,7 +35,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
         kind="asked_reminder" if case.mail.kind == Kind.ASKED_REMINDER else "reminder",
         tasks=lines,
         report_url=case.services.links.report_url(ReportLink(*which, None)),
-        first=case.one.member.id in case.batch.newcomers,
+        first=case.reader.member.id in case.batch.newcomers,
         lead_notice=case.batch.notices.get(which),
     )
     return Send(reminder(facts), [line.ref for line in lines])

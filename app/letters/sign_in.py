@@ -12,14 +12,14 @@ from app.outbox.precheck import Send
 
 def letter(case: LetterContext) -> Send:
     """The number of a sign-in mail is the id of its link."""
-    end = case.mail.expires_at.astimezone(case.one.rhythm.zone)
-    until, name = f"{end:%H:%M}", shown_name(case.one.member.name)
+    end = case.mail.expires_at.astimezone(case.reader.rhythm.zone)
+    until, name = f"{end:%H:%M}", shown_name(case.reader.member.name)
     as_whom = Both(
         f"このリンクを開いた人は、{f'{name}さん' if name else 'ご本人'}としてサインインできます。",
         f"Whoever opens the link can sign in as {name or 'you'}.",
     )
     facts = NoteFacts(
-        name=case.one.member.name,
+        name=case.reader.member.name,
         email=case.mail.to_addr,
         locale=case.locale,
         subject=Both(f"サインインのリンク({until}まで)", f"Your sign-in link (until {until})"),

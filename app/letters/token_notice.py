@@ -20,7 +20,7 @@ def letter(case: LetterContext) -> Send | Skip | Defer:
         return quiet
     ja, en = date_words(token.expires_on)
     facts = NoteFacts(
-        name=case.one.member.name,
+        name=case.reader.member.name,
         email=case.mail.to_addr,
         locale=case.locale,
         subject=Both(
