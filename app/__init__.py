@@ -29,7 +29,7 @@ def create_app(config: "Config | None" = None, services: "Services | None" = Non
     from app.db import PAGES  # noqa: PLC0415 - see above
     from app.services import make  # noqa: PLC0415 - see above
 
-    config = config or load_or_exit(lives=True)
+    config = config or load_or_exit(service=True)
     clock.shift(config.test_clock_offset)
     app = Flask(__name__)
     app.secret_key = config.secret_key.get_secret_value()

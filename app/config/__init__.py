@@ -246,18 +246,18 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     return config
 
 
-def load_or_exit(*, lives: bool = False) -> Config:
+def load_or_exit(*, service: bool = False) -> Config:
     """`load` for the start of a program: prints the whole list to stderr and exits.
 
-    A command exits with 2. A program that `lives` (beat, worker, pages) with EX_CONFIG, after which
+    A command exits with 2. A `service` (beat, worker, pages) with EX_CONFIG, after which
     its unit does not start it again; with EX_TEMPFAIL where that may help (sysexits.h, FreeBSD).
     """
     try:
         return load()
     except ConfigError as error:
         print(error.text(shell_locale(os.environ)), file=sys.stderr)
-        service = os.EX_TEMPFAIL if error.passing else os.EX_CONFIG
-        raise SystemExit(service if lives else 2) from None
+        code = os.EX_TEMPFAIL if error.passing else os.EX_CONFIG
+        raise SystemExit(code if service else 2) from None
 
 
 def _check(values: Mapping[str, str], place: Path, faults: Faults) -> Config | None:

@@ -93,7 +93,7 @@ def check_or_exit() -> None:
     """The same for the start of the pages: exit code EX_CONFIG, after which no unit starts them
     again. A database that is away or not ready is left to the pages.
     """
-    services = make(load_or_exit(lives=True))
+    services = make(load_or_exit(service=True))
     try:
         schema.check(services.db)
         check(services)

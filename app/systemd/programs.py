@@ -28,7 +28,7 @@ def worker(bin_folder: Path, queue: str, *, host: str, processes: int) -> list[s
     ]  # fmt: skip
 
 
-def lives(arguments: Sequence[str]) -> bool:
+def is_service(arguments: Sequence[str]) -> bool:
     """Whether this command line of Celery is a program that runs until it is stopped."""
     return not {"beat", "worker"}.isdisjoint(arguments)
 

@@ -31,7 +31,7 @@ def connect(celery: Celery, log_format: str) -> None:
 
 def _our_lines(loglevel: int = logging.INFO, logfile: str | None = None, **_: object) -> None:
     file = logging.handlers.WatchedFileHandler(logfile) if logfile else None
-    logs.install(load_or_exit(lives=True).log_format, level=loglevel, handler=file)
+    logs.install(load_or_exit(service=True).log_format, level=loglevel, handler=file)
     # The children of a worker inherit it: `redirect_stdouts` would have them do it once more.
     printed = get_logger("celery.redirected")
     current_app.log.redirect_stdouts_to_logger(printed, logging.WARNING)

@@ -132,7 +132,7 @@ def services() -> Services:
     """This process's services: made anew in each forked child, settings read once."""
     found = _services.get(os.getpid())
     if found is None:
-        config = load_or_exit(lives=True)
+        config = load_or_exit(service=True)
         publish = publishing.publisher(current_app, config.test_time_scale, services)
         found = _services[os.getpid()] = make(config, publish, SENDERS)
     return found

@@ -19,7 +19,7 @@ class MaskingLogger(Logger):  # type: ignore[misc]  # a class of gunicorn, which
     def setup(self, cfg: Config) -> None:
         """Called once by gunicorn, when the settings are read, before it forks."""
         super().setup(cfg)
-        log_format = load_or_exit(lives=True).log_format
+        log_format = load_or_exit(service=True).log_format
         logs.install(log_format, level=logging.WARNING)
         logging.getLogger("app").setLevel(logging.INFO)
         for log in (self.error_log, self.access_log):
