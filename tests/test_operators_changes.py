@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, select
 
 from app.audit import by_member
+from app.imports.files import import_file
 from app.members import assign, defaults, handover
 from app.members.changes import add_member, set_member, set_team
 from app.members.own_tasks import edit_task
@@ -86,6 +87,25 @@ def test_tasks_move_close_and_are_listed(services: Services, team: People) -> No
             (TODAY, "open"), (TODAY, "cancelled"),
         ]  # fmt: skip
     assert list(handover.left_behind(services, team.sato.email).led) == [suzuki, tanaka]
+
+
+def test_a_task_comes_to_its_member_and_ends_on_that_members_date(
+    services: Services, team: People
+) -> None:
+    """Nine o'clock on the 24th in Tokyo is the 23rd in Honolulu."""
+    tasks_of_suzuki(services, team)
+    set_member(services, team.tanaka.email, {"timezone": "Pacific/Honolulu"}, WHO, NOW)
+    assign.assign_task(services, "T-1", team.tanaka.email, WHO, NOW)
+    given = {"ref": "T-8", "title": "x", "start_on": "2026-11-02", "due_on": "", "report_every": ""}
+    assign.add_task(services, team.tanaka.id, given, WHO, NOW)
+    file = f"ref,title,assignee_email\nT-2,x,{team.tanaka.email}\nT-9,x,{team.tanaka.email}\n"
+    import_file(services, "tasks", file.encode(), now=NOW)
+    assign.close_task(services, "T-1", "cancelled", WHO, NOW)
+    with services.db.read() as session:
+        tasks = {one.ref: one for one in session.scalars(select(Task))}
+    monday = date(2026, 11, 23)
+    assert {tasks[ref].assigned_on for ref in ("T-1", "T-2", "T-8")} == {monday}
+    assert (tasks["T-9"].added_on, tasks["T-1"].closed_on) == (monday, monday)
 
 
 @pytest.mark.parametrize("way", ["assign", "hand over"])

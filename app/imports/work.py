@@ -15,6 +15,7 @@ from app.locale import Both
 from app.mime.address import address_key, spellings
 from app.models import Member, Report, Task, Via
 from app.people.file_records import ReportRecord, TaskRecord, ref_key, ref_without_zeros
+from app.people.settings import today_of
 from app.util.parse import shown
 
 _COLUMNS = {"assignee_id": "assignee_email"}  # of the file, where it has another name
@@ -92,10 +93,11 @@ def upsert_task(
         "due_on": line.due_on,
         "report_every": line.report_every,
     }
+    today = today_of(assignee, context.organisation, context.now)
     if task is None:
         # Without assigned_on the assignee has had it since its start, and it came here today.
         # closed_on stays empty: a task that comes closed was never open here.
-        came = {"assigned_on": line.assigned_on, "added_on": line.assigned_on or context.today}
+        came = {"assigned_on": line.assigned_on, "added_on": line.assigned_on or today}
         made = Task(ref=line.ref, **came, **values)
         context.session.add(made)
         context.add(line, line.ref, ref=line.ref)
@@ -103,13 +105,13 @@ def upsert_task(
     said = {key: new for key, new in values.items() if _COLUMNS.get(key, key) in line.columns}
     changes = differing(task, said)
     if "assignee_id" in changes:
-        changes["assigned_on"] = context.today if assignee else None
+        changes["assigned_on"] = today if assignee else None
     if line.assigned_on is not None:
         came = {"assigned_on": line.assigned_on, "added_on": line.assigned_on}
         changes |= differing(task, came)
     status = changes.get("status", task.status)
     if (status == "open") != (task.status == "open"):
-        changes["closed_on"] = None if status == "open" else context.today
+        changes["closed_on"] = None if status == "open" else today
     follows = {"added_on", "closed_on"} | ({"assigned_on"} if line.assigned_on is None else set())
     before = _shown(assign(task, changes), emails, follows)
     noted = {name: str(new) for name, new in changes.items()}

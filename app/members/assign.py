@@ -17,7 +17,7 @@ from app.people import file_records
 from app.people.columns import HEADERS
 from app.people.file_records import TaskRecord
 from app.people.lookup import no_such_member, with_address
-from app.people.settings import organisation
+from app.people.settings import organisation, today_of
 from app.people.values import ValuesRefused
 from app.refused import Code, Refused
 from app.reports.progress import NoSuchTask
@@ -96,7 +96,7 @@ def add_task(  # noqa: PLR0917 - whose, what, by whom, when
             ref=line.ref,
             title=line.title,
             assignee_id=member.id,
-            assigned_on=_today(session, services, now),
+            assigned_on=_today(session, services, member, now),
             status="open",
             start_on=start_on,
             due_on=line.due_on,
@@ -147,7 +147,7 @@ def close_task(services: Services, ref: str, status: str, who: str, now: datetim
         decide_before(services, email, now)
     with services.db.write() as session:
         task = _task(session, ref, lock=True)
-        task.status, task.closed_on = status, _today(session, services, now)
+        task.status, task.closed_on = status, _today(session, services, task.assignee, now)
         data = {"ref": ref, "email": _address(task), "status": status}
         audit.note(session, who=who, what="task.close", now=now, **data)
 
@@ -172,7 +172,7 @@ def give(  # noqa: PLR0917 - what, to whom, by whom, when
         return
     data = {"ref": task.ref, "before": _address(task), "after": after.email}
     task.assignee = after
-    task.assigned_on = _today(session, services, now)
+    task.assigned_on = _today(session, services, after, now)
     audit.note(session, who=who, what="task.assign", now=now, **data)
 
 
@@ -190,8 +190,8 @@ def _address(task: Task) -> str | None:
     return task.assignee.email if task.assignee else None
 
 
-def _today(session: Session, services: Services, now: datetime) -> date:
-    return organisation(session, services.config).today(now)
+def _today(session: Session, services: Services, member: Member | None, now: datetime) -> date:
+    return today_of(member, organisation(session, services.config), now)
 
 
 _TWICE = Both(

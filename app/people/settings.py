@@ -198,6 +198,13 @@ def zone_of(member: Member, defaults: Organisation) -> ZoneInfo:
         return _zone(defaults.timezone)
 
 
+def today_of(member: Member | None, defaults: Organisation, now: datetime) -> date:
+    """The local date of `now` for the member; for the organisation where it is nobody's."""
+    return (
+        defaults.today(now) if member is None else now.astimezone(zone_of(member, defaults)).date()
+    )
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
