@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from app import reminders
 from app.alerts import open_alerts
 from app.db import Database
-from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, Setting, Task, Team
+from app.locale import Both
+from app.models import DaysOff, DecisionRow, Member, OutboxMail, Report, Setting, State, Task, Team
 from app.monitoring import status
 from app.people.lookup import NoSuchMember
 from app.services import Services
@@ -377,6 +378,36 @@ def test_why_without_a_date_finds_what_was_decided_ahead(services: Services, bus
     assert explain(services, suzuki, None, NOW - HOUR).facts["local_date"] == "2026-11-26"
     reminders.plan(services, NOW)
     assert explain(services, suzuki, None, NOW).facts["local_date"] == "2026-11-24"
+
+
+@pytest.mark.pages
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (
+            (State.SUPPRESSED, "reported_meanwhile"),
+            Both(
+                "送信前に取りやめました: 送る直前に、すべて報告済みになりました。",
+                "was dropped before it was sent: all was reported just before the mail went out.",
+            ),
+        ),
+        ((State.UNKNOWN, "no_answer_recorded"), Both("ていません。", "no answer was recorded.")),
+        ((State.DEAD, "claimed_too_often"), Both("5回試みても", "5 tries without a result.")),
+        ((State.EXPIRED, "expired"), Both("送れませんでした。", "could not go out in time.")),
+        ((State.FAILED, "550 5.1.1 gone"), Both(": 550 5.1.1 gone。", ": 550 5.1.1 gone.")),
+    ],
+)
+def test_why_says_in_words_why_a_mail_ended(
+    services: Services, db: Database, busy: People, end: tuple[State, str], said: Both
+) -> None:
+    """Once, and without the code that the database has for it."""
+    reminders.plan(services, NOW)
+    with db.write() as session:
+        session.execute(update(OutboxMail).values(state=end[0], reason=end[1]))
+    told = explain(services, "suzuki.ichiro@example.jp", TODAY, NOW).paragraph
+    assert said.ja in told.ja
+    assert said.en in told.en
+    assert "_" not in str(told)
 
 
 def test_why_looks_ahead_when_the_hour_is_still_to_come(

@@ -58,6 +58,8 @@ REASONS: dict[str, Both] = {
         "it was sent with an API token for trying out, so it went nowhere",
     ),
     "quiet_hours": Both("通知を控える時間帯です", "these are quiet hours"),
+    "no_answer_recorded": Both("応答が記録されていません", "no answer was recorded"),
+    "claimed_too_often": Both("5回試みても結果がありません", "there were 5 tries without a result"),
 }
 
 STATES: dict[str, Both] = {

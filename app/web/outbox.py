@@ -25,7 +25,7 @@ from app.web import form_key, frame, request_args
 from app.web.access import admin, myself
 from app.web.locale import current, show_when
 from app.web.nav import NavEntry
-from app.web.outbox_labels import DETAILS, EVENTS, KINDS, MARKS
+from app.web.outbox_labels import EVENTS, KINDS, MARKS
 from app.web.refusals import status_of
 from app.web.template_helpers import for_templates
 
@@ -236,8 +236,7 @@ def _event(event: str) -> str:
 
 def _detail(detail: str | None) -> str:
     """A reason in words, and whose hand it was as people say it."""
-    known = REASONS | DETAILS
-    words = known[detail].to(current()) if detail in known else detail or ""
+    words = REASONS[detail].to(current()) if detail in REASONS else detail or ""
     return _HAND.sub(lambda found: who_words(found[0]).to(current()), words)
 
 

@@ -29,6 +29,3 @@ EVENTS = {
     "resent": Both("送り直しました", "was sent again"),
     "resend": Both("送り直すために作られました", "was made to send another again"),
 }
-DETAILS = {
-    "no_answer_recorded": Both("応答が記録されていません", "no answer was recorded"),
-}

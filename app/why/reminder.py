@@ -312,8 +312,9 @@ def _mail_state(one: Person, mail: OutboxMail, home: str) -> Both:
             "(復元前に届いた可能性があり、確認待ち)",
             " (held: it may have gone out before the restore)",
         )
-    said = mail.response or mail.reason
-    because = REASONS[said] if said == restored.RESTORED else Both(said or "", said or "")
+    # Of a mail that expired or was cancelled its state says it.
+    said = mail.response or (mail.reason if mail.reason != mail.state else None) or ""
+    because = REASONS.get(said, Both(said, said))
     return Both(
         f"{what.ja}は{words.ja}{held.ja}{': ' * bool(said)}{because.ja}。",
         f"{what.en} {words.en}{held.en}{': ' * bool(said)}{because.en}.",
