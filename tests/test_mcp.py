@@ -24,7 +24,7 @@ from app.reminders import plan
 from app.services import Services, make
 from tests.api import Got, got, problem, program
 from tests.browser import OURS, signed_in
-from tests.conftest import NOW, People, add_tasks, task
+from tests.conftest import NOW, TODAY, People, add_tasks, task
 
 pytestmark = pytest.mark.pages
 
@@ -377,6 +377,24 @@ def test_a_lead_sees_the_team_and_the_silent(sato: Agent, people: People) -> Non
         people.suzuki.email: ["T-1"],
         people.tanaka.email: ["T-2"],
     }
+
+
+def test_whose_silence_is_longest_comes_first_of_all_whom_one_leads(
+    sato: Agent, db: Database, people: People
+) -> None:
+    with db.write() as session:
+        ours = {"manager_id": people.sato.id, "decided_through": TODAY, "created_at": NOW}
+        newer = [Member(email=f"m{n}@example.jp", name=f"新人{n}", **ours) for n in range(60)]
+        session.add_all(newer)
+        session.flush()
+        session.add_all(task(f"N-{one.id}", one, start_on=date(2026, 11, 18)) for one in newer)
+    found = sato.call("who_is_silent")["data"]
+    assert {one["email"] for one in found["items"][:2]} == {
+        people.suzuki.email,
+        people.tanaka.email,
+    }
+    assert found["items"][1]["silent"] > found["items"][2]["silent"] > 0
+    assert found["next"] is None
 
 
 def test_days_and_why_are_those_of_the_page(sato: Agent, suzuki: Agent, people: People) -> None:

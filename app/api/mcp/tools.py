@@ -16,6 +16,7 @@ from app.api.resources import days_off, people, reports, sending
 from app.api.resources.reports import ReportMade
 from app.board import team as board_team
 from app.board import today as board_today
+from app.board.team import SORTED
 from app.board.today import StandingNow
 from app.members import own_tasks, seen
 from app.members.teams import NoSuchTeam
@@ -24,7 +25,6 @@ from app.reports.from_mail import PageTask
 from app.why.reminder import explain
 
 _MOST = 15  # members of a team in one answer: as a rule so many fit
-_MOST_ASKED = 50  # members of whom it is asked who is silent
 _PLAIN = r"^[\x21-\x7e]+$"
 _WHOSE = "the member's e-mail address; without it the owner of the token"
 _NEXT = "`before` of the call that goes on behind these and what `cut` left out; null at the end"
@@ -158,7 +158,7 @@ class AgentTeam(Answered):
 
 
 class SilentMembers(Answered):
-    """Who has not reported, the longest silence first."""
+    """Who has not reported, the longest silence first within a piece."""
 
     items: list[TeamMemberNow]
     next: int | None = Field(description=_NEXT)
@@ -198,13 +198,14 @@ def team_today(call: Call, asked: AgentTeamAsked) -> Found:
 @tool(
     "Who is silent",
     "The members with tasks that wait for a report, the longest silence first: of all whom the "
-    "token's owner leads, or of all for an admin.",
+    f"token's owner leads, or of all for an admin. More than {SORTED} members are looked at in pieces, "
+    "each in that order; one may be empty, so go on until `next` is null.",
     Scope.READ, BeforeAsked, SilentMembers,
 )  # fmt: skip
 def who_is_silent(call: Call, asked: BeforeAsked) -> Found:
     """By the rules of the board."""
     found = board_today.all_led(
-        call.services, call.caller.me, call.now, limit=_MOST_ASKED, before=asked.before
+        call.services, call.caller.me, call.now, limit=SORTED, before=asked.before
     )
     silent = [one for one in found.members if one.row.silent]
     silent.sort(key=lambda one: (-one.row.silent, one.row.facts.name))
