@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
 from app.audit import by_member
 from app.imports.files import import_file
@@ -152,6 +153,29 @@ def test_held_mails_and_the_limit_of_a_day_are_counted(
     assert status.held_mails(services) == (1, 0)
     assert brake.above_limit(services, {TODAY: 51}) == {TODAY: 50}
     assert brake.above_limit(services, {TODAY: 50}) == {}
+
+
+def test_held_mails_are_counted_where_they_are_stored(
+    services: Services, team: People, no_digest: None
+) -> None:
+    """A brake may hold 200,000; their addresses matter in a pilot alone, and each once."""
+    with services.db.write() as session:
+        session.add_all([task("T-1", team.suzuki), task("T-2", team.tanaka)])
+    plan(services, NOW)
+    with services.db.write() as session:
+        session.execute(update(OutboxMail).values(held="brake"))
+    pilot = services.config.model_copy(update={"mail_only_to": (team.suzuki.email,)})
+    asked: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
+        asked.append(statement)
+
+    event.listen(services.db.engine, "before_cursor_execute", note)
+    assert status.held_mails(services) == (2, 0)
+    assert "to_addr" not in " ".join(asked)
+    assert status.held_mails(replace(services, config=pilot)) == (2, 1)
+    assert "GROUP BY outbox.to_addr" in asked[-1]
+    event.remove(services.db.engine, "before_cursor_execute", note)
 
 
 def test_of_several_renamings_at_once_one_is_done_and_the_others_find_nobody(

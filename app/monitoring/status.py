@@ -32,6 +32,7 @@ from app.util.version import version
 
 STALE = timedelta(minutes=5)  # without a tick something is wrong
 UNSENT = timedelta(minutes=10)  # a mail that waits longer is late
+_HELD = (OPEN, OutboxMail.held.is_not(None))
 
 
 def pause(services: Services, *, who: str, now: datetime) -> None:
@@ -49,11 +50,14 @@ def paused(services: Services) -> bool:
 
 def held_mails(services: Services) -> tuple[int, int]:
     """How many mails are held; and to how many of their addresses MAIL_ONLY_TO lets nothing go."""
-    query = select(OutboxMail.to_addr).where(OPEN, OutboxMail.held.is_not(None))
+    only_to, number = services.config.mail_only_to, func.count()
     with services.db.read() as session:
-        held = session.scalars(query).all()
-    only_to = services.config.mail_only_to
-    return len(held), sum(not in_pilot(only_to, address) for address in held)
+        if not only_to:
+            return session.scalar(select(number).where(*_HELD)) or 0, 0
+        query = select(OutboxMail.to_addr, number).where(*_HELD).group_by(OutboxMail.to_addr)
+        held = session.execute(query).all()
+    outside = sum(n for address, n in held if not in_pilot(only_to, address))
+    return sum(n for _, n in held), outside
 
 
 def resume(services: Services, *, who: str, now: datetime) -> int:
@@ -125,13 +129,12 @@ def _sending_facts(services: Services, session: Session, now: datetime) -> dict[
     paused = session.get(Setting, PAUSE)
     tick, stuck = session.get(Service, TICK), session.get(Service, breaker.NAME)
     oldest = session.scalar(select(func.min(FIRST_DUE)).where(OPEN, OutboxMail.not_before <= now))
-    held = select(func.count()).select_from(OutboxMail).where(OPEN, OutboxMail.held.is_not(None))
     free = machine.room(services.config.data_dir)
     return {
         "paused": paused is not None,
         "paused_by": paused.changed_by if paused else None,
         "paused_at": paused.changed_at.isoformat() if paused else None,
-        "held": session.scalar(held) or 0,
+        "held": session.scalar(select(func.count()).where(*_HELD)) or 0,
         "held_since_restore": restored.held_number(session),
         "smtp_host": services.config.smtp_host,
         "another_mail_server": known_settings.another_server(services),
