@@ -54,6 +54,11 @@ class Passing(Both):
     __slots__ = ()
 
 
+def counted(number: int, noun: str) -> str:
+    """English: "1 mail", "2 mails"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def shell_locale(environ: Mapping[str, str]) -> str:
     """The language of the shell as every Unix program takes it (POSIX, XBD 8.2), "ja" if none."""
     names = ("LC_ALL", "LC_MESSAGES", "LANG")

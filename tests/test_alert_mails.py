@@ -1,11 +1,13 @@
 """Alerts by mail: to the admins, once, after a grace time; and that they are over."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email import message_from_bytes, policy
+from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from app import outbox
 from app.alerts import Alarm, close_alert, open_alerts, raise_alert
@@ -14,20 +16,22 @@ from app.compose.alert import AlertFacts, AlertLine, alert
 from app.compose.text import Locale
 from app.db import Database
 from app.locale import Both
-from app.models import Alert, Member, OutboxMail, Role, State
+from app.models import Alert, Kind, Member, OutboxMail, Role, State
 from app.monitoring import status
 from app.monitoring.alert_mails import GRACE, SPACING, notify_admins
+from app.outbox import resending
 from app.outbox.claim import claim
+from app.outbox.enqueue import NewMail, enqueue
 from app.outbox.lease import end_with_alert
 from app.reminders import plan
 from app.services import Services
 from tests import sending
-from tests.conftest import NOW, People, task
+from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
 
 pytestmark = pytest.mark.pages
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 LATER = NOW + GRACE
 
 
@@ -226,6 +230,59 @@ def test_mails_that_expired_are_counted_and_named_with_the_servers_words(
     said = words_of("mails_expired:2026-11-24", found["mails_expired:2026-11-24"]).what.en
     assert said.startswith("3 mails of 2026-11-24 (sato.hanako@example.jp, suzuki")
     assert said.endswith("could not be sent in time: rcpt: 452 4.2.2 Mailbox full.")
+
+
+def unsettled(services: Services, member: Member, number: int, **values: object) -> None:
+    """That many mails to the member for TODAY, on which `values` stand."""
+    one = NewMail(
+        kind=Kind.REMINDER, user_id=member.id, to_addr=member.email, local_date=TODAY,
+        not_before=NOW, expires_at=NOW + HOUR,
+    )  # fmt: skip
+    with services.db.write() as session:
+        enqueue(session, services, [replace(one, n=n) for n in range(number)], now=NOW)
+        session.execute(update(OutboxMail).values(**values))
+
+
+@pytest.mark.parametrize(("number", "alerts"), [(20, 20), (21, 1)])
+def test_more_than_twenty_mails_of_a_date_whose_end_is_unknown_have_one_alert_that_counts_them(
+    services: Services, db: Database, team: People, number: int, alerts: int
+) -> None:
+    unsettled(services, team.suzuki, number, doubts=1)
+    outbox.sweep(services, NOW + HOUR)
+    with db.read() as session:
+        found = {alert.name: alert.data for alert in open_alerts(session)}
+    assert len(found) == alerts
+    if alerts > 1:
+        assert {name.partition(":")[0] for name in found} == {Alarm.MAIL_UNKNOWN}
+    else:
+        said = words_of("mails_unknown:2026-11-24", found["mails_unknown:2026-11-24"])
+        assert said.what.en.startswith(f"{number} mails of 2026-11-24 ({team.suzuki.email}, ")
+        assert "may or may not have been accepted" in said.what.en
+        assert "--state unknown --date 2026-11-24" in said.fix.ja
+        resending.resend_all(services, resending.Which(TODAY, "unknown"), who="x", now=NOW)
+        with db.read() as session:
+            assert open_alerts(session) == []
+
+
+@pytest.mark.parametrize("values", [{"doubts": 1}, {"held": "restore"}], ids=["doubts", "restore"])
+def test_many_mails_whose_end_is_unknown_end_a_thousand_in_a_transaction(
+    services: Services, db: Database, team: People, values: dict[str, Any]
+) -> None:
+    unsettled(services, team.suzuki, 1_001, **values)
+    ends: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
+        ends.append(statement)
+
+    event.listen(services.db.engine, "before_cursor_execute", note)
+    outbox.sweep(services, NOW + HOUR)
+    event.remove(services.db.engine, "before_cursor_execute", note)
+    assert sum("UPDATE outbox SET state" in one for one in ends) >= 3  # one for those that expire
+    with db.read() as session:
+        states = session.scalars(select(OutboxMail.state)).all()
+        assert set(states) == {State.UNKNOWN}
+        doubtful = [one.data for one in open_alerts(session) if one.data]
+    assert [one["number"] for one in doubtful] == [1_001] * ("doubts" in values)
 
 
 @pytest.mark.parametrize(("alarm", "about"), [(Alarm.MEMBER, "17"), (Alarm.TEAM, "17")])

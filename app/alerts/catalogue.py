@@ -8,7 +8,7 @@ from app.alerts.sentence import PARTS, AlertWords, Facts, span, words
 from app.channel import Fault
 from app.compose.text import date_words
 from app.identity.sentences import how_to_confirm, other_server, shared_redis
-from app.locale import Both
+from app.locale import Both, counted
 from app.smtp.fault import REMEDIES, judge_again
 
 
@@ -31,6 +31,7 @@ class Alarm(StrEnum):
     MAIL_FAILED = "mail_failed"
     MAIL_DEAD = "mail_dead"
     MAIL_UNKNOWN = "mail_unknown"
+    MAILS_UNKNOWN = "mails_unknown"
     MAILS_EXPIRED = "mails_expired"
     MEMBER = "member_undecidable"
     TEAM = "team_unplannable"
@@ -42,7 +43,14 @@ class Alarm(StrEnum):
 
 # They happened, and nothing takes them back: closed by a person's word or by a resend.
 EVENTS = frozenset(
-    {Alarm.MAIL_FAILED, Alarm.MAIL_DEAD, Alarm.MAIL_UNKNOWN, Alarm.MAILS_EXPIRED, Alarm.CLOCK_BACK}
+    {
+        Alarm.MAIL_FAILED,
+        Alarm.MAIL_DEAD,
+        Alarm.MAIL_UNKNOWN,
+        Alarm.MAILS_UNKNOWN,
+        Alarm.MAILS_EXPIRED,
+        Alarm.CLOCK_BACK,
+    }
 )
 
 # While one of these is open mails do not go out, or are late.
@@ -54,6 +62,10 @@ OF_MAILS = {  # by the state in which a mail ended
     "failed": Alarm.MAIL_FAILED,
     "dead": Alarm.MAIL_DEAD,
     "unknown": Alarm.MAIL_UNKNOWN,
+}
+OF_DATES = {  # about all mails of a date that ended so
+    "unknown": Alarm.MAILS_UNKNOWN,
+    "expired": Alarm.MAILS_EXPIRED,
 }
 
 
@@ -208,23 +220,25 @@ def _to(facts: Facts) -> Both:
     return Both(f"({name}さん <{address}> 宛て)", f" to {name} <{address}>")
 
 
-def _expired(about: str, facts: Facts) -> AlertWords:
-    listing = f"task-progress outbox list --state expired --date {about}"
-    number, who = facts.get("number"), ", ".join(facts.get("members", ()))
-    said = Both.of(str(facts.get("why") or ""))
-    ja = f"{about} のメール{number}通" if number else f"{about} のメール"
-    en = f"{number} mails of {about}" if number else f"Mails of {about}"
-    if number and len(facts.get("members", ())) < number:
-        who += who and ", …"
-    return words(
-        f"{ja}{who and f'({who})'}が、期限までに送れませんでした{said.ja and f'({said.ja})'}。",
-        f"{en}{who and f' ({who})'} could not be sent in time{said.en and f': {said.en}'}".rstrip(
-            "."
+def _mails(state: str, ja: str, en: str) -> Callable[[str, Facts], AlertWords]:
+    """Of a date's mails that ended so: how many, the first of them, and what the server said."""
+
+    def ended(about: str, facts: Facts) -> AlertWords:
+        listing = f"task-progress outbox list --state {state} --date {about}"
+        number, who = facts.get("number"), ", ".join(facts.get("members", ()))
+        said = Both.of(str(facts.get("why") or ""))
+        mails = Both(f"のメール{number}通", counted(number, "mail")) if number else _MAILS
+        if number and len(facts.get("members", ())) < number:
+            who += who and ", …"
+        told = f"{mails.en} of {about}{who and f' ({who})'} {en}{said.en and f': {said.en}'}"
+        return words(
+            f"{about} {mails.ja}{who and f'({who})'}{ja}{said.ja and f'({said.ja})'}。",
+            f"{told.rstrip('.')}.",
+            f"`{listing}` で確かめてください。",
+            f"Look at `{listing}`.",
         )
-        + ".",
-        f"`{listing}` で確かめてください。",
-        f"Look at `{listing}`.",
-    )
+
+    return ended
 
 
 def _address(about: str, facts: Facts) -> AlertWords:
@@ -255,6 +269,7 @@ def _status_of(units: str) -> Both:
 
 _BOOT = Both("起動してからの経過時間", "the time since the machine started")
 _DATABASE = Both("データベースの時計", "the database's clock")
+_MAILS = Both("のメール", "Mails")
 _LOOK = Both("`task-progress status` で確かめてください。", "Look at `task-progress status`.")
 
 _WORDS: dict[Alarm, Callable[[str, Facts], AlertWords]] = {
@@ -322,7 +337,14 @@ _WORDS: dict[Alarm, Callable[[str, Facts], AlertWords]] = {
         "は、サーバーが受け付けたかどうか分かりません",
         "may or may not have been accepted, as no answer was recorded",
     ),
-    Alarm.MAILS_EXPIRED: _expired,
+    Alarm.MAILS_UNKNOWN: _mails(
+        "unknown",
+        "は、サーバーが受け付けたかどうか分かりません",
+        "may or may not have been accepted, as no answer was recorded",
+    ),
+    Alarm.MAILS_EXPIRED: _mails(
+        "expired", "が、期限までに送れませんでした", "could not be sent in time"
+    ),
     Alarm.MEMBER: _sentences(
         "メンバー {who} の設定が正しくないため、リマインダーを決められません({fault.ja})。",
         "Nothing can be decided for member {who}, whose settings make no sense ({fault.en}).",

@@ -11,7 +11,7 @@ from app.access.api_tokens import revoke_all
 from app.access.sessions import end_all
 from app.ai.recap_store import forget_member
 from app.alerts import Alarm, close_alert, name_of
-from app.alerts.catalogue import OF_MAILS
+from app.alerts.catalogue import OF_DATES, OF_MAILS
 from app.audit import by_member, note
 from app.db import among
 from app.members.admins import an_admin_stays
@@ -148,7 +148,7 @@ def _clear_alerts(session: Session, member_id: int, now: datetime) -> None:
         names.append(name_of(alarm, member_id))
     about = update(Alert).where(among(Alert.name, names))
     session.execute(about.values(data={}, detail=""))
-    days = {name_of(Alarm.MAILS_EXPIRED, one.local_date) for one in mails}
+    days = {name_of(alarm, one.local_date) for alarm in OF_DATES.values() for one in mails}
     addresses = {one.to_addr for one in mails}
     for alert in session.scalars(select(Alert).where(among(Alert.name, list(days)))):
         named = (alert.data or {}).get("members", ())

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import CursorResult, Row, exists, select, update
+from sqlalchemy import CTE, ColumnElement, CursorResult, Row, exists, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
@@ -80,6 +80,15 @@ class SentBytes(NamedTuple):
     subject: str
     task_refs: list[str]
     sent_bytes: bytes
+
+
+def some(which: ColumnElement[bool], at_most: int) -> CTE:
+    """The ids of up to so many of these mails, locked; without those that others work on.
+
+    MATERIALIZED: PostgreSQL would run a plain subquery again for each row, and lock more rows.
+    """
+    mails = select(OutboxMail.id).where(which).limit(at_most).with_for_update(skip_locked=True)
+    return mails.cte("some").prefix_with("MATERIALIZED", dialect="postgresql")
 
 
 def give_back(

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, aliased, contains_eager, defer
 from app import audit
 from app.access import sent_forms
 from app.alerts import close_alerts
-from app.alerts.catalogue import OF_MAILS, Alarm
+from app.alerts.catalogue import OF_DATES, OF_MAILS
 from app.db import among, insert_new
 from app.models import ENDS, Kind, MailEvent, Member, OutboxMail, State
 from app.outbox import restored
@@ -170,9 +170,9 @@ def resend_all(services: Services, which: Which, *, who: str, now: datetime) -> 
             new, held = _resend(services, session, mails, which, who=who, now=now)
         made += new
         services.publish([] if held else new)
-    if which.state == State.EXPIRED and ids:
+    if which.state in OF_DATES and ids:
         with services.db.write() as session:
-            close_alerts(session, Alarm.MAILS_EXPIRED, [which.on], now=now)
+            close_alerts(session, OF_DATES[which.state], [which.on], now=now)
     return made
 
 

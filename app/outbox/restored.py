@@ -6,7 +6,7 @@ lets it go; until then each mail ends `unknown` at its time, because a copy may 
 decision stands, so that no later date makes up for it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -21,7 +21,7 @@ from app.db import among, insert_new, put
 from app.locale import Both
 from app.models import OPEN, Kind, MailEvent, OutboxMail, Setting, State
 from app.outbox import log_records
-from app.outbox.lease import DOUBTS_AT_MOST
+from app.outbox.lease import DOUBTS_AT_MOST, AnyMail, some
 from app.rules.workdays import DAY, week_of
 from app.services import Services
 from app.util.redis_guard import Guard
@@ -160,16 +160,18 @@ def release(session: Session, out: list[int], *, who: str, now: datetime) -> lis
     return list(ids)
 
 
-def give_up(session: Session, *, now: datetime) -> None:
-    """No confirmation came in time. One alert covered all of them; no alert per mail follows.
+def give_up(session: Session, *, now: datetime, at_most: int) -> int:
+    """No confirmation came in time: ends up to so many of them, and returns how many.
 
-    It is over when nothing can wait any more.
+    One alert covered all of them; no alert per mail follows. It is over when nothing can wait any more.
     """
-    end_unknown(session, and_(_HELD, OutboxMail.expires_at <= now), now=now)
+    late = some(and_(_HELD, OutboxMail.expires_at <= now), at_most)
+    ended = end_unknown(session, OutboxMail.id == late.c.id, now=now)
     restored = last_restore(session)
     over = restored is not None and restored.waits and now - restored.at > HOLDS_AT_MOST
     if restored is not None and over and not held_number(session):
         _nothing_waits(session, restored, who=HELD, now=now)
+    return len(ended)
 
 
 def _nothing_waits(session: Session, restored: Restored, *, who: str, now: datetime) -> None:
@@ -179,8 +181,8 @@ def _nothing_waits(session: Session, restored: Restored, *, who: str, now: datet
 
 def end_unknown(
     session: Session, which: ColumnElement[bool], *, now: datetime, reason: str = RESTORED
-) -> list[int]:
-    """Ends mails of which a copy may be out; their decisions stand. Returns their ids."""
+) -> Sequence[AnyMail]:
+    """Ends mails of which a copy may be out; their decisions stand. Returns them."""
     ended = session.execute(
         update(OutboxMail)
         .where(which)
@@ -192,15 +194,18 @@ def end_unknown(
             lease_until=None,
             updated_at=now,
         )
-        .returning(OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries)
-    ).all()
+        .returning(
+            OutboxMail.id, OutboxMail.kind, OutboxMail.claims, OutboxMail.retries,
+            OutboxMail.local_date, OutboxMail.to_addr,
+        )
+    ).all()  # fmt: skip
     events = [
         {"outbox_id": one.id, "at": now, "event": State.UNKNOWN, "detail": reason} for one in ended
     ]
     for one in ended:
         log_records.ended(session, one, State.UNKNOWN, reason)
     insert_new(session, MailEvent, events)
-    return [one.id for one in ended]
+    return ended
 
 
 def lost_records(session: Session, zone: ZoneInfo, day: date) -> list[Both]:

@@ -1,6 +1,7 @@
 """Sweeping: finds what is to be sent now, also where its message was lost, and ends what no sender ended."""
 
 import logging
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -12,15 +13,25 @@ from app.db import database_now
 from app.models import OPEN, UNSENT, Kind, OutboxMail, State
 from app.outbox import breaker, log_records, restored
 from app.outbox.claim import claimable
-from app.outbox.lease import DOUBTS_AT_MOST, alert_of, record, take_back, take_back_decision
+from app.outbox.lease import (
+    DOUBTS_AT_MOST,
+    AnyMail,
+    alert_of,
+    record,
+    some,
+    take_back,
+    take_back_decision,
+)
 from app.rules.decision import Reason
 from app.services import Services
 
+_NO_ANSWER = "no_answer_recorded"
 log = logging.getLogger(__name__)
 
 AT_MOST = 5_000  # ids per sweep; senders find the others by themselves
-EXPIRED_AT_ONCE = 1_000  # mails of one transaction
-EXPIRED_AT_MOST = 20_000  # of one sweep; the next one goes on
+ENDED_AT_ONCE = 1_000  # mails of one transaction
+ENDED_AT_MOST = 20_000  # of one sweep and one kind of end; the next one goes on
+ALONE = 20  # mails of a date whose end is not known: more than that have one alert
 NAMED = 3  # addresses in an alert about many mails
 
 
@@ -29,14 +40,12 @@ def sweep(services: Services, now: datetime, *, fresh: timedelta = timedelta()) 
 
     Mails made less than `fresh` ago are left out: their ids are on the queue already.
     """
+    for end in (_end_held, _expire, _give_up_doubts):
+        for _ in range(ENDED_AT_MOST // ENDED_AT_ONCE):
+            with services.db.write() as session:
+                if end(session, now) < ENDED_AT_ONCE:
+                    break
     with services.db.write() as session:
-        restored.give_up(session, now=now)
-    for _ in range(EXPIRED_AT_MOST // EXPIRED_AT_ONCE):
-        with services.db.write() as session:
-            if _expire(session, now) < EXPIRED_AT_ONCE:
-                break
-    with services.db.write() as session:
-        _give_up_doubts(session, now)
         breaker.watch(session, now, services.config.test_time_scale)
     with services.db.read() as session:
         return list(
@@ -63,22 +72,16 @@ def urgent(services: Services, now: datetime) -> list[int]:
 
 def _expire(session: Session, now: datetime) -> int:
     """Ends what is ready and too late, a bounded piece; its decision says so too."""
-    too_late = (
-        select(OutboxMail.id)
-        .where(
-            OPEN,
-            OutboxMail.state == State.READY,
-            OutboxMail.expires_at <= now,
-            OutboxMail.doubts == 0,
-        )
-        .limit(EXPIRED_AT_ONCE)
-        .with_for_update(skip_locked=True)
-        .cte("too_late")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
+    too_late = and_(
+        OPEN,
+        OutboxMail.state == State.READY,
+        OutboxMail.expires_at <= now,
+        OutboxMail.doubts == 0,
     )
+    piece = some(too_late, ENDED_AT_ONCE)
     expired = session.execute(
         update(OutboxMail)
-        .where(OutboxMail.id == too_late.c.id)
+        .where(OutboxMail.id == piece.c.id)
         .values(state=State.EXPIRED, reason=Reason.EXPIRED, held=None, updated_at=now)
         .returning(
             OutboxMail.id, OutboxMail.decision_id, OutboxMail.n, OutboxMail.local_date,
@@ -92,10 +95,9 @@ def _expire(session: Session, now: datetime) -> int:
         log_records.ended(session, one, State.EXPIRED, Reason.EXPIRED)
     for day in {one.local_date for one in expired}:
         late = [one for one in expired if one.local_date == day]
-        facts: dict[str, Any] = {"number": _expired_of(session, day)}
-        facts["members"] = [one.to_addr for one in late[:NAMED]]
-        facts["why"] = next((one.response for one in late if one.response), None)
-        keep_alert(session, Alarm.MAILS_EXPIRED, day, now=now, **facts)
+        number = _ended_of(session, day, State.EXPIRED, Reason.EXPIRED)
+        why = next((one.response for one in late if one.response), None)
+        _alert_of_all(session, Alarm.MAILS_EXPIRED, late, now, number=number, why=why)
     first = [one.decision_id for one in expired if one.n <= 0 and one.decision_id is not None]
     if first:
         take_back_decision(session, first, Reason.EXPIRED)
@@ -105,20 +107,44 @@ def _expire(session: Session, now: datetime) -> int:
     return len(expired)
 
 
-def _expired_of(session: Session, day: date) -> int:
+def _alert_of_all(
+    session: Session, alarm: Alarm, mails: Sequence[AnyMail], now: datetime, **facts: Any
+) -> None:
+    """One alert about the mails of a date that ended so; it names the first of these."""
+    facts["members"] = [one.to_addr for one in mails[:NAMED]]
+    keep_alert(session, alarm, mails[0].local_date, now=now, **facts)
+
+
+def _ended_of(session: Session, day: date, state: State, reason: str) -> int:
     """The mails of that date that ended so, by this piece and those before it."""
-    ours = (UNSENT, OutboxMail.state == State.EXPIRED, OutboxMail.local_date == day)
-    return session.scalar(select(func.count()).select_from(OutboxMail).where(*ours)) or 0
+    ours = (OutboxMail.state == state, OutboxMail.reason == reason, OutboxMail.local_date == day)
+    return session.scalar(select(func.count()).select_from(OutboxMail).where(UNSENT, *ours)) or 0
 
 
-def _give_up_doubts(session: Session, now: datetime) -> None:
-    """In doubt twice, or a copy may be out and it is too late for another: the end is not known."""
+def _end_held(session: Session, now: datetime) -> int:
+    """After a restore: what nobody let go in time, a bounded piece."""
+    return restored.give_up(session, now=now, at_most=ENDED_AT_ONCE)
+
+
+def _give_up_doubts(session: Session, now: datetime) -> int:
+    """In doubt twice, or a copy may be out and it is too late for another: the end is not known.
+
+    A bounded piece. An alert for each mail; for all of a date, where they are many.
+    """
     in_doubt = and_(
         OutboxMail.state == State.IN_DOUBT,
         OutboxMail.lease_until < database_now(),
         or_(OutboxMail.doubts >= DOUBTS_AT_MOST, OutboxMail.expires_at <= now),
     )
     ready = and_(OutboxMail.state == State.READY, OutboxMail.expires_at <= now)
-    which = and_(OPEN, OutboxMail.doubts > 0, or_(in_doubt, ready))
-    for mail_id in restored.end_unknown(session, which, now=now, reason="no_answer_recorded"):
-        alert_of(session, mail_id, State.UNKNOWN, now=now)
+    piece = some(and_(OPEN, OutboxMail.doubts > 0, or_(in_doubt, ready)), ENDED_AT_ONCE)
+    ended = restored.end_unknown(session, OutboxMail.id == piece.c.id, now=now, reason=_NO_ANSWER)
+    for day in {one.local_date for one in ended}:
+        doubtful = [one for one in ended if one.local_date == day]
+        number = _ended_of(session, day, State.UNKNOWN, _NO_ANSWER)
+        if number > ALONE:
+            _alert_of_all(session, Alarm.MAILS_UNKNOWN, doubtful, now, number=number)
+            continue
+        for one in doubtful:
+            alert_of(session, one.id, State.UNKNOWN, now=now)
+    return len(ended)
