@@ -285,6 +285,30 @@ def test_many_mails_whose_end_is_unknown_end_a_thousand_in_a_transaction(
     assert [one["number"] for one in doubtful] == [1_001] * ("doubts" in values)
 
 
+def test_an_alert_mail_reads_the_alerts_that_it_shows_and_counts_the_others(
+    services: Services, db: Database, admin: Member, smtp: SmtpServer
+) -> None:
+    broken(db)
+    with db.write() as session:
+        for mail in range(100):
+            raise_alert(session, Alarm.MAIL_FAILED, mail, now=NOW)
+    notify_admins(services, LATER)
+    read: list[Alert] = []
+
+    def note(one: Alert, _context: object) -> None:
+        read.append(one)
+
+    event.listen(Alert, "load", note)
+    sent(services, LATER)
+    event.remove(Alert, "load", note)
+    (subject,) = subjects(smtp)
+    assert subject == "【警告】メールサーバーを使えません(断られました) ほか100件"
+    body = message_from_bytes(smtp.mails[0].data, policy=policy.default).get_body(("plain",))
+    assert body is not None
+    assert "ほか81件" in body.get_content()
+    assert len(read) == 20
+
+
 @pytest.mark.parametrize(("alarm", "about"), [(Alarm.MEMBER, "17"), (Alarm.TEAM, "17")])
 def test_who_cannot_be_planned_is_named_by_address(alarm: Alarm, about: str) -> None:
     said = words_of(f"{alarm}:{about}", {"to": "suzuki@example.jp", "fault": "x"}).what

@@ -7,16 +7,17 @@ from datetime import datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from app import clock, create_app, reminders
-from app.alerts import Alarm, acknowledge, open_alerts, raise_alert, recent
+from app.alerts import Alarm, acknowledge, is_open, open_alerts, raise_alert, recent
 from app.alerts.catalogue import EVENTS, words_of
 from app.config import Config
 from app.db import Database
 from app.models import ENDS, TICK, Alert, Audit, OutboxMail, Service
 from app.monitoring import checks, status
 from app.monitoring.heartbeat import Heartbeat
+from app.reminders import brake
 from app.services import Services
 from tests import sending, servers
 from tests.conftest import NOW, People, task
@@ -319,3 +320,47 @@ def test_seen_ends_what_happened_and_not_what_lasts(services: Services, db: Data
         assert (left.name, left.acked_by) == ("mail_server_unusable", "cli:root")
         assert len(session.scalars(select(Audit).where(Audit.what == "alert.ack")).all()) == 2
     assert Alarm.MAIL_SERVER not in EVENTS
+
+
+def test_a_thousand_open_alerts_are_counted_and_the_first_of_them_shown(
+    services: Services, db: Database, admin: FlaskClient
+) -> None:
+    """What is about all mails is not lost among them."""
+    with db.write() as session:
+        for mail in range(100):
+            raise_alert(session, Alarm.MAIL_FAILED, mail, now=NOW)
+        raise_alert(session, Alarm.NO_TICK, now=NOW + MINUTE)
+    facts = status.status(services, NOW + MINUTE)
+    assert (len(facts["alerts"]), facts["alerts_open"]) == (20, 101)
+    assert facts["alerts"][0]["name"] == Alarm.NO_TICK
+    page = admin.get("/admin").text
+    assert "ほかに警告が81件あります" in page
+    banner = page.partition('class="banner"')[2].partition("</div>")[0]
+    assert banner.count("<p>") == 6
+    assert "ほかにもあります" in banner
+    with db.read() as session:
+        assert is_open(session, Alarm.NO_TICK)
+        assert is_open(session, Alarm.MAIL_FAILED, 99)
+        assert not is_open(session, Alarm.MAIL_FAILED)
+        assert not is_open(session, Alarm.MAIL_FAILED, 100)
+
+
+def test_a_tick_reads_no_more_alerts_than_it_asks_for(
+    services: Services, db: Database, due: int
+) -> None:
+    with db.write() as session:
+        for mail in range(100):
+            raise_alert(session, Alarm.MAIL_FAILED, mail, now=NOW)
+        raise_alert(session, Alarm.NO_TICK, now=NOW)
+    read: list[Alert] = []
+
+    def note(one: Alert, _context: object) -> None:
+        read.append(one)
+
+    event.listen(Alert, "load", note)
+    reminders.plan(services, NOW)
+    brake.must_count(services, NOW, 1)
+    checks.unwell(services, NOW)
+    checks.run(services, NOW)
+    event.remove(Alert, "load", note)
+    assert read == []

@@ -5,27 +5,31 @@ what no program reports: mails that do not leave, ticks that do not come.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import audit
-from app.alerts.catalogue import EVENTS, Alarm, name_of
+from app.alerts.catalogue import EVENTS, NUMEROUS, Alarm, name_of
 from app.db import among, insert_new
 from app.models import Alert
 from app.services import Services
 
 __all__ = [
+    "GENERAL_FIRST",
     "Alarm",
     "acknowledge",
     "close_alert",
     "close_alerts",
+    "is_open",
     "keep_alert",
     "name_of",
     "open_alerts",
+    "open_names",
+    "open_number",
     "raise_alert",
     "recent",
     "update_alert",
@@ -95,13 +99,40 @@ def close_alerts(
             log.warning("alert closed: %s", name)
 
 
-def open_alerts(session: Session) -> list[Alert]:
-    """All open alerts, the oldest first."""
-    return list(
-        session.scalars(
-            select(Alert).where(Alert.closed_at.is_(None)).order_by(Alert.opened_at, Alert.id)
+def is_open(session: Session, alarm: Alarm, about: object = None) -> bool:
+    """Whether this alert is open."""
+    which = (Alert.name == name_of(alarm, about), _OPEN)
+    return session.scalar(select(Alert.id).where(*which)) is not None
+
+
+def open_names(session: Session, alarms: Iterable[Alarm]) -> list[str]:
+    """The names of the open alerts of these alarms."""
+    return list(session.scalars(select(Alert.name).where(_OPEN, _of(alarms))))
+
+
+def open_alerts(session: Session, at_most: int | None = None) -> list[Alert]:
+    """All open alerts, the oldest first; or so many, those about all mails before the others."""
+    found = select(Alert).where(_OPEN).order_by(Alert.opened_at, Alert.id)
+    if at_most is not None:
+        found = (
+            found.order_by(None).order_by(GENERAL_FIRST, Alert.opened_at, Alert.id).limit(at_most)
         )
-    )
+    return list(session.scalars(found))
+
+
+def open_number(session: Session) -> int:
+    """How many are open."""
+    return session.scalar(select(func.count()).select_from(Alert).where(_OPEN)) or 0
+
+
+def _of(alarms: Iterable[Alarm]) -> ColumnElement[bool]:
+    about = (Alert.name.startswith(f"{alarm}:", autoescape=True) for alarm in alarms)
+    return or_(Alert.name.in_(alarms), *about)
+
+
+_OPEN: ColumnElement[bool] = Alert.closed_at.is_(None)
+# To sort by: what is about all mails stands before what is about one of many.
+GENERAL_FIRST: ColumnElement[int] = case((_of(NUMEROUS), 1), else_=0)
 
 
 def recent(services: Services, *, everything: bool, at_most: int = 500) -> list[Alert]:

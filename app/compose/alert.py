@@ -28,7 +28,10 @@ class AlertLine:
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """Everything the letter says: what is open, and what was mailed before and is over."""
+    """Everything the letter says: what is open, and what was mailed before and is over.
+
+    `more_open`, `more_over`: how many of them are not among these.
+    """
 
     name: str
     email: str
@@ -36,6 +39,8 @@ class AlertFacts:
     open: Sequence[AlertLine]
     over: Sequence[AlertLine]
     url: str
+    more_open: int = 0
+    more_over: int = 0
 
 
 class AlertInWords(NamedTuple):
@@ -50,6 +55,7 @@ def alert(facts: AlertFacts) -> MailMessage:
     """The letter without the sender fields. No way to stop it: it comes with the role."""
     opened = [_shown(one, facts.locale) for one in facts.open[:SHOWN]]
     over = [_shown(one, facts.locale) for one in facts.over[:SHOWN]]
+    number = len(facts.open) + facts.more_open
     name, subject = shorten(facts.name, NAME), _subject(facts)
     words = {
         "locale": facts.locale,
@@ -60,8 +66,8 @@ def alert(facts: AlertFacts) -> MailMessage:
         "good": GOOD,
         "open": opened,
         "over": over,
-        "number": len(facts.open),
-        "more": len(facts.open) + len(facts.over) - len(opened) - len(over),
+        "number": number,
+        "more": number + len(facts.over) + facts.more_over - len(opened) - len(over),
         "url": facts.url,
     }
     letter = rendered(f"alert.{facts.locale}", words, {facts.url})
@@ -80,7 +86,7 @@ def _subject(facts: AlertFacts) -> str:
             facts.locale
         )
     first = shorten(facts.open[0].what.to(facts.locale).rstrip("。."), SUBJECT)
-    others = len(facts.open) - 1
+    others = len(facts.open) + facts.more_open - 1
     more = Both(f" ほか{others}件", f" and {others} more").to(facts.locale) if others else ""
     return Both("【警告】", "[Alert] ").to(facts.locale) + first + more
 

@@ -12,7 +12,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app import clock_trust
-from app.alerts import close_alert, keep_alert, name_of, open_alerts
+from app.alerts import close_alert, keep_alert, name_of, open_names
 from app.alerts.catalogue import Alarm
 from app.db import put
 from app.models import FIRST_DUE, OPEN, TICK, TIMER, OutboxMail, Service, Setting, State
@@ -66,7 +66,7 @@ def run(services: Services, now: datetime) -> None:
         if last is not None and timedelta() <= now - last.at < LOOK_EVERY * scale:
             return
         found = causes(session, now, scale)
-        ours = [one.name for one in open_alerts(session) if one.name.partition(":")[0] in _OURS]
+        ours = open_names(session, _OURS)
     over = set(ours) - {name_of(*key) for key in found}
     first = last.data["first"] if last is not None else now.isoformat()
     with services.db.write() as session:
@@ -85,8 +85,7 @@ def unwell(services: Services, now: datetime) -> list[str]:
     with services.db.read() as session:
         services.db.wait_at_most(session, HEALTH_LOCK_SECONDS * scale)
         found = {name_of(*key) for key in causes(session, now, scale) if key[0] in _UNWELL}
-        opened = [one.name for one in open_alerts(session)]
-        lasting = {name for name in opened if name.partition(":")[0] in _LASTING}
+        lasting = set(open_names(session, _LASTING))
     # A full disk may not take what is said of it.
     return sorted(found | lasting | set(machine.disk_here(services)))
 

@@ -7,9 +7,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import audit
-from app.alerts import open_alerts
+from app.alerts import open_alerts, open_number
 from app.alerts.catalogue import words_of
 from app.clock_trust import ticks
+from app.compose.alert import SHOWN
 from app.db import put
 from app.identity import known_settings
 from app.models import (
@@ -159,8 +160,9 @@ def _sending_facts(services: Services, session: Session, now: datetime) -> dict[
                 "detail": str(words_of(one.name, one.data, one.detail).what),
                 "seen_by": one.acked_by,
             }
-            for one in open_alerts(session)
+            for one in open_alerts(session, SHOWN)
         ],
+        "alerts_open": open_number(session),
     }
 
 

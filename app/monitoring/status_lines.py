@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from app.alerts.catalogue import STOPS_MAIL, Alarm
 from app.compose import show_date
-from app.locale import Both
+from app.locale import Both, counted
 from app.outbox.reasons import REASONS, STATES
 from app.reminders import undecided
 
@@ -84,6 +84,11 @@ def notices(facts: dict[str, Any], how: Both = TYPED) -> list[StatusLine]:
     found = _of_mails(facts, how) + _of_the_machine(facts)
     for detail in (Both.of(one["detail"]) for one in facts["alerts"]):
         found += _bad(f"警告: {detail.ja}", f"Alert: {detail.en}")
+    if more := facts["alerts_open"] - len(facts["alerts"]):
+        found += _bad(
+            f"ほかに警告が{more}件あります。`task-progress alerts list` ですべて確かめられます。",
+            f"And {counted(more, 'more alert')}: `task-progress alerts list` shows all.",
+        )
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts import Alarm, close_alert, open_alerts, raise_alert
+from app.alerts import Alarm, close_alert, is_open, raise_alert
 from app.db import put
 from app.models import OPEN, DecisionRow, Kind, OutboxMail, Setting, State
 from app.people.settings import organisation
@@ -44,7 +44,7 @@ def must_count(services: Services, now: datetime, due_members: int) -> bool:
     with services.db.read() as session:
         if session.scalar(select(OutboxMail.id).where(*_HELD).limit(1)) is not None:
             return True
-        over = any(alert.name == Alarm.UNUSUAL_NUMBER for alert in open_alerts(session))
+        over = is_open(session, Alarm.UNUSUAL_NUMBER)
     if over:  # nothing is held any more: sent, expired or cancelled
         with services.db.write() as session:
             close_alert(session, Alarm.UNUSUAL_NUMBER, now=now)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnExpressionArgument, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts import Alarm, close_alert, name_of, open_alerts, raise_alert
+from app.alerts import Alarm, close_alerts, raise_alert
 from app.db import among, put, update_each
 from app.models import DecisionRow, Member, Setting
 from app.outbox import log_records, restored
@@ -195,10 +195,7 @@ def alert_broken_members(session: Session, broken: dict[int, str], now: datetime
 
 def _close_resolved_alerts(session: Session, good: Iterable[Person], now: datetime) -> None:
     """Closes what `alert_broken_members` raised, once the settings make sense again."""
-    raised = {alert.name for alert in open_alerts(session)}
-    for person in good if raised else ():
-        if name_of(Alarm.MEMBER, person.member.id) in raised:
-            close_alert(session, Alarm.MEMBER, person.member.id, now=now)
+    close_alerts(session, Alarm.MEMBER, [person.member.id for person in good], now=now)
 
 
 def store(
