@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from app import digest, outbox, reminders, sample
+from app.alerts import Alarm, open_alerts
 from app.config import Config, load
 from app.db import Database
 from app.members.changes import set_member
@@ -22,6 +23,7 @@ from app.services import Services
 from app.why.reminder import explain
 from tests import sending
 from tests.conftest import NOW, TODAY, People, task
+from tests.databases import on_sqlite
 from tests.smtp_server import Plan, SmtpServer
 
 pytestmark = (
@@ -287,6 +289,20 @@ def test_one_teams_broken_facts_stop_no_other(
         )
     tick(services, NOW - HOUR)
     assert len(tick(services, NOW)) == 1
+
+
+@on_sqlite
+def test_called_by_hand_one_teams_broken_facts_stop_no_other(
+    services: Services, db: Database
+) -> None:
+    """Of the sample's four leads the first and the admin have a task whose date is none."""
+    sample.load(services, NOW - HOUR)
+    with db.write() as session:
+        session.execute(text("UPDATE tasks SET start_on = 'x' WHERE ref = 'T-003'"))
+    assert len(digest.digests_now(services, NOW)) == 2
+    with db.read() as session:
+        told = [one.name.partition(":")[0] for one in open_alerts(session)]
+    assert told == [Alarm.TEAM, Alarm.TEAM]
 
 
 # --- escalation -------------------------------------------------------------------------------

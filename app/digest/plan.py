@@ -5,7 +5,8 @@ hour, time zone, catch-up and the first date are those of reminders, and nothing
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -66,13 +67,8 @@ def plan(
         if stopped():
             led.left = True
             break
-        try:
+        with _others_go_on(services, lead_id, now):
             _settle(services, lead_id, now, now - (real_now or now), led)
-        except DatabaseDown:
-            raise
-        except Exception as error:  # whatever one team's facts break on, the others go on
-            log.exception("the mails about the team of member %s cannot be planned", lead_id)
-            _alert_broken_lead(services, lead_id, type(error).__name__, now)
     return led
 
 
@@ -86,7 +82,7 @@ def digests_now(services: Services, now: datetime) -> list[int]:
         ids = sorted(session.scalars(leads))
     made: list[int] = []
     for lead_id in ids:
-        with services.db.write() as session:
+        with _others_go_on(services, lead_id, now), services.db.write() as session:
             defaults = organisation(session, services.config)
             context = PlanningContext(session, services, defaults, now, timedelta())
             for one in people(session, defaults, [session.get_one(Member, lead_id)])[0]:
@@ -132,11 +128,20 @@ def _leads(*, rehearsed: bool) -> ColumnElement[bool]:
     return and_(Member.active, Member.led_through.is_not(None)) if rehearsed else LEAD_IS_DUE
 
 
-def _alert_broken_lead(services: Services, lead_id: int, fault: str, now: datetime) -> None:
-    with services.db.write() as session:
-        lead = session.get(Member, lead_id)
-        to = lead.email if lead is not None else None
-        raise_alert(session, Alarm.TEAM, lead_id, now=now, fault=fault, to=to)
+@contextmanager
+def _others_go_on(services: Services, lead_id: int, now: datetime) -> Iterator[None]:
+    """Whatever this lead's facts break on becomes an alert. Raises DatabaseDown."""
+    try:
+        yield
+    except DatabaseDown:
+        raise
+    except Exception as error:
+        log.exception("the mails about the team of member %s cannot be planned", lead_id)
+        with services.db.write() as session:
+            lead = session.get(Member, lead_id)
+            to = lead.email if lead is not None else None
+            fault = type(error).__name__
+            raise_alert(session, Alarm.TEAM, lead_id, now=now, fault=fault, to=to)
 
 
 def _settle(services: Services, lead_id: int, now: datetime, shift: timedelta, led: Led) -> None:
