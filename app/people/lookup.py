@@ -1,8 +1,9 @@
 """Finding a member by address, or the member that a mistyped one probably means."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.config import Config
@@ -14,6 +15,8 @@ from app.people.settings import Person, organisation, person
 from app.refused import Code, Refused
 from app.services import Services
 from app.util.parse import shown, similar
+
+_COMPARED = 2_000  # addresses that are compared letter by letter, which takes 25 µs each
 
 
 class NoSuchMember(Refused):
@@ -71,13 +74,28 @@ def nearest(session: Session, email: str) -> str | None:
 
     The part before the @ has to look alike, too: that of the company does in any case.
     """
-    addresses = {address_key(one): one for one in session.scalars(select(Member.email))}
     wanted = address_key(email)
     name = wanted.partition("@")[0]
+    some = session.scalars(select(Member.email).order_by(*_likest(wanted, name)).limit(_COMPARED))
+    addresses = {address_key(one): one for one in some}
     for close in similar(wanted, addresses, n=5):
         if similar(name, [close.partition("@")[0]]):
             return addresses[close]
     return None
+
+
+def _likest(wanted: str, name: str) -> list[ColumnElement[Any]]:
+    """Roughly, as the database can sort: beginning or end of the name alike, then the length."""
+    stored = func.lower(Member.email)
+    alike = [
+        or_(
+            stored.startswith(name[:letters], autoescape=True),
+            stored.contains(f"{name[-letters:]}@", autoescape=True),
+        )
+        for letters in (6, 3)
+    ]
+    length = func.abs(func.length(stored) - len(wanted))
+    return [case((alike[0], 0), (alike[1], 1), else_=2), length]
 
 
 def no_such_member(email: str) -> Both:
