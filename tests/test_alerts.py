@@ -14,6 +14,7 @@ from app.alerts import Alarm, acknowledge, is_open, open_alerts, raise_alert, re
 from app.alerts.catalogue import EVENTS, words_of
 from app.config import Config
 from app.db import Database
+from app.locale import counted
 from app.models import ENDS, TICK, Alert, Audit, OutboxMail, Service
 from app.monitoring import checks, status
 from app.monitoring.heartbeat import Heartbeat
@@ -364,3 +365,9 @@ def test_a_tick_reads_no_more_alerts_than_it_asks_for(
     checks.run(services, NOW)
     event.remove(Alert, "load", note)
     assert read == []
+
+
+def test_one_is_said_as_one_in_english() -> None:
+    one = words_of("mails_expired:2026-11-24", {"number": 1}).what.en
+    assert one == "1 mail of 2026-11-24 could not be sent in time."
+    assert [counted(number, "mail") for number in range(3)] == ["0 mails", "1 mail", "2 mails"]

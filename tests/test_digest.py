@@ -662,7 +662,7 @@ def test_why_tells_of_the_digest_of_each_step_and_of_a_report_that_came_first(
     sending.deliver(services, ids, at(NOW))
     lead = explain(services, SATO, TODAY, NOW)
     assert "2026年11月24日(火) の週次のまとめを送ることにしました。" in lead.paragraph.ja
-    assert f"{SATO} is told that 田中 美咲 has been silent for 5 workday(s)." in lead.paragraph.en
+    assert f"{SATO} is told that 田中 美咲 has been silent for 5 workdays." in lead.paragraph.en
     assert lead.facts["digest"] == {"verdict": "send", "reason": None}
     member = explain(services, SUZUKI, TODAY, NOW)
     assert "取りやめました。理由: 送る直前に、すべて報告済みになりました" in member.paragraph.ja

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.locale import Both
+from app.locale import Both, counted
 
 Facts = Mapping[str, Any]
 
@@ -37,4 +37,4 @@ def span(seconds: float) -> Both:
         return Both(f"{round(seconds / 86_400)}日", f"{round(seconds / 86_400)} days")
     if seconds >= 2 * 3_600:
         return Both(f"{round(seconds / 3_600)}時間", f"{round(seconds / 3_600)} hours")
-    return Both(f"{round(seconds / 60)}分", f"{round(seconds / 60)} minutes")
+    return Both(f"{round(seconds / 60)}分", counted(round(seconds / 60), "minute"))

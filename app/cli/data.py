@@ -15,7 +15,7 @@ from app.cli.show import show_json
 from app.identity import known_settings
 from app.imports.files import ImportResult, import_file
 from app.imports.templates import FORMS, template
-from app.locale import Both
+from app.locale import Both, counted
 from app.models import Role
 from app.people.columns import FILES
 from app.util.parse import shown
@@ -186,7 +186,7 @@ def _show(result: ImportResult, *, dry_run: bool) -> None:
         missing = ", ".join(result.missing[:_LISTED]) + (" …" if result.missing[_LISTED:] else "")
         say(
             f"ファイルにないメンバー{len(result.missing)}人(そのままにします): {missing}",
-            f"{len(result.missing)} members not in the file (left as they are): {missing}",
+            f"{counted(len(result.missing), 'member')} not in the file (left as they are): {missing}",
         )
     say(
         f"{'確認だけ: ' if dry_run else ''}追加 {result.added}、変更 {result.changed}、"

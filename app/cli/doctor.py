@@ -9,7 +9,7 @@ from app.cli.show import show_json
 from app.compose.colours import GOOD, LATE, STUCK
 from app.config.sources import home
 from app.doctor import Finding, Level, Machine, examine, worst
-from app.locale import Both
+from app.locale import Both, counted
 from app.mime.message import width
 
 _MARKS = {
@@ -65,5 +65,6 @@ def _sum_up(found: list[Finding]) -> None:
     say(
         f"良好 {number[Level.GREEN]}件、注意 {number[Level.YELLOW]}件、"
         f"要対応 {number[Level.RED]}件",
-        f"{number[Level.GREEN]} ok, {number[Level.YELLOW]} warnings, {number[Level.RED]} faults",
+        f"{number[Level.GREEN]} ok, {counted(number[Level.YELLOW], 'warning')}, "
+        f"{counted(number[Level.RED], 'fault')}",
     )

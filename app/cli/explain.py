@@ -15,7 +15,7 @@ from app.cli.picture import Picture
 from app.cli.shell import DAY, OneOf, Shell, as_json, cli, option
 from app.cli.show import show_json, show_json_list, show_table
 from app.compose.text import date_words
-from app.locale import Both
+from app.locale import Both, counted
 from app.mime.address import address_key
 from app.outbox.allowlist import in_pilot
 from app.people.values import pairs
@@ -245,7 +245,7 @@ def _in_short(one: Forecast) -> str:
     words = verdict_words(one.verdict)
     if one.at is None:
         return f"{words}: {reason_words(one.reason)}"
-    tasks = t(f"{len(one.tasks)}件", f"{len(one.tasks)} task(s)")
+    tasks = t(f"{len(one.tasks)}件", counted(len(one.tasks), "task"))
     return f"{words} {one.at:%H:%M %Z} {tasks}"
 
 

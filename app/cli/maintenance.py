@@ -12,7 +12,7 @@ from app.cli.shell import DAY, Shell, as_json, ask, cli, flag, option, who
 from app.cli.show import show_json
 from app.compose.text import date_words
 from app.config.sources import relative
-from app.locale import Both
+from app.locale import Both, counted
 from app.maintenance import backup, purge, restore, restore_mark
 from app.services import Services
 
@@ -102,7 +102,7 @@ def _refuse_or_ask(
         return
     there = Both(
         f"データベース {shell.place()} にはデータがあります(メンバー{target.members}人)。",
-        f"The database {shell.place()} is not empty ({target.members} members).",
+        f"The database {shell.place()} is not empty ({counted(target.members, 'member')}).",
     )
     if not replace:
         raise Failed(

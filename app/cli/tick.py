@@ -15,7 +15,7 @@ from app import clock, clock_trust, outbox, reminders, tick
 from app.cli.common import interrupted, now_option, rehearsal_option
 from app.cli.language import complain, say
 from app.cli.shell import Shell, cli
-from app.locale import Both
+from app.locale import Both, counted
 from app.models import TICK, TIMER
 from app.monitoring import status
 from app.util import logs
@@ -71,7 +71,7 @@ def _show(planned: reminders.Planned, accepted: int, of: int) -> None:
         return
     say(
         f"決定 {planned.decided}件、送信 {accepted}通(対象 {of}通)、確認待ち {planned.held}通",
-        f"{planned.decided} decided, {accepted} of {of} mails accepted, {planned.held} held",
+        f"{planned.decided} decided, {accepted} of {counted(of, 'mail')} accepted, {planned.held} held",
     )
 
 

@@ -78,7 +78,8 @@ def _name(text: str) -> str:
     if text.isprintable() and 0 < len(text) <= 500:
         return composed(text)
     raise UnusableValue(
-        "1行の名前を500文字までで書いてください。", "Write a name on one line, at most 500."
+        "1行の名前を500文字までで書いてください。",
+        "Write a name on one line, at most 500 characters.",
     )
 
 
@@ -86,7 +87,8 @@ def _team(text: str) -> str:
     if text.isprintable() and len(text) <= 200:
         return composed(text)
     raise UnusableValue(
-        "1行のチーム名を200文字までで書いてください。", "Write a team on one line, at most 200."
+        "1行のチーム名を200文字までで書いてください。",
+        "Write a team on one line, at most 200 characters.",
     )
 
 

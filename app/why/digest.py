@@ -7,7 +7,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from app.compose.text import date_words
-from app.locale import Both
+from app.locale import Both, counted
 from app.models import DecisionRow, Member
 from app.people.settings import Person
 from app.rules.escalation import Step
@@ -65,19 +65,19 @@ def _sentence(row: DecisionRow, name: str, reasons: dict[str, Both]) -> Both:
     if row.facts["step"] == Step.NOTICE:
         return Both(
             f"{name}さんのリマインダーに、リーダーへ知らせる日を書きました(報告がない期間 {silent}営業日)。",
-            f"The reminder of {name} said when the lead will be told ({silent} workday(s) silent).",
+            f"The reminder of {name} said when the lead will be told ({counted(silent, 'workday')} silent).",
         )
     whom = row.facts.get("told", "")
     if row.reason is None:
         return Both(
             f"{name}さんの報告が{silent}営業日ないことを、{whom} に知らせることにしました。",
-            f"{whom} is told that {name} has been silent for {silent} workday(s).",
+            f"{whom} is told that {name} has been silent for {counted(silent, 'workday')}.",
         )
     because = reasons[row.reason]
     return Both(
         f"{name}さんの報告が{silent}営業日ないことを {whom} に知らせるのは、取りやめました。"
         f"理由: {because.ja}。",
-        f"{whom} is not told that {name} was silent for {silent} workday(s): {because.en}.",
+        f"{whom} is not told that {name} was silent for {counted(silent, 'workday')}: {because.en}.",
     )
 
 

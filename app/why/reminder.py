@@ -9,7 +9,7 @@ from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from app.compose.text import date_words
-from app.locale import Both
+from app.locale import Both, counted
 from app.members.snooze import SNOOZED
 from app.models import ENDS, REMINDERS, DecisionRow, Member, OutboxMail
 from app.outbox import restored
@@ -223,7 +223,7 @@ def _decided(one: Person, row: DecisionRow, home: str) -> Both:
         return Both(
             f"{ja} の {at} に、{name}さんへ未報告のタスク{count}件のリマインダーを送ることに"
             f"しました(決定: {decided.ja})。",
-            f"On {en}, at the hour of {at}, {name} is reminded of {count} unreported task(s) "
+            f"On {en}, at the hour of {at}, {name} is reminded of {counted(count, 'unreported task')} "
             f"(decided at {decided.en}).",
         )
     because = why_not(row)
@@ -270,7 +270,7 @@ def _not_decided(session: Session, one: Person, day: date, now: datetime) -> Bot
         return Both(
             f"{ja} {clock} に決まります。このまま報告がなければ、{name}さんに{count}件のリマインダーを送ります。",
             f"It will be decided on {en} at {clock}. Without further reports {name} gets a "
-            f"reminder of {count} task(s).",
+            f"reminder of {counted(count, 'task')}.",
         )
     because = REASONS[decision.reason]
     return Both(
