@@ -26,12 +26,14 @@ class Both(NamedTuple):
         return first if isinstance(first, Both) else cls(first, str(last))
 
     @classmethod
-    def of(cls, text: str) -> "Both":
-        """What `str` made, as two again; a text that is no such pair says the same in both.
+    def of(cls, said: object) -> "Both":
+        """A pair as JSON keeps it, or what `str` made of one; another text says the same in both.
 
-        Both may quote a text that holds " / ", so the pair is parted at the middle one.
+        Both may quote a text that holds " / ", so the latter is parted at the middle one.
         """
-        parts = text.split(" / ")
+        if isinstance(said, (list, tuple)):
+            return cls(*map(str, said))
+        parts = (text := str(said)).split(" / ")
         half = len(parts) // 2
         ja, en = " / ".join(parts[:half]), " / ".join(parts[half:])
         return cls(text, text) if len(parts) % 2 or ja.isascii() else cls(ja, en)

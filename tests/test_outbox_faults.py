@@ -15,11 +15,12 @@ from app.channel import Fault
 from app.db import Database
 from app.locale import Both
 from app.models import Alert, Member, OutboxMail, Service, State
+from app.monitoring import status
 from app.outbox.breaker import Breaker
 from app.outbox.repeated_refusals import NAME
 from app.services import Services
 from app.smtp.errors import MailSendError
-from app.smtp.fault import Phase
+from app.smtp.fault import REMEDIES, Phase
 from tests import sending
 from tests.conftest import NOW, People
 from tests.smtp_server import SmtpServer
@@ -282,6 +283,24 @@ def test_a_mail_alone_probes_for_itself(
     says(smtp, "rcpt", ["421 4.3.2 going down"])
     assert sending.deliver(services, ids, at(NOW)) == 0
     assert sending.deliver(services, ids, at(NOW + 31 * SECOND)) == 1
+
+
+def test_an_answer_in_two_languages_stands_whole_in_the_alert_of_each(
+    services: Services, db: Database, team: People, smtp: SmtpServer
+) -> None:
+    """It looks like a pair of ours, and half of it would be lost with the code."""
+    crowd(db, team, 1)
+    (mail_id,) = planned(services)
+    says(smtp, "rcpt", [answer := "550 5.1.1 宛先不明 / user unknown"])
+    sending.deliver(services, [mail_id], at(NOW))
+    name = f"mail_failed:{mail_id}"
+    words = words_of(name, alert(db, name).data)
+    assert answer in words.what.ja
+    assert answer in words.what.en
+    assert words.fix.en.startswith(REMEDIES[Fault.ADDRESS].en)
+    (shown,) = status.troubles(services, NOW)
+    assert answer in shown.sentence.ja
+    assert answer in shown.sentence.en
 
 
 def test_a_recipient_to_whom_the_server_does_not_relay_stops_the_others_once(

@@ -99,7 +99,7 @@ def words_of(name: str, facts: Facts | None, detail: str = "") -> AlertWords:
 
 
 def _mail_server(about: str, facts: Facts) -> AlertWords:
-    why = Both.of(str(facts.get("why", "")))
+    why = Both.of(facts.get("why", ""))
     here = Both(f"マシン {about} で", f" from the machine {about}") if about else Both("", "")
     return words(
         f"{here.ja}メールサーバーを使えません({why.ja})。",
@@ -141,7 +141,7 @@ def _sentences(ja: str, en: str, *fix: str | Both) -> Callable[[str, Facts], Ale
             "unit": f"celery-{about.partition('@')[0]}",
             "where": _machines(facts),
             "who": facts.get("to") or about,
-            "fault": Both.of(str(facts.get("fault", ""))),
+            "fault": Both.of(facts.get("fault", "")),
             "waits": _why(facts),
             "ahead": span(facts.get("ahead", 0)),
             "day": date_words(date.fromisoformat(facts.get("day", "2000-01-01"))),
@@ -179,7 +179,7 @@ def _machines(facts: Facts) -> Both:
 
 def _restored(_about: str, facts: Facts) -> AlertWords:
     as_of = facts.get("as_of")  # None: the database does not know until when it was used
-    since = Both.of(str(as_of)) if as_of else Both("", "")
+    since = Both.of(as_of) if as_of else Both("", "")
     what = Both(
         f"データベースを{since.ja}{'の' * bool(as_of)}バックアップから復元しました。",
         f"The database was restored from a backup{' of ' * bool(as_of)}{since.en}.",
@@ -220,8 +220,8 @@ def _mail(ja: str, en: str) -> Callable[[str, Facts], AlertWords]:
 
 def _why_it_ended(facts: Facts) -> Both:
     """The server's words; a code of ours, such as claimed_too_often, is in the sentence anyway."""
-    why = str(facts.get("why") or "")
-    return Both("", "") if why.isidentifier() else Both.of(why)
+    why = Both.of(facts.get("why") or "")
+    return Both("", "") if why.en.isidentifier() else why
 
 
 def _to(facts: Facts) -> Both:
@@ -240,7 +240,7 @@ def _mails(state: str, ja: str, en: str) -> Callable[[str, Facts], AlertWords]:
     def ended(about: str, facts: Facts) -> AlertWords:
         listing = f"task-progress outbox list --state {state} --date {about}"
         number, who = facts.get("number"), ", ".join(facts.get("members", ()))
-        said = Both.of(str(facts.get("why") or ""))
+        said = Both.of(facts.get("why") or "")
         mails = Both(f"のメール{number}通", counted(number, "mail")) if number else _MAILS
         if number and len(facts.get("members", ())) < number:
             who += who and ", …"

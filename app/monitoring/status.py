@@ -17,6 +17,7 @@ from app.models import (
     FIRST_DUE,
     OPEN,
     TICK,
+    Alert,
     DecisionRow,
     Member,
     OutboxMail,
@@ -153,16 +154,20 @@ def _sending_facts(services: Services, session: Session, now: datetime) -> dict[
         "app_base_url": services.config.app_base_url,
         "mcp_url": services.config.mcp_url,
         "timezone": services.config.app_timezone,
-        "alerts": [
-            {
-                "name": one.name,
-                "opened_at": one.opened_at.isoformat(),
-                "detail": str(words_of(one.name, one.data, one.detail).what),
-                "seen_by": one.acked_by,
-            }
-            for one in open_alerts(session, SHOWN)
-        ],
+        "alerts": [_alert(one) for one in open_alerts(session, SHOWN)],
         "alerts_open": open_number(session),
+    }
+
+
+def _alert(one: Alert) -> dict[str, Any]:
+    words = words_of(one.name, one.data, one.detail)
+    return {
+        "name": one.name,
+        "opened_at": one.opened_at.isoformat(),
+        "detail": str(words.what),
+        "what": words.what._asdict(),
+        "fix": words.fix._asdict(),
+        "seen_by": one.acked_by,
     }
 
 

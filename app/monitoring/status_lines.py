@@ -82,8 +82,8 @@ def _sending_alarms(facts: dict[str, Any]) -> list[str]:
 def notices(facts: dict[str, Any], how: Both = TYPED) -> list[StatusLine]:
     """What else is to be known: of the mails, of the machine, and each open alert."""
     found = _of_mails(facts, how) + _of_the_machine(facts)
-    for detail in (Both.of(one["detail"]) for one in facts["alerts"]):
-        found += _bad(f"警告: {detail.ja}", f"Alert: {detail.en}")
+    for what in (Both(**one["what"]) for one in facts["alerts"]):
+        found += _bad(f"警告: {what.ja}", f"Alert: {what.en}")
     if more := facts["alerts_open"] - len(facts["alerts"]):
         found += _bad(
             f"ほかに警告が{more}件あります。`task-progress alerts list` ですべて確かめられます。",

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from app.alerts import close_alert, keep_alert, update_alert
 from app.channel import MAIL, Fault, SendError, key_of
 from app.db import put
+from app.locale import Both
 from app.models import Service
 from app.outbox.channels import ALARMS
 from app.outbox.lease import accepted_since
@@ -108,7 +109,7 @@ class Breaker:
         if trouble.fault is Fault.LOCAL and self.host is not None:
             self._trip_own(session, trouble, now)
             return
-        why, fault = str(trouble.error.words), trouble.fault
+        why, fault = trouble.error.words, trouble.fault
         opened = self._open(session, self.name, trouble, now)
         if trouble.at_once or now - opened >= ALERT_AFTER * self.scale:
             keep_alert(session, ALARMS[self.channel], now=now, why=why, fault=fault)
@@ -183,7 +184,7 @@ class Breaker:
         return now - datetime.fromisoformat(row.data["opened_at"]) >= ALERT_AFTER * self.scale
 
     def _alert(self, session: Session, row: Service, host: str | None, now: datetime) -> None:
-        facts = {"why": row.data["why"], "fault": row.data.get("fault")}
+        facts = {"why": Both.of(row.data["why"]), "fault": row.data.get("fault")}
         keep_alert(session, ALARMS[self.channel], host, now=now, **facts)
 
 

@@ -298,10 +298,10 @@ class _Sender:
                         log_records.ended(session, mail, State.READY, "quiet_hours")
                     elif isinstance(why, Exception):
                         # The words of an unusable message are ours; others could quote a person.
-                        known = isinstance(why, UnusableMessage)
-                        reason = str(why) if known else f"cannot be built: {type(why).__name__}"
+                        said = why.sentence if isinstance(why, UnusableMessage) else None
+                        reason = str(said or f"cannot be built: {type(why).__name__}")
                         state = State.UNKNOWN if mail.doubts else State.FAILED
-                        end_with_alert(session, mail, state, now=now, reason=reason)
+                        end_with_alert(session, mail, state, now=now, reason=reason, why=said)
                         log_records.ended(session, mail, state, type(why).__name__, error=why)
                     elif mail.doubts:  # a copy may be out, so it was not suppressed
                         end_with_alert(session, mail, State.UNKNOWN, now=now, reason=why.reason)

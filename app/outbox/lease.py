@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.alerts import raise_alert
 from app.alerts.catalogue import OF_MAILS
 from app.db import among
+from app.locale import Both
 from app.models import Base, DecisionRow, Kind, MailEvent, Member, OutboxMail, Setting, State
 from app.rules.decision import Verdict
 from app.util.redis_guard import Guard
@@ -196,14 +197,15 @@ def end_with_alert(
     now: datetime,
     reason: str,
     response: str | None = None,
+    why: Both | None = None,
 ) -> None:
-    """An end that an operator must hear of."""
+    """An end that an operator must hear of. `why`: the reason, where both languages differ."""
     end(session, mail, state, now=now, reason=reason, response=response)
-    alert_of(session, mail.id, state, now=now, why=reason)
+    alert_of(session, mail.id, state, now=now, why=why or Both.made(reason))
 
 
 def alert_of(
-    session: Session, mail_id: int, state: State, *, now: datetime, why: str | None = None
+    session: Session, mail_id: int, state: State, *, now: datetime, why: Both | None = None
 ) -> None:
     """The alert about a mail that ended so: to whom it was, and what the server said."""
     kind, to, name = session.execute(

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.alerts import Alarm, raise_alert
 from app.channel import Fault, SendError
 from app.db import same_address
+from app.locale import Both
 from app.models import MailEvent, Member, OutboxMail, State
 from app.outbox import repeated_refusals
 from app.outbox.breaker import Breaker, ServerTrouble
@@ -245,4 +246,6 @@ def _suppress_address(session: Session, mail: Claimed, words: str, by: Sender) -
         .where(Member.id == mail.user_id, same_address(Member.email, mail.to_addr))
         .values(suppressed_reason=words)
     )
-    raise_alert(session, Alarm.ADDRESS, mail.user_id, now=by.now, to=mail.to_addr, why=words)
+    raise_alert(
+        session, Alarm.ADDRESS, mail.user_id, now=by.now, to=mail.to_addr, why=Both.made(words)
+    )

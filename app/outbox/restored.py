@@ -229,7 +229,7 @@ def lost_records(session: Session, zone: ZoneInfo, day: date) -> list[Both]:
 
 def alert_facts(restored: Restored, zone: ZoneInfo) -> dict[str, Any]:
     """What the alert says of the time of the backup, and who found it."""
-    as_of = str(moment(restored.as_of, zone)) if restored.as_of else None
+    as_of = moment(restored.as_of, zone) if restored.as_of else None
     return {"as_of": as_of, "by_hand": restored.by_hand}
 
 

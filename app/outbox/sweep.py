@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, keep_alert
 from app.db import database_now
+from app.locale import Both
 from app.models import OPEN, UNSENT, Kind, OutboxMail, State
 from app.outbox import breaker, log_records, restored
 from app.outbox.claim import claimable
@@ -96,7 +97,7 @@ def _expire(session: Session, now: datetime) -> int:
     for day in {one.local_date for one in expired}:
         late = [one for one in expired if one.local_date == day]
         number = _ended_of(session, day, State.EXPIRED, Reason.EXPIRED)
-        why = next((one.response for one in late if one.response), None)
+        why = next((Both.made(one.response) for one in late if one.response), None)
         _alert_of_all(session, Alarm.MAILS_EXPIRED, late, now, number=number, why=why)
     first = [one.decision_id for one in expired if one.n <= 0 and one.decision_id is not None]
     if first:
