@@ -675,6 +675,22 @@ def test_status_never_says_can_beside_cannot(tp: Terminal, team: People, db: Dat
 
 
 @on_sqlite
+def test_status_says_how_to_end_what_stops_mail(tp: Terminal, team: People, db: Database) -> None:
+    """A pilot, an address that was refused for good, an alert: each with its way out."""
+    with db.write() as session:
+        one = update(Member).where(Member.id == team.suzuki.id)
+        session.execute(one.values(suppressed_reason="rcpt: 550 5.1.1 unknown"))
+        raise_alert(session, Alarm.NO_TICK, now=clock.now())
+    out = tp.run("status", MAIL_ONLY_TO="pilot@example.jp").out
+    assert ".env の MAIL_ONLY_TO を空にして再起動" in out
+    assert "1人への送信を止めています" in out
+    assert "suppressed=no" in out
+    assert "警告: 5分以上、定期処理が動いていません。`systemctl status celery-beat" in out
+    facts = tp.run("status", "--json").json
+    assert (facts["suppressed"], facts["alerts"][0]["fix"]["en"][:7]) == (1, "Look at")
+
+
+@on_sqlite
 def test_status_counts_in_words(tp: Terminal, one_mail: str, db: Database) -> None:
     with db.write() as session:
         today = datetime.now(ZoneInfo("Asia/Tokyo")).date()

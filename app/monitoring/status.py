@@ -103,6 +103,9 @@ def status(services: Services, now: datetime) -> dict[str, Any]:
             "members": session.scalar(
                 select(func.count()).select_from(Member).where(Member.active.is_(True))
             ),
+            "suppressed": session.scalar(
+                select(func.count()).where(Member.active, Member.suppressed_reason.is_not(None))
+            ),
             "decisions_of_today": _decisions(session, today),
             "undecided": undecided.undecided(services, session, now),
             "mails_of_the_last_day": _states(session, now),

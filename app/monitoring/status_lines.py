@@ -25,7 +25,7 @@ class StatusLine:
 
 def lines(facts: dict[str, Any]) -> list[StatusLine]:
     """The facts of `status` as sentences, the worst first."""
-    found = [*stopped(facts), *notices(facts), *_numbers(facts)]
+    found = [*stopped(facts), *notices(facts), *_suppressed(facts), *_numbers(facts)]
     if facts["undecided"]:
         found += _bad(*undecided.sentence(facts["undecided"]))
     if not stopped(facts) and not _sending_alarms(facts) and not facts["tick_is_late"]:
@@ -82,8 +82,9 @@ def _sending_alarms(facts: dict[str, Any]) -> list[str]:
 def notices(facts: dict[str, Any], how: Both = TYPED) -> list[StatusLine]:
     """What else is to be known: of the mails, of the machine, and each open alert."""
     found = _of_mails(facts, how) + _of_the_machine(facts)
-    for what in (Both(**one["what"]) for one in facts["alerts"]):
-        found += _bad(f"警告: {what.ja}", f"Alert: {what.en}")
+    for one in facts["alerts"]:
+        what, fix = Both(**one["what"]), Both(**one["fix"])
+        found += _bad(f"警告: {what.ja}{fix.ja}", f"Alert: {what.en} {fix.en}")
     if more := facts["alerts_open"] - len(facts["alerts"]):
         found += _bad(
             f"ほかに警告が{more}件あります。`task-progress alerts list` ですべて確かめられます。",
@@ -103,7 +104,9 @@ def _of_mails(facts: dict[str, Any], how: Both) -> list[StatusLine]:
     if facts["mail_only_to"]:
         only = ", ".join(facts["mail_only_to"])
         found += _warn(
-            f"試行中です。送信先は {only} に限られています。", f"Pilot: mail only to {only}."
+            f"試行中です。送信先は {only} に限られています。全員に送るには、.env の MAIL_ONLY_TO を"
+            "空にして再起動してください。",
+            f"Pilot: mail only to {only}. To send to all, empty MAIL_ONLY_TO in .env and restart.",
         )
     if facts["dead_links"]:
         url = facts["app_base_url"]
@@ -177,6 +180,21 @@ def who_words(who: str | None) -> Both:
     if who is None or name == who:
         return Both(who or "?", who or "?")
     return Both(f"{name}(コマンド)", f"{name} (command line)")
+
+
+def _suppressed(facts: dict[str, Any]) -> list[StatusLine]:
+    """Members whose address was refused for good again and again."""
+    number = facts["suppressed"]
+    if not number:
+        return []
+    return _warn(
+        f"宛先不明のため、{number}人への送信を止めています(`task-progress member list --state "
+        "suppressed`)。アドレスを確かめてから `task-progress member set EMAIL suppressed=no` で"
+        "再開できます。",
+        f"Mail to {counted(number, 'member')} is stopped, refused for the address (`task-progress member "
+        "list --state suppressed`). Check the address, then `task-progress member set EMAIL "
+        "suppressed=no`.",
+    )
 
 
 def _numbers(facts: dict[str, Any]) -> list[StatusLine]:
