@@ -13,7 +13,7 @@ from app.tasks.worker import services
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT = "ai"  # the part whose heartbeat it is
+HEARTBEAT = "ai"  # a row to look at; alarms go by the worker's own, `worker-ai@host`
 MESSAGE_EXPIRES = 55  # seconds; the next tick asks again for what is still wanted
 
 
