@@ -299,6 +299,7 @@ def test_called_by_hand_one_teams_broken_facts_stop_no_other(
     sample.load(services, NOW - HOUR)
     with db.write() as session:
         session.execute(text("UPDATE tasks SET start_on = 'x' WHERE ref = 'T-003'"))
+    digest.find_leads(services, NOW)
     assert len(digest.digests_now(services, NOW)) == 2
     with db.read() as session:
         told = [one.name.partition(":")[0] for one in open_alerts(session)]
