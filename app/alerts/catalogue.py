@@ -58,14 +58,12 @@ STOPS_MAIL = frozenset(
     {Alarm.MAIL_SERVER, Alarm.NOT_ATTEMPTED, Alarm.NOT_ENDED, Alarm.NO_TICK, Alarm.CLOCK}
 )
 
-# About one mail, date or member: as many may be open as there are of those.
+# About one mail, member or team: as many may be open as there are of those.
 NUMEROUS = frozenset(
     {
         Alarm.MAIL_FAILED,
         Alarm.MAIL_DEAD,
         Alarm.MAIL_UNKNOWN,
-        Alarm.MAILS_UNKNOWN,
-        Alarm.MAILS_EXPIRED,
         Alarm.MEMBER,
         Alarm.TEAM,
         Alarm.ADDRESS,

@@ -191,7 +191,7 @@ def _suppressed(facts: dict[str, Any]) -> list[StatusLine]:
         f"宛先不明のため、{number}人への送信を止めています(`task-progress member list --state "
         "suppressed`)。アドレスを確かめてから `task-progress member set EMAIL suppressed=no` で"
         "再開できます。",
-        f"Mail to {counted(number, 'member')} is stopped, refused for the address (`task-progress member "
+        f"Mail to {counted(number, 'member')} is stopped: the address was refused (`task-progress member "
         "list --state suppressed`). Check the address, then `task-progress member set EMAIL "
         "suppressed=no`.",
     )
