@@ -52,12 +52,12 @@ class Rhythm:
     catch_up_for: timedelta = timedelta(hours=3)  # or for this long after the hour
 
 
-@lru_cache(maxsize=4096)  # a team shares its few hours, and each is asked for several times
 def end_of(day: date, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which the local date `day` is over."""
     return instant(zone, day + DAY, time(0))
 
 
+@lru_cache(maxsize=4096)  # a team shares its few hours, and each is asked for several times
 def instant(zone: ZoneInfo, day: date, wall: time) -> datetime:
     """The first instant (UTC) at or after `day` `wall` in `zone`.
 
