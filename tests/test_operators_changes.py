@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, text, update
 
 from app.audit import by_member
 from app.imports.files import import_file
@@ -16,13 +16,15 @@ from app.members.changes import add_member, set_member, set_team
 from app.members.own_tasks import edit_task
 from app.members.rename_address import rename_address
 from app.members.sign_in import ask, make_admin
-from app.models import Audit, Kind, Member, OutboxMail, SignInLink, State, Task
+from app.models import Audit, Kind, Member, OutboxMail, Report, SignInLink, State, Task
 from app.monitoring import status
 from app.people.lookup import NoSuchMember, find
 from app.people.values import ValuesRefused
 from app.reminders import brake, plan
 from app.services import Services
 from tests.conftest import NOW, TODAY, People, task
+from tests.databases import on_postgresql
+from tests.servers import wait_until
 
 NEW = "suzuki.i@example.jp"
 WHO = "test"
@@ -88,6 +90,27 @@ def test_tasks_move_close_and_are_listed(services: Services, team: People) -> No
             (TODAY, "open"), (TODAY, "cancelled"),
         ]  # fmt: skip
     assert list(handover.left_behind(services, team.sato.email).led) == [suzuki, tanaka]
+
+
+@on_postgresql
+def test_who_is_given_a_task_can_report_on_it_meanwhile(services: Services, team: People) -> None:
+    """The one locks the task and then refers to the member, the other takes the member first."""
+    tasks_of_suzuki(services, team)
+    give = partial(assign.assign_task, services, "T-1", team.tanaka.email, WHO, NOW)
+    with ThreadPoolExecutor(1) as beside:
+        with services.db.write() as session:
+            task = session.scalars(select(Task).where(Task.ref == "T-1").with_for_update()).one()
+            given = beside.submit(give)
+            wait_until(lambda: _a_lock_is_waited_for(services), "the other waits for the task")
+            session.add(Report(task_id=task.id, reporter_id=team.tanaka.id, counts_for=TODAY,
+                               percent=50, status="on_track", text="", created_at=NOW))  # fmt: skip
+        assert given.result() == team.suzuki.email
+
+
+def _a_lock_is_waited_for(services: Services) -> bool:
+    with services.db.read() as session:
+        locks = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return bool(session.scalar(locks))
 
 
 def test_a_task_comes_to_its_member_and_ends_on_that_members_date(

@@ -153,12 +153,12 @@ def close_task(services: Services, ref: str, status: str, who: str, now: datetim
 
 
 def check_receiver(session: Session, email: str, *, lock: bool = False) -> Member:
-    """The member who may be given tasks; with `lock`, nobody deactivates them meanwhile.
+    """The member who may be given tasks; with `lock`, their row does not change meanwhile.
 
     Raises ValuesRefused for an unknown or inactive one.
     """
     query = with_address(email)
-    member = session.scalars(query.with_for_update() if lock else query).first()
+    member = session.scalars(query.with_for_update(key_share=True) if lock else query).first()
     if member is None or not member.active:
         raise ValuesRefused([("email", NOT_ACTIVE if member else no_such_member(email))])
     return member
