@@ -128,16 +128,10 @@ def test_with_500_open_tasks_a_member_opens_no_more_by_a_program_and_an_admin_do
 ) -> None:
     with db.write() as session:
         session.get_one(Member, people.sato.id).role = Role.ADMIN
-        many = [task(f"M-{number}", people.suzuki) for number in range(MOST_OPEN)]
-        session.add_all([*many, task("M-over", people.suzuki, status="done")])
+        session.add_all([task(f"M-{number}", people.suzuki) for number in range(MOST_OPEN)])
     another = {"ref": "N", "title": "x"}
     found = problem(suzuki.post("/tasks", another), 422, "unusable_values")
-    assert [one["pointer"] for one in found["errors"]] == ["/status"]
-    problem(
-        suzuki.post("/tasks", {"ref": "M-over", "title": "x", "status": "open"}),
-        422,
-        "unusable_values",
-    )
+    assert [one["pointer"] for one in found["errors"]] == ["/ref"]
     assert suzuki.post("/tasks", {"ref": "M-1", "title": "y"}).status_code == 200
     given = another | {"assignee_email": people.suzuki.email}
     assert program(app, services, people.sato.email).post("/tasks", given).status_code == 201

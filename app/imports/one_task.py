@@ -55,8 +55,8 @@ def upsert(
     with services.db.write() as session:
         task, assignee = _task(session, line.ref), _assignee(session, line)
         _check(me, table, line, task, assignee)
-        if not me.is_admin and _opens(line, task):
-            refuse_too_many(session, me.id, "status")
+        if not me.is_admin and task is None:
+            refuse_too_many(session, me.id, "ref")
         context = ImportContext(
             session=session,
             organisation=organisation(session, services.config),
@@ -120,13 +120,6 @@ def _check(
         faults.append(("due_on", DUE_BEFORE_START))
     if faults:
         raise ValuesRefused(faults)
-
-
-def _opens(line: TaskRecord, task: Task | None) -> bool:
-    """Whether there is an open task more then."""
-    if task is None:
-        return line.status == "open"
-    return task.status != "open" and line.status == "open" and "status" in line.columns
 
 
 def _note(context: ImportContext, line: TaskRecord, assignee: Member | None) -> None:
