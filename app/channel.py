@@ -92,6 +92,14 @@ def refusal_words(phase: str, code: int | None, text: str) -> str:
     return f"{phase}: {code} {text}" if code else f"{phase}: {text}"
 
 
+_WITH_CODE = re.compile(r"\w+: [0-9]+ ")
+
+
+def both_of(words: str) -> Both:
+    """What `refusal_words` made: an answer stands whole in both languages, our own words in each."""
+    return Both.made(words) if _WITH_CODE.match(words) else Both.of(words)
+
+
 def printable(text: str) -> str:
     """A server's words on one line of at most 500 characters, nothing unprintable in it."""
     line = re.sub(r"\s+", " ", text).strip()

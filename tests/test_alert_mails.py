@@ -23,6 +23,7 @@ from app.outbox import resending
 from app.outbox.claim import claim
 from app.outbox.enqueue import NewMail, enqueue
 from app.outbox.lease import end_with_alert
+from app.outbox.sweep import _expire, _give_up_doubts
 from app.reminders import plan
 from app.services import Services
 from tests import sending
@@ -283,6 +284,18 @@ def test_many_mails_whose_end_is_unknown_end_a_thousand_in_a_transaction(
         assert set(states) == {State.UNKNOWN}
         doubtful = [one.data for one in open_alerts(session) if one.data]
     assert [one["number"] for one in doubtful] == [1_001] * ("doubts" in values)
+
+
+def test_what_a_restore_holds_back_ends_in_no_other_way(
+    services: Services, db: Database, team: People
+) -> None:
+    """Its copy may be out: were it expired, the date would be made up for with a second one."""
+    unsettled(services, team.suzuki, 1, held="restore")
+    with db.write() as session:
+        assert _expire(session, NOW + HOUR) == _give_up_doubts(session, NOW + HOUR) == 0
+    outbox.sweep(services, NOW + HOUR)
+    with db.read() as session:
+        assert session.scalars(select(OutboxMail.state)).one() == State.UNKNOWN
 
 
 def test_an_alert_mail_reads_the_alerts_that_it_shows_and_counts_the_others(

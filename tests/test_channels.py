@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from app import outbox
 from app.alerts import Alarm
-from app.channel import Answer, Fault, SendError
+from app.channel import Answer, Fault, SendError, both_of, refusal_words
 from app.db import Database
 from app.letters import read_again
 from app.locale import Both
@@ -250,6 +250,13 @@ def test_a_chat_server_that_is_down_opens_the_breaker_of_chat_alone(
     assert states(db) == [State.ACCEPTED] * 2
     with db.read() as session:
         assert Breaker("chat").gate(session, NOW) is Gate.CLOSED
+
+
+def test_a_kept_answer_stands_whole_in_both_languages_and_our_own_words_in_each() -> None:
+    answer = refusal_words("rcpt", 550, "5.1.1 宛先不明 / user unknown")
+    assert both_of(answer) == Both(answer, answer)
+    ours = refusal_words("connect", None, str(Both("応答がありませんでした。", "No answer came.")))
+    assert both_of(ours) == Both("connect: 応答がありませんでした。", "No answer came.")
 
 
 @pytest.mark.usefixtures("both_ways")

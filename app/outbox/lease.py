@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.alerts import raise_alert
 from app.alerts.catalogue import OF_MAILS
+from app.channel import both_of
 from app.db import among
 from app.locale import Both
 from app.models import Base, DecisionRow, Kind, MailEvent, Member, OutboxMail, Setting, State
@@ -201,7 +202,7 @@ def end_with_alert(
 ) -> None:
     """An end that an operator must hear of. `why`: the reason, where both languages differ."""
     end(session, mail, state, now=now, reason=reason, response=response)
-    alert_of(session, mail.id, state, now=now, why=why or Both.made(reason))
+    alert_of(session, mail.id, state, now=now, why=why or both_of(reason))
 
 
 def alert_of(

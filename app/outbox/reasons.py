@@ -60,6 +60,8 @@ REASONS: dict[str, Both] = {
     "quiet_hours": Both("通知を控える時間帯です", "these are quiet hours"),
     "no_answer_recorded": Both("応答が記録されていません", "no answer was recorded"),
     "claimed_too_often": Both("5回試みても結果がありません", "there were 5 tries without a result"),
+    "address_changed": Both("アドレスが変わりました", "the address changed"),
+    "clock_ran_ahead": Both("時計が進んでいました", "the clock ran ahead"),
 }
 
 STATES: dict[str, Both] = {

@@ -15,9 +15,8 @@ from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, raise_alert
-from app.channel import Fault, SendError
+from app.channel import Fault, SendError, both_of
 from app.db import same_address
-from app.locale import Both
 from app.models import MailEvent, Member, OutboxMail, State
 from app.outbox import repeated_refusals
 from app.outbox.breaker import Breaker, ServerTrouble
@@ -247,5 +246,5 @@ def _suppress_address(session: Session, mail: Claimed, words: str, by: Sender) -
         .values(suppressed_reason=words)
     )
     raise_alert(
-        session, Alarm.ADDRESS, mail.user_id, now=by.now, to=mail.to_addr, why=Both.made(words)
+        session, Alarm.ADDRESS, mail.user_id, now=by.now, to=mail.to_addr, why=both_of(words)
     )

@@ -170,7 +170,7 @@ def resend_all(services: Services, which: Which, *, who: str, now: datetime) -> 
             new, held = _resend(services, session, mails, which, who=who, now=now)
         made += new
         services.publish([] if held else new)
-    if which.state in OF_DATES and ids:
+    if which.state in OF_DATES and ids and which.reason is None and which.email is None:
         with services.db.write() as session:
             close_alerts(session, OF_DATES[which.state], [which.on], now=now)
     return made

@@ -32,6 +32,7 @@ HOLDS_AT_MOST = timedelta(days=8)  # to the end of a week, in whatever time zone
 _COUNTED_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 _EASTERNMOST = timezone(timedelta(hours=14))  # where a local date begins first
 _HELD: ColumnElement[bool] = and_(OPEN, OutboxMail.held == HELD)
+NOT_HELD: ColumnElement[bool] = OutboxMail.held.is_distinct_from(HELD)
 
 
 @dataclass(frozen=True, slots=True)

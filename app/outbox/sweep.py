@@ -9,8 +9,8 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts import Alarm, keep_alert
+from app.channel import both_of
 from app.db import database_now
-from app.locale import Both
 from app.models import OPEN, UNSENT, Kind, OutboxMail, State
 from app.outbox import breaker, log_records, restored
 from app.outbox.claim import claimable
@@ -78,6 +78,7 @@ def _expire(session: Session, now: datetime) -> int:
         OutboxMail.state == State.READY,
         OutboxMail.expires_at <= now,
         OutboxMail.doubts == 0,
+        restored.NOT_HELD,
     )
     piece = some(too_late, ENDED_AT_ONCE)
     expired = session.execute(
@@ -94,10 +95,10 @@ def _expire(session: Session, now: datetime) -> int:
     for one in expired:
         record(session, one.id, State.EXPIRED, one.response, now=now)
         log_records.ended(session, one, State.EXPIRED, Reason.EXPIRED)
-    for day in {one.local_date for one in expired}:
+    for day in sorted({one.local_date for one in expired}):
         late = [one for one in expired if one.local_date == day]
         number = _ended_of(session, day, State.EXPIRED, Reason.EXPIRED)
-        why = next((Both.made(one.response) for one in late if one.response), None)
+        why = next((both_of(one.response) for one in late if one.response), None)
         _alert_of_all(session, Alarm.MAILS_EXPIRED, late, now, number=number, why=why)
     first = [one.decision_id for one in expired if one.n <= 0 and one.decision_id is not None]
     if first:
@@ -138,9 +139,11 @@ def _give_up_doubts(session: Session, now: datetime) -> int:
         or_(OutboxMail.doubts >= DOUBTS_AT_MOST, OutboxMail.expires_at <= now),
     )
     ready = and_(OutboxMail.state == State.READY, OutboxMail.expires_at <= now)
-    piece = some(and_(OPEN, OutboxMail.doubts > 0, or_(in_doubt, ready)), ENDED_AT_ONCE)
+    piece = some(
+        and_(OPEN, restored.NOT_HELD, OutboxMail.doubts > 0, or_(in_doubt, ready)), ENDED_AT_ONCE
+    )
     ended = restored.end_unknown(session, OutboxMail.id == piece.c.id, now=now, reason=_NO_ANSWER)
-    for day in {one.local_date for one in ended}:
+    for day in sorted({one.local_date for one in ended}):
         doubtful = [one for one in ended if one.local_date == day]
         number = _ended_of(session, day, State.UNKNOWN, _NO_ANSWER)
         if number > ALONE:
