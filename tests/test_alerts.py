@@ -21,7 +21,7 @@ from app.monitoring.heartbeat import Heartbeat
 from app.reminders import brake
 from app.services import Services
 from tests import sending, servers
-from tests.conftest import NOW, People, task
+from tests.conftest import NOW, TODAY, People, task
 from tests.smtp_server import SmtpServer
 from tests.stack import PROJECT
 
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.pages
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
 
 
 def at(moment: datetime) -> Callable[[], datetime]:
@@ -326,19 +327,22 @@ def test_seen_ends_what_happened_and_not_what_lasts(services: Services, db: Data
 def test_a_thousand_open_alerts_are_counted_and_the_first_of_them_shown(
     services: Services, db: Database, admin: FlaskClient
 ) -> None:
-    """What is about all mails is not lost among them."""
+    """What stops mail is not lost among them."""
     with db.write() as session:
         for mail in range(100):
             raise_alert(session, Alarm.MAIL_FAILED, mail, now=NOW)
+        for days in range(20):
+            about, whose = TODAY - days * DAY, ["a@example.jp"]
+            raise_alert(session, Alarm.MAILS_EXPIRED, about, now=NOW, number=1, members=whose)
         raise_alert(session, Alarm.NO_TICK, now=NOW + MINUTE)
     facts = status.status(services, NOW + MINUTE)
-    assert (len(facts["alerts"]), facts["alerts_open"]) == (20, 101)
+    assert (len(facts["alerts"]), facts["alerts_open"]) == (20, 121)
     assert facts["alerts"][0]["name"] == Alarm.NO_TICK
     page = admin.get("/admin").text
-    assert "ほかに警告が81件あります" in page
+    assert "ほかに警告が101件あります" in page
     banner = page.partition('class="banner"')[2].partition("</div>")[0]
     assert banner.count("<p>") == 6
-    assert "ほかにもあります" in banner
+    assert "続きを見る" in banner
     with db.read() as session:
         assert is_open(session, Alarm.NO_TICK)
         assert is_open(session, Alarm.MAIL_FAILED, 99)

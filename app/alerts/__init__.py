@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import audit
-from app.alerts.catalogue import EVENTS, NUMEROUS, Alarm, name_of
+from app.alerts.catalogue import EVENTS, NUMEROUS, STOPS_MAIL, Alarm, name_of
 from app.db import among, insert_new
 from app.models import Alert
 from app.services import Services
@@ -112,11 +112,8 @@ def open_names(session: Session, alarms: Iterable[Alarm]) -> list[str]:
 
 def open_alerts(session: Session, at_most: int | None = None) -> list[Alert]:
     """All open alerts, the oldest first; or so many, those about all mails before the others."""
-    found = select(Alert).where(_OPEN).order_by(Alert.opened_at, Alert.id)
-    if at_most is not None:
-        found = (
-            found.order_by(None).order_by(GENERAL_FIRST, Alert.opened_at, Alert.id).limit(at_most)
-        )
+    first = () if at_most is None else (GENERAL_FIRST,)
+    found = select(Alert).where(_OPEN).order_by(*first, Alert.opened_at, Alert.id).limit(at_most)
     return list(session.scalars(found))
 
 
@@ -131,8 +128,8 @@ def _of(alarms: Iterable[Alarm]) -> ColumnElement[bool]:
 
 
 _OPEN: ColumnElement[bool] = Alert.closed_at.is_(None)
-# To sort by: what is about all mails stands before what is about one of many.
-GENERAL_FIRST: ColumnElement[int] = case((_of(NUMEROUS), 1), else_=0)
+# To sort by: what stops mail comes first, what is about one of many last.
+GENERAL_FIRST: ColumnElement[int] = case((_of(STOPS_MAIL), 0), (_of(NUMEROUS), 2), else_=1)
 
 
 def recent(services: Services, *, everything: bool, at_most: int = 500) -> list[Alert]:

@@ -185,7 +185,7 @@ def _about_teams(
 def _step_words(one: digest.Ahead) -> str | None:
     if one.step is None:
         return None
-    days = t(f"{one.silent}営業日", f"{one.silent} workdays")
+    days = t(f"{one.silent}営業日", counted(one.silent or 0, "workday"))
     return f"{one.notified or t('本人に予告', 'a word beforehand')} ({days})"
 
 

@@ -189,13 +189,13 @@ def purge_old(shell: Shell, *, before: date, dry_run: bool, yes: bool, json_want
         _show_purge(found, before, dry_run=True, json_wanted=json_wanted)
         return
     if not yes:
-        counted = _counted(found, before)
+        words = _counted(found, before)
         untouched = Both("何も削除していません。", "Nothing was removed.")
         alone = Both(
-            f"{counted.ja}削除するには --yes を付けてください。{untouched.ja}",
-            f"{counted.en} To remove them, say --yes. {untouched.en}",
+            f"{words.ja}削除するには --yes を付けてください。{untouched.ja}",
+            f"{words.en} To remove them, say --yes. {untouched.en}",
         )
-        ask(counted.to(LOCALE) + t("削除しますか", " Remove them"), alone, untouched)
+        ask(words.to(LOCALE) + t("削除しますか", " Remove them"), alone, untouched)
     done = purge.purge(services, before, who=who(), now=now)
     _show_purge(done, before, dry_run=False, json_wanted=json_wanted)
 
@@ -222,8 +222,8 @@ def _show_purge(found: dict[str, int], before: date, *, dry_run: bool, json_want
     if json_wanted:
         show_json({"before": before, "dry_run": dry_run, **found})
         return
-    counted = _counted(found, before)
+    words = _counted(found, before)
     if dry_run:
-        say(f"{counted.ja}何も削除していません。", f"{counted.en} Nothing was removed.")
+        say(f"{words.ja}何も削除していません。", f"{words.en} Nothing was removed.")
     else:
-        say(f"削除しました。{counted.ja}", f"Removed. {counted.en}")
+        say(f"削除しました。{words.ja}", f"Removed. {words.en}")

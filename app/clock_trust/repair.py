@@ -188,7 +188,7 @@ def _mails(session: Session, now: datetime) -> int:
         .returning(OutboxMail.id, OutboxMail.state)
     ).all()
     ready = [one.id for one in early if one.state == State.READY]
-    end_ready(session, among(OutboxMail.id, ready), why="the clock ran ahead", now=now)
+    end_ready(session, among(OutboxMail.id, ready), why="clock_ran_ahead", now=now)
     put_off = session.execute(
         update(OutboxMail)
         .where(

@@ -12,7 +12,7 @@ from app.locale import Both
 from app.mime.address import write_mailbox
 from app.mime.message import MailMessage
 
-SHOWN = 20  # alerts in one letter; the others are one link away
+SHOWN = 20  # alerts in one letter; the others are counted
 NAME, SUBJECT, SENTENCE = 60, 80, 400
 
 

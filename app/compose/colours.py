@@ -2,7 +2,7 @@
 
 They are the marks that a Japanese reader knows from school: ○ is good and never anything else, △ is
 so-so, × is bad, □ is a box still to be filled. Pages draw them in static/style.css, which has their
-colours of pages, and templates/_board.html; a test compares.
+colours on pages, and templates/_board.html; a test compares.
 """
 
 from typing import NamedTuple

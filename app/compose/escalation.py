@@ -1,6 +1,6 @@
 """PURE. The escalation mail: which members have been silent for days, for a lead or the lead's manager.
 
-It suggests to help, not to demand a report: beside each name stands what is known of the last one.
+It suggests helping, and demands no report: beside each name stands what is known of the last one.
 """
 
 from collections.abc import Sequence

@@ -21,7 +21,7 @@ from app.imports.file_rows import (
     whole_file,
 )
 from app.imports.workbook import is_container, read_workbook
-from app.locale import Both
+from app.locale import Both, counted
 from app.people.columns import FILES, FileKind
 from app.people.table import LineFault, Table, TableRow
 from app.util.dates_and_numbers import squeezed
@@ -85,7 +85,7 @@ def _add(table: Table, keys: Sequence[str | None], row: Row) -> None:
     sentence = Both(
         f"列が{len(cells)}個あります。{len(keys)}個にしてください"
         '(区切り文字を含む値は "…" で囲みます)。',
-        f"It has {len(cells)} cells; make it {len(keys)} "
+        f"It has {counted(len(cells), 'cell')}; make it {len(keys)} "
         '(put a value that holds a separator in "…").',
     )
     table.faults.append(LineFault(line, "", sentence))
@@ -112,9 +112,9 @@ def _is_filled(body: Sequence[Row], number: int) -> bool:
 def _check_header(
     kind: FileKind, found_as: Both, header: Row, keys: Sequence[str | None], unknown: Sequence[str]
 ) -> None:
-    counted = Counter(key for key in keys if key)
-    twice = sorted(key for key, times in counted.items() if times > 1)
-    missing = [one.key for one in kind.columns if one.needed and one.key not in counted]
+    times_of = Counter(key for key in keys if key)
+    twice = sorted(key for key, times in times_of.items() if times > 1)
+    missing = [one.key for one in kind.columns if one.needed and one.key not in times_of]
     if not (twice or missing or unknown):
         return
     parts = [

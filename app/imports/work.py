@@ -85,15 +85,15 @@ def upsert_task(
     emails: Mapping[int, str],
 ) -> Task:
     """Makes the task, or changes what the line says otherwise; returns it."""
+    today = today_of(assignee, context.organisation, context.now)
     values: dict[str, Any] = {
         "title": line.title,
         "assignee_id": assignee.id if assignee else None,
         "status": line.status,
-        "start_on": line.start_on or context.today,
+        "start_on": line.start_on or today,
         "due_on": line.due_on,
         "report_every": line.report_every,
     }
-    today = today_of(assignee, context.organisation, context.now)
     if task is None:
         # Without assigned_on the assignee has had it since its start, and it came here today.
         # closed_on stays empty: a task that comes closed was never open here.
@@ -156,14 +156,11 @@ def run_reports(context: ImportContext, found: Sequence[ReportRecord]) -> None:
         reporter, its = members[address_key(line.reporter_email)], keys[line.line]
         report = next((known[key] for key in its if key in known), None)
         if report is None:
-            new.append(
-                _new_report(context, line, reporter, its[0]) | {"task_id": ids[line.task_ref]}
-            )
+            new.append(_new_report(context, line, ids[line.task_ref], reporter, its[0]))
         else:
             _change_report(context, line, reporter, report)
-    if (
-        new
-    ):  # as rows: objects would take twice the time, in which no other program writes on SQLite
+    # As rows: objects take twice the time, in which no other program writes on SQLite.
+    if new:
         context.session.execute(insert(Report), new)
 
 
@@ -191,11 +188,12 @@ def _known_reports(context: ImportContext, keys: Sequence[str]) -> dict[str, Rep
 
 
 def _new_report(
-    context: ImportContext, line: ReportRecord, reporter: Member, key: str
+    context: ImportContext, line: ReportRecord, task_id: int, reporter: Member, key: str
 ) -> dict[str, Any]:
     on = line.reported_on.isoformat()
     context.add(line, _about(line, reporter), ref=line.task_ref, email=reporter.email, on=on)
     return {
+        "task_id": task_id,
         "reporter_id": reporter.id,
         "counts_for": line.reported_on,
         "percent": line.percent,

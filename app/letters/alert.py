@@ -35,7 +35,7 @@ def letter(case: LetterContext) -> Send:
 
 
 def _alerts(case: LetterContext, which: ColumnElement[bool]) -> tuple[list[AlertLine], int]:
-    """Of these alerts those about all mails first, then the newest; and how many others."""
+    """Of these alerts what stops mail first, then the newest; and how many more there are."""
     query = select(Alert).where(which).order_by(GENERAL_FIRST, Alert.id.desc()).limit(SHOWN)
     shown = [_line(one, case.reader.rhythm.zone) for one in case.session.scalars(query)]
     number = case.session.scalar(select(func.count()).select_from(Alert).where(which)) or 0

@@ -15,7 +15,7 @@ from app.outbox import end_ready, restored
 from app.outbox.enqueue import NewMail, enqueue
 from app.people import values
 from app.people.lookup import with_address
-from app.people.settings import organisation, zone_of
+from app.people.settings import organisation, today_of
 from app.people.values import ValuesRefused
 from app.services import Services
 
@@ -66,7 +66,7 @@ def _end_access(session: Session, member: Member, who: str, now: datetime) -> No
     unused = (SignInLink.user_id == member.id, SignInLink.used_at.is_(None))
     session.execute(update(SignInLink).where(*unused).values(used_at=now))
     links = (OutboxMail.user_id == member.id, OutboxMail.kind == Kind.SIGN_IN)
-    end_ready(session, *links, why="the address changed", now=now)
+    end_ready(session, *links, why="address_changed", now=now)
 
 
 def _readdress(session: Session, member: Member) -> None:
@@ -84,8 +84,7 @@ def _readdress(session: Session, member: Member) -> None:
 def _mail(
     services: Services, session: Session, member: Member, before: str, now: datetime
 ) -> NewMail:
-    zone = zone_of(member, organisation(session, services.config))
-    today = now.astimezone(zone).date()
+    today = today_of(member, organisation(session, services.config), now)
     earlier = (
         OutboxMail.user_id == member.id,
         OutboxMail.kind == Kind.ADDRESS_CHANGED,

@@ -17,7 +17,7 @@ from app.mime.address import bare
 from app.models import Kind, Member, OutboxMail, Role, SignInLink
 from app.outbox.enqueue import NewMail, enqueue
 from app.people.lookup import with_address
-from app.people.settings import organisation, zone_of
+from app.people.settings import organisation, today_of
 from app.refused import Code, Refused
 from app.services import Services
 
@@ -186,12 +186,11 @@ def _new_link(session: Session, member: Member, next_path: str, now: datetime) -
 
 
 def _mail(services: Services, session: Session, member: Member, link: SignInLink) -> NewMail:
-    zone = zone_of(member, organisation(session, services.config))
     return NewMail(
         kind=Kind.SIGN_IN,
         user_id=member.id,
         to_addr=member.email,
-        local_date=link.created_at.astimezone(zone).date(),
+        local_date=today_of(member, organisation(session, services.config), link.created_at),
         not_before=link.created_at,
         expires_at=link.expires_at,
         n=link.id,

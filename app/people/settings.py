@@ -182,10 +182,10 @@ class BrokenSettings(Refused, ValueError):
     def __init__(self, fault: str) -> None:
         self.fault = fault
         sentence = Both(
-            f"保存された設定に正しくない値があります({fault})。管理者がメンバーのページか "
-            "`task-progress member set` で直せます。",
-            f"A stored setting makes no sense ({fault}). An admin can mend it on the member's page "
-            "or with `task-progress member set`.",
+            f"保存された設定に正しくない値があります({fault})。管理者に知らせてください。管理者は"
+            "メンバーのページか `task-progress member set` で直せます。",
+            f"A stored setting makes no sense ({fault}). Please tell an admin, who can mend it on "
+            "the member's page or with `task-progress member set`.",
         )
         super().__init__(Code.BROKEN_SETTINGS, sentence)
 
@@ -199,10 +199,10 @@ def zone_of(member: Member, defaults: Organisation) -> ZoneInfo:
 
 
 def today_of(member: Member | None, defaults: Organisation, now: datetime) -> date:
-    """The local date of `now` for the member; for the organisation where it is nobody's."""
-    return (
-        defaults.today(now) if member is None else now.astimezone(zone_of(member, defaults)).date()
-    )
+    """The local date of `now` for the member; without one, for the organisation."""
+    if member is None:
+        return defaults.today(now)
+    return now.astimezone(zone_of(member, defaults)).date()
 
 
 def _zone(name: str) -> ZoneInfo:

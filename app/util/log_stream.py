@@ -1,4 +1,4 @@
-"""A log stream that works on with a full disk: a line that cannot be written stops no mail.
+"""A log stream that goes on working with a full disk: a line that cannot be written stops no mail.
 
 Celery prints a banner and dies of it when standard output is a file on a full disk. Here such a
 line is lost, and `written` tells that it was.

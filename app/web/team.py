@@ -12,6 +12,7 @@ from app.compose.text import inert
 from app.locale import Both
 from app.members.nudge import nudge
 from app.members.snooze import NotNow
+from app.people.settings import BrokenSettings
 from app.services import Services
 from app.web import form_key
 from app.web.access import lead, lead_of_member, myself
@@ -67,7 +68,7 @@ def pages(services: Services) -> Blueprint:
     def ask(member_id: int) -> ResponseReturnValue:
         try:
             nudge(services, member_id, myself().email, clock.now(), form_key.sent())
-        except NotNow as error:
+        except (NotNow, BrokenSettings) as error:
             return _member_page(services, member_id, refused=error.sentence), 422
         if request.form.get("back") != "board":
             return redirect(url_for(".member", member_id=member_id, nudged=member_id), 303)
