@@ -10,7 +10,6 @@ from app import audit
 from app.alerts import open_alerts, open_number
 from app.alerts.catalogue import words_of
 from app.clock_trust import ticks
-from app.compose.alert import SHOWN
 from app.db import put
 from app.identity import known_settings
 from app.models import (
@@ -34,6 +33,7 @@ from app.util.version import version
 
 STALE = timedelta(minutes=5)  # without a tick something is wrong
 UNSENT = timedelta(minutes=10)  # a mail that waits longer is late
+SHOWN = 20  # open alerts; the others are counted
 _HELD = (OPEN, OutboxMail.held.is_not(None))
 
 
