@@ -265,6 +265,21 @@ def test_more_than_twenty_mails_of_a_date_whose_end_is_unknown_have_one_alert_th
             assert open_alerts(session) == []
 
 
+def test_the_alert_about_all_takes_the_place_of_those_about_the_mails_before(
+    services: Services, db: Database, team: People
+) -> None:
+    unsettled(services, team.suzuki, 21, doubts=1)
+    last = OutboxMail.n == 20
+    with db.write() as session:
+        session.execute(update(OutboxMail).where(last).values(expires_at=NOW + 2 * HOUR))
+    outbox.sweep(services, NOW + HOUR)
+    with db.read() as session:
+        assert len(open_alerts(session)) == 20
+    outbox.sweep(services, NOW + 2 * HOUR)
+    with db.read() as session:
+        assert [one.name for one in open_alerts(session)] == ["mails_unknown:2026-11-24"]
+
+
 @pytest.mark.parametrize("values", [{"doubts": 1}, {"held": "restore"}], ids=["doubts", "restore"])
 def test_many_mails_whose_end_is_unknown_end_a_thousand_in_a_transaction(
     services: Services, db: Database, team: People, values: dict[str, Any]

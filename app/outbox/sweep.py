@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts import Alarm, keep_alert
+from app.alerts import Alarm, close_alerts, keep_alert
 from app.channel import both_of
 from app.db import database_now
 from app.models import OPEN, UNSENT, Kind, OutboxMail, State
@@ -97,7 +97,7 @@ def _expire(session: Session, now: datetime) -> int:
         log_records.ended(session, one, State.EXPIRED, Reason.EXPIRED)
     for day in sorted({one.local_date for one in expired}):
         late = [one for one in expired if one.local_date == day]
-        number = _ended_of(session, day, State.EXPIRED, Reason.EXPIRED)
+        number = _number(session, _ended(day, State.EXPIRED, Reason.EXPIRED))
         why = next((both_of(one.response) for one in late if one.response), None)
         _alert_of_all(session, Alarm.MAILS_EXPIRED, late, now, number=number, why=why)
     first = [one.decision_id for one in expired if one.n <= 0 and one.decision_id is not None]
@@ -117,10 +117,14 @@ def _alert_of_all(
     keep_alert(session, alarm, mails[0].local_date, now=now, **facts)
 
 
-def _ended_of(session: Session, day: date, state: State, reason: str) -> int:
+def _ended(day: date, state: State, reason: str) -> Select[int]:
     """The mails of that date that ended so, by this piece and those before it."""
     ours = (OutboxMail.state == state, OutboxMail.reason == reason, OutboxMail.local_date == day)
-    return session.scalar(select(func.count()).select_from(OutboxMail).where(UNSENT, *ours)) or 0
+    return select(OutboxMail.id).where(UNSENT, *ours)
+
+
+def _number(session: Session, mails: Select[int]) -> int:
+    return session.scalar(select(func.count()).select_from(mails.subquery())) or 0
 
 
 def _end_held(session: Session, now: datetime) -> int:
@@ -145,9 +149,12 @@ def _give_up_doubts(session: Session, now: datetime) -> int:
     ended = restored.end_unknown(session, OutboxMail.id == piece.c.id, now=now, reason=_NO_ANSWER)
     for day in sorted({one.local_date for one in ended}):
         doubtful = [one for one in ended if one.local_date == day]
-        number = _ended_of(session, day, State.UNKNOWN, _NO_ANSWER)
+        number = _number(session, _ended(day, State.UNKNOWN, _NO_ANSWER))
         if number > ALONE:
             _alert_of_all(session, Alarm.MAILS_UNKNOWN, doubtful, now, number=number)
+            if number - len(doubtful) <= ALONE:  # in place of those about the mails before
+                earlier = session.scalars(_ended(day, State.UNKNOWN, _NO_ANSWER)).all()
+                close_alerts(session, Alarm.MAIL_UNKNOWN, earlier, now=now)
             continue
         for one in doubtful:
             alert_of(session, one.id, State.UNKNOWN, now=now)
