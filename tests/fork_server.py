@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.servers import die_with_parent, spawn, wait_until
 
+_PROJECT = Path(__file__).resolve().parent.parent
 _MODULES = {"celery": "celery", "task-progress": "app.cli", "gunicorn": "gunicorn"}
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["tests.preloaded"])
@@ -77,6 +78,8 @@ def can_fork(command: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Whether this is a program of the product that its loader and interpreter start as usual."""
     own = command[0] == sys.executable and command[1] == "-m"
     usual = not any(name.startswith(("LD_", "PYTHONW", "PYTHONH")) for name in environ)
+    if environ.get("PYTHONPATH", str(_PROJECT)).split(os.pathsep)[0] != str(_PROJECT):
+        return False  # other code than what was imported here
     return usual and (own or _of_this_python(command[0]))
 
 
