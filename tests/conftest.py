@@ -278,7 +278,7 @@ def config(environ: dict[str, str], tmp_path: Path, request: pytest.FixtureReque
     """`environ`, read as the application reads it; with `smtp` where the test has that server."""
     if "smtp" in request.fixturenames:
         port = request.getfixturevalue("smtp").port
-        environ = {**environ, "SMTP_PORT": str(port), "SMTP_TIMEOUT": "2"}
+        environ = {**environ, "SMTP_PORT": str(port)}
     return load(environ, tmp_path)
 
 

@@ -1,7 +1,6 @@
 """A clock that is wrong: what is doubted, what is put back, and what an admin can say."""
 
 import re
-import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
@@ -29,7 +28,7 @@ from app.models import (
     Task,
 )
 from app.monitoring import alert_mails, checks, status, status_lines
-from app.monitoring.watchdog import Watchdog
+from app.monitoring.watchdog import NO_TICK_FOR, Watchdog
 from app.outbox.breaker import Breaker, Gate
 from app.queue import db_lock
 from app.services import Services
@@ -512,20 +511,21 @@ def test_a_watchdog_that_sees_no_tick_asks_for_one_whatever_the_clock_says() -> 
     """A tick is known by its mark, which need not be later than the one before."""
     marks: list[object] = [None]
     asked: list[int] = []
+    passed = [0.0]  # seconds
     watchdog = Watchdog(
         waiting=lambda: 0,
         free=lambda: True,
         stop=lambda _code: None,
         last_tick=lambda: marks[-1],
         ask_for_tick=lambda: asked.append(1),
-        no_tick_for=0.05,
+        clock=lambda: passed[-1],
     )
     for mark in (NOW, NOW - 9 * HOUR, NOW + MONTH):
         marks.append(mark)
-        time.sleep(0.06)
+        passed.append(passed[-1] + NO_TICK_FOR + 1)
         watchdog.look_for_ticks()
     assert asked == []
-    time.sleep(0.06)
+    passed.append(passed[-1] + NO_TICK_FOR + 1)
     watchdog.look_for_ticks()
     watchdog.look_for_ticks()
     assert len(asked) == 1

@@ -457,7 +457,6 @@ def test_whatever_people_write_the_letter_is_whole(
     tasks = [task_url(facts, task) for task in facts.tasks]
     rest = [facts.report_url, f"{facts.report_url}/later", f"{facts.report_url}/off"]
     assert pages(page.links) == links_of_text(message) == [*tasks, *rest, facts.stop_url]
-    assert message.text.isascii() or message.text.encode()
 
 
 @pytest.mark.parametrize(

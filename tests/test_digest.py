@@ -43,7 +43,7 @@ def smtp() -> Iterator[SmtpServer]:
 
 @pytest.fixture
 def config(environ: dict[str, str], tmp_path: Path, smtp: SmtpServer) -> Config:
-    return load({**environ, "SMTP_PORT": str(smtp.port), "SMTP_TIMEOUT": "2"}, tmp_path)
+    return load({**environ, "SMTP_PORT": str(smtp.port)}, tmp_path)
 
 
 @pytest.fixture

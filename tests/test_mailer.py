@@ -266,7 +266,7 @@ REFUSALS = {
 
 def patience(action: str) -> float:
     """Seconds for a step: few only where nothing but their end ends the mail."""
-    return 0.6 if "hang" in action or "drip" in action else 5.0
+    return 2.0 if "hang" in action or "drip" in action else 5.0
 
 
 @pytest.mark.parametrize("tag", REFUSALS)
@@ -333,17 +333,17 @@ def test_no_answer_to_quit_undoes_an_accepted_mail() -> None:
 def test_a_dripping_server_does_not_stretch_the_whole_time_before_the_dot(
     server: SmtpServer,
 ) -> None:
-    # Every single operation has 100 s here; only the 90 s for all (0.45 s scaled) can end it.
+    # Every single operation has 100 s here; only the 90 s for all (2.7 s scaled) can end it.
     started = time.monotonic()
-    error = error_of(server, envelope("drip"), timeout=20_000, time_scale=0.005)
-    assert 0.3 < time.monotonic() - started < 5
+    error = error_of(server, envelope("drip"), timeout=4_000, time_scale=0.03)
+    assert 2 < time.monotonic() - started < 8
     assert (error.phase, error.in_doubt) == (Phase.RCPT, False)
 
 
 def test_a_server_that_stops_reading_does_not_hold_the_sender(server: SmtpServer) -> None:
     mail = Envelope("app@example.com", "hanako+hangbody@example.jp", b"x" * 998 + b"\r\n")
     big = Envelope(mail.sender, mail.recipient, mail.data * 20_000)
-    error = error_of(server, big, timeout=0.3)
+    error = error_of(server, big, timeout=2)
     assert (error.phase, error.blame, error.in_doubt) == (Phase.BODY, "mail", False)
 
 

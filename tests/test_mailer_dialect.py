@@ -32,7 +32,7 @@ def envelope(tag: str = "") -> Envelope:
 
 
 def settings(server: SmtpServer, **values: Any) -> SmtpSettings:
-    return SmtpSettings("127.0.0.1", server.port, **({"timeout": 0.5} | values))
+    return SmtpSettings("127.0.0.1", server.port, **({"timeout": 2.0} | values))
 
 
 # --- a server that knows no EHLO ------------------------------------------------------------

@@ -185,7 +185,7 @@ def test_the_runbooks_inspections_answer(stack: Stack) -> None:
 @on_sqlite
 def test_a_worker_that_no_longer_consumes_ends_itself(stack: Stack) -> None:
     """Attached to Redis, yet deaf, as was seen after restarts of Redis."""
-    stack.environ["TEST_TIME_SCALE"] = "0.02"
+    stack.environ["TEST_TIME_SCALE"] = "0.1"
     worker = stack.worker()
     stack.run("control", "-t", "60", "-d", "mail0@localhost", "cancel_consumer", "mail")
     stack.publish("notifications.tick")
@@ -197,8 +197,8 @@ def test_a_worker_that_no_longer_consumes_ends_itself(stack: Stack) -> None:
 def test_a_worker_without_beat_asks_for_a_tick_itself_and_everybody_gets_their_mail(
     stack: Stack, db: Database
 ) -> None:
-    """Nobody sends a tick but the watchdog: after 3 minutes, here 3.6 s."""
-    stack.environ["TEST_TIME_SCALE"] = "0.02"
+    """Nobody sends a tick but the watchdog: after 3 minutes, here 18 s."""
+    stack.environ["TEST_TIME_SCALE"] = "0.1"
     ai, mail = stack.worker("ai"), stack.worker()
     wait_until(lambda: all_accepted(db), stack.logs(), 60)
     assert stack.recipients() == EVERYBODY
