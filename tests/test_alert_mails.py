@@ -307,7 +307,7 @@ def test_what_a_restore_holds_back_ends_in_no_other_way(
     """Its copy may be out: were it expired, the date would be made up for with a second one."""
     unsettled(services, team.suzuki, 1, held="restore")
     with db.write() as session:
-        assert _expire(session, NOW + HOUR) == _give_up_doubts(session, NOW + HOUR) == 0
+        assert _expire(session, NOW + HOUR, 9) == _give_up_doubts(session, NOW + HOUR, 9) == 0
     outbox.sweep(services, NOW + HOUR)
     with db.read() as session:
         assert session.scalars(select(OutboxMail.state)).one() == State.UNKNOWN

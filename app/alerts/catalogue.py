@@ -41,33 +41,9 @@ class Alarm(StrEnum):
     HEARTBEAT_AHEAD = "heartbeat_ahead"
 
 
-# They happened, and nothing takes them back: closed by a person's word or by a resend.
-EVENTS = frozenset(
-    {
-        Alarm.MAIL_FAILED,
-        Alarm.MAIL_DEAD,
-        Alarm.MAIL_UNKNOWN,
-        Alarm.MAILS_UNKNOWN,
-        Alarm.MAILS_EXPIRED,
-        Alarm.CLOCK_BACK,
-    }
-)
-
 # While one of these is open mails do not go out, or are late.
 STOPS_MAIL = frozenset(
     {Alarm.MAIL_SERVER, Alarm.NOT_ATTEMPTED, Alarm.NOT_ENDED, Alarm.NO_TICK, Alarm.CLOCK}
-)
-
-# About one mail, member or team: as many may be open as there are of those.
-NUMEROUS = frozenset(
-    {
-        Alarm.MAIL_FAILED,
-        Alarm.MAIL_DEAD,
-        Alarm.MAIL_UNKNOWN,
-        Alarm.MEMBER,
-        Alarm.TEAM,
-        Alarm.ADDRESS,
-    }
 )
 
 OF_MAILS = {  # by the state in which a mail ended
@@ -79,6 +55,13 @@ OF_DATES = {  # about all mails of a date that ended so
     "unknown": Alarm.MAILS_UNKNOWN,
     "expired": Alarm.MAILS_EXPIRED,
 }
+
+
+# They happened, and nothing takes them back: closed by a person's word or by a resend.
+EVENTS = frozenset({*OF_MAILS.values(), *OF_DATES.values(), Alarm.CLOCK_BACK})
+
+# About one mail, member or team: as many may be open as there are of those.
+NUMEROUS = frozenset({*OF_MAILS.values(), Alarm.MEMBER, Alarm.TEAM, Alarm.ADDRESS})
 
 
 def name_of(alarm: Alarm, about: object = None) -> str:
@@ -242,10 +225,10 @@ def _mails(state: str, ja: str, en: str) -> Callable[[str, Facts], AlertWords]:
         mails = Both(f"のメール{number}通", counted(number, "mail")) if number else _MAILS
         if number and len(facts.get("members", ())) < number:
             who += who and ", …"
-        told = f"{mails.en} of {about}{who and f' ({who})'} {en}{said.en and f': {said.en}'}"
+        english = f"{mails.en} of {about}{who and f' ({who})'} {en}{said.en and f': {said.en}'}"
         return words(
             f"{about} {mails.ja}{who and f'({who})'}{ja}{said.ja and f'({said.ja})'}。",
-            f"{told.rstrip('.')}.",
+            f"{english.rstrip('.')}.",
             f"`{listing}` で確かめてください。",
             f"Look at `{listing}`.",
         )

@@ -161,7 +161,7 @@ def release(session: Session, out: list[int], *, who: str, now: datetime) -> lis
     return list(ids)
 
 
-def give_up(session: Session, *, now: datetime, at_most: int) -> int:
+def give_up(session: Session, now: datetime, at_most: int) -> int:
     """No confirmation came in time: ends up to so many of them, and returns how many.
 
     One alert covered all of them; no alert per mail follows. It is over when nothing can wait any more.

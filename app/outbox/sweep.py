@@ -41,10 +41,10 @@ def sweep(services: Services, now: datetime, *, fresh: timedelta = timedelta()) 
 
     Mails made less than `fresh` ago are left out: their ids are on the queue already.
     """
-    for end in (_end_held, _expire, _give_up_doubts):
+    for end in (restored.give_up, _expire, _give_up_doubts):
         for _ in range(ENDED_AT_MOST // ENDED_AT_ONCE):
             with services.db.write() as session:
-                if end(session, now) < ENDED_AT_ONCE:
+                if end(session, now, ENDED_AT_ONCE) < ENDED_AT_ONCE:
                     break
     with services.db.write() as session:
         breaker.watch(session, now, services.config.test_time_scale)
@@ -71,8 +71,8 @@ def urgent(services: Services, now: datetime) -> list[int]:
         return list(session.scalars(select(OutboxMail.id).where(which).order_by(OutboxMail.id)))
 
 
-def _expire(session: Session, now: datetime) -> int:
-    """Ends what is ready and too late, a bounded piece; its decision says so too."""
+def _expire(session: Session, now: datetime, at_most: int) -> int:
+    """Ends what is ready and too late, up to so many; its decision says so too. Returns how many."""
     too_late = and_(
         OPEN,
         OutboxMail.state == State.READY,
@@ -80,7 +80,7 @@ def _expire(session: Session, now: datetime) -> int:
         OutboxMail.doubts == 0,
         restored.NOT_HELD,
     )
-    piece = some(too_late, ENDED_AT_ONCE)
+    piece = some(too_late, at_most)
     expired = session.execute(
         update(OutboxMail)
         .where(OutboxMail.id == piece.c.id)
@@ -127,15 +127,10 @@ def _number(session: Session, mails: Select[int]) -> int:
     return session.scalar(select(func.count()).select_from(mails.subquery())) or 0
 
 
-def _end_held(session: Session, now: datetime) -> int:
-    """After a restore: what nobody let go in time, a bounded piece."""
-    return restored.give_up(session, now=now, at_most=ENDED_AT_ONCE)
-
-
-def _give_up_doubts(session: Session, now: datetime) -> int:
+def _give_up_doubts(session: Session, now: datetime, at_most: int) -> int:
     """In doubt twice, or a copy may be out and it is too late for another: the end is not known.
 
-    A bounded piece. An alert for each mail; for all of a date, where they are many.
+    Up to so many; returns how many. An alert for each mail; for all of a date, where they are many.
     """
     in_doubt = and_(
         OutboxMail.state == State.IN_DOUBT,
@@ -144,7 +139,7 @@ def _give_up_doubts(session: Session, now: datetime) -> int:
     )
     ready = and_(OutboxMail.state == State.READY, OutboxMail.expires_at <= now)
     piece = some(
-        and_(OPEN, restored.NOT_HELD, OutboxMail.doubts > 0, or_(in_doubt, ready)), ENDED_AT_ONCE
+        and_(OPEN, restored.NOT_HELD, OutboxMail.doubts > 0, or_(in_doubt, ready)), at_most
     )
     ended = restored.end_unknown(session, OutboxMail.id == piece.c.id, now=now, reason=_NO_ANSWER)
     for day in sorted({one.local_date for one in ended}):
