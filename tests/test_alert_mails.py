@@ -180,7 +180,15 @@ def test_the_letter_says_what_since_when_and_what_to_do(locale: Locale) -> None:
     line = AlertLine(Both("止まりました。", "It <b>stopped</b>."), Both("直す", "mend"), NOW)
     over = AlertLine(Both("戻りました", "Back"), Both("-", "-"), NOW, NOW + MINUTE)
     letter = alert(
-        AlertFacts("佐藤 花子", "s@example.jp", locale, [line] * 25, [over], "https://x.jp/admin")
+        AlertFacts(
+            "佐藤 花子",
+            "s@example.jp",
+            locale,
+            [line] * 20,
+            [over],
+            "https://x.jp/admin",
+            more_open=5,
+        )
     )
     for words in (
         line.what.to(locale),

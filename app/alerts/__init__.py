@@ -5,7 +5,7 @@ what no program reports: mails that do not leave, ticks that do not come.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,23 +19,26 @@ from app.models import Alert
 from app.services import Services
 
 __all__ = [
-    "GENERAL_FIRST",
+    "IS_OPEN",
     "Alarm",
     "acknowledge",
     "close_alert",
     "close_alerts",
+    "first_of",
     "is_open",
     "keep_alert",
     "name_of",
     "open_alerts",
     "open_names",
-    "open_number",
     "raise_alert",
     "recent",
     "update_alert",
 ]
 
 log = logging.getLogger(__name__)
+
+_SHOWN = 20
+IS_OPEN: ColumnElement[bool] = Alert.closed_at.is_(None)
 
 
 def raise_alert(
@@ -101,35 +104,36 @@ def close_alerts(
 
 def is_open(session: Session, alarm: Alarm, about: object = None) -> bool:
     """Whether this alert is open."""
-    which = (Alert.name == name_of(alarm, about), _OPEN)
+    which = (Alert.name == name_of(alarm, about), IS_OPEN)
     return session.scalar(select(Alert.id).where(*which)) is not None
 
 
-def open_names(session: Session, alarms: Iterable[Alarm]) -> list[str]:
+def open_names(session: Session, alarms: Collection[Alarm]) -> list[str]:
     """The names of the open alerts of these alarms."""
-    return list(session.scalars(select(Alert.name).where(_OPEN, _of(alarms))))
+    return list(session.scalars(select(Alert.name).where(IS_OPEN, _of(alarms))))
 
 
-def open_alerts(session: Session, at_most: int | None = None) -> list[Alert]:
-    """All open alerts, the oldest first; or so many, those about all mails before the others."""
-    first = () if at_most is None else (GENERAL_FIRST,)
-    found = select(Alert).where(_OPEN).order_by(*first, Alert.opened_at, Alert.id).limit(at_most)
-    return list(session.scalars(found))
+def open_alerts(session: Session) -> list[Alert]:
+    """All open alerts, the oldest first."""
+    return list(session.scalars(select(Alert).where(IS_OPEN).order_by(Alert.opened_at, Alert.id)))
 
 
-def open_number(session: Session) -> int:
-    """How many are open."""
-    return session.scalar(select(func.count()).select_from(Alert).where(_OPEN)) or 0
+def first_of(
+    session: Session, which: ColumnElement[bool], then: ColumnElement[Any]
+) -> tuple[list[Alert], int]:
+    """What a letter or a page shows of these alerts, and how many others there are.
+
+    What stops mail comes first, what is about one of many last; among these in the order `then`.
+    """
+    order = case((_of(STOPS_MAIL), 0), (_of(NUMEROUS), 2), else_=1)
+    found = list(session.scalars(select(Alert).where(which).order_by(order, then).limit(_SHOWN)))
+    number = session.scalar(select(func.count()).select_from(Alert).where(which)) or 0
+    return found, number - len(found)
 
 
-def _of(alarms: Iterable[Alarm]) -> ColumnElement[bool]:
+def _of(alarms: Collection[Alarm]) -> ColumnElement[bool]:
     about = (Alert.name.startswith(f"{alarm}:", autoescape=True) for alarm in alarms)
     return or_(Alert.name.in_(alarms), *about)
-
-
-_OPEN: ColumnElement[bool] = Alert.closed_at.is_(None)
-# To sort by: what stops mail comes first, what is about one of many last.
-GENERAL_FIRST: ColumnElement[int] = case((_of(STOPS_MAIL), 0), (_of(NUMEROUS), 2), else_=1)
 
 
 def recent(services: Services, *, everything: bool, at_most: int = 500) -> list[Alert]:

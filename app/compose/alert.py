@@ -12,7 +12,6 @@ from app.locale import Both
 from app.mime.address import write_mailbox
 from app.mime.message import MailMessage
 
-SHOWN = 20  # alerts in one letter; the others are counted
 NAME, SUBJECT, SENTENCE = 60, 80, 400
 
 
@@ -53,9 +52,8 @@ class AlertInWords(NamedTuple):
 
 def alert(facts: AlertFacts) -> MailMessage:
     """The letter without the sender fields. No way to stop it: it comes with the role."""
-    opened = [_shown(one, facts.locale) for one in facts.open[:SHOWN]]
-    over = [_shown(one, facts.locale) for one in facts.over[:SHOWN]]
-    number = len(facts.open) + facts.more_open
+    opened = [_shown(one, facts.locale) for one in facts.open]
+    over = [_shown(one, facts.locale) for one in facts.over]
     name, subject = shorten(facts.name, NAME), _subject(facts)
     words = {
         "locale": facts.locale,
@@ -66,8 +64,8 @@ def alert(facts: AlertFacts) -> MailMessage:
         "good": GOOD,
         "open": opened,
         "over": over,
-        "number": number,
-        "more": number + len(facts.over) + facts.more_over - len(opened) - len(over),
+        "number": len(opened) + facts.more_open,
+        "more": facts.more_open + facts.more_over,
         "url": facts.url,
     }
     letter = rendered(f"alert.{facts.locale}", words, {facts.url})

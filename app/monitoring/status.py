@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import audit
-from app.alerts import open_alerts, open_number
+from app.alerts import IS_OPEN, first_of
 from app.alerts.catalogue import words_of
 from app.clock_trust import ticks
 from app.db import put
@@ -33,7 +33,6 @@ from app.util.version import version
 
 STALE = timedelta(minutes=5)  # without a tick something is wrong
 UNSENT = timedelta(minutes=10)  # a mail that waits longer is late
-SHOWN = 20  # open alerts; the others are counted
 _HELD = (OPEN, OutboxMail.held.is_not(None))
 
 
@@ -135,6 +134,7 @@ def _sending_facts(services: Services, session: Session, now: datetime) -> dict[
     tick, stuck = session.get(Service, TICK), session.get(Service, breaker.NAME)
     oldest = session.scalar(select(func.min(FIRST_DUE)).where(OPEN, OutboxMail.not_before <= now))
     free = machine.room(services.config.data_dir)
+    alerts, more = first_of(session, IS_OPEN, Alert.id.asc())
     return {
         "paused": paused is not None,
         "paused_by": paused.changed_by if paused else None,
@@ -157,8 +157,8 @@ def _sending_facts(services: Services, session: Session, now: datetime) -> dict[
         "app_base_url": services.config.app_base_url,
         "mcp_url": services.config.mcp_url,
         "timezone": services.config.app_timezone,
-        "alerts": [_alert(one) for one in open_alerts(session, SHOWN)],
-        "alerts_open": open_number(session),
+        "alerts": [_alert(one) for one in alerts],
+        "alerts_open": len(alerts) + more,
     }
 
 
