@@ -109,8 +109,8 @@ def test_who_is_given_a_task_can_report_on_it_meanwhile(services: Services, team
 
 def _a_lock_is_waited_for(services: Services) -> bool:
     with services.db.read() as session:
-        locks = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        return bool(session.scalar(locks))
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        return bool(session.scalar(text(f"{waits} AND datname = current_database()")))
 
 
 def test_a_task_comes_to_its_member_and_ends_on_that_members_date(

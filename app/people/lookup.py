@@ -76,7 +76,7 @@ def nearest(session: Session, email: str) -> str | None:
     """
     wanted = address_key(email)
     name = wanted.partition("@")[0]
-    some = session.scalars(select(Member.email).order_by(*_likest(wanted, name)).limit(_COMPARED))
+    some = session.scalars(select(Member.email).order_by(*_by_likeness(wanted, name)).limit(_COMPARED))
     addresses = {address_key(one): one for one in some}
     for close in similar(wanted, addresses, n=5):
         if similar(name, [close.partition("@")[0]]):
@@ -84,7 +84,7 @@ def nearest(session: Session, email: str) -> str | None:
     return None
 
 
-def _likest(wanted: str, name: str) -> list[ColumnElement[Any]]:
+def _by_likeness(wanted: str, name: str) -> list[ColumnElement[Any]]:
     """Roughly, as the database can sort: beginning or end of the name alike, then the length."""
     stored = func.lower(Member.email)
     alike = [
