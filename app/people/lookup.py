@@ -76,7 +76,9 @@ def nearest(session: Session, email: str) -> str | None:
     """
     wanted = address_key(email)
     name = wanted.partition("@")[0]
-    some = session.scalars(select(Member.email).order_by(*_by_likeness(wanted, name)).limit(_COMPARED))
+    some = session.scalars(
+        select(Member.email).order_by(*_by_likeness(wanted, name)).limit(_COMPARED)
+    )
     addresses = {address_key(one): one for one in some}
     for close in similar(wanted, addresses, n=5):
         if similar(name, [close.partition("@")[0]]):
